@@ -1,0 +1,62 @@
+# All that a developer runs. `make` alone lists it; PYTHON=... takes another interpreter than the
+# newest on PATH, in a virtual environment of its own.
+
+SHELL := bash
+VENV ?= .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help
+help: ## list these targets
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+
+.PHONY: test
+test: lint types docs pytest ## everything below, up to pytest: what must pass before a commit
+
+.PHONY: lint
+lint: $(INSTALLED) ## formatting and lint (ruff)
+	@$(BIN)/ruff format --check --quiet . || { echo 'make format mends that'; exit 1; }
+	@$(BIN)/ruff check --quiet .
+
+.PHONY: format
+format: $(INSTALLED) ## format the code, and mend what ruff can mend
+	@$(BIN)/ruff check --quiet --fix-only .
+	@$(BIN)/ruff format --quiet .
+
+.PHONY: types
+types: $(INSTALLED) ## type check (mypy --strict)
+	@$(BIN)/mypy
+
+.PHONY: docs
+docs: $(INSTALLED) ## the documentation, warnings are errors: docs/_build/html
+	@$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build/html
+
+.PHONY: pytest
+pytest: $(INSTALLED) ## all tests and all examples of the docs, with branch coverage
+	@$(BIN)/pytest --quiet --numprocesses auto --cov
+
+.PHONY: test-all
+test-all: ## the tests under each supported Python that this machine has
+	@.ci/test-all
+
+.PHONY: demo
+demo: $(INSTALLED) ## a guided run over real data
+	@$(BIN)/python docs/examples/airports.py
+
+.PHONY: bench
+bench: $(INSTALLED) ## benchmarks: ratios to raw LMDB
+	@$(BIN)/python tests/benchmarks/run.py
+
+.PHONY: venv
+venv: $(INSTALLED) ## only the virtual environment
+
+$(INSTALLED): pyproject.toml
+	@.ci/venv $(VENV) $(PYTHON)
+	@echo 'Installing stones and its tools into $(VENV) ...'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@touch $@
+
+.PHONY: clean
+clean: ## remove what the others made, but for the virtual environments
+	@rm -rf build dist docs/_build htmlcov .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@find stones collections migrations tests docs -name __pycache__ -type d -prune -exec rm -rf {} +
