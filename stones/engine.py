@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from .errors import StoreClosedError
+from .errors import StoreClosedError, TransactionError
 
 T = TypeVar("T")
 
@@ -132,6 +132,13 @@ class Engine(ABC):
         finally:
             source.abort()
             target.close()
+
+    def adopt(self, prefix: bytes, finish: Callable[[Transaction], None]) -> None:
+        """Where the engine is `legacy`: turn it into one that is not, in one transaction.
+
+        Each value gets `prefix` in front; `finish` writes the metadata.
+        """
+        raise TransactionError("this engine holds nothing of stones 0.3")
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         """One read in a transaction of its own."""

@@ -6,20 +6,23 @@ to open, a rollback is dropping the changed tree, and readers never wait. A writ
 of its own copies one leaf and the list of leaves: about O(sqrt n).
 """
 
+import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from threading import Lock, get_ident
 from typing import Any
+from weakref import WeakSet
 
 from .engine import Engine, Space, Transaction
 from .errors import ReadOnlyError, StoreClosedError, TransactionError
-from .store import K, Store, V
+from .reader import K, V
+from .store import Store
 
 LEAF_SIZE = 512
 
 
 class MemoryStore(Store[K, V]):
-    """A store that lives and dies with the process.
+    """A store that lives and dies with the process, or with `close()`.
 
     All that a store on disk does, it does in the same way: keys in order, values as copies,
     transactions and snapshots. `name` says nothing, it is there as with the other stores.
@@ -29,7 +32,7 @@ class MemoryStore(Store[K, V]):
         super().__init__(MemoryEngine(), name="memory" if name is None else str(name), **options)
 
     def destroy(self, *, yes_im_sure: bool = False) -> None:
-        """Empty the store and close it. Does nothing without `yes_im_sure`."""
+        """Close the store: nothing of it is left. Does nothing without `yes_im_sure=True`."""
         if yes_im_sure:
             self.close()
 
@@ -41,40 +44,70 @@ class MemoryEngine(Engine):
         self._trees: tuple[_Tree, ...] | None = tuple(_Tree() for _ in Space)
         self._writing = Lock()
         self._writer = 0  # the thread that holds the lock
+        _engines.add(self)
 
     def begin(self, *, write: bool = False) -> "MemoryTransaction":
-        if write:
-            if self._writer == get_ident():
-                raise TransactionError(
-                    "this thread has a transaction open on the store already: end that one first "
-                    "(in asyncio: do not await inside a transaction)"
-                )
-            self._writing.acquire()
-            self._writer = get_ident()
-        if self._trees is None:
-            self._release(write)
-            raise StoreClosedError("the store is closed")
-        return MemoryTransaction(self, self._trees, writable=write)
+        if not write:
+            return MemoryTransaction(self, self._opened(), writable=False)
+        if self._writer == get_ident():
+            raise TransactionError(
+                "this thread has a transaction open on the store already: end that one first "
+                "(in asyncio: do not await inside a transaction)"
+            )
+        self._writing.acquire()
+        self._writer = get_ident()
+        try:
+            return MemoryTransaction(self, self._opened(), writable=True)
+        except StoreClosedError:
+            self._release(self._writing)
+            raise
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        return self._opened()[space].get(key)
 
     def close(self) -> None:
         self._trees = None
 
-    def _publish(self, trees: "tuple[_Tree, ...]") -> None:
-        closed = self._trees is None
-        if not closed:
-            self._trees = trees
-        self._release(True)
-        if closed:
-            raise StoreClosedError("the store was closed before the transaction ended")
+    def _opened(self) -> "tuple[_Tree, ...]":
+        trees = self._trees
+        if trees is None:
+            raise StoreClosedError("the store is closed")
+        return trees
 
-    def _release(self, write: bool) -> None:
-        if write:
+    def _publish(self, trees: "tuple[_Tree, ...]", lock: Any) -> None:
+        if lock is not self._writing:
+            raise TransactionError("the transaction was begun before fork(): it is the parent's")
+        try:
+            self._opened()
+            self._trees = trees
+        finally:
+            self._release(lock)
+
+    def _release(self, lock: Any) -> None:
+        if lock is self._writing:
             self._writer = 0
-            self._writing.release()
+            lock.release()
+
+    def _after_fork(self) -> None:
+        # The thread that held the lock may not be in the child; the trees are as last committed.
+        self._writing = Lock()
+        self._writer = 0
+
+
+_engines: "WeakSet[MemoryEngine]" = WeakSet()
+
+
+def _after_fork() -> None:
+    for engine in list(_engines):
+        engine._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 class MemoryTransaction(Transaction):
-    __slots__ = ("_child", "_engine", "_open", "_parent", "_trees", "_writable")
+    __slots__ = ("_engine", "_lock", "_open", "_parent", "_trees", "_writable")
 
     def __init__(
         self,
@@ -88,6 +121,7 @@ class MemoryTransaction(Transaction):
         self._trees = tuple(tree.fork() for tree in trees) if writable else trees
         self._writable = writable
         self._parent = parent
+        self._lock = engine._writing if writable and parent is None else None
         self._open = True
 
     def get(self, space: Space, key: bytes) -> bytes | None:
@@ -117,19 +151,24 @@ class MemoryTransaction(Transaction):
         return MemoryTransaction(self._engine, self._trees, writable=True, parent=self)
 
     def commit(self) -> None:
-        self._tree(Space.DATA)
-        self._open = False
-        if not self._writable:
-            return
+        if not self._open or not (self._parent is None or self._parent._open):
+            raise TransactionError("the transaction has ended")
+        trees = self._end()
         if self._parent is not None:
-            self._parent._trees = self._trees
-            return
-        self._engine._publish(self._trees)
+            self._parent._trees = trees
+        elif self._writable:
+            self._engine._publish(trees, self._lock)
 
     def abort(self) -> None:
         if self._open:
-            self._open = False
-            self._engine._release(self._writable and self._parent is None)
+            self._end()
+            if self._lock is not None:
+                self._engine._release(self._lock)
+
+    def _end(self) -> "tuple[_Tree, ...]":
+        """What was changed; this transaction keeps none of it, whoever keeps the transaction."""
+        trees, self._trees, self._open = self._trees, (), False
+        return trees
 
     def _tree(self, space: Space, *, write: bool = False) -> "_Tree":
         if not self._open:
@@ -142,8 +181,8 @@ class MemoryTransaction(Transaction):
 
     def _guarded(self, entries: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         for entry in entries:
-            if not self._open:
-                raise TransactionError("the transaction of this iterator has ended")
+            if not self._open or self._engine._trees is None:
+                self._tree(Space.DATA)  # which says why not
             yield entry
 
 

@@ -82,7 +82,8 @@ def transaction(engine: Engine) -> Iterator[Transaction]:
     outer = joined(engine, write=True)
     txn = engine.begin(write=True) if outer is None else outer.begin()
     scope = Scope(txn)
-    token = ambient.set({**(ambient.get() or {}), engine: scope})
+    before = ambient.get() or {}
+    ambient.set({**before, engine: scope})
     try:
         yield txn
     except BaseException:
@@ -92,7 +93,14 @@ def transaction(engine: Engine) -> Iterator[Transaction]:
         txn.commit()
     finally:
         scope.open = False
-        ambient.reset(token)
+        # Not by reset(): a generator may be ended in another context than it was begun in, or
+        # before a block that was opened after it.
+        now = dict(ambient.get() or {})
+        if now.get(engine) is scope:
+            del now[engine]
+            if engine in before:
+                now[engine] = before[engine]
+            ambient.set(now or None)
 
 
 _forks = 0

@@ -1,0 +1,104 @@
+"""stones: a dict that outlives the process, and typed collections above it.
+
+Start with `stone`, which opens a store, and `Collection`, which keeps records in one.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import (
+    CollectionError,
+    CorruptValueError,
+    DuplicateKeyError,
+    FormatMismatchError,
+    InvalidKeyError,
+    KeyTooLongError,
+    KeyTypeError,
+    MigrationError,
+    NotOneError,
+    QueryError,
+    ReadOnlyError,
+    RecordError,
+    ReservedKeyError,
+    SerializerError,
+    StoneError,
+    StorageError,
+    StoreClosedError,
+    StoreFullError,
+    StoreOpenError,
+    TransactionError,
+    ValueTypeError,
+)
+from .errors import SerializerError as EncoderException  # its name in stones 0.3
+from .lmdb import LmdbStore
+from .memory import MemoryStore
+from .opening import stone
+from .serializers import register_serializer, serializer_names
+from .store import Snapshot, Store
+
+if TYPE_CHECKING:
+    from stones.collections.collection import Collection
+    from stones.collections.query import Query
+    from stones.collections.records import key
+    from stones.migrations.reencode import migrate
+
+    __version__: str
+
+__all__ = [
+    "Collection",
+    "CollectionError",
+    "CorruptValueError",
+    "DuplicateKeyError",
+    "EncoderException",
+    "FormatMismatchError",
+    "InvalidKeyError",
+    "KeyTooLongError",
+    "KeyTypeError",
+    "LmdbStore",
+    "MemoryStore",
+    "MigrationError",
+    "NotOneError",
+    "Query",
+    "QueryError",
+    "ReadOnlyError",
+    "RecordError",
+    "ReservedKeyError",
+    "SerializerError",
+    "Snapshot",
+    "StoneError",
+    "StorageError",
+    "Store",
+    "StoreClosedError",
+    "StoreFullError",
+    "StoreOpenError",
+    "TransactionError",
+    "ValueTypeError",
+    "key",
+    "migrate",
+    "register_serializer",
+    "serializer_names",
+    "stone",
+]
+
+# What the layers above bring along (JSONPath, cattrs) is loaded when it is first asked for.
+_LAZY = {
+    "Collection": "stones.collections.collection",
+    "Query": "stones.collections.query",
+    "key": "stones.collections.records",
+    "migrate": "stones.migrations.reencode",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name in _LAZY:
+        found = getattr(import_module(_LAZY[name]), name)
+    elif name == "__version__":
+        found = import_module("importlib.metadata").version("stones")
+    else:
+        raise AttributeError(f"module 'stones' has no attribute {name!r}")
+    globals()[name] = found
+    return found
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,108 @@
+"""LMDB environments: opening one in a directory, telling whether two are the same, and fork.
+
+What needs care with an environment, and is taken care of here:
+
+- The map. A large range of addresses is reserved at opening, which costs nothing on a 64-bit system
+  (the file stays as small as its pages); where it is refused, a smaller one is tried.
+- POSIX locks belong to a process and a file, so opening a file twice in a process would break
+  them. `identity` tells a file by device and inode, whatever path leads to it.
+- After fork() a child must neither use, nor close, nor collect the environments of its parent: that
+  would free the parent's slots in the table of readers. It opens the file anew.
+"""
+
+import os
+from collections.abc import Callable
+from importlib import import_module
+from typing import Any
+
+import lmdb
+
+from .errors import StoreOpenError
+
+LARGEST_MAP = 1 << 40
+SMALLEST_MAP = 1 << 26
+MAX_READERS = 1024
+"""Read transactions at a time, over all processes. LMDB has 126; a slot costs 64 bytes."""
+
+
+def open_environment(path: str, *, readonly: bool, databases: int) -> lmdb.Environment:
+    """The environment in the directory `path`, made where there is none. Raises StoreOpenError."""
+    size = LARGEST_MAP
+    while True:
+        try:
+            return lmdb.open(
+                path,
+                map_size=size,
+                readonly=readonly,
+                lock=_can_lock(path) if readonly else True,
+                max_dbs=databases,
+                max_readers=MAX_READERS,
+                max_spare_txns=1,
+            )
+        except lmdb.MemoryError as error:
+            size //= 4
+            if size < SMALLEST_MAP:
+                raise StoreOpenError(
+                    f"no address space to map {path!r}: {error}; allow more with `ulimit -v`"
+                ) from error
+        except lmdb.InvalidError as error:
+            raise StoreOpenError(
+                f"{os.path.join(path, 'data.mdb')!r} is there, but is not an LMDB file: move it away"
+            ) from error
+        except (lmdb.Error, OSError) as error:
+            raise StoreOpenError(f"cannot open the store {path!r}: {error}") from error
+
+
+def open_after_fork(opening: Callable[[], None]) -> None:
+    """Run `opening` in a forked child whose parent has the same file open.
+
+    py-lmdb keeps a list of the open files, so that none is opened twice in a process, and the child
+    has inherited it. But the child is another process: it gets other keys in that list.
+    """
+    identities: Any = import_module("lmdb._envid")
+    plain = identities.env_keys
+    identities.env_keys = lambda *args: tuple((os.getpid(), *key) for key in plain(*args))
+    try:
+        opening()
+    finally:
+        identities.env_keys = plain
+
+
+def keep_for_parent(environment: lmdb.Environment) -> None:
+    """See to it that an inherited environment is never collected, not even at exit."""
+    from ctypes import py_object, pythonapi  # a forked child is the only one who needs it
+
+    pythonapi.Py_IncRef(py_object(environment))
+
+
+def identity(path: str) -> tuple[int, int] | None:
+    """What the data file in a directory is, whatever it is called; None where there is none yet."""
+    try:
+        found = os.stat(os.path.join(path, "data.mdb"))
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def check_place(path: str, *, create: bool) -> None:
+    """Raise StoreOpenError where there cannot be a store, or with `create=False` where none is."""
+    if os.path.isfile(path):
+        raise StoreOpenError(
+            f"{path!r} is a file: an LMDB store is a directory, with the file data.mdb in it"
+        )
+    if not create and not os.path.isfile(os.path.join(path, "data.mdb")):
+        raise StoreOpenError(f"there is no store at {path!r}")
+    if not os.path.isdir(os.path.dirname(path)):
+        raise StoreOpenError(f"cannot make the store {path!r}: the directory above it is not there")
+
+
+def check_vacant(path: str) -> None:
+    """Raise StoreOpenError where there is anything but an empty directory."""
+    if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
+        raise StoreOpenError(f"{path!r} is there already: name a new or an empty directory")
+
+
+def _can_lock(path: str) -> bool:
+    """Whether readers can enter themselves in the lock file, so that writers spare what they read."""
+    lock = os.path.join(path, "lock.mdb")
+    return os.access(lock, os.W_OK) if os.path.exists(lock) else os.access(path, os.W_OK)

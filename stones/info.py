@@ -1,0 +1,133 @@
+"""What can be told of a store on disk without decoding a value: its formats, collections, sizes.
+
+`stones info` prints it. It works while others write, on a database of stones 0.3 too, and on a store
+whose values must not be read, or cannot be.
+"""
+
+import os
+from collections import Counter
+from typing import Any
+
+from attrs import frozen
+
+from .engine import Space, Transaction
+from .formats import Format, Metadata, read_metadata
+from .lmdb import LmdbEngine
+
+
+@frozen
+class FormatUse:
+    """How many values are in a format."""
+
+    id: int | None
+    """The first byte of the values; None where they have none."""
+    serializer: str | None
+    """None where it is not known: not listed by the store, or in a database of stones 0.3."""
+    values: int
+    size: int
+    """Of the values, in bytes."""
+
+
+@frozen
+class CollectionUse:
+    """How many records there are in a collection."""
+
+    name: str
+    record: str | None
+    """The name of the class."""
+    key: str | None
+    """The type of the keys."""
+    records: int
+    size: int
+    """Of the records with their keys, in bytes."""
+
+
+@frozen
+class StoreInfo:
+    """What a store was at one instant."""
+
+    path: str
+    version: str
+    """The stones that wrote it: "0.3", or "1"."""
+    serializer: str | None
+    """What new values are written by; None where stones 0.3 did not note it."""
+    migrating: bool
+    """A migration to that serializer has begun, and not ended."""
+    entries: int
+    size: int
+    """Of keys and values, in bytes."""
+    index_entries: int
+    file_size: int
+    used_size: int
+    """What is in use of the file, in bytes."""
+    readers: int
+    """Read transactions that are open, in all processes."""
+    formats: tuple[FormatUse, ...]
+    """Those that values are in, and the one that new values are written in."""
+    collections: tuple[CollectionUse, ...]
+
+
+def inspect(path: str | os.PathLike[str], *, table: bytes | None = None) -> StoreInfo:
+    """What there is in the store at `path`. Reads through it once, in constant memory.
+
+    `table` is the named table that a database of stones 0.3 has its values in.
+    Raises StoreOpenError where there is no store, FormatMismatchError for one of a later version.
+    """
+    engine = LmdbEngine.open(os.fspath(path), readonly=True, create=False, table=table)
+    try:
+        sizes = engine.stats()
+        txn = engine.begin()
+        try:
+            return _inspect(txn, read_metadata(txn), os.fspath(path), sizes)
+        finally:
+            txn.abort()
+    finally:
+        engine.close()
+
+
+def _inspect(
+    txn: Transaction, metadata: Metadata | None, path: str, sizes: dict[str, Any]
+) -> StoreInfo:
+    listed = metadata.formats if metadata is not None else {}
+    values, value_size = Counter[int | None](), Counter[int | None]()
+    records, record_size = Counter[str](), Counter[str]()
+    size = 0
+    for key, raw in txn.scan(Space.DATA):
+        id = raw[0] if raw and metadata is not None else None
+        values[id] += 1
+        value_size[id] += len(raw)
+        size += len(key) + len(raw)
+        name = metadata.owner_of(key) if metadata is not None else None
+        if name is not None:
+            records[name] += 1
+            record_size[name] += len(key) + len(raw)
+    if metadata is not None:
+        values[metadata.write.id] += 0
+    collections = metadata.collections if metadata is not None else {}
+    return StoreInfo(
+        path=path,
+        version="0.3" if metadata is None else "1",
+        serializer=None if metadata is None else metadata.write.serializer,
+        migrating=metadata is not None and metadata.migration is not None,
+        entries=txn.count(Space.DATA),
+        size=size,
+        index_entries=txn.count(Space.INDEX),
+        file_size=sizes["file_size"],
+        used_size=sizes["used_size"],
+        readers=sizes["readers"],
+        formats=tuple(
+            FormatUse(id, _name(id, listed), count, value_size[id])
+            for id, count in values.most_common()
+        ),
+        collections=tuple(
+            CollectionUse(
+                name, about.get("record"), about.get("key"), records[name], record_size[name]
+            )
+            for name, about in collections.items()
+        ),
+    )
+
+
+def _name(id: int | None, listed: Any) -> str | None:
+    format: Format | None = listed.get(id)
+    return None if format is None else format.serializer

@@ -1,0 +1,205 @@
+"""A transaction of the LMDB engine, and what its errors mean."""
+
+import errno
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+from weakref import ref
+
+import lmdb
+
+from .engine import Space, Transaction
+from .errors import (
+    ReadOnlyError,
+    StoneError,
+    StorageError,
+    StoreFullError,
+    TransactionError,
+)
+
+if TYPE_CHECKING:
+    from .lmdb import LmdbEngine
+
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+
+
+class LmdbTransaction(Transaction):
+    __slots__ = ("__weakref__", "_dbs", "_engine", "_env", "_parent", "_scans", "_txn", "_writable")
+
+    def __init__(
+        self,
+        engine: "LmdbEngine",
+        env: lmdb.Environment,
+        txn: "lmdb.Transaction[bytes]",
+        dbs: tuple[Any, ...],
+        *,
+        writable: bool,
+        parent: "LmdbTransaction | None" = None,
+    ) -> None:
+        self._engine = engine
+        self._env = env
+        self._txn = txn
+        self._dbs = dbs
+        self._writable = writable
+        self._parent = parent
+        self._scans: list[ref[_Scan]] = []
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        db = self._dbs[space]
+        if db is None:
+            return None
+        try:
+            return self._txn.get(key, None, db)
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+
+    def put(self, space: Space, key: bytes, value: bytes) -> None:
+        if self._scans:
+            self._settle()
+        try:
+            self._txn.put(key, value, True, True, False, self._dbs[space])  # by name: 85 ns more
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+
+    def delete(self, space: Space, key: bytes) -> bool:
+        if self._scans:
+            self._settle()
+        try:
+            return self._txn.delete(key, db=self._dbs[space])
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+
+    def scan(
+        self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        return self._walk(space, start, stop, reverse, True)
+
+    def keys(
+        self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[bytes]:
+        return self._walk(space, start, stop, reverse, False)
+
+    def count(self, space: Space) -> int:
+        db = self._dbs[space]
+        if db is None:
+            return 0
+        try:
+            return self._txn.stat(db)["entries"]
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+
+    def clear(self, space: Space) -> None:
+        if self._scans:
+            self._settle()
+        try:
+            self._txn.drop(self._dbs[space], delete=False)
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+
+    def begin(self) -> "LmdbTransaction":
+        self._settle()
+        try:
+            txn = self._env.begin(parent=self._txn, write=True)
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+        return LmdbTransaction(self._engine, self._env, txn, self._dbs, writable=True, parent=self)
+
+    def commit(self) -> None:
+        if self._env is not self._engine._env:
+            raise TransactionError("the transaction was begun before fork(): it is the parent's")
+        try:
+            self._txn.commit()
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+        finally:
+            self._release()
+
+    def abort(self) -> None:
+        # What was inherited through fork() is the parent's to end; and closing has ended it all.
+        if self._env is self._engine._env:
+            self._txn.abort()
+            self._release()
+
+    def _release(self) -> None:
+        if self._writable and self._parent is None:
+            self._engine._writer = 0
+
+    def _walk(
+        self, space: Space, start: bytes, stop: bytes | None, reverse: bool, values: bool
+    ) -> Iterator[Any]:
+        db = self._dbs[space]
+        if db is None:
+            return iter(())
+        try:
+            cursor = self._txn.cursor(db)
+            if reverse:
+                above = cursor.set_range(stop) if stop is not None else False
+                found = cursor.prev() if above else cursor.last()
+                walk: Any = cursor.iterprev
+            else:
+                found = cursor.set_range(start) if start else cursor.first()
+                walk = cursor.iternext
+            entries: Iterator[Any] = walk(True, values) if found else iter(())
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+        if self._writable:
+            entries = scan = _Scan(entries)
+            self._scans.append(ref(scan))
+        end = start if reverse else stop
+        return self._until(entries, end, reverse, values) if end else self._guarded(entries)
+
+    def _guarded(self, entries: Iterator[Any]) -> Iterator[Any]:
+        try:
+            yield from entries
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+
+    def _until(
+        self, entries: Iterator[Any], end: bytes, reverse: bool, values: bool
+    ) -> Iterator[Any]:
+        try:
+            for entry in entries:
+                key = entry[0] if values else entry
+                if key < end if reverse else key >= end:
+                    return
+                yield entry
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+
+    def _settle(self) -> None:
+        """Before a write: let the open scans read the rest of what they are to see."""
+        for scan in [scan() for scan in self._scans]:
+            if scan is not None:
+                scan.settle()
+        self._scans.clear()
+
+    def _failed(self, error: lmdb.Error) -> StoneError:
+        return self._engine._translated(error)
+
+
+class _Scan:
+    """The entries of a scan in a write transaction, which a later write must not change."""
+
+    __slots__ = ("__weakref__", "_entries")
+
+    def __init__(self, entries: Iterator[Any]) -> None:
+        self._entries = entries
+
+    def __iter__(self) -> "_Scan":
+        return self
+
+    def __next__(self) -> Any:
+        return next(self._entries)
+
+    def settle(self) -> None:
+        self._entries = iter(list(self._entries))
+
+
+def translated(error: lmdb.Error, path: str) -> StoneError:
+    """Our error for one of LMDB's."""
+    if isinstance(error, lmdb.MapFullError) or error.code in _NO_ROOM:
+        return StoreFullError(f"no room for more in {path!r}: {error}; nothing was changed")
+    if isinstance(error, lmdb.ReadonlyError):
+        return ReadOnlyError(f"this is a read transaction of {path!r}, or it was opened read-only")
+    if isinstance(error, lmdb.BadTxnError) or "closed/deleted" in str(error):
+        return TransactionError(f"the transaction on {path!r} has ended: {error}")
+    return StorageError(f"LMDB failed on {path!r}: {error}")

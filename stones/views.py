@@ -1,0 +1,192 @@
+"""keys(), values() and items() of a store, and `range`: lazy, in key order, from one snapshot.
+
+A view does nothing until it is iterated. Then it opens a snapshot, and lets go of it when the
+iteration ends, however it ends.
+"""
+
+from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from itertools import islice
+from sys import maxsize
+from types import MappingProxyType
+from typing import Any, Protocol, TypeVar
+
+from attrs import frozen
+
+K = TypeVar("K")
+V = TypeVar("V")
+K_co = TypeVar("K_co", covariant=True)
+V_co = TypeVar("V_co", covariant=True)
+
+
+@frozen
+class Span:
+    """The keys with start <= key < stop, as stored, and the order to go through them."""
+
+    start: bytes = b""
+    stop: bytes | None = None
+    reverse: bool = False
+    limit: int | None = None
+
+    def __contains__(self, key: bytes) -> bool:
+        return self.start <= key and (self.stop is None or key < self.stop)
+
+    def reversed(self) -> "Span":
+        return Span(self.start, self.stop, not self.reverse, self.limit)
+
+
+EVERYTHING = Span()
+
+
+def after_prefix(prefix: bytes) -> bytes | None:
+    """The lowest key that is above all keys with this prefix; None where there is none."""
+    stem = prefix.rstrip(b"\xff")
+    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
+
+
+class Walkable(Protocol[K_co, V_co]):
+    """What a view reads from: each walk opens one snapshot when its first item is asked for."""
+
+    def _keys(self, span: Span) -> Iterator[K_co]: ...
+    def _values(self, span: Span) -> Iterator[V_co]: ...
+    def _items(self, span: Span) -> Iterator[tuple[K_co, V_co]]: ...
+    def _encoded(self, key: object) -> bytes: ...
+
+
+class Range(Mapping[K, V]):
+    """The entries between two keys, as `range()` of a store gives them: a lazy read-only mapping.
+
+    Nothing is read before it is asked for, and each reading sees the store as it is then. `len()`
+    counts by walking: O(entries).
+    """
+
+    def __init__(self, source: Mapping[K, V], walk: Walkable[K, V], span: Span) -> None:
+        self._source = source
+        self._walk = walk
+        self._span = span
+
+    def __getitem__(self, key: K) -> V:
+        if key not in self:
+            raise KeyError(key)
+        return self._source[key]
+
+    def __contains__(self, key: object) -> bool:
+        stored, span = self._walk._encoded(key), self._span
+        if stored not in span or key not in self._source:
+            return False
+        if span.limit is None:
+            return True
+        before = Span(stored + b"\0", span.stop) if span.reverse else Span(span.start, stored)
+        return sum(1 for _ in _limited(self._walk._keys(before), span)) < span.limit
+
+    def __iter__(self) -> Iterator[K]:
+        return iter(self.keys())
+
+    def __reversed__(self) -> Iterator[K]:
+        return reversed(self.keys())
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def __bool__(self) -> bool:
+        return any(True for _ in self)
+
+    def keys(self) -> "Keys[K]":
+        return Keys(self, self._walk, self._span)
+
+    def values(self) -> "Values[V]":
+        return Values(self, self._walk, self._span)
+
+    def items(self) -> "Items[K, V]":
+        return Items(self, self._walk, self._span)
+
+    def __repr__(self) -> str:
+        return f"<Range of {self._source!r}>"
+
+
+class Keys(KeysView[K]):
+    """The keys: set-like, in order."""
+
+    def __init__(self, mapping: "Mapping[K, Any]", source: Walkable[K, Any], span: Span) -> None:
+        super().__init__(mapping)
+        self._of = mapping
+        self._source = source
+        self._span = span
+
+    def __iter__(self) -> Iterator[K]:
+        return _limited(self._source._keys(self._span), self._span)
+
+    def __reversed__(self) -> Iterator[K]:
+        return _backwards(self._source._keys, self._span)
+
+    @property
+    def mapping(self) -> MappingProxyType[K, Any]:
+        """What these are the keys of, read-only."""
+        return MappingProxyType(self._of)
+
+    def __repr__(self) -> str:
+        return f"Keys({self._of!r})"
+
+
+class Values(ValuesView[V]):
+    """The values, in the order of their keys."""
+
+    def __init__(self, mapping: "Mapping[Any, V]", source: Walkable[Any, V], span: Span) -> None:
+        super().__init__(mapping)
+        self._of = mapping
+        self._source = source
+        self._span = span
+
+    def __iter__(self) -> Iterator[V]:
+        return _limited(self._source._values(self._span), self._span)
+
+    def __reversed__(self) -> Iterator[V]:
+        return _backwards(self._source._values, self._span)
+
+    @property
+    def mapping(self) -> MappingProxyType[Any, V]:
+        """What these are the values of, read-only."""
+        return MappingProxyType(self._of)
+
+    def __contains__(self, value: object) -> bool:
+        return any(value is found or value == found for found in self)
+
+    def __repr__(self) -> str:
+        return f"Values({self._of!r})"
+
+
+class Items(ItemsView[K, V]):
+    """The (key, value) pairs: set-like, in the order of the keys."""
+
+    def __init__(self, mapping: "Mapping[K, V]", source: Walkable[K, V], span: Span) -> None:
+        super().__init__(mapping)
+        self._of = mapping
+        self._source = source
+        self._span = span
+
+    def __iter__(self) -> Iterator[tuple[K, V]]:
+        return _limited(self._source._items(self._span), self._span)
+
+    def __reversed__(self) -> Iterator[tuple[K, V]]:
+        return _backwards(self._source._items, self._span)
+
+    def __contains__(self, item: object) -> bool:
+        return isinstance(item, tuple) and len(item) == 2 and super().__contains__(item)
+
+    @property
+    def mapping(self) -> MappingProxyType[K, V]:
+        """What these are the items of, read-only."""
+        return MappingProxyType(self._of)
+
+    def __repr__(self) -> str:
+        return f"Items({self._of!r})"
+
+
+def _limited(entries: Iterator[Any], span: Span) -> Iterator[Any]:
+    return entries if span.limit is None else islice(entries, min(span.limit, maxsize))
+
+
+def _backwards(walk: Any, span: Span) -> Iterator[Any]:
+    if span.limit is None:
+        return iter(walk(span.reversed()))
+    # The other end of a limited range is only known once it has been walked.
+    return iter(list(_limited(walk(span), span))[::-1])
