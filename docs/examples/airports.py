@@ -71,9 +71,15 @@ def tour(path: Path) -> None:
     say(f"above 12,000 feet: {high}")
     with timed():
         found = list(airports.find("$[?(@.country == {code} && @.iata != null)]", code="IS"))
-    say("in Iceland, with an IATA code: " + ", ".join(airport.city for airport in found[:6]) + ", ...")
+    say(
+        "in Iceland, with an IATA code: "
+        + ", ".join(airport.city for airport in found[:6])
+        + ", ..."
+    )
     with timed():
-        names = list(airports.find("$[?(@.position.lat > 78 || @.position.lat < -85)]").values("name"))
+        names = list(
+            airports.find("$[?(@.position.lat > 78 || @.position.lat < -85)]").values("name")
+        )
     say("nearest to the poles: " + "; ".join(names))
     with timed():
         zones = set(airports.search("$[?(@.country == 'BR')].timezone"))

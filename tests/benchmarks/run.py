@@ -135,7 +135,9 @@ class Ground:
         made = map(user, self.values)
         with self.env.begin(write=True) as txn:
             for made_user in made:
-                fields = {name: getattr(made_user, name) for name in User.__slots__ if name[0] != "_"}
+                fields = {
+                    name: getattr(made_user, name) for name in User.__slots__ if name[0] != "_"
+                }
                 fields["address"] = {"city": made_user.address.city, "zip": made_user.address.zip}
                 txn.put(made_user.email.encode(), self.encode(fields), db=self.db)
 
@@ -212,8 +214,9 @@ def benchmarks(path: Path) -> Iterator[tuple[str, Callable[[], float], float, st
         predicate = ground.users.find(text)
         yield (
             f"find {text}",
-            lambda predicate=predicate, parsed=parsed: 1
-            / ratio(predicate.count, lambda: parsed.find(listed), 3),
+            lambda predicate=predicate, parsed=parsed: (
+                1 / ratio(predicate.count, lambda: parsed.find(listed), 3)
+            ),
             -5,
             "times faster from the disk than jsonpath-ng over the decoded list",
         )
