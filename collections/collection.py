@@ -38,9 +38,9 @@ _NAME = re.compile(r"\w[\w.-]{0,63}")
 class Collection(MutableMapping[K, R]):
     """A mutable mapping from keys to records of an attrs class.
 
-    `store` is an open store, or a snapshot of one for a collection that is only read. `record` is the
-    class; its fields made with `key()` are the primary key (several of them a tuple), without any
-    a key is generated: a UUID that sorts by time. `name`, the name of the class unless it is
+    `store` is an open store, or a snapshot of one for a collection that is only read. `record` is
+    the class; its fields made with `key()` are the primary key (several of them a tuple), without
+    any a key is generated: a UUID that sorts by time. `name`, the name of the class unless it is
     given, makes the prefix: the records are the keys `name/...` of the store, as plain dicts.
 
     Records come in key order; what you get is a copy, and `put` or `update` stores it again.
@@ -232,7 +232,7 @@ class Collection(MutableMapping[K, R]):
         `change` gets the record, and returns another one or None after changing it in place.
         """
         stored = self._encoded(key)
-        # Ambient, so that `change` may use the store and its collections: it is all one transaction.
+        # Ambient, so that `change` may use the store and its collections: all of it is one.
         with self._writing(ambient=True) as txn:
             raw = txn.get(DATA, stored)
             if raw is None:
@@ -370,8 +370,8 @@ class Collection(MutableMapping[K, R]):
         own = self._type.key_of(self._checked(record))
         if own is not None and own != key:
             raise RecordError(
-                f"{self.name}[{key!r}]: the record has another key, {own!r}; to change the key of a "
-                "record, add() the new one and delete() the old one"
+                f"{self.name}[{key!r}]: the record has another key, {own!r}; to change the key of "
+                "a record, add() the new one and delete() the old one"
             )
 
     def _add(self, txn: Transaction, record: R) -> Any:
@@ -433,14 +433,14 @@ class Collection(MutableMapping[K, R]):
     def _claim(self, txn: Transaction, store: Store[Any, Any]) -> None:
         if store._engine.legacy:
             raise CollectionError(
-                "a database of stones 0.3 has no collections: re-encode it first, with migrate() or "
-                "`stones migrate`"
+                "a database of stones 0.3 has no collections: re-encode it first, with migrate() "
+                "or `stones migrate`"
             )
         stray = next(txn.keys(DATA, self._span.start, self._span.stop), None)
         if stray is not None:
             raise CollectionError(
-                f"the store has keys that begin with {self._prefix!r} but are no records, {stray!r} "
-                f"for one: name the collection otherwise, or move them"
+                f"the store has keys that begin with {self._prefix!r} but are no records, "
+                f"{stray!r} for one: name the collection otherwise, or move them"
             )
         write_collection(txn, self.name, self._description())
         store._reload(txn)

@@ -84,7 +84,10 @@ def _atom(kind: type) -> Conversion:
         if type(value) is kind:
             return value
         if plain is not None and isinstance(value, kind):
-            made = plain(value)
+            try:
+                made = plain(value)
+            except ValueError as error:  # the NaT of pandas is a datetime, but has no date
+                raise misfit(name, value) from error
             # A datetime is not the date it falls on, nor are the nanoseconds of pandas kept.
             if made == value or made != made:
                 return made

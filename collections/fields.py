@@ -73,21 +73,24 @@ class Conversions:
     def _class(self, annotation: Any, origin: type, arguments: tuple[Any, ...]) -> Conversion:
         if origin in ATOMS:
             return ATOMS[origin]
-        is_bare = annotation is tuple or annotation is typing.Tuple  # noqa: UP006
-        if origin is tuple and not is_bare and Ellipsis not in arguments:
-            return fixed([self.of(argument) for argument in arguments])
-        name = spelled(annotation)
-        items = [self.of(argument) for argument in arguments if argument is not Ellipsis]
-        if origin in _MAPPINGS:
-            return mapping(name, *(items or [ANYTHING, ANYTHING]))
-        if origin in _MANY or origin is tuple:
-            return many(name, _MANY.get(origin, (tuple,)), *(items or [ANYTHING]))
+        if origin is tuple or origin in _MANY or origin in _MAPPINGS:
+            return self._container(annotation, origin, arguments)
         if issubclass(origin, Enum):
             return enumeration(origin)
         if (reason := not_attrs(origin)) is not None:
             hint = reason if dataclasses.is_dataclass(origin) or attrs.has(origin) else _STORABLE
-            raise CollectionError(f"{name} cannot be stored: {hint}")
+            raise CollectionError(f"{spelled(annotation)} cannot be stored: {hint}")
         return self.shape(annotation).conversion
+
+    def _container(self, annotation: Any, origin: type, arguments: tuple[Any, ...]) -> Conversion:
+        name = spelled(annotation)
+        items = [self.of(argument) for argument in arguments if argument is not Ellipsis]
+        if origin in _MAPPINGS:
+            return mapping(name, *(items or [ANYTHING, ANYTHING]))
+        is_bare = annotation is tuple or annotation is typing.Tuple  # noqa: UP006
+        if origin is tuple and not is_bare and Ellipsis not in arguments:
+            return fixed(items)
+        return many(name, _MANY.get(origin, (tuple,)), *(items or [ANYTHING]))
 
     def _union(self, annotation: Any) -> Conversion:
         classes: dict[str, Conversion] = {}

@@ -39,7 +39,9 @@ from jsonpath_ng.jsonpath import Index, JSONPath, Root, Wildcard
 from stones.errors import QueryError
 
 from . import predicates
-from .predicates import Finder, Placeholder, Predicate
+from .comparisons import Predicate, comparison
+from .evaluation import Finder, evaluate
+from .predicates import Placeholder
 
 T = TypeVar("T")
 
@@ -52,10 +54,12 @@ _PIECE = re.compile(
     r"""|(?P<quote>['"`])|\{(?P<name>[^{}'"`]*)\}|(?P<brace>[{}])"""
 )
 
+_WORD = re.compile(rf"{_PIECE.pattern}|[\w@-]+|[\s\S]")
+
 # Of no meaning to anybody, so that no text has them without intent.
 _PRIVATE = range(0xF0000, 0xFFFFE)
 
-_HINTS = {"and": "write && for it", "or": "write || for it", "not": "write ! for it"}
+_HINTS = {"and": "write && for it", "or": "write || for it"}
 
 
 @frozen
@@ -81,7 +85,7 @@ class Filter:
         if self.whole:
             raise QueryError(f"{self.text!r} refers to all records with $, so one cannot tell")
         if not self._expressions:
-            return lambda record: True
+            return lambda _: True
         expressions = self._expressions
         if self.names:
             expressions = predicates.bound(expressions, values, self.text)
@@ -94,7 +98,7 @@ class Filter:
             return [place for place, record in enumerate(records) if test(record)]
         _check_names(self.text, self.names, values)
         path = predicates.bound(self._path, values, self.text)
-        found = predicates.evaluate(path, records, self.text)
+        found = evaluate(path, records, self.text)
         return [place for match in found for place in _places(match.path)]
 
 
@@ -134,7 +138,7 @@ class Search:
         return chain.from_iterable(map(predicates.finder_of(rest, self.text), records))
 
     def _of_all(self, path: JSONPath, records: Iterable[Any]) -> Iterator[Any]:
-        for match in predicates.evaluate(path, list(records), self.text):
+        for match in evaluate(path, list(records), self.text):
             yield match.value
 
 
@@ -201,10 +205,10 @@ def parse_search(text: str) -> Search:
 def equals(fields: Mapping[str, Any]) -> Predicate:
     """Whether all of these fields of a record equal the values, as `==` in a filter does."""
     tests = [
-        predicates.comparison("==", predicates.field(name), value, f"find({name}=...)")
+        comparison("==", predicates.field(name), value, f"find({name}=...)")
         for name, value in fields.items()
     ]
-    return predicates.every(tests) if tests else lambda record: True
+    return predicates.every(tests) if tests else lambda _: True
 
 
 def _from_root(path: JSONPath) -> list[JSONPath]:
@@ -236,7 +240,7 @@ class _Lexer(ExtendedJsonPathLexer):
 
     def __init__(self, names: Mapping[str, str]) -> None:
         super().__init__()
-        self.place = 0
+        self.place = self.operator = 0
         self._names = names
 
     def tokenize(self, string: str) -> Iterator[Any]:
@@ -246,24 +250,26 @@ class _Lexer(ExtendedJsonPathLexer):
             if is_pattern:
                 self._check_pattern(token)
             is_pattern = token.type == "FILTER_OP" and token.value == "=~"
+            if token.type == "NAMED_OPERATOR":
+                self.operator = token.lexpos
             yield token
         self.place = len(string)
 
     def _check_pattern(self, token: Any) -> None:
         if token.type not in ("ID", "NULL"):
-            raise _Refused("=~ takes a regular expression in quotes")
+            raise _RefusedError("=~ takes a regular expression in quotes")
         if token.value not in self._names:
             try:
                 re.compile(token.value)
             except re.error as error:
-                raise _Refused(f"this is no regular expression: {error}") from error
+                raise _RefusedError(f"this is no regular expression: {error}") from error
 
     def t_error(self, t: Any) -> NoReturn:
         self.place = t.lexpos
         super().t_error(t)
 
 
-class _Refused(Exception):
+class _RefusedError(Exception):
     """What we do not accept of what jsonpath-ng would."""
 
 
@@ -279,10 +285,17 @@ def _parse(text: str) -> tuple[JSONPath, frozenset[str]]:
                 node.value = node.value if name is None else Placeholder(name)
     except RecursionError as error:
         raise QueryError(f"this is nested too deeply: {text:.200}") from error
-    except (JSONPathError, DefintionInvalid, _Refused, ValueError, re.error) as error:
+    except (DefintionInvalid, re.error) as error:
+        raise _pointing(str(error), text, quotes[lexer.operator]) from error
+    except (_RefusedError, ValueError) as error:
+        raise _pointing(str(error), text, quotes.get(lexer.place, lexer.place)) from error
+    except JSONPathError as error:
+        if str(error).startswith("Unknown named operator"):
+            reason = str(error).split(" at ")[0]
+            raise _pointing(reason, text, quotes[lexer.operator]) from error
         # The token of something in quotes is where they close.
         place = quotes.get(lexer.place, lexer.place)
-        raise _pointing(_reason(error, text, place), text, place) from error
+        raise _pointing(_unexpected(text, place), text, place) from error
     return path, frozenset(names.values())
 
 
@@ -316,15 +329,13 @@ def _without_placeholders(text: str) -> tuple[str, dict[str, str], dict[int, int
     return cut, {literal: name for name, literal in literals.items()}, quotes
 
 
-def _reason(error: Exception, text: str, place: int) -> str:
-    if not isinstance(error, JSONPathError) or str(error).startswith("Unknown named operator"):
-        return str(error).split(" at ")[0]
+def _unexpected(text: str, place: int) -> str:
     if place >= len(text):
         return "the path ends too early"
-    found = re.match(r"[\w@-]+|.", text[place:], re.DOTALL)
-    word = found[0] if found else ""
+    word = next(_WORD.finditer(text, place))[0]
+    shown = word if word[0] in "'\"`{" else repr(word)
     hint = f": {_HINTS[word]}" if word in _HINTS else ""
-    return f"{word!r} is not expected here{hint}"
+    return f"{shown} is not expected here{hint}"
 
 
 def _pointing(reason: str, text: str, place: int) -> QueryError:

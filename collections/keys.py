@@ -77,7 +77,7 @@ def new_key() -> UUID:
     It sorts after all that this process has made before, whatever the clock does, and by the
     millisecond among those of others. No two are the same, between threads, processes and forks.
     """
-    return UUID(int=_sequence.next())
+    return _generated.next()
 
 
 def described(value: object) -> str:
@@ -93,7 +93,7 @@ def described(value: object) -> str:
 
 
 _SHORT = Repr()
-_SHORT.maxstring = _SHORT.maxother = 60
+_SHORT.maxstring, _SHORT.maxother = 60, 80
 
 # -- below -------------------------------------------------------------------------------------
 
@@ -339,16 +339,17 @@ _ELEMENTS: Mapping[type, _Element] = {
 }
 
 
-class _Sequence:
-    """The UUIDs of one process, in rising order.
+class KeySequence:
+    """The generated keys of one process, in rising order; `clock` counts milliseconds since 1970.
 
     A UUID of version 7 is a time of 48 bits in milliseconds and 74 bits of our own. With each
     millisecond these start at a random number of 72 bits, and within it they are raised by a random
-    step (RFC 9562, section 6.2, method 2); should they run over, they carry into the time. A
-    clock that was set back is waited for at the last time there was.
+    step (RFC 9562, section 6.2, method 2); should they run over, they carry into the time. While
+    a clock that was set back catches up, the last time goes on.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Callable[[], int]) -> None:
+        self._clock = clock
         self.restart()
 
     def restart(self) -> None:
@@ -357,9 +358,10 @@ class _Sequence:
         self._lock = threading.RLock()
         self._last = 0
 
-    def next(self) -> int:
-        now = time.time_ns() // 1_000_000
+    def next(self) -> UUID:
+        """A key that is greater than all before."""
         with self._lock:
+            now = self._clock()
             if now > self._last >> 74:
                 self._last = now << 74 | int.from_bytes(os.urandom(9), "big")
             else:
@@ -367,9 +369,9 @@ class _Sequence:
             made = self._last
         version, variant = 7 << 76, 2 << 62
         moment, first, second = made >> 74, made >> 62 & 0xFFF, made & (1 << 62) - 1
-        return moment << 80 | version | first << 64 | variant | second
+        return UUID(int=moment << 80 | version | first << 64 | variant | second)
 
 
-_sequence = _Sequence()
+_generated = KeySequence(lambda: time.time_ns() // 1_000_000)
 if hasattr(os, "register_at_fork"):  # where processes can fork
-    os.register_at_fork(after_in_child=_sequence.restart)
+    os.register_at_fork(after_in_child=_generated.restart)

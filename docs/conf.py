@@ -19,6 +19,7 @@ default_role = "code"
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
 autodoc_typehints_format = "short"
 autodoc_preserve_defaults = True
+python_maximum_signature_line_length = 88
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3

@@ -69,7 +69,7 @@ def migrate(
     target = _target(to, dump_load)
     _check_possible(store, target)
     total = len(store)
-    steps = _Steps(progress, 2 * total)
+    steps = _Steps(progress, max(2 * total, 1))
     values = 0
     if not _is_done(store, target):
         _check_values(store, target, steps)

@@ -30,7 +30,7 @@ _ROOM = MAX_DEPTH - 3
 
 
 def encode(value: Any) -> bytes:
-    """The CBOR bytes. Raises SerializerError and RecursionError, without the path."""
+    """The CBOR bytes. Raises SerializerError without the path, and RecursionError."""
     try:
         return dumps(value if _is_plain(value, _ROOM) else _tagged(value, _ROOM, _AS_IS))
     except UnicodeEncodeError:

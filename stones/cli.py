@@ -6,10 +6,12 @@ there, 130 interrupted. A pickled value is never read unless `--trust-pickle` sa
 """
 
 import json
+import math
+import os
 import re
-import shlex
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pprint import pformat
 from typing import Any, NoReturn, TypeVar
 
@@ -17,7 +19,7 @@ import attrs
 import click
 
 from .errors import FormatMismatchError, StoneError
-from .info import StoreInfo, inspect
+from .info import FormatUse, StoreInfo, inspect
 from .lmdb import LmdbStore
 from .serializers import serializer, serializer_names
 
@@ -30,9 +32,6 @@ def main() -> NoReturn:
     """Run the command that `sys.argv` names, and exit."""
     try:
         commands(prog_name="stones", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        sys.exit(error.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except click.Abort:
@@ -96,7 +95,7 @@ def _unescaped(found: "re.Match[bytes]") -> bytes:
     )
 
 
-class Key(click.ParamType):
+class Key(click.ParamType):  # type: ignore[type-arg]  # generic in later versions
     name = "key"
 
     def convert(
@@ -163,32 +162,190 @@ def open_store(
 # -- the commands ----------------------------------------------------------------------------------
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"]},
+    invoke_without_command=True,
+    epilog="KEY and --prefix take Python's escapes for what cannot be typed, as in 'a\\x00b'.",
+)
 @click.version_option(package_name="stones", message="%(package)s %(version)s")
-def commands() -> None:
-    """Look at a store of stones, and re-encode it.
-
-    KEY and --prefix take text, with Python's escapes for what cannot be typed: a\\x00b.
-    """
+@click.pass_context
+def commands(context: click.Context) -> None:
+    """Look into a store of stones, and re-encode it."""
+    if context.invoked_subcommand is None:
+        click.echo(context.get_help())
 
 
 @commands.command()
 @path_argument
 @click.option("--to", required=True, type=serializers, help="The serializer to re-encode by.")
 @opening
-def migrate(path: str, to: str, written: str | None, table: bytes | None, trust_pickle: bool) -> None:
-    """Re-encode every value of the store at PATH, while others read and write.
+def migrate(path: str, to: str, **options: Any) -> None:
+    """Re-encode all values of the store at PATH, while others read and write.
 
     Interrupt it as you like: the store stays valid, and running it again goes on.
     """
     from stones.migrations.reencode import migrate
 
     try:
-        with open_store(path, written, table, trust_pickle) as store, _bar(to) as progress:
+        with open_store(path, **options) as store, bar(to) as progress:
             done = migrate(store, to, progress=progress)
     except KeyboardInterrupt:
-        command = f"stones migrate {shlex.quote(path)} --to {to}"
         raise Interrupted(
-            f"interrupted; all values are readable, and `{command}` goes on where this stopped"
+            "interrupted: the store is valid, with values in both formats; run this again to go on"
         ) from None
-    click.echo(f"{path}: {done.values:,} of {done.total:,} values re-encoded, all are {to} now")
+    click.echo(f"{done.values:,} of {done.total:,} values re-encoded: all are {to} now")
+
+
+@contextmanager
+def bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress bar where somebody looks at it."""
+    if not sys.stderr.isatty():
+        yield None
+        return
+    with click.progressbar(length=1000, label=label, file=sys.stderr) as shown_bar:
+
+        def progress(done: int, steps: int) -> None:
+            shown_bar.update(done * 1000 // steps - shown_bar.pos)
+
+        yield progress
+
+
+@commands.command()
+@path_argument
+@click.option("--table", type=Key(), help="The named table of a stones 0.3 database.")
+@click.option("--json", "as_json", is_flag=True, help="For programs.")
+def info(path: str, table: bytes | None, as_json: bool) -> None:
+    """Show what is in the store at PATH: formats, collections, sizes. Decodes no value."""
+    found = inspect(path, table=table)
+    click.echo(json.dumps(attrs.asdict(found), indent=2) if as_json else report(found))
+
+
+def report(found: StoreInfo) -> str:
+    """What `stones info` shows to people."""
+    rows = [
+        ("entries", f"{found.entries:,}, {_size(found.size)}"),
+        ("file", f"{_size(found.file_size)}, of which {_size(found.used_size)} in use"),
+        ("written by", found.serializer or "stones 0.3, which did not note the serializer"),
+    ]
+    if found.version != "0.3":
+        rows += [("format", _format_row(use)) for use in found.formats]
+    if found.migrating:
+        rows.append(("migration", f"to {found.serializer}, unfinished: migrate again to go on"))
+    rows += [
+        ("collection", f"{use.name}: {use.records:,} records, {_size(use.size)}")
+        for use in found.collections
+    ]
+    if found.index_entries:
+        rows.append(("indexes", f"{found.index_entries:,} entries"))
+    return "\n".join([found.path, *(f"  {title:<12}{text}" for title, text in rows)])
+
+
+def _format_row(use: FormatUse) -> str:
+    name = use.serializer or ("damaged, empty" if use.id is None else f"not listed, {use.id}")
+    return f"{name}: {use.values:,} values, {_size(use.size)}"
+
+
+def _size(count: float) -> str:
+    if count < 1000:
+        return f"{count:,.0f} bytes"
+    units = ["kB", "MB", "GB", "TB"]
+    power = min(int(math.log(count, 1000)), len(units))
+    return f"{count / 1000**power:,.1f} {units[power - 1]}"
+
+
+@commands.command()
+@path_argument
+@click.argument("key", type=Key())
+@click.option("--json", "form", flag_value="json", help="As JSON; other types in its notation.")
+@click.option("--raw", "form", flag_value="raw", help="A str or bytes as it is, without quotes.")
+@opening
+def get(path: str, key: bytes, form: str | None, **options: Any) -> None:
+    """Print the value of KEY, as Python writes it."""
+    with open_store(path, readonly=True, **options) as store:
+        try:
+            value = store[key]
+        except KeyError:
+            raise NotThere(path, key) from None
+    if form == "json":
+        click.echo(serializer("json").encode(value))
+    elif form == "raw" and isinstance(value, str | bytes):
+        click.echo(value, nl=False)
+    elif form == "raw":
+        raise click.ClickException(f"--raw is for str and bytes, not {type(value).__name__}")
+    else:
+        click.echo(pformat(value, sort_dicts=False))
+
+
+@commands.command(context_settings={"ignore_unknown_options": True})
+@path_argument
+@click.argument("key", type=Key())
+@click.argument("value")
+@click.option("--text", "form", flag_value="text", help="VALUE is a str as it is.")
+@click.option("--bytes", "form", flag_value="bytes", help="VALUE is bytes as they are.")
+@click.option("--create", type=serializers, help="Make a store, written so, if there is none.")
+@opening
+def put(
+    path: str, key: bytes, value: str, form: str | None, create: str | None, **options: Any
+) -> None:
+    """Set the value of KEY.
+
+    VALUE is JSON, in the notation of `get --json`; "-" reads it from standard input.
+    """
+    if value == "-":
+        raw = sys.stdin.buffer.read()
+    else:
+        raw = value.encode("utf-8", "surrogateescape")
+    parsed = parse(raw, form)
+    if create is not None and not os.path.exists(path):
+        store = LmdbStore[bytes, Any](path, serialize=create)
+    else:
+        store = open_store(path, **options)
+    with store:
+        store[key] = parsed
+
+
+def parse(raw: bytes, form: str | None) -> Any:
+    """The value that was typed. Raises BadParameter."""
+    try:
+        if form == "bytes":
+            return raw
+        if form == "text":
+            return raw.decode()
+        return serializer("json").decode(raw)
+    except Exception as error:  # a decoder may raise anything
+        hint = "--bytes takes any bytes" if form else "for plain text, add --text"
+        raise click.BadParameter(f"{error}; {hint}", param_hint="VALUE") from error
+
+
+@commands.command()
+@path_argument
+@click.argument("key", type=Key())
+@opening
+def delete(path: str, key: bytes, **options: Any) -> None:
+    """Remove KEY."""
+    with open_store(path, **options) as store:
+        if not store.delete(key):
+            raise NotThere(path, key)
+
+
+@commands.command()
+@path_argument
+@click.option("--prefix", type=Key(), default="", help="Only keys that start so.")
+@click.option("--limit", type=click.IntRange(0), help="At most so many.")
+@opening
+def keys(path: str, prefix: bytes, limit: int | None, **options: Any) -> None:
+    """Print the keys in order, one a line."""
+    with open_store(path, readonly=True, **options) as store:
+        for key in store.range(prefix=prefix, limit=limit):
+            click.echo(shown(key))
+
+
+class Interrupted(click.ClickException):
+    exit_code = INTERRUPTED
+
+
+class NotThere(click.ClickException):
+    exit_code = NOT_THERE
+
+    def __init__(self, path: str, key: bytes) -> None:
+        super().__init__(f"there is no key {shown(key)} in {path}")

@@ -67,11 +67,11 @@ class Transaction(ABC):
 
     @abstractmethod
     def begin(self) -> "Transaction":
-        """A savepoint: a transaction inside this one, which is not used until the inner one ends."""
+        """A savepoint: a transaction inside this one, which rests until the inner one ends."""
 
     @abstractmethod
     def commit(self) -> None:
-        """Make the changes lasting: in the engine, or for a savepoint in the transaction around it."""
+        """Make the changes last: in the engine, or for a savepoint in the one around it."""
 
     @abstractmethod
     def abort(self) -> None:

@@ -27,7 +27,7 @@ class KeyTooLongError(InvalidKeyError):
 
 
 class ReservedKeyError(InvalidKeyError):
-    """A write through the dict into the keys of a collection, which would leave its count behind."""
+    """A write through the dict into the keys of a collection, past its count and indexes."""
 
 
 class DuplicateKeyError(StoneError, KeyError):

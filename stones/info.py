@@ -1,7 +1,7 @@
 """What can be told of a store on disk without decoding a value: its formats, collections, sizes.
 
-`stones info` prints it. It works while others write, on a database of stones 0.3 too, and on a store
-whose values must not be read, or cannot be.
+`stones info` prints it. It works while others write, on a database of stones 0.3 too, and on a
+store whose values must not be read, or cannot be.
 """
 
 import os
@@ -60,8 +60,6 @@ class StoreInfo:
     file_size: int
     used_size: int
     """What is in use of the file, in bytes."""
-    readers: int
-    """Read transactions that are open, in all processes."""
     formats: tuple[FormatUse, ...]
     """Those that values are in, and the one that new values are written in."""
     collections: tuple[CollectionUse, ...]
@@ -114,7 +112,6 @@ def _inspect(
         index_entries=txn.count(Space.INDEX),
         file_size=sizes["file_size"],
         used_size=sizes["used_size"],
-        readers=sizes["readers"],
         formats=tuple(
             FormatUse(id, _name(id, listed), count, value_size[id])
             for id, count in values.most_common()

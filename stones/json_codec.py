@@ -28,7 +28,7 @@ _dumps: Callable[[Any], str] = json.JSONEncoder(
 
 
 def encode(value: Any) -> bytes:
-    """The JSON text. Raises SerializerError and RecursionError, without the path."""
+    """The JSON text. Raises SerializerError without the path, and RecursionError."""
     try:
         plain = value if _is_plain(value, MAX_DEPTH) else _tagged(value, MAX_DEPTH, _AS_IS)
         return _dumps(plain).encode("utf-8")

@@ -70,6 +70,18 @@ def _mark(container: Any) -> bytes:
     return next(mark for mark, kind in _MARKS.items() if isinstance(container, kind))
 
 
+def _unmarked(items: list[Any], element: Callable[[Any], Any] | None = None) -> Any:
+    kind = _MARKS.get(items[0]) if items and isinstance(items[0], bytes) else None
+    if kind is None:
+        return items
+    if kind is tuple:
+        return tuple(items[1:])
+    try:
+        return kind(map(element, items[1:]) if element else items[1:])
+    except TypeError:
+        return items  # a list of the user's own: what is in a set can be hashed
+
+
 # --- json: written with ujson, where that was installed, and always read with json
 
 
@@ -110,7 +122,7 @@ def _json(value: Any, room: int) -> Any:
         for number, item in enumerate(value):
             items[number] = _json(item, room - 1)
         return items
-    raise _refusal("0.3 has no way to write it, or none in here")
+    raise _refusal("0.3 could not write it here")
 
 
 def _text(value: Any) -> Any:
@@ -125,21 +137,17 @@ def _decode_json(raw: bytes) -> Any:
         return {_as_bytes(key): _as_bytes(item) for key, item in value.items()}
     if not isinstance(value, list):
         return _as_bytes(value)
-    items = [_as_bytes(item) for item in value]
-    kind = _MARKS.get(items[0]) if items and isinstance(items[0], bytes) else None
-    if kind is None:
-        return items
-    return kind(items[1:] if kind is tuple else map(_hashable, items[1:]))
+    return _unmarked([_as_bytes(item) for item in value], _element)
+
+
+def _element(item: Any) -> Any:
+    # A list in a set had been a tuple.
+    return tuple(map(_element, item)) if isinstance(item, list) else item
 
 
 def _as_bytes(value: Any) -> Any:
     # 0.3 failed on lone surrogates here; it had written them all the same.
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
-
-
-def _hashable(item: Any) -> Any:
-    # A list in a set can only have been a tuple.
-    return tuple(map(_hashable, item)) if isinstance(item, list) else item
 
 
 # --- cbor
@@ -203,12 +211,6 @@ def _refuse_marked_lists(value: Any) -> None:
 
 def _decode_msgpack(raw: bytes) -> Any:
     return msgpack.unpackb(raw, list_hook=_unmarked, strict_map_key=False)
-
-
-def _unmarked(items: list[Any]) -> Any:
-    if not items or not isinstance(items[0], bytes) or items[0] not in _MARKS:
-        return items
-    return _MARKS[items[0]](items[1:])
 
 
 @frozen

@@ -39,7 +39,7 @@ _KEPT_SIZE = 1 << 18
 
 
 def encode(value: Any) -> bytes:
-    """The MessagePack bytes. Raises SerializerError and RecursionError, without the path."""
+    """The MessagePack bytes. Raises SerializerError without the path, and what msgpack raises."""
     try:
         packer = _idle.pop()
     except IndexError:
@@ -53,10 +53,6 @@ def encode(value: Any) -> bytes:
         # A lone surrogate. Passing them through is slower, so it is not done to all.
         lenient = Packer(strict_types=True, default=_extended, unicode_errors="surrogatepass")
         raw = lenient.pack(wrapped)[1:]
-    except ValueError as error:
-        if "recursion" in str(error):
-            raise RecursionError from error
-        raise
     if len(raw) < _KEPT_SIZE:
         _idle.append(packer)
     # Looking for such a byte takes a quarter of the time of looking at each value.

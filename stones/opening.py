@@ -84,8 +84,8 @@ def stone(
     `value_type` is the container that `deep_add` makes; `key_type=str` gives keys back as str.
     `options` are passed on to the store class.
 
-    Raises FormatMismatchError where the store is written by another serializer, StoreOpenError where
-    it cannot be opened, SerializerError for an unknown serializer.
+    Raises FormatMismatchError where the store is written by another serializer, StoreOpenError
+    where it cannot be opened, SerializerError for an unknown serializer.
 
     >>> stor = stone('scratch', serialize='json')
     >>> stor['greeting'] = 'hello'

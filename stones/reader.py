@@ -1,5 +1,6 @@
 """The reading half of the dict face: what a store and a snapshot of it have in common."""
 
+from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import zip_longest
@@ -24,8 +25,8 @@ class Reader(Mapping[K, V]):
     """What can be asked of a store or of a snapshot: a read-only, ordered dict.
 
     Keys are bytes, or str which are encoded as UTF-8; with `key_type=str` they come back as str.
-    Iteration is in key order (of the encoded bytes) and sees one snapshot, taken when it starts. What
-    you get is a copy: to change a value, store it again.
+    Iteration is in key order (of the encoded bytes) and sees one snapshot, taken when it starts.
+    What you get is a copy: to change a value, store it again.
     """
 
     # What begins with one underscore is between the layers: the collections and the migrations use
@@ -37,16 +38,17 @@ class Reader(Mapping[K, V]):
     _value_type: type
     _name: str
 
-    # The transaction to read from; and whether it was opened just for this reading.
+    @abstractmethod
     def _reading(self) -> tuple[Transaction, bool]:
-        raise NotImplementedError
+        """The transaction to read from; and whether it was opened just for this reading."""
 
+    @abstractmethod
     def _raw(self, key: bytes) -> bytes | None:
-        raise NotImplementedError
+        """What is stored at a key."""
 
-    # The codec for what is read in this transaction.
+    @abstractmethod
     def _codec_at(self, txn: Transaction) -> Codec:
-        raise NotImplementedError
+        """The codec for what is read in this transaction."""
 
     def __getitem__(self, key: K | bytes | str) -> V:
         """The value of `key`. Raises KeyError with the key. O(log n)."""
@@ -73,7 +75,7 @@ class Reader(Mapping[K, V]):
         return default if raw is None else self._decode(stored, raw)
 
     def get_many(self, keys: Iterable[K | bytes | str]) -> dict[K, V]:
-        """Those of `keys` that are there, with their values: all from one snapshot, in that order."""
+        """Those of `keys` that are there, in that order, with their values from one snapshot."""
         wanted = [self._encoded(key) for key in keys]
         txn, own = self._reading()
         try:
@@ -149,7 +151,7 @@ class Reader(Mapping[K, V]):
         if gt is not None:
             start = self._encoded(gt, empty=True) + b"\0"
         if lt is not None:
-            stop = self._encoded(lt, empty=True)
+            stop = self._encoded(lt, empty=True) or b"\0"  # the lowest key: nothing is below either
         if le is not None:
             stop = self._encoded(le, empty=True) + b"\0"
         return Range(self, self, Span(start, stop, reverse, limit))

@@ -133,31 +133,29 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _MAX_STEPS = 100
 
 
-def _locate(name: str, encode: Encode, value: Any, error: Exception) -> SerializerError:
-    """The error for `value`: goes down to the innermost part that `encode` refuses by itself."""
-    whole, path, around = value, "$", {id(value)}
-    for _ in range(_MAX_STEPS):
-        step, part, problem = _first_failing(encode, value)
-        if problem is None:
-            break
-        path, value, error = path + step, part, problem
-        if id(value) in around:
-            return cannot_hold(name, value, path, "it contains itself")
-        around.add(id(value))
-    if isinstance(error, RecursionError):
-        return cannot_hold(name, whole, "$", "it is nested too deeply, or contains itself")
+def _locate(
+    name: str,
+    encode: Encode,
+    value: Any,
+    error: Exception,
+    path: str = "$",
+    around: tuple[Any, ...] = (),
+) -> SerializerError:
+    """The error for the innermost part of `value` that `encode` refuses by itself."""
+    if any(value is container for container in around):
+        return cannot_hold(name, value, path, "it contains itself")
+    around = (*around, value)
+    if len(around) <= _MAX_STEPS:
+        for step, part in _parts(value):
+            try:
+                encode(part)
+            except Exception as problem:
+                raise _locate(name, encode, part, problem, path + step, around) from problem
+    if isinstance(error, RecursionError) or "recursion limit" in str(error):  # so says msgpack
+        return cannot_hold(name, around[0], "$", "it is nested too deeply, or contains itself")
     if isinstance(error, SerializerError):
         return cannot_hold(name, value, path, str(error))
     return cannot_hold(name, value, path, f"{type(error).__name__}: {error}")
-
-
-def _first_failing(encode: Encode, value: Any) -> tuple[str, Any, Exception | None]:
-    for step, part in _parts(value):
-        try:
-            encode(part)
-        except Exception as error:
-            return step, part, error
-    return "", None, None
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:

@@ -7,8 +7,9 @@ turns values into bytes.
 
 import os
 import weakref
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any, Self, TypeVar, overload
 
 from . import transactions
@@ -87,7 +88,7 @@ class Snapshot(Reader[K, V]):
 
 
 class Store(Reader[K, V], MutableMapping[K, V]):
-    """A dict over an engine: what `stone()` opens. `MemoryStore` and `LmdbStore` say where it lives.
+    """A dict over an engine: what `stone()` opens. `MemoryStore`, `LmdbStore` say where it lives.
 
     Threads may share it. Each operation is atomic and, once it returns, as durable as the engine
     is; several become one inside `with store.transaction():`.
@@ -122,7 +123,9 @@ class Store(Reader[K, V], MutableMapping[K, V]):
             if key_type not in (bytes, str):
                 raise KeyTypeError(f"key_type is bytes or str, not {key_type!r}")
             if not isinstance(value_type, type):
-                raise ValueTypeError(f"value_type is a class, list for instance, not {value_type!r}")
+                raise ValueTypeError(
+                    f"value_type is a class, list for instance, not {value_type!r}"
+                )
             self._asked = Asked.of(serialize, dump_load, trust_pickle)
             # How to write, which only changes in a write transaction; and another one, by metadata
             # of before that or that a reader has met since.
@@ -256,8 +259,8 @@ class Store(Reader[K, V], MutableMapping[K, V]):
     def deep_add(self, key: K | bytes | str, value: Any) -> None:
         """Add `value` to the container at `key`, which is made where there is none.
 
-        The store's `value_type` says what that is: list, tuple (added at the end), set or frozenset.
-        Raises TypeError for another type, or for a value there that is no container.
+        The store's `value_type` says what that is: list, tuple (both add at the end), set or
+        frozenset. Raises TypeError for another type, or for a value there that is no container.
         """
         stored = self._writable(key)
         with self._writing() as txn:
@@ -283,7 +286,10 @@ class Store(Reader[K, V], MutableMapping[K, V]):
     def fromkeys(cls, keys: Iterable[Any], value: Any = None, *args: Any, **options: Any) -> Self:
         """A store opened by `cls(*args, **options)`, with `value` at each of `keys`."""
         store = cls(*args, **options)
-        store.update((key, value) for key in keys)
+        # What `__new__` of a subclass returns may be something else, as with dict.fromkeys().
+        with store.transaction() if isinstance(store, Store) else nullcontext():
+            for key in keys:
+                store[key] = value
         return store
 
     # -- transactions --------------------------------------------------------------------------
@@ -293,8 +299,8 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         """All or nothing: what this thread or asyncio task does in the block is one transaction.
 
         An exception that leaves the block undoes all of it. A block inside a block is a savepoint,
-        which can be undone alone. Others see all of it or none, and wait with their own writes until
-        it ends; so keep it short, and do not await in it.
+        which can be undone alone. Others see all of it or none, and wait with their own writes
+        until it ends; so keep it short, and do not await in it.
         """
         with self._ambient():
             yield self
@@ -336,16 +342,16 @@ class Store(Reader[K, V], MutableMapping[K, V]):
             self._engine.backup(os.fspath(path))
 
     def close(self) -> None:
-        """Close the store. Using it after that raises StoreClosedError; closing again does nothing."""
+        """Close the store: using it raises StoreClosedError from then on. Again is harmless."""
         if transactions.joined(self._engine) is not None:
             raise TransactionError("close() inside a transaction of the store: end that first")
         self._engine = ClosedEngine(self._name)
         self._checked = None
         self._close()
 
+    @abstractmethod
     def destroy(self, *, yes_im_sure: bool = False) -> None:
         """Close the store and delete its data. Does nothing without `yes_im_sure=True`."""
-        raise NotImplementedError
 
     def __enter__(self) -> Self:
         return self

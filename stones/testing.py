@@ -1,7 +1,7 @@
 """The compliance suite: what every engine must do, ours or yours.
 
-Subclass `EngineTests` in a test module of pytest, and give it a fixture `engine` that opens an empty
-one:
+Subclass `EngineTests` in a test module of pytest, and give it a fixture `engine` that opens an
+empty one:
 
     class TestMyEngine(EngineTests):
         @pytest.fixture

@@ -12,25 +12,32 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import get_ident
+from typing import ClassVar
 
 from .engine import Engine, Transaction
 from .errors import TransactionError
 
 ambient: ContextVar[Mapping[Engine, "Scope"] | None] = ContextVar("stones.ambient", default=None)
-"""The open transactions of this context by engine. None, the usual case, is worth one cheap test."""
+"""The open transactions of this context, by engine. None, the usual case, is cheap to test for."""
 
 
 class Scope:
     """An open transaction, and the process, thread and task that opened it."""
 
-    __slots__ = ("forks", "open", "task", "thread", "txn")
+    __slots__ = ("open", "process", "task", "thread", "txn")
+
+    here: ClassVar[object] = object()
+    """This process. In a forked child it is another object, and no scope of the parent is open."""
 
     def __init__(self, txn: Transaction) -> None:
         self.txn = txn
         self.open = True
-        self.forks = _forks
+        self.process = Scope.here
         self.thread = get_ident()
         self.task = _task()
+
+    def is_open(self) -> bool:
+        return self.open and self.process is Scope.here
 
     def is_mine(self) -> bool:
         return self.thread == get_ident() and self.task is _task()
@@ -44,7 +51,7 @@ def joined(engine: Engine, *, write: bool = False) -> Transaction | None:
     """
     scopes = ambient.get()
     scope = scopes.get(engine) if scopes else None
-    if scope is None or not scope.open or scope.forks != _forks:
+    if scope is None or not scope.is_open():
         return None
     if scope.is_mine():
         return scope.txn
@@ -60,8 +67,8 @@ def joined(engine: Engine, *, write: bool = False) -> Transaction | None:
 def writing(engine: Engine) -> Iterator[Transaction]:
     """A write transaction for one operation; a savepoint where an ambient one is open.
 
-    On its own it is not ambient: what an operation reads from an iterable of the caller's, which may
-    read from the same store, is then as it was before, and takes no memory to keep it so.
+    On its own it is not ambient: what an operation reads from an iterable of the caller's, which
+    may read from the same store, is then as it was before, and takes no memory to keep it so.
     """
     if joined(engine, write=True) is not None:
         with transaction(engine) as txn:
@@ -103,17 +110,12 @@ def transaction(engine: Engine) -> Iterator[Transaction]:
             ambient.set(now or None)
 
 
-_forks = 0
-"""How many forks lie between the first process and this one: a scope of another one is dead here."""
-
-
-def _count_fork() -> None:
-    global _forks
-    _forks += 1
+def _after_fork() -> None:
+    Scope.here = object()
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_count_fork)
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _task() -> object:

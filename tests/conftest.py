@@ -1,9 +1,13 @@
 """What all tests share: hypothesis draws without a clock, and the same examples again under CI."""
 
 import os
+from contextlib import ExitStack
+from itertools import count
 
 import pytest
 from hypothesis import HealthCheck, settings
+
+from stones import LmdbStore, MemoryStore, stone
 
 pytest.register_assert_rewrite("stones.testing")
 settings.register_profile(
@@ -14,3 +18,22 @@ settings.register_profile(
     print_blob=True,
 )
 settings.load_profile("stones")
+
+
+@pytest.fixture(params=[MemoryStore, LmdbStore], ids=["memory", "lmdb"])
+def open_store(request, tmp_path):
+    """Opens a new, empty store on each engine, with the options that `stone` takes."""
+    numbers = count()
+    with ExitStack() as stack:
+
+        def open_store(**options):
+            path = tmp_path / f"store-{next(numbers)}"
+            return stack.enter_context(stone(path, request.param, **options))
+
+        yield open_store
+
+
+@pytest.fixture
+def store(open_store):
+    """An empty store on each engine."""
+    return open_store()

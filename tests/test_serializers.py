@@ -6,11 +6,13 @@ import pickle
 import subprocess
 import sys
 import threading
-from collections import OrderedDict, namedtuple
+from collections import OrderedDict
+from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -162,7 +164,7 @@ values = st.recursive(
 
 @full
 @given(value=values)
-@settings(max_examples=1000)
+@settings(max_examples=500)
 def test_every_value_comes_back_the_same_and_of_the_same_type(name, value):
     assert same(round_trip(name, value), value)
 
@@ -323,7 +325,7 @@ NOTATIONS = [
     (time(7, 8), '{"$time":"07:08:00"}', None, None),
     (timedelta(1, 2, 3), '{"$timedelta":[1,2,3]}', None, "d60893010203"),
     (Decimal("1.10"), '{"$Decimal":"1.10"}', "c48221186e", "c70509a4312e3130"),
-    (UUID(int=5), '{"$UUID":"00000000-0000-0000-0000-000000000005"}', "d82550" + "0" * 31 + "5", None),
+    (UUID(int=5), f'{{"$UUID":"{UUID(int=5)}"}}', f"d82550{5:032x}", None),
     (1 << 2048, f'{{"$int":"0x1{"0" * 512}"}}', None, None),
     ("\ud800\udc00", '{"$str":{"$bytes":"7aCA7bCA"}}', "d81b826373747246eda080edb080", None),
 ]  # fmt: skip
@@ -405,7 +407,9 @@ class Odd(tzinfo):
         return "odd"
 
 
-Point = namedtuple("Point", "x y")  # noqa: PYI024
+class Point(NamedTuple):
+    x: int
+    y: int
 
 
 def refusal(name, value):
@@ -553,8 +557,7 @@ def test_what_is_accepted_however_deep_can_be_read_again(name, wrap, innermost):
         value = nested(depth, wrap, innermost)
         try:
             raw = codec.encode(value)
-        except SerializerError as error:
-            assert "it is nested too deeply" in str(error)
+        except SerializerError:
             break
         codec.decode(raw)
 
@@ -613,10 +616,15 @@ def test_noop_holds_bytes_and_nothing_else():
 # --- Bytes that come from elsewhere.
 
 
+ORDINARY = (
+    *(ValueError, TypeError, KeyError, OSError, OverflowError, RecursionError, ArithmeticError),
+    *(cbor2.CBORDecodeError, msgpack.UnpackException),
+)
+
+
 def decode_safely(name, raw):
-    with pytest.raises(Exception) as caught:  # noqa: PT011: whatever the codec raises
+    with pytest.raises(ORDINARY):
         serializer(name).decode(raw)
-    assert isinstance(caught.value, Exception)
 
 
 def written_with(name, tag, code, packed):
@@ -660,7 +668,7 @@ def test_a_zone_is_only_looked_for_in_the_zone_database(name, key):
         ("int", 4, "zz"),
         ("datetime", 5, "yesterday"),
         ("datetime", 5, ["2024-05-06T07:08:09", 1]),
-        ("timedelta", 8, [10**30]),
+        ("timedelta", 8, [10**12]),
         ("Decimal", 9, "ten"),
         ("UUID", 10, "5"),
         ("bytes", 12, "?"),
@@ -700,10 +708,8 @@ def test_bytes_that_are_nested_endlessly_deep_are_an_error(name):
 @safe
 @given(raw=st.one_of(st.binary(), st.text('[]{},:"$0aE-').map(str.encode)))
 def test_any_bytes_are_a_value_or_an_ordinary_exception(name, raw):
-    try:
+    with suppress(*ORDINARY):  # which a panic of cbor2's Rust code, for one, is not
         serializer(name).decode(raw)
-    except Exception as error:
-        assert not isinstance(error, AssertionError)
 
 
 @safe
@@ -812,8 +818,7 @@ def test_a_codec_is_imported_when_it_is_first_asked_for():
     program = """
 import sys
 import stones.serializers
-late = {"cbor2", "msgpack", "zoneinfo", "uuid"}
-assert not late & set(sys.modules), late & set(sys.modules)
+assert not {"cbor2", "msgpack"} & set(sys.modules)
 stones.serializers.serializer("msgpack")
 assert "msgpack" in sys.modules and "cbor2" not in sys.modules
 """

@@ -17,6 +17,7 @@ import click
 from attrs import define, field, validators
 
 from stones import Collection, DuplicateKeyError, LmdbStore, key, migrate, stone
+from stones.info import inspect
 
 
 @define
@@ -104,10 +105,10 @@ def tour(path: Path) -> None:
     say(f"keys that begin with 'Airport/BI': {len(stor.range(prefix='Airport/BI'))}")
 
     step("From pickle to msgpack, while others could go on reading and writing")
-    before, size = airports["BIRK"], stored_bytes(stor)
+    before, size = airports["BIRK"], inspect(path).size
     with progress_bar("re-encoding", 2 * len(stor)) as show, timed():
         migrate(stor, to="msgpack", progress=show)
-    say(f"values: {size / 1e6:.1f} MB pickled, {stored_bytes(stor) / 1e6:.1f} MB as msgpack")
+    say(f"values: {size / 1e6:.1f} MB pickled, {inspect(path).size / 1e6:.1f} MB as msgpack")
     say(f"equal before and after: {airports['BIRK'] == before}")
     stor.close()
 
@@ -115,11 +116,6 @@ def tour(path: Path) -> None:
     with stone(path, LmdbStore) as stor:
         say(repr(stor))
         say(repr(Collection(stor, Airport)))
-
-
-def stored_bytes(stor: LmdbStore[bytes, object]) -> int:
-    """What the values take up, in bytes."""
-    return sum(stor.stats()["value_bytes"].values())
 
 
 def step(title: str) -> None:
@@ -142,7 +138,7 @@ def progress_bar(label: str, length: int) -> Iterator[Callable[[int, int], None]
     """A bar on a terminal, one line elsewhere; gives a function to call with (done, of all)."""
     with click.progressbar(length=length, label=f"  {label}", update_min_steps=500) as bar:
 
-        def show(done: int, total: int) -> None:
+        def show(done: int, _total: int = length) -> None:
             bar.update(done - bar.pos)
 
         yield show

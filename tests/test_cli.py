@@ -1,0 +1,520 @@
+"""The command line, run as its users run it: in a process of its own, on files."""
+
+import json
+import os
+import pickle
+import pty
+import re
+import select
+import signal
+import subprocess
+import sys
+from datetime import date
+
+import attrs
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+import stones
+from stones import Collection, LmdbStore, key, migrate, register_serializer, stone
+from stones.cli import report, shown, typed
+from stones.engine import Space
+from stones.info import inspect
+
+STONES = [sys.executable, "-c", "from stones.cli import main; main()"]
+
+
+def run(*arguments, stdin=b"", code=0):
+    """What `stones ARGUMENTS` prints: on stdout where it succeeds, else on stderr, in one line."""
+    done = subprocess.run([*STONES, *map(os.fsencode, arguments)], input=stdin, capture_output=True)
+    shown, errors = done.stdout.decode(), done.stderr.decode()
+    assert done.returncode == code, errors
+    if code == 0:
+        assert errors == ""
+        return shown
+    assert re.fullmatch("stones: [^\n]+\n", errors), errors
+    assert shown == ""
+    return errors
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "db")
+
+
+@pytest.fixture
+def store(path):
+    with stone(path, LmdbStore, "msgpack") as store:
+        yield store
+
+
+class Bomb:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+# -- keys ------------------------------------------------------------------------------------------
+
+
+@given(st.binary())
+def test_any_key_can_be_shown_and_typed(key):
+    assert shown(key).isprintable()
+    assert typed(shown(key)) == key
+
+
+@given(st.text())
+def test_a_printable_key_is_shown_as_it_is_but_for_backslashes(key):
+    expected = key.replace("\\", "\\\\")
+    assert (shown(key.encode("utf-8", "replace")) == expected) or not key.isprintable()
+
+
+@pytest.mark.parametrize(
+    ("key", "text"),
+    [
+        (b"plain key", "plain key"),
+        ("größe".encode(), "größe"),
+        (b"\xff\x00", r"\xff\x00"),
+        (b"a\nb\tc\r", r"a\nb\tc\r"),
+        (b"back\\slash", r"back\\slash"),
+        ("\u200b".encode(), r"\xe2\x80\x8b"),
+    ],
+)
+def test_what_is_not_printable_in_a_key_is_escaped(key, text):
+    assert shown(key) == text
+    assert typed(text) == key
+
+
+@pytest.mark.parametrize("text", ["\\", "\\q", "\\x", "\\x1", "\\xgg", "a\\"])
+def test_a_wrong_escape_is_refused(store, text):
+    with pytest.raises(ValueError, match="is no escape"):
+        typed(text)
+    assert "is no escape" in run("get", store.path, text, code=2)
+
+
+# -- get, put, delete, keys ------------------------------------------------------------------------
+
+
+def test_get_prints_the_value_as_python_writes_it(store):
+    value = {"name": "Ada", "tuple": (1, 2), "born": date(1815, 12, 10), "raw": b"\xff"}
+    store["key"] = value
+    namespace = {"datetime": __import__("datetime")}
+    assert eval(run("get", store.path, "key"), namespace) == value
+
+
+def test_get_and_put_share_the_notation_of_json(store):
+    value = {
+        "tuple": (1, {2}),
+        "none": None,
+        "born": date(1815, 12, 10),
+        (1, 2): "ä",
+        "$a": b"\xff",
+    }
+    store["key"] = value
+    shown = run("get", store.path, "key", "--json")
+    json.loads(shown)
+    run("put", store.path, "copy", shown)
+    assert store["copy"] == value
+
+
+def test_get_raw_prints_text_and_bytes_as_they_are(store):
+    store.update(text="grüße", bytes=b"\x00\xff", number=1)
+    assert run("get", store.path, "text", "--raw") == "grüße"
+    done = subprocess.run([*STONES, "get", store.path, "bytes", "--raw"], capture_output=True)
+    assert done.stdout == b"\x00\xff"
+    assert "not int" in run("get", store.path, "number", "--raw", code=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"),
+    [
+        (["1"], 1),
+        (["-5"], -5),
+        (["null"], None),
+        (['"text"'], "text"),
+        (['{"a": [1.5, true]}'], {"a": [1.5, True]}),
+        (['{"$tuple": [1]}'], (1,)),
+        (["plain", "--text"], "plain"),
+        (["--text", "1"], "1"),
+        (["grüße", "--bytes"], "grüße".encode()),
+        ([b"\xff", "--bytes"], b"\xff"),
+    ],
+)
+def test_put_sets_a_value(store, arguments, value):
+    assert run("put", store.path, "key", *arguments) == ""
+    assert store["key"] == value
+    assert type(store["key"]) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "value"), [([], [1, 2]), (["--text"], "[1, 2]"), (["--bytes"], b"[1, 2]")]
+)
+def test_put_reads_the_value_from_standard_input(store, arguments, value):
+    run("put", store.path, "key", "-", *arguments, stdin=b"[1, 2]")
+    assert store["key"] == value
+
+
+@pytest.mark.parametrize(
+    ("arguments", "hint"),
+    [
+        (["plain"], "add --text"),
+        (['{"$date": "never"}'], "add --text"),
+        ([b"\xff"], "add --text"),
+        ([b"\xff", "--text"], "--bytes"),
+        ([], "Missing argument 'VALUE'"),
+        (["1", "--colour"], "colour"),
+    ],
+)
+def test_put_refuses_what_is_no_value(store, arguments, hint):
+    assert hint in run("put", store.path, "key", *arguments, code=2)
+    assert len(store) == 0
+
+
+def test_put_says_what_the_serializer_of_the_store_cannot_hold(path):
+    with stone(path, LmdbStore, "noop") as store:
+        assert "noop cannot hold an int, at $" in run("put", path, "key", "1", code=1)
+        run("put", path, "key", "1", "--bytes")
+        assert dict(store) == {b"key": b"1"}
+
+
+def test_put_makes_a_store_only_where_it_is_told_how_it_is_written(path):
+    assert "there is no store at" in run("put", path, "key", "1", code=1)
+    assert not os.path.exists(path)
+    run("put", path, "key", "1", "--create", "cbor")
+    run("put", path, "other", "2", "--create", "cbor")
+    with stone(path, LmdbStore, "cbor") as store:
+        assert dict(store) == {b"key": 1, b"other": 2}
+
+
+def test_delete_removes_a_key(store):
+    store.update({b"a": 1, b"b\xff": 2})
+    assert run("delete", store.path, r"b\xff") == ""
+    assert dict(store) == {b"a": 1}
+
+
+@pytest.mark.parametrize("command", ["get", "delete"])
+def test_a_key_that_is_not_there_has_an_exit_code_of_its_own(store, command):
+    assert r"no key a\xff" in run(command, store.path, r"a\xff", code=3)
+
+
+def test_keys_come_in_order_one_a_line(store):
+    store.update({b"b": 1, b"a\n": 2, b"a\xff": 3, "aé": 4})
+    assert run("keys", store.path) == "a\\n\naé\na\\xff\nb\n"
+    assert run("keys", store.path, "--prefix", "a") == "a\\n\naé\na\\xff\n"
+    assert run("keys", store.path, "--prefix", r"a\xff") == "a\\xff\n"
+    assert run("keys", store.path, "--limit", "2") == "a\\n\naé\n"
+    assert run("keys", store.path, "--limit", "0") == ""
+    assert "--limit" in run("keys", store.path, "--limit", "-1", code=2)
+
+
+def test_keys_can_be_cut_short_by_the_reader_of_them(store):
+    store.update({b"%06d" % number: 1 for number in range(30_000)})
+    done = subprocess.Popen(
+        [*STONES, "keys", store.path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert done.stdout.readline() == b"000000\n"
+    done.stdout.close()
+    assert done.stderr.read() == b""
+    done.stderr.close()
+    done.wait()
+
+
+@attrs.define
+class User:
+    email: str = key()
+    name: str
+
+
+def test_the_records_of_a_collection_can_be_read_but_not_written(store):
+    users = Collection(store, User)
+    users.add(User("ada", "Ada"))
+    assert run("keys", store.path) == "User/ada\n"
+    assert json.loads(run("get", store.path, "User/ada", "--json")) == {
+        "email": "ada",
+        "name": "Ada",
+    }
+    for change in [["put", store.path, "User/ada", "1"], ["delete", store.path, "User/ada"]]:
+        assert "collection 'User'" in run(*change, code=1)
+    assert users["ada"] == User("ada", "Ada")
+
+
+# -- what is there, and what is trusted ------------------------------------------------------------
+
+COMMANDS = [
+    ["get", "key"],
+    ["put", "key", "1"],
+    ["delete", "key"],
+    ["keys"],
+    ["info"],
+    ["migrate", "--to", "json"],
+]
+
+
+@pytest.mark.parametrize(("command", "arguments"), [(first, rest) for first, *rest in COMMANDS])
+def test_a_store_that_is_not_there_is_an_error_and_is_not_made(tmp_path, command, arguments):
+    for path in [tmp_path / "nowhere", tmp_path / "no" / "where"]:
+        assert "there is no store at" in run(command, path, *arguments, code=1)
+    assert os.listdir(tmp_path) == []
+    (tmp_path / "file").write_text("")
+    assert "is a file" in run(command, tmp_path / "file", *arguments, code=1)
+    (tmp_path / "empty").mkdir()
+    assert "there is no store at" in run(command, tmp_path / "empty", *arguments, code=1)
+    assert os.listdir(tmp_path / "empty") == []
+
+
+@pytest.fixture
+def pickled(path, tmp_path):
+    """A pickled store with a value that makes a folder when it is read."""
+    with stone(path, LmdbStore) as store:
+        store["key"] = Bomb(tmp_path / "unpickled")
+    return path
+
+
+@pytest.mark.parametrize(("command", "arguments"), [(first, rest) for first, *rest in COMMANDS])
+def test_no_command_unpickles_unless_told_so(pickled, tmp_path, command, arguments):
+    refused = command in ("get", "migrate")
+    shown = run(command, pickled, *arguments, code=1 if refused else 0)
+    assert not refused or "--trust-pickle" in shown
+    assert not (tmp_path / "unpickled").exists()
+
+
+def test_a_pickle_is_read_when_told_so(pickled, tmp_path):
+    assert run("get", pickled, "key", "--trust-pickle") == "None\n"
+    assert (tmp_path / "unpickled").exists()
+
+
+def test_a_store_that_only_its_owner_can_read_is_refused(path):
+    register_serializer("of-a-test", pickle.dumps, pickle.loads)
+    with stone(path, LmdbStore, "of-a-test") as store:
+        store["key"] = 1
+    assert "'of-a-test', which is not known here" in run("get", path, "key", code=1)
+    assert "of-a-test: 1 values" in run("info", path)
+
+
+# -- info ------------------------------------------------------------------------------------------
+
+
+def test_info_tells_formats_collections_and_sizes(store):
+    store.update({b"%03d" % number: number for number in range(100)})
+    Collection(store, User).add(User("ada", "Ada"))
+    found = json.loads(run("info", store.path, "--json"))
+    record = store._engine.get(Space.DATA, b"User/ada")
+    assert found == {
+        "path": store.path,
+        "version": "1",
+        "serializer": "msgpack",
+        "migrating": False,
+        "entries": 101,
+        "size": 100 * (3 + 2) + len(b"User/ada") + len(record),
+        "index_entries": store._engine.begin().count(Space.INDEX),
+        "file_size": os.path.getsize(os.path.join(store.path, "data.mdb")),
+        "used_size": store.stats()["used_size"],
+        "formats": [{"id": 4, "serializer": "msgpack", "values": 101, "size": 200 + len(record)}],
+        "collections": [
+            {
+                "name": "User",
+                "record": "User",
+                "key": "str",
+                "records": 1,
+                "size": len(b"User/ada") + len(record),
+            }
+        ],
+    }
+
+
+def test_info_is_readable(store):
+    store.update({b"%05d" % number: "x" * 1000 for number in range(1200)})
+    Collection(store, User).add(User("ada", "Ada"))
+    shown = run("info", store.path)
+    assert shown.startswith(f"{store.path}\n  entries     1,201, 1.2 MB\n  file        ")
+    assert "written by  msgpack\n  format      msgpack: 1,201 values, 1.2 MB\n" in shown
+    assert "  collection  User: 1 records, " in shown
+
+
+def test_info_of_an_empty_store_names_the_format_to_be(store):
+    assert "msgpack: 0 values, 0 bytes" in run("info", store.path)
+
+
+def interrupted(store, to):
+    def stop(done, steps):
+        if done > 0.7 * steps:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        migrate(store, to, progress=stop)
+
+
+def test_info_says_how_many_values_a_migration_has_left(store):
+    store.update({b"%05d" % number: number for number in range(3000)})
+    interrupted(store, "json")
+    found = json.loads(run("info", store.path, "--json"))
+    assert found["migrating"]
+    assert {use["serializer"] for use in found["formats"]} == {"msgpack", "json"}
+    assert sum(use["values"] for use in found["formats"]) == 3000
+    assert "migration   to json, unfinished" in run("info", store.path)
+    run("migrate", store.path, "--to", "json")
+    assert "migration" not in run("info", store.path)
+
+
+def test_info_counts_damaged_values_and_reads_none(store):
+    for number, raw in enumerate([b"", b"\x63damaged", b"\x04\xc1"]):
+        store._engine.write(lambda txn, raw=raw, key=b"%d" % number: txn.put(Space.DATA, key, raw))
+    shown = run("info", store.path)
+    assert "format      damaged, empty: 1 values, 0 bytes" in shown
+    assert "format      not listed, 99: 1 values, 8 bytes" in shown
+    assert "format      msgpack: 1 values, 2 bytes" in shown
+
+
+def test_info_reads_a_store_that_must_not_be_written(store):
+    store["key"] = 1
+    store.close()
+    for name in os.listdir(store.path):
+        os.chmod(os.path.join(store.path, name), 0o444)
+    os.chmod(store.path, 0o555)
+    assert "entries     1, 5 bytes" in run("info", store.path)
+
+
+def test_info_works_in_the_process_that_writes(store):
+    with store.transaction():
+        store["key"] = 1
+        assert inspect(store.path).entries == 0
+    assert inspect(store.path).entries == 1
+    store["more"] = 1
+    assert len(store) == 2
+
+
+@pytest.mark.parametrize(
+    ("size", "text"),
+    [
+        (0, "0 bytes"),
+        (999, "999 bytes"),
+        (1000, "1.0 kB"),
+        (1_234_567, "1.2 MB"),
+        (5 * 10**9, "5.0 GB"),
+        (7 * 10**12, "7.0 TB"),
+        (7 * 10**15, "7,000.0 TB"),
+    ],
+)
+def test_sizes_are_for_people(store, size, text):
+    found = attrs.evolve(inspect(store.path), size=size, index_entries=5)
+    assert f"entries     0, {text}\n" in report(found)
+    assert "indexes     5 entries" in report(found)
+
+
+# -- migrate ---------------------------------------------------------------------------------------
+
+
+def test_migrate_re_encodes(store):
+    store.update({b"%05d" % number: (number,) for number in range(1200)})
+    shown = run("migrate", store.path, "--to", "cbor")
+    assert shown == "1,200 of 1,200 values re-encoded: all are cbor now\n"
+    assert run("migrate", store.path, "--to", "cbor").startswith("0 of 1,200 values")
+    assert {raw[0] for _, raw in store._engine.begin().scan(Space.DATA)} == {3}
+
+
+def test_migrate_refuses_before_it_starts(path):
+    with stone(path, LmdbStore) as store:
+        store["culprit"] = {"a": 2j}
+        assert "b'culprit'" in run("migrate", path, "--to", "json", "--trust-pickle", code=1)
+        assert not inspect(path).migrating
+
+
+@pytest.mark.parametrize(
+    "arguments", [[], ["--to"], ["--to", "xml"], ["--to", "json", "more"], ["--from", "json"]]
+)
+def test_a_wrong_command_line_is_an_error_of_usage(store, arguments):
+    run("migrate", store.path, *arguments, code=2)
+
+
+class Terminal:
+    """A command on a terminal."""
+
+    def __init__(self, *arguments):
+        self.terminal, inner = pty.openpty()
+        self.process = subprocess.Popen(
+            [*STONES, *arguments], stdin=inner, stdout=inner, stderr=inner, start_new_session=True
+        )
+        os.close(inner)
+        self.shown = ""
+
+    def read_until(self, pattern):
+        """Read what is shown, up to a match of `pattern` or to the end."""
+        while not re.search(pattern, self.shown):
+            assert select.select([self.terminal], [], [], 60)[0], self.shown
+            try:
+                self.shown += os.read(self.terminal, 10_000).decode()
+            except OSError:  # what Linux says at the end
+                break
+        return self.shown
+
+    def finish(self):
+        self.read_until("^$ never")
+        os.close(self.terminal)
+        return self.process.wait()
+
+
+def test_migrate_shows_how_far_it_is_on_a_terminal(store):
+    store.update({b"%05d" % number: (number,) for number in range(3000)})
+    terminal = Terminal("migrate", store.path, "--to", "json")
+    assert terminal.finish() == 0
+    assert re.search(r"json  \[#+-+\]  +\d+%", terminal.shown)
+    assert re.search(r"json  \[#+\]  +100%", terminal.shown)
+    assert "3,000 of 3,000 values" in terminal.shown
+
+
+@pytest.mark.parametrize("percent", [0, 60])
+def test_ctrl_c_leaves_a_valid_store_and_running_it_again_goes_on(store, percent):
+    entries = {b"%05d" % number: (number, "x" * 100) for number in range(60_000)}
+    store.update(entries)
+    terminal = Terminal("migrate", store.path, "--to", "json")
+    terminal.read_until(rf" [{percent // 10}-9]\d%" if percent else r" 0%")
+    terminal.process.send_signal(signal.SIGINT)
+    assert terminal.finish() == 130
+    assert re.search(r"\r\nstones: interrupted: [^\n]*run this again[^\n]*\n$", terminal.shown)
+    assert "Traceback" not in terminal.shown
+    assert dict(store) == entries
+    assert inspect(store.path).migrating == (percent > 0)
+    values = int(run("migrate", store.path, "--to", "json").split()[0].replace(",", ""))
+    assert values == 60_000 or percent
+    assert dict(store) == entries
+    assert not inspect(store.path).migrating
+
+
+def test_ctrl_c_ends_the_other_commands_too(store):
+    store.update({b"%06d" % number: 1 for number in range(100_000)})
+    child = subprocess.Popen(
+        [*STONES, "keys", store.path], stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    child.stdout.readline()
+    child.send_signal(signal.SIGINT)
+    _, errors = child.communicate()
+    assert child.returncode == 130
+    assert errors.decode().strip() == "stones: interrupted"
+
+
+# -- the rest --------------------------------------------------------------------------------------
+
+
+def test_the_version_is_that_of_the_package():
+    assert run("--version") == f"stones {stones.__version__}\n"
+
+
+@pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
+def test_help_lists_the_commands(arguments):
+    shown = run(*arguments)
+    for command, *_ in COMMANDS:
+        assert re.search(rf"^  {command} +\w", shown, re.MULTILINE)
+
+
+def test_an_unknown_command_is_an_error_of_usage():
+    assert "frobnicate" in run("frobnicate", code=2)
+
+
+def test_the_library_does_without_what_the_command_line_needs():
+    code = "import sys, stones; sys.exit('click' in sys.modules or 'stones.cli' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -1,0 +1,585 @@
+"""The format byte of a value, the metadata that lists the formats, and what of it is trusted."""
+
+import contextlib
+import json
+import os
+import pickle
+import re
+import shlex
+import subprocess
+import sys
+from functools import partial
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stones import (
+    CorruptValueError,
+    FormatMismatchError,
+    LmdbStore,
+    MemoryStore,
+    MigrationError,
+    ReservedKeyError,
+    SerializerError,
+    StoneError,
+    migrate,
+    register_serializer,
+    stone,
+)
+from stones.engine import Space
+from stones.formats import (
+    IDS,
+    Asked,
+    Codec,
+    Format,
+    new_metadata,
+    read_generation,
+    read_metadata,
+    write_collection,
+    write_formats,
+)
+from stones.memory import MemoryEngine
+
+SAFE = ["json", "cbor", "msgpack", "noop"]
+VALUES = {b"bytes": b"bytes", b"tuple": (1, "a"), b"none": None}
+SHOUTED = (lambda value: value.upper(), lambda raw: raw)
+"""Functions for dump_load=, for bytes in capital letters."""
+
+
+def run(code, *arguments):
+    """What another Python prints."""
+    run = subprocess.run(
+        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True
+    )
+    assert run.returncode == 0, run.stderr
+    return run.stdout
+
+
+def put_raw(store, space, key, raw):
+    store._engine.write(lambda txn: txn.put(space, key, raw))
+
+
+def metadata_of(store):
+    with store.snapshot() as view:
+        return read_metadata(view._txn)
+
+
+class Bomb:
+    """Unpickled, it makes a file."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return os.mkdir, (str(self.path),)
+
+
+@pytest.fixture
+def bomb(tmp_path):
+    return tmp_path / "unpickled"
+
+
+@pytest.fixture
+def path(tmp_path):
+    return str(tmp_path / "db")
+
+
+# -- the format byte -------------------------------------------------------------------------------
+
+
+def test_the_formats_that_we_ship_have_the_same_ids_for_ever():
+    assert IDS == {"pickle": 1, "json": 2, "cbor": 3, "msgpack": 4, "noop": 5}
+
+
+@pytest.mark.parametrize("serializer", IDS)
+def test_a_value_starts_with_the_id_of_its_format(serializer):
+    store = MemoryStore(serialize=serializer)
+    store[b"key"] = b"value"
+    assert store._engine.get(Space.DATA, b"key")[0] == IDS[serializer]
+
+
+def test_a_store_without_a_serializer_named_takes_its_own(path):
+    stone(path, LmdbStore, "cbor").update(VALUES)
+    with stone(path, LmdbStore) as store:
+        assert store == VALUES
+        store[b"more"] = 1
+        assert store._engine.get(Space.DATA, b"more")[0] == IDS["cbor"]
+
+
+def test_a_new_store_without_a_serializer_named_is_pickled():
+    assert new_metadata("pickle").write == metadata_of(MemoryStore()).write
+
+
+def test_values_in_any_mixture_of_formats_can_be_read():
+    store = MemoryStore(serialize="pickle")
+    for name in ["json", "cbor", "msgpack", "pickle"]:
+        store[name] = (name, 1)
+        store._engine.write(
+            lambda txn, name=name: write_formats(txn, read_metadata(txn).migrating_to(name))
+        )
+    store["last"] = ("last", 1)
+    assert {raw[0] for _, raw in store._engine.begin().scan(Space.DATA)} == {1, 2, 3, 4}
+    assert all(value == (key.decode(), 1) for key, value in store.items())
+
+
+@pytest.mark.parametrize("damage", [b"", b"\x09", b"\x04", b"\x04\xc1", b"\x01\x80", b"\x02{"])
+def test_a_damaged_value_is_named(damage):
+    store = MemoryStore(serialize="pickle")
+    store["fine"] = 1
+    migrate(store, "json")
+    migrate(store, "msgpack")
+    put_raw(store, Space.DATA, b"damaged", damage)
+    for read in [store.get, store.__getitem__, lambda key: dict(store)]:
+        with pytest.raises(CorruptValueError, match="damaged"):
+            read("damaged")
+    assert store["fine"] == 1
+
+
+# -- opening ---------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("asked", [name for name in IDS if name != "json"])
+def test_naming_another_serializer_raises_an_error_with_the_command_that_migrates(path, asked):
+    path += " with 'quotes'"
+    with stone(path, LmdbStore, "json") as store:
+        store["key"] = b"value"
+    with pytest.raises(FormatMismatchError, match="is written by 'json'") as caught:
+        stone(path, LmdbStore, asked)
+    command = shlex.split(re.search("`(.*)`", str(caught.value))[1])
+    assert command[:2] == ["stones", "migrate"]
+    run("import sys, stones.cli; stones.cli.main()", *command[1:])
+    with stone(path, LmdbStore, asked) as store:
+        assert dict(store) == {b"key": b"value"}
+
+
+def test_naming_another_serializer_leaves_the_store_as_it_is(path):
+    stone(path, LmdbStore, "json")["key"] = "value"
+    with pytest.raises(FormatMismatchError):
+        stone(path, LmdbStore, "cbor")
+    assert stone(path, LmdbStore)["key"] == "value"
+
+
+@pytest.mark.parametrize(
+    ("written", "asked", "advice"),
+    [
+        ({"serialize": "json"}, {"dump_load": SHOUTED}, "migrate(store, dump_load=(encode"),
+        ({"dump_load": SHOUTED}, {"serialize": "json"}, "migrate(store, to='json')"),
+        ({"dump_load": SHOUTED}, {"serialize": "json"}, "open it with dump_load=(encode, decode)"),
+        ({"dump_load": SHOUTED}, {}, "pass them as dump_load="),
+    ],
+)
+def test_functions_are_a_format_like_any_other(path, written, asked, advice):
+    with LmdbStore(path, **written) as store:
+        store["key"] = b"VALUE"
+    with pytest.raises(FormatMismatchError, match=re.escape(advice)):
+        LmdbStore(path, **asked)
+    with LmdbStore(path, **written) as store:
+        assert store["key"] == b"VALUE"
+
+
+def test_a_serializer_of_ones_own_is_known_by_its_name(path):
+    register_serializer("loud", *SHOUTED)
+    stone(path, LmdbStore, "loud")["key"] = b"value"
+    with stone(path, LmdbStore) as store:
+        assert store["key"] == b"VALUE"
+    code = "import sys, stones; stones.stone(sys.argv[1], stones.LmdbStore)"
+    child = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True)
+    assert "written by the serializer 'loud', which is not known here" in child.stderr
+
+
+def test_a_serializer_and_functions_exclude_each_other():
+    with pytest.raises(SerializerError, match="not both"):
+        MemoryStore(serialize="json", dump_load=SHOUTED)
+
+
+def test_a_copy_is_written_by_the_same_functions():
+    store = MemoryStore(dump_load=SHOUTED)
+    store["key"] = b"a"
+    twin = store.copy()
+    twin["other"] = b"b"
+    assert dict(twin) == {b"key": b"A", b"other": b"B"}
+
+
+# -- the metadata ----------------------------------------------------------------------------------
+
+
+def test_a_change_of_the_metadata_begins_another_generation():
+    engine = MemoryEngine()
+    seen = set()
+    for change in [
+        lambda txn: write_formats(txn, new_metadata("json")),
+        lambda txn: write_formats(txn, read_metadata(txn)),
+        lambda txn: write_collection(txn, "User", {"key": "str"}),
+    ]:
+        engine.write(change)
+        seen.add(read_generation(engine.begin()))
+    assert len(seen) == 3
+
+
+def test_an_undone_change_of_the_metadata_is_never_taken_for_a_later_one():
+    store = MemoryStore(serialize="json")
+    with pytest.raises(ZeroDivisionError), store.transaction():
+        with store.transaction():
+            store._write(partial(write_collection, name="Undone", description={}))
+        store["key"] = 1
+        assert "Undone" in store._codec.metadata.collections
+        1 / 0
+    store._write(partial(write_collection, name="Done", description={}))
+    store["key"] = 1
+    assert list(store._codec.metadata.collections) == ["Done"]
+
+
+def test_an_id_is_never_given_to_another_serializer():
+    metadata = new_metadata("one").migrating_to("two").migrated().migrating_to("json").migrated()
+    metadata = metadata.migrating_to("three").migrating_to("one")
+    assert metadata.write == Format(32, "one")
+    assert {format.serializer: id for id, format in metadata.formats.items()} == {
+        "one": 32,
+        "two": 33,
+        "json": IDS["json"],
+        "three": 34,
+    }
+
+
+def test_there_is_an_id_for_224_serializers_of_ones_own():
+    metadata = new_metadata("json")
+    for number in range(224):
+        metadata = metadata.migrating_to(f"own{number}").migrated()
+    assert len(metadata.formats) == 225
+    with pytest.raises(MigrationError, match="224 formats of your own"):
+        metadata.migrating_to("one-more")
+    assert metadata.migrating_to("own7").write.serializer == "own7"
+    assert metadata.migrating_to("cbor").write.serializer == "cbor"
+
+
+def test_the_keys_of_a_collection_are_claimed_and_no_others():
+    store = MemoryStore(serialize="json")
+    store._write(partial(write_collection, name="User", description={"key": "str"}))
+    for key in ["User", "Users/1", "user/1", b"\xff/User/", "/User/"]:
+        store[key] = 1
+    with pytest.raises(ReservedKeyError, match="'User'"):
+        store["User/1"] = 1
+    with pytest.raises(ReservedKeyError, match="'User'"):
+        del store["User/1"]
+
+
+def test_a_store_of_a_later_layout_is_refused(path):
+    with stone(path, LmdbStore) as store:
+        put_raw(store, Space.META, b"version", b"2")
+    with pytest.raises(FormatMismatchError, match="the version that wrote it, or a newer one"):
+        stone(path, LmdbStore)
+
+
+LISTED = {"id": 4, "serializer": "msgpack"}
+DAMAGED = [
+    b"",
+    b"\xff",
+    b"[" * 100_000,
+    b"[]",
+    b"1",
+    b"null",
+    json.dumps({"write": 4, "formats": [], "migration": None}).encode(),
+    json.dumps({"write": 4, "formats": [LISTED]}).encode(),
+    json.dumps({"write": [], "formats": [LISTED], "migration": None}).encode(),
+    *(
+        json.dumps({"write": entry.get("id"), "formats": [entry], "migration": None}).encode()
+        for entry in [
+            {},
+            {"id": 4},
+            LISTED | {"id": "4"},
+            LISTED | {"id": 256},
+            LISTED | {"id": -1},
+            LISTED | {"id": True},
+            LISTED | {"serializer": None},
+            LISTED | {"compression": "zstd"},
+        ]
+    ),
+]
+
+
+@pytest.mark.parametrize("damage", DAMAGED)
+def test_damaged_metadata_is_an_error_of_its_own(path, damage):
+    with stone(path, LmdbStore, "msgpack") as store:
+        put_raw(store, Space.META, b"formats", damage)
+        store._engine.write(lambda txn: txn.put(Space.META, b"generation", b"other"))
+        with pytest.raises(CorruptValueError, match="metadata"):
+            store["key"] = 1
+    with pytest.raises(CorruptValueError, match="metadata"):
+        stone(path, LmdbStore, "msgpack")
+
+
+@pytest.mark.parametrize("damage", [b"[1]", b"1", b"", b"{", b"\xff"])
+def test_a_damaged_description_of_a_collection_is_an_error_of_its_own(path, damage):
+    with stone(path, LmdbStore, "msgpack") as store:
+        put_raw(store, Space.META, b"collection/User", damage)
+    with pytest.raises(CorruptValueError, match="metadata"):
+        stone(path, LmdbStore, "msgpack")
+
+
+def test_a_damaged_generation_is_followed_by_another_one():
+    store = MemoryStore(serialize="json")
+    put_raw(store, Space.META, b"generation", b"\xff-damaged")
+    store["key"] = 1
+    migrate(store, "cbor")
+    assert store["key"] == 1
+    assert read_generation(store._engine.begin()).startswith(b"2-")
+
+
+# -- several processes -----------------------------------------------------------------------------
+
+FOLLOWER = """
+import sys
+from stones import LmdbStore, stone
+from stones.engine import Space
+store = stone(sys.argv[1], LmdbStore, 'pickle')
+print('open', flush=True)
+for line in sys.stdin:
+    if line.startswith('read'):
+        print(store.get('key'), flush=True)
+    if line.startswith('all'):
+        print(dict(store), flush=True)
+    if line.startswith('write'):
+        store['written'] = (1, 2)
+        print(store._engine.get(Space.DATA, b'written')[0], flush=True)
+"""
+
+
+class Follower:
+    """Another process that has had the store open, pickle named, from before what happens now."""
+
+    def __init__(self, path):
+        self.process = subprocess.Popen(
+            [sys.executable, "-c", FOLLOWER, path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        assert self.process.stdout.readline() == "open\n"
+
+    def ask(self, question):
+        self.process.stdin.write(question + "\n")
+        self.process.stdin.flush()
+        return self.process.stdout.readline().strip()
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *exc_info):
+        self.process.stdin.close()
+        self.process.stdout.close()
+        assert self.process.wait() == 0
+
+
+def test_a_reader_that_meets_an_unknown_format_reads_the_metadata_again(path):
+    with stone(path, LmdbStore, "pickle") as store:
+        store["key"] = "before"
+        with Follower(path) as follower:
+            assert follower.ask("read") == "before"
+            migrate(store, "cbor")
+            assert follower.ask("read") == "before"
+            store["key"] = "after"
+            assert follower.ask("all") == "{b'key': 'after'}"
+
+
+def test_a_writer_writes_in_the_format_of_now(path):
+    with stone(path, LmdbStore, "pickle") as store, Follower(path) as follower:
+        for name in ["msgpack", "json", "pickle"]:
+            migrate(store, name)
+            assert int(follower.ask("write")) == IDS[name]
+            assert store["written"] == (1, 2)
+
+
+def test_a_store_in_the_same_process_writes_in_the_format_of_now(path):
+    with stone(path, LmdbStore, "pickle") as one, stone(path, LmdbStore, "pickle") as other:
+        one["key"] = (1, 2)
+        migrate(other, "json")
+        one["more"] = (3, 4)
+        assert one._engine.get(Space.DATA, b"more")[0] == IDS["json"]
+        assert dict(one) == dict(other) == {b"key": (1, 2), b"more": (3, 4)}
+
+
+def test_a_snapshot_reads_on_in_the_formats_of_its_instant():
+    store = MemoryStore(serialize="pickle")
+    store["key"] = (1, 2)
+    with store.snapshot() as view:
+        migrate(store, "json")
+        store["key"] = "after"
+        assert dict(view) == {b"key": (1, 2)}
+    assert store["key"] == "after"
+
+
+# -- what is trusted -------------------------------------------------------------------------------
+
+READS = [
+    lambda store: store["key"],
+    lambda store: store.get("key"),
+    lambda store: store.get_many(["key"]),
+    lambda store: list(store.values()),
+    lambda store: list(store.items()),
+    lambda store: list(reversed(store.values())),
+    lambda store: list(store.range(prefix="k").values()),
+    lambda store: store.pop("key"),
+    lambda store: store.popitem(),
+    lambda store: store.setdefault("key", b"default"),
+    lambda store: store.deep_add("key", b"item"),
+    lambda store: store.deep_remove("key", b"item"),
+    lambda store: store == {b"key": 1},
+    lambda store: 1 in store.values(),
+    lambda store: store.copy(),
+    lambda store: store | {},
+    lambda store: store.snapshot()["key"],
+    lambda store: dict(store.snapshot()),
+]
+
+
+def plant(store, bomb, id=IDS["pickle"]):
+    """Put a hostile pickle at "key", and pickle among the formats of the store."""
+    put_raw(store, Space.DATA, b"key", bytes([id]) + pickle.dumps(Bomb(bomb)))
+    metadata = metadata_of(store)
+    formats = {**metadata.formats, IDS["pickle"]: Format(IDS["pickle"], "pickle")}
+    hostile = type(metadata)(b"", metadata.write, formats, {}, "unfinished")
+    store._engine.write(partial(write_formats, metadata=hostile))
+
+
+def test_a_pickle_can_run_code(bomb):
+    store = MemoryStore()
+    plant(store, bomb)
+    store["key"]
+    assert bomb.exists()
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("serializer", SAFE)
+def test_a_store_opened_with_a_safe_serializer_never_unpickles_a_value(
+    path, bomb, serializer, read
+):
+    with stone(path, LmdbStore, serializer) as store:
+        plant(store, bomb)
+    with stone(path, LmdbStore, serializer) as store:
+        with pytest.raises(FormatMismatchError, match="can run code"):
+            read(store)
+        assert "key" in store
+        assert len(store) == 1
+        with pytest.raises(MigrationError, match="b'key' is pickled"):
+            migrate(store, "cbor" if serializer != "cbor" else "json")
+        store["key"] = b"harmless"
+        assert dict(store) == {b"key": b"harmless"}
+    assert not bomb.exists()
+
+
+@pytest.mark.parametrize("read", READS)
+@pytest.mark.parametrize("options", [{"dump_load": SHOUTED}, {"serialize": "own"}])
+def test_functions_of_ones_own_do_not_make_pickles_trusted(bomb, options, read):
+    register_serializer("own", *SHOUTED)
+    store = MemoryStore(**options)
+    plant(store, bomb)
+    with pytest.raises(FormatMismatchError, match="can run code"):
+        read(store)
+    assert not bomb.exists()
+
+
+@pytest.mark.parametrize("read", READS)
+def test_a_store_opened_with_trust_pickle_false_never_unpickles_a_value(path, bomb, read):
+    with stone(path, LmdbStore, "pickle") as store:
+        put_raw(store, Space.DATA, b"key", b"\x01" + pickle.dumps(Bomb(bomb)))
+    for serialize in [None, "pickle"]:
+        store = LmdbStore(path, serialize=serialize, trust_pickle=False)
+        with store, pytest.raises(FormatMismatchError, match="can run code"):
+            read(store)
+    assert not bomb.exists()
+
+
+def test_a_store_opened_with_trust_pickle_false_can_write_pickles(path):
+    with LmdbStore(path, trust_pickle=False) as store:
+        store["key"] = (1, 2)
+        assert list(store) == [b"key"]
+    assert stone(path, LmdbStore)["key"] == (1, 2)
+
+
+def test_a_store_opened_with_a_safe_serializer_reads_pickles_if_told_to():
+    store = MemoryStore(serialize="json", trust_pickle=True)
+    plant(store, "ignored")
+    put_raw(store, Space.DATA, b"key", b"\x01" + pickle.dumps((1, 2)))
+    assert store["key"] == (1, 2)
+
+
+def test_a_safe_store_that_somebody_migrates_to_pickle_reads_no_pickle(path, bomb):
+    with stone(path, LmdbStore, "msgpack") as store:
+        store["key"] = 1
+        code = """if True:
+            import sys
+            from stones import LmdbStore, migrate, stone
+            migrate(stone(sys.argv[1], LmdbStore), 'pickle')
+        """
+        run(code, path)
+        put_raw(store, Space.DATA, b"key", b"\x01" + pickle.dumps(Bomb(bomb)))
+        for read in READS:
+            with pytest.raises(FormatMismatchError, match="can run code"):
+                read(store)
+        store["key"] = (1, 2)
+        with pytest.raises(FormatMismatchError, match="can run code"):
+            store["key"]
+    assert not bomb.exists()
+    assert stone(path, LmdbStore)["key"] == (1, 2)
+
+
+def hostile_metadata(bomb):
+    """What somebody may have written into the file: each with what it is to be written under."""
+    pickled = pickle.dumps(Bomb(bomb))
+    for key in [b"formats", b"version", b"generation", b"collection/User", b"count/User"]:
+        yield key, pickled
+        yield key, b"\x01" + pickled
+    for name in ["pickle", "pickle-0.3", "pickle-0.3-0.3", "custom", "noop-0.3", "-0.3", ""]:
+        for write in [1, 4]:
+            listed = [{"id": 1, "serializer": "msgpack"}, {"id": 4, "serializer": "msgpack"}]
+            listed[write == 4]["serializer"] = name
+            for migration in [None, "begun"]:
+                formats = {"write": write, "formats": listed, "migration": migration}
+                yield b"formats", json.dumps(formats).encode()
+
+
+@pytest.mark.parametrize("serializer", [*SAFE, None])
+def test_metadata_cannot_make_a_safe_store_unpickle(tmp_path, bomb, serializer):
+    for number, (key, raw) in enumerate(hostile_metadata(bomb)):
+        path = str(tmp_path / str(number))
+        with stone(path, LmdbStore, serializer or "msgpack") as store:
+            for id in [1, 2, 3, 4, 5]:
+                put_raw(store, Space.DATA, b"%d" % id, bytes([id]) + pickle.dumps(Bomb(bomb)))
+            put_raw(store, Space.META, key, raw)
+        try:
+            store = LmdbStore(path, serialize=serializer, trust_pickle=False)
+        except StoneError:
+            continue
+        for key in store:
+            with contextlib.suppress(StoneError):
+                store[key]
+        try:
+            store["new"] = b"value"
+            migrate(store, "json")
+        except StoneError:
+            pass
+        store.close()
+    assert number > 30
+    assert not bomb.exists()
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text() | st.sampled_from([1, 4, "pickle"]),
+    lambda inner: (
+        st.lists(inner)
+        | st.dictionaries(
+            st.text() | st.sampled_from(["write", "formats", "migration", "id", "serializer"]),
+            inner,
+        )
+    ),
+)
+
+
+@given(json_values | st.fixed_dictionaries({"write": json_values, "formats": json_values}))
+def test_whatever_the_metadata_says_it_is_read_or_refused(listed):
+    store = MemoryStore(serialize="json")
+    store["key"] = 1
+    put_raw(store, Space.META, b"formats", json.dumps(listed).encode())
+    with contextlib.suppress(StoneError):
+        Codec(metadata_of(store), Asked.of("json"))
