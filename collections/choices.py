@@ -52,10 +52,7 @@ def enumeration(cls: type[Enum]) -> Conversion:
 def literal(options: Sequence[Any]) -> Conversion:
     """These values and no others, told apart by their types too: 1 is not True."""
     name = f"Literal[{', '.join(map(repr, options))}]"
-    pairs = [
-        (option, ANYTHING.dump(option.value) if isinstance(option, Enum) else option)
-        for option in options
-    ]
+    pairs = [(option, _stored_option(option)) for option in options]
     dumps = {(type(option), option): stored for option, stored in pairs}
     loads = {(type(stored), stored): option for option, stored in pairs}
 
@@ -74,6 +71,15 @@ def literal(options: Sequence[Any]) -> Conversion:
         native=not any(isinstance(option, Enum) for option in options),
         hashable=True,
     )
+
+
+def _stored_option(option: Any) -> Any:
+    if not isinstance(option, Enum):
+        return option
+    members = enumeration(type(option))
+    if not members.hashable:
+        raise CollectionError(f"Literal[{option!s}] cannot be stored: its value has no hash")
+    return members.dump(option)
 
 
 def union(members: Sequence[Conversion]) -> Conversion:

@@ -181,7 +181,7 @@ class Collection(MutableMapping[K, R]):
     def add(self, record: R) -> K:
         """Store a new record and return its key. Raises DuplicateKeyError if that is taken."""
         with self._writing() as txn:
-            key = self._add(txn, record)
+            key: K = self._add(txn, record)
             self._add_count(txn, 1)
         return key
 
@@ -209,7 +209,7 @@ class Collection(MutableMapping[K, R]):
         For a class without key fields each call stores another record: use `self[key] = record`.
         """
         with self._writing() as txn:
-            key = self._key_of(record)
+            key: K = self._key_of(record)
             self._write(txn, key, record)
         return key
 

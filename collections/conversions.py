@@ -195,8 +195,8 @@ def fixed(items: Sequence[Conversion]) -> Conversion:
             raise misfit(name, values)
         done: list[Any] = []
         try:
-            for value, convert in zip(values, converts, strict=True):
-                done.append(convert(value))
+            for value, convert_item in zip(values, converts, strict=True):
+                done.append(convert_item(value))
         except MisfitError as error:
             error.within(f"[{len(done)}]")
             raise

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from reprlib import repr as shortened
 from typing import Any
 
 from jsonpath_ng.jsonpath import DatumInContext, JSONPath
@@ -35,6 +36,6 @@ def evaluate(path: JSONPath, value: Any, text: str) -> list[DatumInContext]:
         raise
     except _FAILURES as error:
         reason = f"{type(error).__name__}: {error}".removesuffix(": ")
-        raise QueryError(f"{text!r} cannot be evaluated on {value!r:.200}: {reason}") from error
+        raise QueryError(f"{text!r} cannot be evaluated on {shortened(value)}: {reason}") from error
     # Sorting what is no list gives a bare match.
     return found if isinstance(found, list) else [found]

@@ -56,7 +56,7 @@ _PIECE = re.compile(
 
 _WORD = re.compile(rf"{_PIECE.pattern}|[\w@-]+|[\s\S]")
 
-# Of no meaning to anybody, so that no text has them without intent.
+# Unicode's private characters: of them are made the literals that stand for placeholders.
 _PRIVATE = range(0xF0000, 0xFFFFE)
 
 _HINTS = {"and": "write && for it", "or": "write || for it"}
@@ -83,7 +83,7 @@ class Filter:
         """
         _check_names(self.text, self.names, values)
         if self.whole:
-            raise QueryError(f"{self.text!r} refers to all records with $, so one cannot tell")
+            raise QueryError(f"{self.text!r} refers to all records with $: select() answers it")
         if not self._expressions:
             return lambda _: True
         expressions = self._expressions

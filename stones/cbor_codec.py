@@ -45,6 +45,8 @@ def decode(raw: bytes) -> Any:
 
 def _is_plain(value: Any, room: int) -> bool:
     """Whether a dict or list can be written as it is: looking takes half the time of copying."""
+    if room == 0:
+        return False
     kind = type(value)
     if kind is dict:
         for key in value:
@@ -54,7 +56,9 @@ def _is_plain(value: Any, room: int) -> bool:
     elif kind is not list:
         return False
     for item in value:
-        if type(item) not in _AS_IS and (room == 0 or not _is_plain(item, room - 1)):
+        if type(item) in _AS_IS:
+            continue
+        if not _is_plain(item, room - 1):
             return False
     return True
 

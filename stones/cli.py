@@ -202,12 +202,17 @@ def bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
     if not sys.stderr.isatty():
         yield None
         return
-    with click.progressbar(length=1000, label=label, file=sys.stderr) as shown_bar:
+    drawn = click.progressbar(length=1000, label=label, file=sys.stderr)
 
-        def progress(done: int, steps: int) -> None:
-            shown_bar.update(done * 1000 // steps - shown_bar.pos)
+    def progress(done: int, steps: int) -> None:
+        drawn.update(done * 1000 // steps - drawn.pos)
 
+    # Not `with`: interrupted while it enters that, it would leave the cursor hidden.
+    try:
+        drawn.render_progress()
         yield progress
+    finally:
+        drawn.render_finish()
 
 
 @commands.command()
@@ -291,10 +296,7 @@ def put(
 
     VALUE is JSON, in the notation of `get --json`; "-" reads it from standard input.
     """
-    if value == "-":
-        raw = sys.stdin.buffer.read()
-    else:
-        raw = value.encode("utf-8", "surrogateescape")
+    raw = sys.stdin.buffer.read() if value == "-" else value.encode("utf-8", "surrogateescape")
     parsed = parse(raw, form)
     if create is not None and not os.path.exists(path):
         store = LmdbStore[bytes, Any](path, serialize=create)

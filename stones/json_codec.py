@@ -47,6 +47,8 @@ def decode(raw: bytes) -> Any:
 
 def _is_plain(value: Any, room: int) -> bool:
     """Whether a dict or list can be written as it is: looking takes half the time of copying."""
+    if room == 0:
+        return False
     kind = type(value)
     if kind is dict:
         for key in value:
@@ -61,7 +63,7 @@ def _is_plain(value: Any, room: int) -> bool:
         kind = type(item)
         if kind in _AS_IS or (kind is int and _SMALLEST < item < _LARGEST):
             continue
-        if room == 0 or not _is_plain(item, room - 1):
+        if not _is_plain(item, room - 1):
             return False
     return True
 

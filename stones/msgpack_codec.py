@@ -10,13 +10,7 @@ timestamp for a datetime in UTC. The codes are those of `stones.tags`.
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from msgpack import (
-    ExtType,
-    Packer,
-    Timestamp,
-    packb,
-    unpackb,
-)
+from msgpack import ExtType, Packer, Timestamp, packb, unpackb
 
 from .tags import BY_CODE, BY_TYPE, Tag, refusal
 

@@ -20,7 +20,7 @@ The codecs are modules of their own (`stones.json_codec` and so on), imported wh
 import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from reprlib import repr as short_repr
+from reprlib import Repr
 from typing import Any
 
 from attrs import frozen
@@ -93,7 +93,7 @@ def custom_serializer(dump_load: tuple[Encode, Decode]) -> Serializer:
         encode, decode = dump_load
     except (TypeError, ValueError) as error:
         raise SerializerError(
-            f"dump_load= takes a pair of functions, (encode, decode), not {short_repr(dump_load)}"
+            f"dump_load= takes a pair of functions, (encode, decode), not {_short(dump_load)}"
         ) from error
     return _checked(CUSTOM, encode, decode)
 
@@ -131,6 +131,7 @@ def cannot_hold(name: str, value: Any, path: str, reason: str) -> SerializerErro
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _MAX_STEPS = 100
+_REPR = Repr()
 
 
 def _locate(
@@ -162,14 +163,21 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     kind = type(value)
     if kind is dict:
         for key, item in value.items():
-            yield f".key({short_repr(key)})", key
-            yield f"[{short_repr(key)}]", item
+            yield f".key({_short(key)})", key
+            yield f"[{_short(key)}]", item
     elif kind is list or kind is tuple:
         for number, item in enumerate(value):
             yield f"[{number}]", item
     elif kind is set or kind is frozenset:
         for item in value:
-            yield f".element({short_repr(item)})", item
+            yield f".element({_short(item)})", item
+
+
+def _short(value: Any) -> str:
+    try:
+        return _REPR.repr(value)
+    except ValueError:  # an int of more digits than Python writes out
+        return f"<{type(value).__name__}>"
 
 
 def _checked(name: str, encode: Encode, decode: Decode) -> Serializer:
@@ -178,7 +186,7 @@ def _checked(name: str, encode: Encode, decode: Decode) -> Serializer:
     for function in (encode, decode):
         if not callable(function):
             raise SerializerError(
-                f"a serializer is made of two functions; {short_repr(function)} is not one"
+                f"a serializer is made of two functions; {_short(function)} is not one"
             )
 
     def checked_encode(value: Any) -> bytes:

@@ -1,5 +1,6 @@
 """The command line, run as its users run it: in a process of its own, on files."""
 
+import io
 import json
 import os
 import pickle
@@ -18,24 +19,42 @@ from hypothesis import strategies as st
 
 import stones
 from stones import Collection, LmdbStore, key, migrate, register_serializer, stone
-from stones.cli import report, shown, typed
+from stones.cli import main, report, shown, typed
 from stones.engine import Space
 from stones.info import inspect
 
 STONES = [sys.executable, "-c", "from stones.cli import main; main()"]
 
 
-def run(*arguments, stdin=b"", code=0):
-    """What `stones ARGUMENTS` prints: on stdout where it succeeds, else on stderr, in one line."""
+def run_process(*arguments, stdin=b""):
+    """The exit code of `stones ARGUMENTS`, and what it prints on stdout and stderr."""
     done = subprocess.run([*STONES, *map(os.fsencode, arguments)], input=stdin, capture_output=True)
-    shown, errors = done.stdout.decode(), done.stderr.decode()
-    assert done.returncode == code, errors
-    if code == 0:
-        assert errors == ""
-        return shown
-    assert re.fullmatch("stones: [^\n]+\n", errors), errors
-    assert shown == ""
-    return errors
+    return done.returncode, done.stdout, done.stderr.decode()
+
+
+@pytest.fixture
+def run(monkeypatch, capfdbinary):
+    """Runs `stones ARGUMENTS` in this process, which is faster.
+
+    Gives what it prints: on stdout where it succeeds, else on stderr, in one line.
+    """
+
+    def run(*arguments, stdin=b"", code=0):
+        arguments = [os.fsdecode(argument) for argument in arguments]
+        monkeypatch.setattr(sys, "argv", ["stones", *arguments])
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
+        with pytest.raises(SystemExit) as exit:
+            main()
+        shown, errors = (text.decode() for text in capfdbinary.readouterr())
+        assert exit.value.code == code, errors
+        if code == 0:
+            assert errors == ""
+            return shown
+        assert re.fullmatch("stones: [^\n]+\n", errors), errors
+        assert shown == ""
+        return errors
+
+    return run
 
 
 @pytest.fixture
@@ -91,7 +110,7 @@ def test_what_is_not_printable_in_a_key_is_escaped(key, text):
 
 
 @pytest.mark.parametrize("text", ["\\", "\\q", "\\x", "\\x1", "\\xgg", "a\\"])
-def test_a_wrong_escape_is_refused(store, text):
+def test_a_wrong_escape_is_refused(run, store, text):
     with pytest.raises(ValueError, match="is no escape"):
         typed(text)
     assert "is no escape" in run("get", store.path, text, code=2)
@@ -100,14 +119,14 @@ def test_a_wrong_escape_is_refused(store, text):
 # -- get, put, delete, keys ------------------------------------------------------------------------
 
 
-def test_get_prints_the_value_as_python_writes_it(store):
+def test_get_prints_the_value_as_python_writes_it(run, store):
     value = {"name": "Ada", "tuple": (1, 2), "born": date(1815, 12, 10), "raw": b"\xff"}
     store["key"] = value
     namespace = {"datetime": __import__("datetime")}
     assert eval(run("get", store.path, "key"), namespace) == value
 
 
-def test_get_and_put_share_the_notation_of_json(store):
+def test_get_and_put_share_the_notation_of_json(run, store):
     value = {
         "tuple": (1, {2}),
         "none": None,
@@ -122,11 +141,10 @@ def test_get_and_put_share_the_notation_of_json(store):
     assert store["copy"] == value
 
 
-def test_get_raw_prints_text_and_bytes_as_they_are(store):
+def test_get_raw_prints_text_and_bytes_as_they_are(run, store):
     store.update(text="grüße", bytes=b"\x00\xff", number=1)
     assert run("get", store.path, "text", "--raw") == "grüße"
-    done = subprocess.run([*STONES, "get", store.path, "bytes", "--raw"], capture_output=True)
-    assert done.stdout == b"\x00\xff"
+    assert run_process("get", store.path, "bytes", "--raw") == (0, b"\x00\xff", "")
     assert "not int" in run("get", store.path, "number", "--raw", code=1)
 
 
@@ -145,7 +163,7 @@ def test_get_raw_prints_text_and_bytes_as_they_are(store):
         ([b"\xff", "--bytes"], b"\xff"),
     ],
 )
-def test_put_sets_a_value(store, arguments, value):
+def test_put_sets_a_value(run, store, arguments, value):
     assert run("put", store.path, "key", *arguments) == ""
     assert store["key"] == value
     assert type(store["key"]) is type(value)
@@ -154,7 +172,7 @@ def test_put_sets_a_value(store, arguments, value):
 @pytest.mark.parametrize(
     ("arguments", "value"), [([], [1, 2]), (["--text"], "[1, 2]"), (["--bytes"], b"[1, 2]")]
 )
-def test_put_reads_the_value_from_standard_input(store, arguments, value):
+def test_put_reads_the_value_from_standard_input(run, store, arguments, value):
     run("put", store.path, "key", "-", *arguments, stdin=b"[1, 2]")
     assert store["key"] == value
 
@@ -170,19 +188,19 @@ def test_put_reads_the_value_from_standard_input(store, arguments, value):
         (["1", "--colour"], "colour"),
     ],
 )
-def test_put_refuses_what_is_no_value(store, arguments, hint):
+def test_put_refuses_what_is_no_value(run, store, arguments, hint):
     assert hint in run("put", store.path, "key", *arguments, code=2)
     assert len(store) == 0
 
 
-def test_put_says_what_the_serializer_of_the_store_cannot_hold(path):
+def test_put_says_what_the_serializer_of_the_store_cannot_hold(run, path):
     with stone(path, LmdbStore, "noop") as store:
         assert "noop cannot hold an int, at $" in run("put", path, "key", "1", code=1)
         run("put", path, "key", "1", "--bytes")
         assert dict(store) == {b"key": b"1"}
 
 
-def test_put_makes_a_store_only_where_it_is_told_how_it_is_written(path):
+def test_put_makes_a_store_only_where_it_is_told_how_it_is_written(run, path):
     assert "there is no store at" in run("put", path, "key", "1", code=1)
     assert not os.path.exists(path)
     run("put", path, "key", "1", "--create", "cbor")
@@ -191,18 +209,18 @@ def test_put_makes_a_store_only_where_it_is_told_how_it_is_written(path):
         assert dict(store) == {b"key": 1, b"other": 2}
 
 
-def test_delete_removes_a_key(store):
+def test_delete_removes_a_key(run, store):
     store.update({b"a": 1, b"b\xff": 2})
     assert run("delete", store.path, r"b\xff") == ""
     assert dict(store) == {b"a": 1}
 
 
 @pytest.mark.parametrize("command", ["get", "delete"])
-def test_a_key_that_is_not_there_has_an_exit_code_of_its_own(store, command):
+def test_a_key_that_is_not_there_has_an_exit_code_of_its_own(run, store, command):
     assert r"no key a\xff" in run(command, store.path, r"a\xff", code=3)
 
 
-def test_keys_come_in_order_one_a_line(store):
+def test_keys_come_in_order_one_a_line(run, store):
     store.update({b"b": 1, b"a\n": 2, b"a\xff": 3, "aé": 4})
     assert run("keys", store.path) == "a\\n\naé\na\\xff\nb\n"
     assert run("keys", store.path, "--prefix", "a") == "a\\n\naé\na\\xff\n"
@@ -230,7 +248,7 @@ class User:
     name: str
 
 
-def test_the_records_of_a_collection_can_be_read_but_not_written(store):
+def test_the_records_of_a_collection_can_be_read_but_not_written(run, store):
     users = Collection(store, User)
     users.add(User("ada", "Ada"))
     assert run("keys", store.path) == "User/ada\n"
@@ -256,7 +274,7 @@ COMMANDS = [
 
 
 @pytest.mark.parametrize(("command", "arguments"), [(first, rest) for first, *rest in COMMANDS])
-def test_a_store_that_is_not_there_is_an_error_and_is_not_made(tmp_path, command, arguments):
+def test_a_store_that_is_not_there_is_an_error_and_is_not_made(run, tmp_path, command, arguments):
     for path in [tmp_path / "nowhere", tmp_path / "no" / "where"]:
         assert "there is no store at" in run(command, path, *arguments, code=1)
     assert os.listdir(tmp_path) == []
@@ -276,30 +294,32 @@ def pickled(path, tmp_path):
 
 
 @pytest.mark.parametrize(("command", "arguments"), [(first, rest) for first, *rest in COMMANDS])
-def test_no_command_unpickles_unless_told_so(pickled, tmp_path, command, arguments):
+def test_no_command_unpickles_unless_told_so(run, pickled, tmp_path, command, arguments):
     refused = command in ("get", "migrate")
     shown = run(command, pickled, *arguments, code=1 if refused else 0)
     assert not refused or "--trust-pickle" in shown
     assert not (tmp_path / "unpickled").exists()
 
 
-def test_a_pickle_is_read_when_told_so(pickled, tmp_path):
+def test_a_pickle_is_read_when_told_so(run, pickled, tmp_path):
     assert run("get", pickled, "key", "--trust-pickle") == "None\n"
     assert (tmp_path / "unpickled").exists()
 
 
-def test_a_store_that_only_its_owner_can_read_is_refused(path):
+def test_a_store_of_a_serializer_that_is_not_known_is_refused_but_by_info(path):
     register_serializer("of-a-test", pickle.dumps, pickle.loads)
     with stone(path, LmdbStore, "of-a-test") as store:
         store["key"] = 1
-    assert "'of-a-test', which is not known here" in run("get", path, "key", code=1)
-    assert "of-a-test: 1 values" in run("info", path)
+    code, _, errors = run_process("get", path, "key")
+    assert code == 1
+    assert "'of-a-test', which is not known here" in errors
+    assert b"of-a-test: 1 values" in run_process("info", path)[1]
 
 
 # -- info ------------------------------------------------------------------------------------------
 
 
-def test_info_tells_formats_collections_and_sizes(store):
+def test_info_tells_formats_collections_and_sizes(run, store):
     store.update({b"%03d" % number: number for number in range(100)})
     Collection(store, User).add(User("ada", "Ada"))
     found = json.loads(run("info", store.path, "--json"))
@@ -327,7 +347,7 @@ def test_info_tells_formats_collections_and_sizes(store):
     }
 
 
-def test_info_is_readable(store):
+def test_info_is_readable(run, store):
     store.update({b"%05d" % number: "x" * 1000 for number in range(1200)})
     Collection(store, User).add(User("ada", "Ada"))
     shown = run("info", store.path)
@@ -336,7 +356,7 @@ def test_info_is_readable(store):
     assert "  collection  User: 1 records, " in shown
 
 
-def test_info_of_an_empty_store_names_the_format_to_be(store):
+def test_info_of_an_empty_store_names_the_format_to_be(run, store):
     assert "msgpack: 0 values, 0 bytes" in run("info", store.path)
 
 
@@ -349,7 +369,7 @@ def interrupted(store, to):
         migrate(store, to, progress=stop)
 
 
-def test_info_says_how_many_values_a_migration_has_left(store):
+def test_info_says_how_many_values_a_migration_has_left(run, store):
     store.update({b"%05d" % number: number for number in range(3000)})
     interrupted(store, "json")
     found = json.loads(run("info", store.path, "--json"))
@@ -361,7 +381,7 @@ def test_info_says_how_many_values_a_migration_has_left(store):
     assert "migration" not in run("info", store.path)
 
 
-def test_info_counts_damaged_values_and_reads_none(store):
+def test_info_counts_damaged_values_and_reads_none(run, store):
     for number, raw in enumerate([b"", b"\x63damaged", b"\x04\xc1"]):
         store._engine.write(lambda txn, raw=raw, key=b"%d" % number: txn.put(Space.DATA, key, raw))
     shown = run("info", store.path)
@@ -370,7 +390,7 @@ def test_info_counts_damaged_values_and_reads_none(store):
     assert "format      msgpack: 1 values, 2 bytes" in shown
 
 
-def test_info_reads_a_store_that_must_not_be_written(store):
+def test_info_reads_a_store_that_must_not_be_written(run, store):
     store["key"] = 1
     store.close()
     for name in os.listdir(store.path):
@@ -409,7 +429,7 @@ def test_sizes_are_for_people(store, size, text):
 # -- migrate ---------------------------------------------------------------------------------------
 
 
-def test_migrate_re_encodes(store):
+def test_migrate_re_encodes(run, store):
     store.update({b"%05d" % number: (number,) for number in range(1200)})
     shown = run("migrate", store.path, "--to", "cbor")
     assert shown == "1,200 of 1,200 values re-encoded: all are cbor now\n"
@@ -417,7 +437,7 @@ def test_migrate_re_encodes(store):
     assert {raw[0] for _, raw in store._engine.begin().scan(Space.DATA)} == {3}
 
 
-def test_migrate_refuses_before_it_starts(path):
+def test_migrate_refuses_before_it_starts(run, path):
     with stone(path, LmdbStore) as store:
         store["culprit"] = {"a": 2j}
         assert "b'culprit'" in run("migrate", path, "--to", "json", "--trust-pickle", code=1)
@@ -427,7 +447,7 @@ def test_migrate_refuses_before_it_starts(path):
 @pytest.mark.parametrize(
     "arguments", [[], ["--to"], ["--to", "xml"], ["--to", "json", "more"], ["--from", "json"]]
 )
-def test_a_wrong_command_line_is_an_error_of_usage(store, arguments):
+def test_a_wrong_command_line_is_an_error_of_usage(run, store, arguments):
     run("migrate", store.path, *arguments, code=2)
 
 
@@ -468,8 +488,8 @@ def test_migrate_shows_how_far_it_is_on_a_terminal(store):
 
 
 @pytest.mark.parametrize("percent", [0, 60])
-def test_ctrl_c_leaves_a_valid_store_and_running_it_again_goes_on(store, percent):
-    entries = {b"%05d" % number: (number, "x" * 100) for number in range(60_000)}
+def test_ctrl_c_leaves_a_valid_store_and_running_it_again_goes_on(run, store, percent):
+    entries = {b"%05d" % number: (number, "x" * 100) for number in range(20_000)}
     store.update(entries)
     terminal = Terminal("migrate", store.path, "--to", "json")
     terminal.read_until(rf" [{percent // 10}-9]\d%" if percent else r" 0%")
@@ -480,7 +500,7 @@ def test_ctrl_c_leaves_a_valid_store_and_running_it_again_goes_on(store, percent
     assert dict(store) == entries
     assert inspect(store.path).migrating == (percent > 0)
     values = int(run("migrate", store.path, "--to", "json").split()[0].replace(",", ""))
-    assert values == 60_000 or percent
+    assert values == 20_000 or percent
     assert dict(store) == entries
     assert not inspect(store.path).migrating
 
@@ -500,21 +520,35 @@ def test_ctrl_c_ends_the_other_commands_too(store):
 # -- the rest --------------------------------------------------------------------------------------
 
 
-def test_the_version_is_that_of_the_package():
+def test_every_command_works_in_a_process_of_its_own_while_the_store_is_open_in_another(store):
+    store["key"] = (1, 2)
+    with store.snapshot() as view:
+        assert run_process("put", store.path, "new", "[1]") == (0, b"", "")
+        assert run_process("get", store.path, "key") == (0, b"(1, 2)\n", "")
+        assert run_process("get", store.path, "gone")[0] == 3
+        assert run_process("keys", store.path) == (0, b"key\nnew\n", "")
+        assert run_process("migrate", store.path, "--to", "cbor")[0] == 0
+        assert b"cbor: 2 values" in run_process("info", store.path)[1]
+        assert run_process("delete", store.path, "key") == (0, b"", "")
+        assert dict(view) == {b"key": (1, 2)}
+    assert dict(store) == {b"new": [1]}
+
+
+def test_the_version_is_that_of_the_package(run):
     assert run("--version") == f"stones {stones.__version__}\n"
 
 
 @pytest.mark.parametrize("arguments", [[], ["--help"], ["-h"]])
-def test_help_lists_the_commands(arguments):
+def test_help_lists_the_commands(run, arguments):
     shown = run(*arguments)
     for command, *_ in COMMANDS:
         assert re.search(rf"^  {command} +\w", shown, re.MULTILINE)
 
 
-def test_an_unknown_command_is_an_error_of_usage():
+def test_an_unknown_command_is_an_error_of_usage(run):
     assert "frobnicate" in run("frobnicate", code=2)
 
 
-def test_the_library_does_without_what_the_command_line_needs():
+def test_the_library_does_without_what_the_command_line_needs(run):
     code = "import sys, stones; sys.exit('click' in sys.modules or 'stones.cli' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -2,8 +2,8 @@
 
 Of each Markdown document, in one fresh folder and one namespace:
 
-- ```` ```python ```` is run statement by statement. `#> ` lines right after a statement are what a
-  REPL would show for it: what it prints, its value, or the error that it ends with.
+- ```` ```python ```` is run statement by statement. `#> ` lines right after a statement are what it
+  shows: what it prints, its value where it is an expression, or the error that it ends with.
 - ```` ```console ```` holds `$ ` lines for the shell, each followed by what it prints. They must
   succeed; in ```` ```console fails ```` they must fail.
 - ```` ```sh ```` and the other languages in NEVER_RUN are only shown.
@@ -54,8 +54,11 @@ def check(expected: str, shown: str, where: str) -> None:
 
 
 def show(statement: ast.stmt, namespace: dict, path: str, may_fail: bool) -> str:
-    """What a REPL shows for a statement; an error of it is raised unless it may fail."""
-    code = compile(ast.Interactive([statement]), path, "single")
+    """What a statement prints, or its value; an error of it is raised unless it may fail."""
+    if isinstance(statement, ast.Expr):
+        code = compile(ast.Interactive([statement]), path, "single")
+    else:  # a REPL would show the values inside of a loop too
+        code = compile(ast.Module([statement], []), path, "exec")
     with contextlib.redirect_stdout(io.StringIO()) as shown:
         try:
             exec(code, namespace)
@@ -152,6 +155,7 @@ x = 1
 x
 #> 1
 for i in range(2):
+    i
     print(i)
     #> 0
     #> 1

@@ -97,21 +97,28 @@ scalars = st.sampled_from(
         *(frozenset({1}), (1, "a"), Picky()),
     ]
 )
-keys = st.sampled_from([*FIELDS, *FIELDS[:3], 1, None, ("a",)])
+keys = st.sampled_from([*FIELDS, 1, None, ("a",)])
+
+
+def dicts(inner):
+    """Mostly with the fields `a` and `b`, so that paths lead somewhere."""
+    likely = st.fixed_dictionaries({"a": inner}, optional={"b": inner, "c": inner})
+    return st.one_of(likely, likely, st.dictionaries(keys, inner, max_size=3))
+
+
 values = st.recursive(
-    scalars,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(keys, inner, max_size=3)
-        | st.lists(inner, max_size=2).map(tuple)
-        | st.dictionaries(keys, inner, max_size=2).map(MappingProxyType)
-        | st.dictionaries(keys, inner, max_size=2).map(lambda d: defaultdict(int, d))
-        | st.sets(st.sampled_from([1, "a", None]))
+    st.one_of(st.sampled_from(LITERALS), scalars),
+    lambda inner: st.one_of(
+        *(dicts(inner), st.lists(inner, min_size=1, max_size=3), st.lists(inner, max_size=3)),
+        st.lists(inner, max_size=2).map(tuple),
+        dicts(inner).map(MappingProxyType),
+        dicts(inner).map(lambda fields: defaultdict(int, fields)),
+        st.sets(st.sampled_from([1, "a", None])),
     ),
     max_leaves=6,
 )
-records = st.dictionaries(keys, values, min_size=1, max_size=5)
-many_records = st.lists(st.one_of(records, records, records, records, values), max_size=5)
+records = st.fixed_dictionaries({"a": values, "b": values}, optional={"c": values, "d e": values})
+many_records = st.lists(st.one_of(*[records] * 4, dicts(values), values), min_size=1, max_size=5)
 
 
 def written(value):
@@ -126,9 +133,8 @@ def written(value):
 
 quoted_fields = st.sampled_from(FIELDS).map(lambda name: f"[{written(name)}]")
 singular_steps = st.one_of(
-    st.sampled_from([".a", ".b", ".c", ".null", ".true"]),
-    quoted_fields,
-    st.sampled_from(["[0]", "[1]", "[-1]", "[-2]"]),
+    *(st.sampled_from([".a", ".b"]), st.sampled_from([".a", ".b", ".c", ".null", ".true"])),
+    *(quoted_fields, st.sampled_from(["[0]", "[1]", "[-1]", "[-2]"])),
 )
 singular_paths = st.lists(singular_steps, max_size=3).map(lambda steps: "@" + "".join(steps))
 root_paths = st.lists(singular_steps, max_size=2).map(lambda steps: "$[0]" + "".join(steps))
@@ -149,7 +155,7 @@ def steps(expressions):
         expressions.map(lambda inner: f"..[?({inner})]"),
     )
     often = st.one_of(singular_steps, singular_steps, plural)
-    return st.lists(often, min_size=1, max_size=3).map("".join)
+    return st.one_of(often, st.lists(often, min_size=1, max_size=3).map("".join))
 
 
 def expressions_of(inner):
@@ -189,8 +195,18 @@ def test_a_filter_finds_what_jsonpath_ng_finds(expression, records):
         assert found(text, records) == expected
 
 
+flat_records = st.lists(
+    st.dictionaries(st.sampled_from(["a", "b"]), scalars, min_size=1), min_size=1, max_size=8
+)
+
+
 @settings(max_examples=400)
-@given(singular_paths, comparers, st.sampled_from(LITERALS), many_records)
+@given(
+    st.one_of(st.sampled_from(["@.a", "@.b", "@['a']"]), singular_paths),
+    comparers,
+    st.sampled_from(LITERALS),
+    st.one_of(flat_records, many_records),
+)
 def test_a_comparison_finds_what_jsonpath_ng_finds(path, op, value, records):
     text = f"$[?({path} {op} {written(value)})]"
     expected = found_by_jsonpath_ng(text, records)
@@ -228,6 +244,51 @@ def test_every_kind_of_value_compares_with_every_other_as_in_jsonpath_ng(op):
     expected = found_by_jsonpath_ng(text, records)
     assert found(text, records) == expected
     assert 0 < len(expected) < len(records)
+
+
+UNUSUAL = [
+    *(Picky(), MappingProxyType({"a": 1}), defaultdict(int, a=1), {1: 1, None: 2}, {"a": (1, 2)}),
+    *((1, 2), (1, {"a": 1}), [(1, 2)], {"a"}, Name("a"), Level.HIGH, None, True, "a", b"a", [], {}),
+]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        *(
+            "@",
+            "@.a",
+            "@.b",
+            "@.a.a",
+            "@.a.b",
+            "@[0]",
+            "@[-1]",
+            "@.a[0]",
+            "@[1].a",
+            "@[*]",
+            "@[*].a",
+        ),
+        *(
+            "@.*",
+            "@..a",
+            "@[?(@ == 1)]",
+            "@[?(@.a)]",
+            "@.a[?(@)]",
+            "@['a','b']",
+            "@[0,1]",
+            "@[0:1]",
+        ),
+        *("@.`len`", "@.`keys`", "@[*].`len`", "@.a.b.c.d", "@[*][*][0]"),
+    ],
+)
+def test_a_path_leads_to_the_same_in_anything_that_a_record_may_hold(path):
+    records = [*UNUSUAL, *({"a": each} for each in UNUSUAL), *([each] for each in UNUSUAL)]
+    for test in (path, f"!{path}", f"{path} == 1", f"{path} != 1", f"{path} == @.a"):
+        text = f"$[?({test})]"
+        assert found(text, records) == found_by_jsonpath_ng(text, records)
+    for record in records:
+        expected = values_by_jsonpath_ng(path, record)
+        assert [repr(each) for each in parse_values(path).of(record)] == expected
 
 
 @pytest.mark.parametrize(
@@ -322,6 +383,12 @@ def test_a_bound_text_can_only_be_equal(name, others):
 def test_a_placeholder_can_be_used_several_times_and_beside_others():
     text = "$[?(@.age > {age} && (@.name == {name} || @.tags[0] == {name} || @.age < {age}))]"
     assert names(text, age=36, name="maths") == ["Alan"]
+
+
+def test_no_text_is_taken_for_a_placeholder():
+    text = "$[?(@.a == '\U000f0000' || @.a == {x} || @.a == {y})]"
+    records = [{"a": "\U000f0000"}, {"a": "x"}, {"a": "\U000f0001"}]
+    assert found(text, records, x=1, y=2) == [0]
 
 
 def test_a_path_given_as_a_value_is_only_a_value():
@@ -519,6 +586,7 @@ def test_a_search_finds_what_jsonpath_ng_finds(head, rest, records):
         ("address.*", ["London"]),
         ("tags[*]", ["maths", "poetry"]),
         ("tags[?(@ > 'n')]", ["poetry"]),
+        ("tags[?($.name == 'Ada')]", ["maths", "poetry"]),  # of the record, not of the tag
         ("['name','age']", ["Ada", 36]),
         ("tags.`len`", [2]),
         ("$..city", ["London"]),

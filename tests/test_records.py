@@ -981,6 +981,8 @@ def another(name: str) -> type:
         (Undecorated, "Holder.x: Undecorated cannot be stored: it inherits from an attrs class"),
         (Function, "Holder.x: the value of Function.PATH cannot be stored: expected a plain value"),
         (Empty, "Holder.x: Empty cannot be stored: it has no members"),
+        (Literal[Function.PATH], "Holder.x: the value of Function.PATH cannot be stored: expected"),
+        (Literal[Listed.SOME], "Holder.x: Literal[Listed.SOME] cannot be stored: its value has no"),
         (Hidden, "Holder.x: the annotation ForwardRef('Nowhere') cannot be resolved"),
         ("Nowhere", "an annotation of Holder cannot be resolved, name 'Nowhere' is not defined:"),
         (Color | str, "Holder.x: Color | str cannot be stored: what is written would not tell"),

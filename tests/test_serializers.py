@@ -430,6 +430,8 @@ def refusal(name, value):
         ([{1, 1j}], "$[0].element(1j)"),
         ({frozenset([(1j, 1)])}, "$.element(frozenset({(1j, 1)})).element((1j, 1))[0]"),
         ([1j, object()], "$[0]"),
+        ({10**5000: 1j}, "$[<int>]"),
+        ({"a" * 99: 1j}, "$['aaaaaaaaaaaa...aaaaaaaaaaaaa']"),
     ],
 )
 def test_the_error_says_which_type_and_where(name, value, where):
