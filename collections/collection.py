@@ -25,6 +25,7 @@ from stones.views import Items, Keys, Range, Span, Values, after_prefix
 
 from .jsonpath import equals, parse_filter, parse_search
 from .keys import new_key
+from .needles import longest
 from .query import Query
 from .records import record_type
 
@@ -162,11 +163,12 @@ class Collection(MutableMapping[K, R]):
         """
         if path is None:
             self._type.check_fields(values)
-            return Query(self, predicate=equals(values) if values else None)
+            predicate = equals(values) if values else None
+            return Query(self, predicate=predicate, needle=longest(values.values()))
         filter = parse_filter(path)
         if filter.whole:
             return Query(self, whole=lambda records: filter.select(records, values))
-        return Query(self, predicate=filter.bind(values))
+        return Query(self, predicate=filter.bind(values), needle=filter.needle(values))
 
     def search(self, path: str, /, **values: Any) -> Iterator[Any]:
         """The values that any JSONPath finds in the list of the records' dicts.

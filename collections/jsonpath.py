@@ -41,6 +41,7 @@ from stones.errors import QueryError
 from . import predicates
 from .comparisons import Predicate, comparison
 from .evaluation import Finder, evaluate
+from .needles import needle
 from .predicates import Placeholder
 
 T = TypeVar("T")
@@ -90,6 +91,10 @@ class Filter:
         if self.names:
             expressions = predicates.bound(expressions, values, self.text)
         return predicates.predicate(expressions, self.text)
+
+    def needle(self, values: Mapping[str, Any]) -> bytes | None:
+        """A text that the bytes of every matching record contain, if there is one."""
+        return None if self.whole else needle(self._expressions, values)
 
     def select(self, records: list[Any], values: Mapping[str, Any]) -> list[int]:
         """The positions of the matching records in the list of all of them."""

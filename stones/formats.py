@@ -32,6 +32,9 @@ from .errors import (
 from .serializers import CUSTOM, Serializer, custom_serializer, serializer
 
 LAYOUT = b"1"
+SHOWS_TEXT = frozenset({"pickle", "json", "cbor", "msgpack"})
+"""The serializers that write printable ASCII text as it is, but for quotes and backslashes."""
+
 LEGACY = frozenset({"json", "cbor", "msgpack"})
 LEGACY_MARK = "-0.3"
 """The serializers that wrote otherwise in stones 0.3, and what tells them from ours."""
@@ -291,6 +294,7 @@ class Codec:
         self._prefix = bytes([metadata.write.id])
         self.id = metadata.write.id if asked.trusts(metadata.write) else NO_FORMAT
         """The first byte of values for `loads`, which are most of them."""
+        self.shows_text = metadata.write.serializer in SHOWS_TEXT
         self.loads = writer.decode
         """Decodes what follows the first byte of a value that has the format `id`."""
         self._readers = {self.id: writer.decode}
@@ -338,6 +342,7 @@ class LegacyCodec(Codec):
             )
         self.metadata = Metadata(None, Format(NO_FORMAT, asked.name), {}, {})
         self.id = NO_FORMAT
+        self.shows_text = False
         self._asked = asked
         from .legacy import legacy_serializer  # few will ever need it
 

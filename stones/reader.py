@@ -227,13 +227,20 @@ class Reader(Mapping[K, V]):
             return entries
         return ((self._key_out(key), value) for key, value in entries)
 
-    def _entries(self, span: Span) -> Iterator[tuple[bytes, Any]]:
-        """The stored keys and the decoded values, from one snapshot that is opened at the first."""
+    def _entries(self, span: Span, needle: bytes | None = None) -> Iterator[tuple[bytes, Any]]:
+        """The stored keys and the decoded values, from one snapshot that is opened at the first.
+
+        Entries whose value does not contain the text `needle` may be left out.
+        """
         txn, own = self._reading()
         try:
             codec = self._codec_at(txn)
             id, loads = codec.id, codec.loads
-            for key, raw in txn.scan(DATA, span.start, span.stop, reverse=span.reverse):
+            entries = txn.scan(DATA, span.start, span.stop, reverse=span.reverse)
+            if needle is not None and codec.shows_text:
+                current = bytes([id])
+                entries = (e for e in entries if needle in e[1] or not e[1].startswith(current))
+            for key, raw in entries:
                 # The common case in line: two calls less an entry, a sixth of items() in all.
                 if raw and raw[0] == id:
                     try:

@@ -313,6 +313,7 @@ def test_a_path_leads_to_the_same_in_anything_that_a_record_may_hold(path):
         ("$[?(@.name =~ '^A')]", ["Ada", "Alan"]),
         ("$[?(@.age =~ '3')]", []),
         ("$[?(@.name > 'Emmy' && (@.age == null || @.age > 50))]", ["Grace", "Kurt"]),
+        ("$[?(@.age > 80 || @.name == 'Ada' && @.age < 40)]", ["Ada", "Grace"]),
         ("$[?(@..city == 'Wilmslow')]", ["Alan"]),
         ("$[?(@.tags.`len` == 2)]", ["Ada"]),
         ("$[?(@.age + 1 == 42)]", ["Alan"]),

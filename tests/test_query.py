@@ -1,14 +1,18 @@
 """What `find()` and `search()` give; what a filter means is in test_jsonpath.py."""
 
+import pickle
 import subprocess
 import sys
 import threading
 from datetime import date
+from typing import Any
 
 import jmespath
 import objectpath
 import pytest
 from attrs import define, field
+from hypothesis import given
+from hypothesis import strategies as st
 from jsonpath_ng.ext import parse
 
 from stones import (
@@ -19,6 +23,8 @@ from stones import (
     RecordError,
     StoneError,
     key,
+    migrate,
+    stone,
 )
 
 
@@ -252,3 +258,44 @@ def test_jsonpath_is_loaded_when_a_collection_is(tmp_path):
 
 def test_the_representation_says_what_it_is(users):
     assert repr(users.find()) == "<Query of the collection 'User'>"
+
+
+texts = st.text(alphabet="abé\"\\/'\x00{} \ud800", max_size=4)
+plain = st.none() | st.integers() | texts | st.lists(texts, max_size=2)
+
+
+@pytest.mark.parametrize("serialize", ["pickle", "json", "cbor", "msgpack"])
+@given(values=st.lists(plain, max_size=6), wanted=texts)
+def test_looking_for_the_text_in_the_stored_bytes_finds_the_same(serialize, values, wanted):
+    @define
+    class Loose:
+        id: int = key()
+        value: Any
+
+    loose = Collection(stone("x", serialize=serialize), Loose)
+    loose.add_many(Loose(*pair) for pair in enumerate(values))
+    equal = [place for place, value in enumerate(values) if value == wanted]
+    inside = [place for place, value in enumerate(values) if value in ([wanted], [wanted] * 2)]
+    assert list(loose.find(value=wanted).keys()) == equal
+    assert list(loose.find("$[?(@.value == {it})]", it=wanted).keys()) == equal
+    every = loose.find("$[?(@.value[*] == {it} && @.id >= 0)]", it=wanted).keys()
+    assert set(inside) <= set(every)
+    either = loose.find("$[?(@.value == {it} || @.id >= 0)]", it=wanted)
+    assert either.count() == len(values)
+
+
+def test_a_text_that_a_path_makes_up_need_not_be_stored(users):
+    assert names(users.find('$[?(@.name.`sub(/A/, E)` == "Eda")]')) == ["Ada"]
+
+
+def test_a_serializer_of_ones_own_may_hide_its_text():
+    hidden = stone("x", dump_load=(lambda v: bytes(b ^ 255 for b in pickle.dumps(v)), unhide))
+    users = Collection(hidden, User)
+    users.add_many(RECORDS)
+    assert names(users.find(name="Ada")) == ["Ada"]
+    migrate(hidden, "json")
+    assert names(users.find(name="Ada")) == ["Ada"]
+
+
+def unhide(raw: bytes) -> Any:
+    return pickle.loads(bytes(b ^ 255 for b in raw))
