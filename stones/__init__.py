@@ -30,13 +30,13 @@ from .errors import (
     ValueTypeError,
 )
 from .errors import SerializerError as EncoderException  # its name in stones 0.3
-from .lmdb import LmdbStore
 from .memory import MemoryStore
 from .opening import stone
 from .serializers import register_serializer, serializer_names
 from .store import Snapshot, Store
 
 if TYPE_CHECKING:
+    from .lmdb import LmdbStore
     from stones.collections.collection import Collection
     from stones.collections.query import Query
     from stones.collections.records import key
@@ -80,9 +80,11 @@ __all__ = [
     "stone",
 ]
 
-# What the layers above bring along (JSONPath, cattrs) is loaded when it is first asked for.
+# The client of a back end (lmdb), and what the layers above bring along (JSONPath), is loaded when
+# it is first asked for.
 _LAZY = {
     "Collection": "stones.collections.collection",
+    "LmdbStore": "stones.lmdb",
     "Query": "stones.collections.query",
     "key": "stones.collections.records",
     "migrate": "stones.migrations.reencode",

@@ -2,12 +2,14 @@
 
 import os
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from .errors import StoreOpenError
-from .lmdb import LmdbStore
 from .memory import MemoryStore
 from .store import Store
+
+if TYPE_CHECKING:
+    from .lmdb import LmdbStore
 
 S = TypeVar("S", bound=Store[Any, Any])
 
@@ -27,13 +29,13 @@ def stone(
 @overload
 def stone(
     name: str | os.PathLike[str],
-    store: type[LmdbStore[Any, Any]],
+    store: "type[LmdbStore[Any, Any]]",
     serialize: str | None = ...,
     dump_load: Functions = ...,
     value_type: type = ...,
     *,
     options: Mapping[str, Any] = ...,
-) -> LmdbStore[bytes, Any]: ...
+) -> "LmdbStore[bytes, Any]": ...
 @overload
 def stone(
     name: str | os.PathLike[str],
@@ -48,14 +50,14 @@ def stone(
 @overload
 def stone(
     name: str | os.PathLike[str],
-    store: type[LmdbStore[Any, Any]],
+    store: "type[LmdbStore[Any, Any]]",
     serialize: str | None = ...,
     dump_load: Functions = ...,
     value_type: type = ...,
     *,
     key_type: type[str],
     options: Mapping[str, Any] = ...,
-) -> LmdbStore[str, Any]: ...
+) -> "LmdbStore[str, Any]": ...
 @overload
 def stone(
     name: str | os.PathLike[str],

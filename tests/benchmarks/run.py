@@ -8,6 +8,7 @@ machine that is noisy or slow does not matter. Nothing is asserted: a goal that 
 """
 
 import gc
+import os
 import statistics
 import subprocess
 import sys
@@ -189,7 +190,9 @@ def threads(ground: Ground, count: int) -> None:
 
 
 def start(code: str) -> Callable[[], object]:
-    return lambda: subprocess.run([sys.executable, "-c", code], check=True)
+    # With its bytecode kept, as it is wherever a package is installed.
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
+    return lambda: subprocess.run([sys.executable, "-c", code], check=True, env=environment)
 
 
 def benchmarks(path: Path) -> Iterator[tuple[str, Callable[[], float], float, str]]:
