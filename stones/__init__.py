@@ -36,11 +36,12 @@ from .serializers import register_serializer, serializer_names
 from .store import Snapshot, Store
 
 if TYPE_CHECKING:
-    from .lmdb import LmdbStore
     from stones.collections.collection import Collection
     from stones.collections.query import Query
     from stones.collections.records import key
     from stones.migrations.reencode import migrate
+
+    from .lmdb import LmdbStore
 
     __version__: str
 

@@ -111,30 +111,32 @@ class Key(click.ParamType):  # type: ignore[type-arg]  # generic in later versio
 
 path_argument = click.argument("path", type=click.Path())
 serializers = click.Choice(serializer_names())
+trust_option = click.option(
+    "--trust-pickle", is_flag=True, help="Read pickled values, which can run code."
+)
+table_option = click.option(
+    "--table", type=Key(), metavar="NAME", help="The table of a stones 0.3 database that has any."
+)
+written_option = click.option(
+    "--from",
+    "written",
+    type=serializers,
+    metavar="NAME",
+    help="The serializer of a stones 0.3 database.",
+)
 
 
 def opening(command: F) -> F:
-    """The options that say how to open a store."""
-    for option in [
-        click.option("--trust-pickle", is_flag=True, help="Read pickled values; it can run code."),
-        click.option("--table", type=Key(), help="The named table of a stones 0.3 database."),
-        click.option(
-            "--from",
-            "written",
-            type=serializers,
-            help="The serializer of a stones 0.3 database, which did not note it.",
-        ),
-    ]:
-        command = option(command)
-    return command
+    """The options for a database of stones 0.3."""
+    return written_option(table_option(command))
 
 
 def open_store(
     path: str,
     written: str | None,
     table: bytes | None,
-    trust_pickle: bool,
     *,
+    trust_pickle: bool = False,
     readonly: bool = False,
 ) -> LmdbStore[bytes, Any]:
     """The store at `path`, which has to be there."""
@@ -177,12 +179,13 @@ def commands(context: click.Context) -> None:
 
 @commands.command()
 @path_argument
-@click.option("--to", required=True, type=serializers, help="The serializer to re-encode by.")
+@click.option("--to", required=True, type=serializers, help="The serializer to take.")
+@trust_option
 @opening
 def migrate(path: str, to: str, **options: Any) -> None:
-    """Re-encode all values of the store at PATH, while others read and write.
+    """Re-encode all values, while others go on.
 
-    Interrupt it as you like: the store stays valid, and running it again goes on.
+    Interrupt it as you like: the store at PATH stays valid, and running it again goes on.
     """
     from stones.migrations.reencode import migrate
 
@@ -217,10 +220,10 @@ def bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
 
 @commands.command()
 @path_argument
-@click.option("--table", type=Key(), help="The named table of a stones 0.3 database.")
+@table_option
 @click.option("--json", "as_json", is_flag=True, help="For programs.")
 def info(path: str, table: bytes | None, as_json: bool) -> None:
-    """Show what is in the store at PATH: formats, collections, sizes. Decodes no value."""
+    """Show what is in a store, decoding nothing."""
     found = inspect(path, table=table)
     click.echo(json.dumps(attrs.asdict(found), indent=2) if as_json else report(found))
 
@@ -263,6 +266,7 @@ def _size(count: float) -> str:
 @click.argument("key", type=Key())
 @click.option("--json", "form", flag_value="json", help="As JSON; other types in its notation.")
 @click.option("--raw", "form", flag_value="raw", help="A str or bytes as it is, without quotes.")
+@trust_option
 @opening
 def get(path: str, key: bytes, form: str | None, **options: Any) -> None:
     """Print the value of KEY, as Python writes it."""
@@ -287,7 +291,9 @@ def get(path: str, key: bytes, form: str | None, **options: Any) -> None:
 @click.argument("value")
 @click.option("--text", "form", flag_value="text", help="VALUE is a str as it is.")
 @click.option("--bytes", "form", flag_value="bytes", help="VALUE is bytes as they are.")
-@click.option("--create", type=serializers, help="Make a store, written so, if there is none.")
+@click.option(
+    "--create", type=serializers, metavar="NAME", help="Make a store, written so, if there is none."
+)
 @opening
 def put(
     path: str, key: bytes, value: str, form: str | None, create: str | None, **options: Any
@@ -332,8 +338,8 @@ def delete(path: str, key: bytes, **options: Any) -> None:
 
 @commands.command()
 @path_argument
-@click.option("--prefix", type=Key(), default="", help="Only keys that start so.")
-@click.option("--limit", type=click.IntRange(0), help="At most so many.")
+@click.option("--prefix", type=Key(), metavar="KEY", default="", help="Only keys that start so.")
+@click.option("--limit", type=click.IntRange(0), metavar="NUMBER", help="At most so many.")
 @opening
 def keys(path: str, prefix: bytes, limit: int | None, **options: Any) -> None:
     """Print the keys in order, one a line."""

@@ -294,7 +294,7 @@ class Codec:
         self._prefix = bytes([metadata.write.id])
         self.id = metadata.write.id if asked.trusts(metadata.write) else NO_FORMAT
         """The first byte of values for `loads`, which are most of them."""
-        self.shows_text = metadata.write.serializer in SHOWS_TEXT
+        self.shows_text = self.id != NO_FORMAT and metadata.write.serializer in SHOWS_TEXT
         self.loads = writer.decode
         """Decodes what follows the first byte of a value that has the format `id`."""
         self._readers = {self.id: writer.decode}

@@ -27,6 +27,7 @@ from collections.abc import Callable
 from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
+from io import BytesIO
 from typing import Any
 from uuid import UUID
 
@@ -178,7 +179,15 @@ def _check_cbor(value: Any, room: int) -> None:
 
 
 def _decode_cbor(raw: bytes) -> Any:
-    return cbor2.loads(raw, semantic_decoders={_TUPLE_TAG: lambda items, _: tuple(items)})
+    tags = {_TUPLE_TAG: lambda items, _: tuple(items)}
+    decoder = cbor2.CBORDecoder(BytesIO(raw), semantic_decoders=tags)
+    value = decoder.decode()
+    try:
+        decoder.read(1)
+    except cbor2.CBORDecodeEOF:
+        return value
+    # Most other bytes begin with what could be CBOR; a pickle, for one, with an empty list.
+    raise ValueError("there are bytes after the end of the value: it is no CBOR")
 
 
 # --- msgpack

@@ -214,13 +214,14 @@ class LmdbEngine(Engine):
                 source = env.open_db(self._table, txn=txn) if self._table else self._main
                 dbs = tuple(env.open_db(name, txn=txn) for name in SPACES)
                 with txn.cursor(db=source) as cursor:
-                    found = cursor.first()
-                    while found:
-                        if source is not self._main or cursor.key() not in SPACES:
-                            txn.put(cursor.key(), prefix + cursor.value(), db=dbs[Space.DATA])
-                            found = cursor.delete()
-                        else:
-                            found = cursor.next()
+                    cursor.first()
+                    # delete() moves on to the next entry; the key is empty after the last one.
+                    while key := cursor.key():
+                        if source is self._main and key in SPACES:
+                            cursor.next()
+                            continue
+                        txn.put(key, prefix + cursor.value(), db=dbs[Space.DATA])
+                        cursor.delete()
                 inner = LmdbTransaction(self, env, txn, dbs, writable=True)
                 finish(inner)
         except lmdb.Error as error:

@@ -90,6 +90,8 @@ class LmdbTransaction(Transaction):
     def clear(self, space: Space) -> None:
         if self._scans:
             self._settle()
+        if self._dbs[space] is None:
+            return
         try:
             self._txn.drop(self._dbs[space], delete=False)
         except lmdb.Error as error:

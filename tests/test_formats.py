@@ -11,10 +11,13 @@ import sys
 from functools import partial
 
 import pytest
+from attrs import define
 from hypothesis import given
 from hypothesis import strategies as st
 
+import stones
 from stones import (
+    Collection,
     CorruptValueError,
     FormatMismatchError,
     LmdbStore,
@@ -45,6 +48,11 @@ SAFE = ["json", "cbor", "msgpack", "noop"]
 VALUES = {b"bytes": b"bytes", b"tuple": (1, "a"), b"none": None}
 SHOUTED = (lambda value: value.upper(), lambda raw: raw)
 """Functions for dump_load=, for bytes in capital letters."""
+
+
+@define
+class Note:
+    text: str = stones.key()
 
 
 def run(code, *arguments):
@@ -488,6 +496,21 @@ def test_a_store_opened_with_trust_pickle_false_never_unpickles_a_value(path, bo
         with store, pytest.raises(FormatMismatchError, match="can run code"):
             read(store)
     assert not bomb.exists()
+
+
+def test_a_collection_in_a_store_opened_with_trust_pickle_false_is_not_unpickled(path):
+    with stone(path, LmdbStore, "pickle") as store:
+        Collection(store, Note).add(Note("text"))
+    with LmdbStore(path, trust_pickle=False) as store:
+        notes = Collection(store, Note)
+        for read in [
+            lambda: list(notes.values()),
+            lambda: list(notes.find(text="text")),
+            lambda: notes["text"],
+        ]:
+            with pytest.raises(FormatMismatchError, match="can run code"):
+                read()
+        assert list(notes) == ["text"]
 
 
 def test_a_store_opened_with_trust_pickle_false_can_write_pickles(path):

@@ -1,0 +1,48 @@
+"""Tear a store down, again and again, and check each time that it holds what it must.
+
+`run.py kills` kills the processes that write; `run.py cuts` cuts the power, by replaying what had
+reached the disk. Ends with 1 and a line `VIOLATION` where a write that was acknowledged is not
+there, or one is there in part. `--sabotage` breaks the writers, which must be noticed.
+"""
+
+import argparse
+import secrets
+import sys
+
+from kills import Kills
+from powercuts import PowerCuts
+from workload import Violation
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("what", choices=["kills", "cuts"])
+    parser.add_argument("--rounds", type=int, default=15, help="kills, or recordings to cut")
+    parser.add_argument("--operations", type=int, default=60, help="in a lane of a recording")
+    parser.add_argument("--cuts", type=int, default=200, help="in a recording")
+    parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    parser.add_argument("--durability", choices=["full", "lazy"], default="full")
+    parser.add_argument(
+        "--sabotage",
+        choices=["early", "split", "nosync"],
+        help="acknowledge before writing, tear transactions apart, or never sync",
+    )
+    asked = parser.parse_args()
+    print(f"{asked.what}: --seed {asked.seed}", flush=True)
+    try:
+        if asked.what == "kills":
+            done = Kills(asked.seed, asked.sabotage, asked.durability).run(asked.rounds)
+            print(f"{asked.rounds} rounds, {done} operations acknowledged, none lost")
+        else:
+            cuts = PowerCuts(asked.seed, asked.sabotage, asked.durability)
+            for number in range(asked.rounds):
+                cuts.run(number, asked.operations, asked.cuts)
+            print(f"{cuts.checked} power cuts, and a whole store after each")
+    except Violation as violation:
+        print(f"VIOLATION (--seed {asked.seed}): {violation}", flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

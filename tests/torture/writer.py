@@ -1,0 +1,144 @@
+"""The process that writes until somebody ends it, and says so after each operation that is done.
+
+It is started by `kills` and `powercuts`, and speaks in lines on standard output: `opening`, `ready`,
+`did <lane>` after an operation has returned, `wrong <what>` where something is not as it must be.
+"""
+
+import argparse
+import faulthandler
+import os
+import threading
+import time
+import traceback
+from functools import partial
+from itertools import cycle
+from random import Random
+from typing import Any
+
+import lmdb
+from workload import (
+    TOTAL,
+    Block,
+    Item,
+    Operation,
+    operations,
+    own_count,
+    pair,
+    perform,
+    read,
+)
+
+from stones import Collection, LmdbStore, migrate, stone
+
+OUT = 1
+
+
+def say(line: str) -> None:
+    os.write(OUT, line.encode() + b"\n")  # less than a pipe takes at once: lines stay whole
+
+
+class Writer:
+    def __init__(self, asked: argparse.Namespace) -> None:
+        self.asked = asked
+        options = {} if asked.durability == "full" else {"durability": asked.durability}
+        self.store: LmdbStore[bytes, Any] = stone(asked.path, LmdbStore, options=options)
+        self.items = Collection(self.store, Item)
+        self.ended = threading.Event()
+
+    def write(self, lane: int) -> None:
+        """The operations of one lane."""
+        following = operations(self.asked.seed, lane, read(self.store, self.items, lane))
+        for _ in range(self.asked.operations):
+            operation = next(following)
+            if self.asked.sabotage == "early":
+                say(f"did {lane}")
+                self.perform(operation)
+            else:
+                self.perform(operation)
+                say(f"did {lane}")
+
+    def perform(self, operation: Operation) -> None:
+        if self.asked.sabotage == "split" and isinstance(operation, Block):
+            for step in operation.steps if operation.kept else ():
+                self.perform(step)
+        else:
+            perform(operation, self.store, self.items)
+
+    def watch(self) -> None:
+        """Look at frozen instants: no transaction is ever seen in part."""
+        while not self.ended.is_set():
+            with self.store.snapshot() as view:
+                lanes = range(self.asked.all_lanes)
+                counts = sum(view.get(own_count(lane), 0) for lane in lanes)
+                if view.get(TOTAL, 0) != counts:
+                    say(f"wrong total in a snapshot: {view.get(TOTAL)} is not {counts}")
+                for lane in lanes:
+                    left, right = (view.get(each) for each in pair(lane))
+                    if left != right:
+                        say(f"wrong pair of lane {lane} in a snapshot")
+                time.sleep(0.002)
+
+    def migrate(self) -> None:
+        """From one serializer to the next, again and again."""
+        rng = Random(self.asked.seed)
+        for to in cycle(rng.sample(["cbor", "msgpack", "json", "pickle"], 4)):
+            if self.ended.wait(rng.uniform(0, 0.1)):
+                return
+            migrate(self.store, to)
+
+    def run(self) -> None:
+        others = [threading.Thread(target=self.watch)]
+        if self.asked.migrate:
+            others.append(threading.Thread(target=self.migrate))
+        lanes = [threading.Thread(target=self.write, args=[lane]) for lane in self.asked.lanes]
+        for thread in others + lanes:
+            thread.start()
+        for thread in lanes:
+            thread.join()
+        self.ended.set()
+        for thread in others:
+            thread.join()
+        self.store.close()
+
+
+def say_stale_readers(store: LmdbStore[bytes, Any]) -> None:
+    """A reader that died would keep LMDB from reusing any page of after its time."""
+    table = store._engine._opened().readers()  # type: ignore[attr-defined]
+    for line in table.splitlines()[1:]:
+        process = int(line.split()[0])
+        try:
+            os.kill(process, 0)
+        except ProcessLookupError:
+            say(f"wrong: process {process} is dead, and still in the table of readers")
+
+
+def fail(args: threading.ExceptHookArgs) -> None:
+    traceback.print_exception(args.exc_type, args.exc_value, args.exc_traceback)
+    os._exit(1)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("path")
+    parser.add_argument("--seed", required=True)
+    parser.add_argument("--lanes", type=int, nargs="+", required=True)
+    parser.add_argument("--all-lanes", type=int, required=True)
+    parser.add_argument("--operations", type=int, default=1_000_000)
+    parser.add_argument("--migrate", action="store_true")
+    parser.add_argument("--durability", default="full")
+    parser.add_argument("--sabotage", choices=["early", "split", "nosync"])
+    asked = parser.parse_args()
+
+    faulthandler.enable()
+    threading.excepthook = fail
+    if asked.sabotage == "nosync":
+        lmdb.open = partial(lmdb.open, sync=False)  # type: ignore[misc]
+    say("opening")
+    writer = Writer(asked)
+    say_stale_readers(writer.store)
+    say("ready")
+    writer.run()
+
+
+if __name__ == "__main__":
+    main()
