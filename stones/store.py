@@ -122,6 +122,8 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         try:
             if key_type not in (bytes, str):
                 raise KeyTypeError(f"key_type is bytes or str, not {key_type!r}")
+            if not (serialize is None or isinstance(serialize, str)):
+                raise SerializerError(f"serialize is the name of a serializer, not {serialize!r}")
             if not isinstance(value_type, type):
                 raise ValueTypeError(
                     f"value_type is a class, list for instance, not {value_type!r}"

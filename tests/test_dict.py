@@ -4,6 +4,7 @@ Where it differs is written down in docs/reference/dict.md. CPython's own cases 
 test_mapping_protocol.py.
 """
 
+import json
 import operator
 from collections import OrderedDict
 from collections.abc import MutableMapping
@@ -30,6 +31,13 @@ def test_a_store_works_where_python_takes_a_mapping(open_store):
     match store:
         case {"x": x, **rest}:
             assert (x, rest) == (1, {"y": 2})
+
+
+def test_a_store_is_not_a_dict_itself(store):
+    store["k"] = 1
+    assert not isinstance(store, dict)
+    with pytest.raises(TypeError):
+        json.dumps(store)
 
 
 def test_keys_come_in_the_order_of_their_bytes(store):

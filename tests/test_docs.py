@@ -12,6 +12,7 @@ In what is expected, `...` stands for anything. The examples in docstrings are d
 """
 
 import ast
+import code
 import contextlib
 import doctest
 import importlib
@@ -44,6 +45,9 @@ MODULES = sorted(
 OPENING = re.compile(r"^ *```[^`\s]", re.MULTILINE)
 FENCE = re.compile(r"^( *)```([^`\s].*)\n((?:.*\n)*?)\1```$", re.MULTILINE)
 NEVER_RUN = {"sh", "text", "toml", "json", "yaml"}
+
+
+LINK = re.compile(r"\]\((?![a-z]+:|#)([^)#]+)")
 
 
 def check(expected: str, shown: str, where: str) -> None:
@@ -215,3 +219,30 @@ def test_a_document_that_tells_the_truth_passes(namespace):
 def test_a_document_that_does_not_fails(wrong, namespace):
     with pytest.raises((AssertionError, KeyError, pytest.fail.Exception)):
         run_document(wrong, "wrong.md", namespace)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_links_of_a_document_lead_somewhere(path):
+    dead = [link for link in LINK.findall(path.read_text()) if not (path.parent / link).exists()]
+    assert dead == []
+
+
+class Pasted(code.InteractiveConsole):
+    """A REPL that only reads: what it cannot parse line by line is an error."""
+
+    def runcode(self, code):
+        pass
+
+    def showsyntaxerror(self, filename=None, **kwargs):
+        pytest.fail(f"cannot be pasted: {self.buffer}", pytrace=False)
+
+
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_examples_of_a_document_can_be_pasted_into_a_repl(path):
+    for indent, language, block in FENCE.findall(path.read_text()):
+        if language == "python":
+            repl = Pasted()
+            for line in block.splitlines():
+                if not line.strip().startswith("#>"):
+                    repl.push(line.removeprefix(indent))
+            repl.push("")

@@ -129,6 +129,7 @@ def test_an_iterator_goes_on_with_what_was_there_when_it_started(store, walk, bl
     store.update({f"k{n}": n for n in range(10)})
     expected = list(WALKS[walk](store))
     with block(store):
+        store["k9"] = store["k9"]
         entries = WALKS[walk](store)
         found = [next(entries)]
         for n, entry in enumerate(entries):

@@ -61,6 +61,7 @@ class StoreAgainstDict(RuleBasedStateMachine):
     def teardown(self):
         while self.blocks:
             self.leave(ZeroDivisionError())
+        self.finish_walks(depth=0)
         for view, _ in self.snapshots:
             view.close()
         self.store.close()
@@ -230,19 +231,27 @@ class StoreAgainstDict(RuleBasedStateMachine):
         self.leave(ZeroDivisionError())
 
     def leave(self, error):
+        self.finish_walks(depth=len(self.blocks))
         block = self.blocks.pop()
         with suppress(ZeroDivisionError):
             block.transaction.__exit__(error and type(error), error, None)
         if error is not None:
             self.model = block.before
-        self.walks = [walk for walk in self.walks if walk.depth <= len(self.blocks)]
+
+    def finish_walks(self, depth):
+        """Those that were begun in the innermost block cannot go on after it."""
+        for walk in self.walks:
+            if walk.depth >= depth:
+                assert list(walk.found) == walk.expected
+        self.walks = [walk for walk in self.walks if walk.depth < depth]
 
     @precondition(lambda self: not self.blocks and self.kind is LmdbStore)
     @rule()
     def close_and_reopen(self):
+        self.finish_walks(depth=0)
         self.store.close()
         self.store = self.open()
-        self.snapshots, self.walks = [], []
+        self.snapshots = []
 
     # -- always ------------------------------------------------------------------------------------
 

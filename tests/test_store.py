@@ -3,8 +3,10 @@
 import gc
 import operator
 import os
+import subprocess
 import sys
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from tempfile import TemporaryDirectory
 
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from stones import (
     Collection,
+    CorruptValueError,
     FormatMismatchError,
     InvalidKeyError,
     KeyTypeError,
@@ -32,6 +35,7 @@ from stones import (
     migrate,
     stone,
 )
+from stones.engine import Space
 
 # -- opening ---------------------------------------------------------------------------------------
 
@@ -54,6 +58,7 @@ def test_a_store_may_be_opened_with_entries(open_store):
 
 MALFORMED = [
     ({"serialize": "xml"}, SerializerError, "no serializer 'xml'"),
+    ({"serialize": ["json"]}, SerializerError, "the name of a serializer"),
     ({"serialize": "json", "dump_load": (str.encode, bytes.decode)}, SerializerError, "not both"),
     ({"dump_load": (str.encode,)}, SerializerError, "pair of functions"),
     ({"dump_load": str.encode}, SerializerError, "pair of functions"),
@@ -527,6 +532,36 @@ def test_destroy_leaves_nothing(open_store, tmp_path):
     assert os.listdir(tmp_path) == []
 
 
+# -- what is damaged -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("raw", [b"", b"\x02", b"\x02{", b"\x01garbage", b"\xee"], ids=repr)
+@pytest.mark.parametrize("serialize", ["json", "pickle"])
+def test_a_damaged_value_is_an_error_that_names_its_key(open_store, raw, serialize):
+    store = open_store(serialize=serialize)
+    store.update(a=1, b=2, c=3)
+    store._engine.write(lambda txn: txn.put(Space.DATA, b"b", raw))
+    for read in (
+        lambda: store["b"],
+        lambda: store.get("b"),
+        lambda: store.get_many(["a", "b"]),
+        lambda: store.setdefault("b", 1),
+        lambda: store.pop("b"),
+        lambda: list(store.items()),
+        lambda: list(store.values()),
+        lambda: store.snapshot()["b"],
+    ):
+        with pytest.raises(CorruptValueError, match="b'b'"):
+            read()
+    assert (list(store), store["a"], list(store.range(gt="b").values())) == (
+        [b"a", b"b", b"c"],
+        1,
+        [3],
+    )
+    del store["b"]
+    assert store == {b"a": 1, b"c": 3}
+
+
 # -- formats that change while the store is open -------------------------------------------------
 
 
@@ -562,6 +597,35 @@ def test_a_store_that_cannot_read_the_new_format_says_so_and_lets_go(tmp_path):
             reader["k"] = "w"
         assert writer.stats()["readers"] == before
         assert writer == {b"k": "v"}
+
+
+def test_threads_read_and_write_on_while_a_process_migrates(tmp_path):
+    expected = {b"%03d" % n: (n, [str(n)]) for n in range(300)}
+    program = (
+        "import sys\nfrom stones import LmdbStore, migrate, stone\n"
+        "with stone(sys.argv[1], LmdbStore) as store:\n"
+        "    for target in ['json', 'cbor', 'msgpack', 'pickle'] * 2: migrate(store, target)\n"
+    )
+    with stone(tmp_path / "db", LmdbStore) as store, ThreadPoolExecutor(3) as pool:
+        store.update(expected)
+        process = subprocess.Popen([sys.executable, "-c", program, str(tmp_path / "db")])
+
+        def read():
+            while process.poll() is None:
+                assert dict(store.items()) == expected
+                assert store.get_many(expected) == expected
+                assert all(store[key] == value for key, value in expected.items())
+
+        def write():
+            while process.poll() is None:
+                for key, value in expected.items():
+                    store[key] = value
+
+        for future in [pool.submit(read), pool.submit(read), pool.submit(write)]:
+            future.result(60)
+        assert process.returncode == 0
+        assert store == expected
+        assert store.stats()["serializer"] == "pickle"
 
 
 # -- memory ----------------------------------------------------------------------------------------

@@ -1,8 +1,8 @@
 """A tour of stones on real data: the 28,000 airports of the PyPI package `airportsdata`.
 
-Run it with `make demo`, or with any directory for the database:
+Run it with `make demo`; or name a directory for the database, to look into it afterwards:
 
-    python docs/examples/airports.py [DIRECTORY]
+    python docs/examples/airports.py DIRECTORY
 """
 
 import sys
@@ -52,101 +52,113 @@ def from_row(row: "airportsdata.Airport") -> Airport:
 
 
 def tour(path: Path) -> None:
-    step("A dict on disk")
+    title("A dict on disk")
+    code("stor = stone('airports', LmdbStore, serialize='pickle')")
     stor = stone(path, LmdbStore, serialize="pickle")
+    code("stor['greeting'] = ('any', b'value', {'of': 3.14}, None)")
     stor["greeting"] = ("any", b"value", {"of": 3.14}, None)
-    say(f"stor['greeting']  ->  {stor['greeting']!r}")
-    say(f"list(stor)        ->  {list(stor)}")
+    code("stor['greeting']", stor["greeting"])
+    code("list(stor)", list(stor))
 
-    step("A typed collection: records of an attrs class, in the same store")
+    title("A typed collection, in the same store")
     rows = airportsdata.load("ICAO")
     airports = Collection(stor, Airport)
-    with progress_bar("adding airports", len(rows)) as show, timed("one transaction"):
-        airports.add_many(map(from_row, rows.values()), progress=lambda done: show(done, len(rows)))
-    say(f"len(airports)     ->  {len(airports):,}")
-    say(f"airports['KJFK']  ->  {airports['KJFK']}")
+    code("airports = Collection(stor, Airport)")
+    code("airports.add_many(...)  # one transaction")
+    with timed(), bar("adding", len(rows)) as advance:
+        airports.add_many(map(from_row, rows.values()), progress=advance)
+    code("len(airports)", len(airports))
+    code("airports['KJFK'].name", airports["KJFK"].name)
+    code("airports['KJFK'].position", airports["KJFK"].position)
 
-    step("JSONPath filters over the collection")
+    title("JSONPath over the collection")
+    code("airports.find('$[?(@.elevation > 12000)]').count()")
     with timed():
-        high = airports.find("$[?(@.elevation > 12000)]").count()
-    say(f"above 12,000 feet: {high}")
+        result(airports.find("$[?(@.elevation > 12000)]").count())
+    code("airports.find('$[?(@.country == {code} && @.iata != null)]', code='IS').values('city')")
     with timed():
-        found = list(airports.find("$[?(@.country == {code} && @.iata != null)]", code="IS"))
-    say(
-        "in Iceland, with an IATA code: "
-        + ", ".join(airport.city for airport in found[:6])
-        + ", ..."
-    )
-    with timed():
-        names = list(
-            airports.find("$[?(@.position.lat > 78 || @.position.lat < -85)]").values("name")
+        cities = list(
+            airports.find("$[?(@.country == {code} && @.iata != null)]", code="IS").values("city")
         )
-    say("nearest to the poles: " + "; ".join(names))
+        result(", ".join(cities[:5]) + f" and {len(cities) - 5} more")
+    code("airports.find('$[?(@.position.lat > 81 || @.position.lat < -85)]')")
+    with timed():
+        for airport in airports.find("$[?(@.position.lat > 81 || @.position.lat < -85)]"):
+            result(f"{airport.name} ({airport.country})")
+    code("airports.search(\"$[?(@.country == 'BR')].timezone\")")
     with timed():
         zones = set(airports.search("$[?(@.country == 'BR')].timezone"))
-    say(f"Brazil has airports in {len(zones)} time zones")
-    first = airports.find(city="Reykjavik").first()
-    say(f"airports.find(city='Reykjavik').first()  ->  {first and first.name}")
+        result(f"{len(zones)} time zones")
+    code("airports.find(city='Akureyri').one().icao", airports.find(city="Akureyri").one().icao)
 
-    step("Changes: all or nothing")
-    airports.update("KJFK", name="Idlewild")
-    say(f"after update():   {airports['KJFK'].name}")
+    title("Changes: all or nothing")
+    code("airports.update('KJFK', name='Idlewild').name")
+    result(airports.update("KJFK", name="Idlewild").name)
+    code("with stor.transaction():")
+    code("    del airports['KJFK'], stor['greeting']")
+    code("    airports.add(airports['EGLL'])  # which is there already")
     try:
         with stor.transaction():
-            del airports["KJFK"]
-            stor["greeting"] = "gone?"
-            airports.add(airports["EGLL"])  # there already
+            del airports["KJFK"], stor["greeting"]
+            airports.add(airports["EGLL"])
     except DuplicateKeyError as error:
-        say(f"rolled back by:   {error}")
-    say(f"'KJFK' is there:  {'KJFK' in airports}, the greeting too: {stor['greeting'][0]!r}")
+        result(f"{type(error).__name__}: {error}".partition(": use")[0])
+    code("'KJFK' in airports, 'greeting' in stor", ("KJFK" in airports, "greeting" in stor))
 
-    step("The records are plain dicts for whoever reads the store without the class")
-    say(f"stor['Airport/BIRK']  ->  {stor['Airport/BIRK']}")
-    say(f"keys that begin with 'Airport/BI': {len(stor.range(prefix='Airport/BI'))}")
+    title("The records, for whoever reads the store without the class")
+    code("stor['Airport/BIRK']['position']", stor["Airport/BIRK"]["position"])
+    code("len(stor.range(prefix='Airport/BI'))", len(stor.range(prefix="Airport/BI")))
 
-    step("From pickle to msgpack, while others could go on reading and writing")
-    before, size = airports["BIRK"], inspect(path).size
-    with progress_bar("re-encoding", 2 * len(stor)) as show, timed():
-        migrate(stor, to="msgpack", progress=show)
-    say(f"values: {size / 1e6:.1f} MB pickled, {inspect(path).size / 1e6:.1f} MB as msgpack")
-    say(f"equal before and after: {airports['BIRK'] == before}")
+    title("From pickle to msgpack, while others could go on reading and writing")
+    before, size = dict(airports), inspect(path).size
+    code("migrate(stor, to='msgpack')")
+    with timed(), bar("re-encoding", 2 * len(stor)) as advance:
+        migrate(stor, to="msgpack", progress=lambda done, _all: advance(done))
+    result(f"{size / 1e6:.1f} MB pickled, {inspect(path).size / 1e6:.1f} MB as msgpack")
+    code("dict(airports) == before", dict(airports) == before)
     stor.close()
 
-    step("And it is all there the next time")
+    title("And it is all there the next time")
+    code("stor = stone('airports', LmdbStore)")
     with stone(path, LmdbStore) as stor:
-        say(repr(stor))
-        say(repr(Collection(stor, Airport)))
+        code("airports = Collection(stor, Airport)", Collection(stor, Airport))
 
 
-def step(title: str) -> None:
-    print(f"\n{title}\n{'-' * len(title)}")
+def title(text: str) -> None:
+    click.echo(f"\n{text}\n{'-' * len(text)}")
 
 
-def say(text: str) -> None:
-    print(f"  {text}")
+def code(text: str, value: object = None) -> None:
+    """Show a line of the program, and what it gives."""
+    click.echo(f"  {click.style(text, fg='cyan')}")
+    if value is not None:
+        result(repr(value))
+
+
+def result(text: object) -> None:
+    click.echo(f"      {text}")
 
 
 @contextmanager
-def timed(what: str = "") -> Iterator[None]:
+def timed() -> Iterator[None]:
     start = time.perf_counter()
     yield
-    print(f"  [{(time.perf_counter() - start) * 1000:,.0f} ms{' for ' + what if what else ''}]")
+    took = f"({(time.perf_counter() - start) * 1000:,.0f} ms)"
+    click.echo(f"      {click.style(took, dim=True)}")
 
 
 @contextmanager
-def progress_bar(label: str, length: int) -> Iterator[Callable[[int, int], None]]:
-    """A bar on a terminal, one line elsewhere; gives a function to call with (done, of all)."""
-    with click.progressbar(length=length, label=f"  {label}", update_min_steps=500) as bar:
-
-        def show(done: int, _total: int = length) -> None:
-            bar.update(done - bar.pos)
-
-        yield show
+def bar(label: str, length: int) -> Iterator[Callable[[int], None]]:
+    """A progress bar on a terminal, a word elsewhere; gives a function to tell how many."""
+    with click.progressbar(length=length, label=f"      {label}", update_min_steps=500) as shown:
+        yield lambda done: shown.update(done - shown.pos)
 
 
 if __name__ == "__main__":
-    if len(sys.argv) > 1:
-        tour(Path(sys.argv[1]))
-    else:
+    if len(sys.argv) == 1:
         with tempfile.TemporaryDirectory() as directory:
             tour(Path(directory) / "airports")
+    elif Path(sys.argv[1]).exists():
+        sys.exit(f"{sys.argv[1]} is there already: name a directory that is not")
+    else:
+        tour(Path(sys.argv[1]))

@@ -1,7 +1,7 @@
-"""Writers are killed at random instants, round after round on one store, which is checked each time.
+"""Writers are killed at random instants, round after round; each time the store is checked.
 
-In some rounds two processes write. Then one is killed, the other must go on, and a third one that
-joins must find neither a lock nor a reader of the dead one. In some rounds a writer is killed
+In some rounds two processes write. Then one is killed, and the other must go on, and a third one be
+able to join, whatever the dead one held. In some rounds a writer is killed
 while it opens the store, or one that is new.
 """
 

@@ -9,7 +9,8 @@ acknowledged before the cut; with durability='lazy' some earlier state, and be c
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 
@@ -26,10 +27,14 @@ Survives = Callable[[Write, int], bool]
 
 
 class PowerCuts:
-    """Recordings of writers, and power cuts in them. Prints what it does, raises Violation."""
+    """Recordings of writers, and power cuts in them. Prints what it does, raises Violation.
 
-    def __init__(self, seed: int, sabotage: str | None, durability: str) -> None:
+    `making` cuts while the store is made, instead of after that.
+    """
+
+    def __init__(self, seed: int, sabotage: str | None, durability: str, *, making: bool) -> None:
         self.seed = seed
+        self.making = making
         self.lazy = durability == "lazy"
         self.options = ["--durability", durability]
         if sabotage:
@@ -48,7 +53,7 @@ class PowerCuts:
             self._check_replay(recording, place / "store" / "data.mdb")
             lanes = [states(seed, lane, State(), operations) for lane in range(LANES)]
             with tempfile.TemporaryDirectory(dir=MEMORY if MEMORY.is_dir() else None) as memory:
-                for instant, image in _images(recording, rng, cuts):
+                for instant, image in _images(recording, rng, self._instants(recording, rng, cuts)):
                     store = Path(memory, "store")
                     store.mkdir()
                     store.joinpath("data.mdb").write_bytes(image)
@@ -65,6 +70,15 @@ class PowerCuts:
         ]
         return record(command, place / "store" / "data.mdb", place / "trace")
 
+    def _instants(self, recording: Recording, rng: Random, cuts: int) -> list[int]:
+        """When to cut: anywhere, or right after a write, a sync or an acknowledgement."""
+        ready = next(at for at, line in recording.said if line == "ready")
+        span = range(recording.created, ready) if self.making else range(ready, recording.last + 1)
+        events = [each.end + 1 for each in (*recording.writes, *recording.syncs)]
+        events += [at + 1 for at, line in recording.said if line.startswith("did")]
+        near = [event for event in events if event in span]
+        return sorted(rng.choice(rng.choice([span, near])) for _ in range(cuts))
+
     def _check_replay(self, recording: Recording, file: Path) -> None:
         image = bytearray()
         for write in recording.writes:
@@ -76,10 +90,8 @@ class PowerCuts:
         self, store: str, recording: Recording, instant: int, lanes: list[list[State]]
     ) -> None:
         done = recording.done(instant)
-        first = 0 if self.lazy else None
         possible = [
-            all_states[done[lane] if first is None else first : done[lane] + 2]
-            for lane, all_states in enumerate(lanes)
+            lanes[lane][0 if self.lazy else done[lane] : done[lane] + 2] for lane in range(LANES)
         ]
         try:
             check_apart(store, possible)
@@ -91,16 +103,12 @@ class PowerCuts:
         self.checked += 1
 
 
-def _images(recording: Recording, rng: Random, cuts: int) -> "list[tuple[int, bytes]]":
-    """Instants in order, and what is in the file after a power cut at each of them."""
-    # Every second instant is one right after a write, a sync or an acknowledgement.
-    events = [each.end + 1 for each in (*recording.writes, *recording.syncs)]
-    events += [at + 1 for at, line in recording.said if line.startswith("did")]
-    anywhere = range(recording.created, recording.last + 1)
-    instants = sorted(rng.choice(rng.choice([events, anywhere])) for _ in range(cuts))
+def _images(
+    recording: Recording, rng: Random, instants: Iterable[int]
+) -> Iterator[tuple[int, bytes]]:
+    """What is in the file after a power cut, at each of some instants in order."""
     base = bytearray()  # all writes up to the first one that is not on the disk for certain
     settled = 0
-    images = []
     for instant in instants:
         while settled < len(recording.writes) and _on_disk(
             recording, recording.writes[settled], instant
@@ -119,8 +127,7 @@ def _images(recording: Recording, rng: Random, cuts: int) -> "list[tuple[int, by
             for begin, end in _parts(write, unit):
                 if survives(write, begin):
                     _apply(image, write, begin, end)
-        images.append((instant, bytes(image)))
-    return images
+        yield instant, bytes(image)
 
 
 def _on_disk(recording: Recording, write: Write, instant: int) -> bool:
@@ -147,10 +154,7 @@ def _parts(write: Write, unit: int) -> list[tuple[int, int]]:
     """The parts of a write that lie in different sectors."""
     last = write.offset + len(write.data)
     borders = [write.offset, *range((write.offset // unit + 1) * unit, last, unit), last]
-    return [
-        (begin - write.offset, end - write.offset)
-        for begin, end in zip(borders, borders[1:], strict=False)
-    ]
+    return [(begin - write.offset, end - write.offset) for begin, end in pairwise(borders)]
 
 
 def _apply(image: bytearray, write: Write, begin: int, end: int) -> None:

@@ -18,9 +18,8 @@ from workload import Violation
 TRACED = (
     "open,openat,creat,dup,dup2,dup3,lseek,mmap,mremap,msync,fsync,fdatasync,sync,syncfs,"
     "sync_file_range,write,writev,pwrite64,pwritev,pwritev2,ftruncate,truncate,fallocate,"
-    "copy_file_range,sendfile,splice,rename,renameat,renameat2,unlink,unlinkat"
+    "copy_file_range,sendfile,splice,rename,renameat,renameat2,link,linkat"
 )
-HARMLESS = {"open", "lseek", "unlink", "unlinkat", "mremap"}
 
 _LINE = re.compile(r"(\d+) +(.*)")
 _CALL = re.compile(r"(\w+)\((.*)\) += (-?\d+|0x[0-9a-f]+)\S*", re.DOTALL)
@@ -52,12 +51,12 @@ class Sync:
 class Recording:
     """The life of a file. Instants are the numbers of lines in the trace."""
 
-    created: int = 0
-    named: int | None = None  # when the directory that it was made in was synced
+    created: int = 0  # since when it has its name
     last: int = 0
     writes: list[Write] = field(factory=list)
     syncs: list[Sync] = field(factory=list)
     said: list[tuple[int, str]] = field(factory=list)
+    folders: dict[str, int] = field(factory=dict)  # directories that were synced, and when first
 
     def done(self, instant: int) -> Counter[int]:
         """The operations acknowledged before an instant, by lane."""
@@ -90,41 +89,49 @@ def record(command: Sequence[str], watched: Path, trace: Path) -> Recording:
     if run.returncode or wrong:
         raise Violation(f"the writer ended with {run.returncode}: {wrong[:3]}")
     recording = read_trace(trace, str(watched))
-    if [line for _, line in recording.said] != run.stdout.splitlines():
+    # Sorted, for threads that speak at the same time are in no order.
+    if sorted(line for _, line in recording.said) != sorted(run.stdout.splitlines()):
         raise RuntimeError("the trace has other lines than the writer has said")
     return recording
 
 
 def read_trace(trace: Path, watched: str) -> Recording:
-    recording = Recording()
-    flags: dict[int, str] = {}
+    """What happened to the file `watched`, which may have been made under another name."""
+    files = {watched: Recording()}  # and all of the same name elsewhere
+    opened: dict[int, str] = {}  # the flags of descriptors
     positions: dict[int, int] = {}
+    said, folders, last = [], {}, 0
     for start, end, name, arguments, result in _calls(trace):
-        recording.last = end
-        if result == "-1" or result.startswith("0xf" * 8):
+        last = end
+        if result.startswith("-"):
             continue
-        found = _DESCRIPTOR.match(arguments)
-        descriptor, path = (int(found[1]), _path(found[2])) if found else (-1, "")
-        if name == "openat":
-            opened = [_bytes(text).decode(errors="replace") for text in _STRING.findall(arguments)]
-            if opened and opened[0] == watched:
-                flags[int(result)] = arguments
-                positions[int(result)] = 0
-                if "O_CREAT" in arguments and not recording.created:
-                    recording.created = start
-        elif name == "write" and descriptor == 1 and path != watched:
+        if name in ("open", "creat", "openat"):
+            opened[int(result)], positions[int(result)] = arguments, 0
+            continue
+        if name in ("rename", "renameat", "renameat2", "link", "linkat"):
+            source, target = (_bytes(path).decode() for path in _STRING.findall(arguments)[-2:])
+            if target == watched:
+                files[watched] = files.pop(source)
+                files[watched].created = start
+            continue
+        # The descriptor is the first argument, but for mmap() and the like.
+        found = _DESCRIPTOR.search(arguments)
+        if found is None:
+            if name in ("sync", "syncfs"):
+                raise RuntimeError(f"cannot replay {name}")
+            continue
+        descriptor, path = int(found[1]), _bytes(found[2]).decode(errors="replace")
+        if name == "write" and descriptor == 1:
             text = b"".join(map(_bytes, _STRING.findall(arguments)))
-            recording.said += [(start, line) for line in text.decode().splitlines()]
-        elif name == "fsync" and path == os.path.dirname(watched):
-            recording.named = recording.named or end
-        elif name in ("sync", "syncfs"):
-            recording.syncs.append(Sync(start, end))
-        elif watched not in (path, _mapped(arguments)):
+            said += [(start, line) for line in text.decode().splitlines()]
+        elif name in ("fsync", "fdatasync") and os.path.isdir(path):
+            folders.setdefault(path, end)
+        elif os.path.basename(path) != os.path.basename(watched):
             continue
         elif name == "lseek":
             positions[descriptor] = int(result)
         elif name in ("fsync", "fdatasync"):
-            recording.syncs.append(Sync(start, end))
+            files.setdefault(path, Recording()).syncs.append(Sync(start, end))
         elif name in ("pwrite64", "pwritev", "write", "writev"):
             data = b"".join(map(_bytes, _STRING.findall(arguments)))[: int(result)]
             if len(data) != int(result):
@@ -136,13 +143,15 @@ def read_trace(trace: Path, watched: str) -> Recording:
                 offset = int(at_end[1])
             else:
                 positions[descriptor] += int(result)
-            synced = "SYNC" in flags[descriptor]  # O_SYNC or O_DSYNC
-            recording.writes.append(Write(start, end, offset, data, synced))
-        elif name == "mmap" and not ("PROT_WRITE" in arguments and "MAP_SHARED" in arguments):
-            pass
-        elif name not in HARMLESS:
+            synced = "SYNC" in opened[descriptor]  # O_SYNC or O_DSYNC
+            write = Write(start, end, offset, data, synced)
+            files.setdefault(path, Recording()).writes.append(write)
+        elif name != "mmap" or ("PROT_WRITE" in arguments and "MAP_SHARED" in arguments):
             raise RuntimeError(f"cannot replay {name}({arguments:.200})")
+    recording = files[watched]
     recording.writes.sort(key=lambda write: write.start)
+    recording.created = recording.created or min(write.start for write in recording.writes)
+    recording.last, recording.said, recording.folders = last, sorted(said), folders
     return recording
 
 
@@ -167,15 +176,6 @@ def _calls(trace: Path) -> Iterator[tuple[int, int, str, str, str]]:
                 yield start, number, call[1], call[2], call[3]
 
 
-def _mapped(arguments: str) -> str:
-    """The file that a descriptor among the arguments is of, which is not the first."""
-    found = _DESCRIPTOR.search(arguments)
-    return _path(found[2]) if found else ""
-
-
-def _path(shown: str) -> str:
-    return _bytes(shown).decode(errors="replace") if shown.startswith("\\x") else shown
-
-
 def _bytes(shown: str) -> bytes:
-    return bytes.fromhex(shown.replace("\\x", ""))
+    """A string as `strace -xx` shows it; one of plain letters is a pipe:[...] or the like."""
+    return bytes.fromhex(shown.replace("\\x", "")) if shown[:1] == "\\" else shown.encode()

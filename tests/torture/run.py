@@ -1,8 +1,9 @@
 """Tear a store down, again and again, and check each time that it holds what it must.
 
-`run.py kills` kills the processes that write; `run.py cuts` cuts the power, by replaying what had
-reached the disk. Ends with 1 and a line `VIOLATION` where a write that was acknowledged is not
-there, or one is there in part. `--sabotage` breaks the writers, which must be noticed.
+`run.py kills` kills the processes that write. `run.py cuts` cuts the power, by replaying what had
+reached the disk; `run.py making` does so while the store is made. Ends with 1 and `VIOLATION` where
+a write that was acknowledged is not there, or one is there in part. `--sabotage` breaks the
+writers, which must be noticed.
 """
 
 import argparse
@@ -16,7 +17,7 @@ from workload import Violation
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["kills", "cuts"])
+    parser.add_argument("what", choices=["kills", "cuts", "making"])
     parser.add_argument("--rounds", type=int, default=15, help="kills, or recordings to cut")
     parser.add_argument("--operations", type=int, default=60, help="in a lane of a recording")
     parser.add_argument("--cuts", type=int, default=200, help="in a recording")
@@ -34,7 +35,8 @@ def main() -> int:
             done = Kills(asked.seed, asked.sabotage, asked.durability).run(asked.rounds)
             print(f"{asked.rounds} rounds, {done} operations acknowledged, none lost")
         else:
-            cuts = PowerCuts(asked.seed, asked.sabotage, asked.durability)
+            making = asked.what == "making"
+            cuts = PowerCuts(asked.seed, asked.sabotage, asked.durability, making=making)
             for number in range(asked.rounds):
                 cuts.run(number, asked.operations, asked.cuts)
             print(f"{cuts.checked} power cuts, and a whole store after each")

@@ -16,17 +16,18 @@ from random import Random
 from typing import Any
 
 from attrs import define, evolve, field, frozen
+
 from stones import Collection, LmdbStore, key, stone
 
 TOTAL = b"total"
 """Counts the counted transactions of all lanes; each lane keeps its own count too."""
 
 
-class Violation(Exception):
+class Violation(Exception):  # noqa: N818  # an error of the store, none of ours
     """The store does not hold what it must."""
 
 
-class Undo(Exception):
+class Undo(Exception):  # noqa: N818  # not an error either
     """Ends a transaction that is to be rolled back."""
 
 
@@ -331,6 +332,6 @@ def _which(lane: int, found: State, possible: Sequence[State]) -> int:
         if mine.get(name) != theirs.get(name)
     ]
     raise Violation(
-        f"lane {lane} is in none of {len(possible)} possible states; it differs from the last in\n  "
+        f"lane {lane} is in none of {len(possible)} possible states, differs from the last in\n  "
         + "\n  ".join(differing[:8])
     )

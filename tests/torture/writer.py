@@ -1,7 +1,7 @@
 """The process that writes until somebody ends it, and says so after each operation that is done.
 
-It is started by `kills` and `powercuts`, and speaks in lines on standard output: `opening`, `ready`,
-`did <lane>` after an operation has returned, `wrong <what>` where something is not as it must be.
+It is started by `kills` and `powercuts`, and speaks in lines on standard output: `opening`, then
+`ready`, `did <lane>` after an operation has returned, `wrong <what>` where what it sees is wrong.
 """
 
 import argparse
@@ -101,17 +101,6 @@ class Writer:
         self.store.close()
 
 
-def say_stale_readers(store: LmdbStore[bytes, Any]) -> None:
-    """A reader that died would keep LMDB from reusing any page of after its time."""
-    table = store._engine._opened().readers()  # type: ignore[attr-defined]
-    for line in table.splitlines()[1:]:
-        process = int(line.split()[0])
-        try:
-            os.kill(process, 0)
-        except ProcessLookupError:
-            say(f"wrong: process {process} is dead, and still in the table of readers")
-
-
 def fail(args: threading.ExceptHookArgs) -> None:
     traceback.print_exception(args.exc_type, args.exc_value, args.exc_traceback)
     os._exit(1)
@@ -135,7 +124,6 @@ def main() -> None:
         lmdb.open = partial(lmdb.open, sync=False)  # type: ignore[misc]
     say("opening")
     writer = Writer(asked)
-    say_stale_readers(writer.store)
     say("ready")
     writer.run()
 
