@@ -47,6 +47,12 @@ demo: $(INSTALLED) ## a guided run over real data
 bench: $(INSTALLED) ## benchmarks: ratios to raw LMDB
 	@$(BIN)/python tests/benchmarks/run.py
 
+.PHONY: torture
+torture: $(INSTALLED) ## kill writers and cut the power for twenty minutes (needs strace)
+	@$(BIN)/python tests/torture/run.py kills --rounds 1000
+	@$(BIN)/python tests/torture/run.py cuts --rounds 20 --cuts 500 --operations 150
+	@$(BIN)/python tests/torture/run.py making --rounds 10
+
 .PHONY: venv
 venv: $(INSTALLED) ## only the virtual environment
 

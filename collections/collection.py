@@ -7,7 +7,10 @@ operation changes, the record and what is kept about it, it changes in one trans
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
+from enum import Enum
 from typing import Any, TypeVar, overload
+
+import attrs
 
 from stones.engine import MAX_KEY_SIZE, Space, Transaction
 from stones.errors import (
@@ -26,7 +29,7 @@ from stones.views import Items, Keys, Range, Span, Values, after_prefix
 from .jsonpath import equals, parse_filter, parse_search
 from .keys import new_key
 from .needles import longest
-from .query import Query
+from .query import Query, check_limit
 from .records import record_type
 
 K = TypeVar("K")
@@ -59,7 +62,7 @@ class Collection(MutableMapping[K, R]):
         self._store = store
         self._type = record_type(record)
         self.name = self._type.name if name is None else name
-        if not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise CollectionError(
                 f"{self.name!r} cannot name a collection: use letters, digits, '_', '-' and '.', "
                 "64 at most: Collection(store, Class, name='users')"
@@ -133,8 +136,7 @@ class Collection(MutableMapping[K, R]):
             raise InvalidKeyError("range() takes one lower and one upper bound: ge or gt, le or lt")
         if prefix is not None and self._type.key_codec.name not in ("str", "bytes"):
             raise InvalidKeyError(f"{self.name}: a prefix is for keys that are str or bytes")
-        if limit is not None and limit < 0:
-            raise InvalidKeyError(f"range() takes a limit of 0 or more, not {limit}")
+        check_limit(limit)
         start, stop = self._span.start, self._span.stop
         if prefix is not None:
             start = self._encoded(prefix)
@@ -159,13 +161,17 @@ class Collection(MutableMapping[K, R]):
         change the query: `find('$[?(@.name == {name})]', name=name)`. Without a path the fields
         must equal the values: `find(name='Ada')`; with nothing at all every record matches.
 
-        Raises QueryError for a filter that does not parse, and for values it has no place for.
+        An enum stands for its value, a record of an attrs class for its dict.
+        Raises QueryError for a filter that does not parse, and for values it has no place for;
+        RecordError for a field that the class does not have.
         """
         if path is None:
             self._type.check_fields(values)
+            values = {name: self._plain(value) for name, value in values.items()}
             predicate = equals(values) if values else None
             return Query(self, predicate=predicate, needle=longest(values.values()))
         filter = parse_filter(path)
+        values = {name: self._plain(value) for name, value in values.items()}
         if filter.whole:
             return Query(self, whole=lambda records: filter.select(records, values))
         return Query(self, predicate=filter.bind(values), needle=filter.needle(values))
@@ -176,6 +182,7 @@ class Collection(MutableMapping[K, R]):
         `search('$[*].address.city')` and what begins with a filter reads record by record; a path
         that needs the whole list (`$..city`, `$[0:3]`) holds all records in memory.
         """
+        values = {name: self._plain(value) for name, value in values.items()}
         return parse_search(path).values(self._dicts(), values)
 
     # -- writing -------------------------------------------------------------------------------
@@ -246,7 +253,7 @@ class Collection(MutableMapping[K, R]):
                 raise RecordError(f"{self.name}[{key!r}]: {error}") from error
             record = before if result is None else result
             self._check_key(key, record)
-            txn.put(DATA, stored, self._dump(key, record))
+            self._write(txn, key, record)  # counted anew, where `change` has removed it meanwhile
         return record
 
     def __delitem__(self, key: K) -> None:
@@ -344,6 +351,15 @@ class Collection(MutableMapping[K, R]):
     def _key_out(self, stored: bytes) -> Any:
         return self._type.key_codec.decode(stored[len(self._prefix) :])
 
+    @staticmethod
+    def _plain(value: Any) -> Any:
+        """What a value that is asked for looks like in a stored record."""
+        if isinstance(value, Enum):
+            return value.value
+        if attrs.has(type(value)):
+            return record_type(type(value)).dump(value)
+        return value
+
     def _load(self, stored: bytes, value: Any) -> R:
         try:
             return self._type.load(value)
@@ -358,6 +374,8 @@ class Collection(MutableMapping[K, R]):
 
     def _key_of(self, record: R) -> Any:
         key = self._type.key_of(self._checked(record))
+        if key is None and self._type.key_fields:
+            raise RecordError(f"{self.name}: the key of the record is None: {record!r:.80}")
         return new_key() if key is None else key
 
     def _checked(self, record: R) -> R:
@@ -423,14 +441,28 @@ class Collection(MutableMapping[K, R]):
     def _claim_or_check(self) -> None:
         """Make the prefix ours in the store's metadata, or see that it is already."""
         store = self._store
-        if self.name not in store._codec.metadata.collections:
-            if not isinstance(store, Store) or store._engine.readonly:
+        claims = store._codec.metadata.collections
+        if not isinstance(store, Store) or store._engine.readonly:
+            if isinstance(store, Store):
+                with (
+                    store.snapshot() as view
+                ):  # it may have been claimed since the store was opened
+                    claims = view._codec.metadata.collections
+            if self.name not in claims:
                 raise CollectionError(
                     f"there is no collection {self.name!r}, and this is read-only"
                 )
+            self._check_description(claims[self.name])
+            return
+        if self.name not in claims:
             with self._writing():
                 pass
-        self._check_description(store._codec.metadata.collections[self.name])
+        found = store._codec.metadata.collections[self.name]
+        self._check_description(found)
+        if found != self._description():  # the class has changed; the next change is from here
+            with self._writing() as txn:
+                write_collection(txn, self.name, self._description())
+                store._reload(txn)
 
     def _claim(self, txn: Transaction, store: Store[Any, Any]) -> None:
         if store._engine.legacy:

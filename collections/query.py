@@ -86,8 +86,7 @@ class Query(Generic[K, R]):
 
     def limit(self, count: int) -> "Query[K, R]":
         """The same, but no more than `count` records."""
-        if count < 0:
-            raise InvalidKeyError(f"limit() takes 0 or more, not {count}")
+        check_limit(count)
         return Query(
             self._collection,
             predicate=self._predicate,
@@ -95,6 +94,9 @@ class Query(Generic[K, R]):
             whole=self._whole,
             limit=count if self._limit is None else min(count, self._limit),
         )
+
+    def __bool__(self) -> bool:
+        return self.exists()
 
     def __repr__(self) -> str:
         return f"<Query of the collection {self._collection.name!r}>"
@@ -109,3 +111,9 @@ class Query(Generic[K, R]):
             predicate = self._predicate
             entries = (entry for entry in entries if predicate(entry[1]))
         return entries if self._limit is None else islice(entries, self._limit)
+
+
+def check_limit(limit: int | None) -> None:
+    """Raise InvalidKeyError for what cannot be a number of records."""
+    if limit is not None and (not isinstance(limit, int) or limit < 0):
+        raise InvalidKeyError(f"a limit is a number, 0 or more, not {limit!r}")

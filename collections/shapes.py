@@ -62,6 +62,12 @@ class Shape:
         self._others = [field for field in fields if not field.is_argument]
         self._make: Callable[..., Any] = self._construct if self._others else self.cls
         self._check_constructor()
+        self._does_more = (
+            any(each.validator or each.converter for each in attrs.fields(self.cls))
+            or hasattr(self.cls, "__attrs_pre_init__")
+            or hasattr(self.cls, "__attrs_post_init__")
+            or hasattr(self.cls, "__attrs_init__")
+        )
         # What the loops below go through, taken apart.
         self._dumps = [
             (field.name, field.attribute, field.conversion.exact, field.conversion.dump)
@@ -72,7 +78,25 @@ class Shape:
         ]
 
     def dump(self, record: Any) -> dict[str, Any]:
-        """The dict of a record. MisfitError has the path to the field."""
+        """The dict of a record. MisfitError has the path to the field.
+
+        Reading builds the record by its class again. So where that does more than to take the
+        fields (validators, converters, `__attrs_post_init__`), it is tried before anything is
+        written: a record that it refuses, or does not leave as it is, could not be read back.
+        """
+        stored = self._dump(record)
+        if self._does_more:
+            again = self._dump(self.load(stored))
+            for name, value in stored.items():
+                if again[name] is not value and again[name] != value:
+                    raise MisfitError(
+                        f"is {value!r:.80}, and {again[name]!r:.80} once it is read back: a converter "
+                        "or __attrs_post_init__ must leave its own results alone",
+                        f".{name}",
+                    )
+        return stored
+
+    def _dump(self, record: Any) -> dict[str, Any]:
         if type(record) is not self.cls:
             raise self._other_class(record)
         stored = {}

@@ -151,14 +151,15 @@ def open_store(
             trust_pickle=trust_pickle,
         )
 
-    try:
-        return opened(None)
-    except FormatMismatchError:
-        # Not at once by the name: a database of stones 0.3 may have become one of ours since, when
-        # a migration was interrupted, and the same command is to go on with it.
-        if written is None:
-            raise
-    return opened(written)
+    # Not by the name alone: a database of stones 0.3 may have become one of ours since, when a
+    # migration was interrupted, and the same command is to go on with it. Or just now: then again.
+    for serialize in [None, written]:
+        try:
+            return opened(serialize)
+        except FormatMismatchError:
+            if written is None:
+                raise
+    return opened(None)
 
 
 # -- the commands ----------------------------------------------------------------------------------

@@ -87,7 +87,7 @@ class Commits:
                 txn.abort()
                 raise
             txn.commit()
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # raised in the thread whose change it is
             if len(group) == 1:
                 group[0].error, group[0].done = error, True
                 return

@@ -12,7 +12,9 @@ What needs care with an environment, and is taken care of here:
 
 import os
 from collections.abc import Callable
+from contextlib import suppress
 from importlib import import_module
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import lmdb
@@ -30,7 +32,9 @@ def open_environment(path: str, *, readonly: bool, databases: int) -> lmdb.Envir
     size = LARGEST_MAP
     while True:
         try:
-            return lmdb.open(
+            if not readonly and identity(path) is None:
+                _make(path)
+            environment = lmdb.open(
                 path,
                 map_size=size,
                 readonly=readonly,
@@ -39,6 +43,9 @@ def open_environment(path: str, *, readonly: bool, databases: int) -> lmdb.Envir
                 max_readers=MAX_READERS,
                 max_spare_txns=1,
             )
+            if not readonly:
+                environment.reader_check()  # readers that were killed would keep old pages in use
+            return environment
         except lmdb.MemoryError as error:
             size //= 4
             if size < SMALLEST_MAP:
@@ -47,10 +54,34 @@ def open_environment(path: str, *, readonly: bool, databases: int) -> lmdb.Envir
                 ) from error
         except lmdb.InvalidError as error:
             raise StoreOpenError(
-                f"{os.path.join(path, 'data.mdb')!r} is there, but is not an LMDB file: move it away"
+                f"the data.mdb in {path!r} is there, but is not an LMDB file: move it away"
             ) from error
         except (lmdb.Error, OSError) as error:
             raise StoreOpenError(f"cannot open the store {path!r}: {error}") from error
+
+
+def _make(path: str) -> None:
+    """Make an empty data file, which is there whole or not at all, whenever the power fails.
+
+    LMDB writes the first pages of a file without waiting for the disk, and refuses a file that
+    has only some of them.
+    """
+    os.makedirs(path, exist_ok=True)
+    with TemporaryDirectory(prefix=".new-", dir=path) as scratch:
+        environment = lmdb.open(scratch, map_size=SMALLEST_MAP)
+        with environment.begin(write=True) as txn:
+            txn.put(b"made", b"")
+            txn.delete(b"made")
+        environment.sync(True)
+        environment.close()
+        with suppress(FileExistsError):  # another process was quicker
+            os.link(os.path.join(scratch, "data.mdb"), os.path.join(path, "data.mdb"))
+    for directory in (path, os.path.dirname(os.path.abspath(path))):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def open_after_fork(opening: Callable[[], None]) -> None:
@@ -103,6 +134,6 @@ def check_vacant(path: str) -> None:
 
 
 def _can_lock(path: str) -> bool:
-    """Whether readers can enter themselves in the lock file, so that writers spare what they read."""
+    """Whether readers can enter the lock file, so that writers spare what they read."""
     lock = os.path.join(path, "lock.mdb")
     return os.access(lock, os.W_OK) if os.path.exists(lock) else os.access(path, os.W_OK)

@@ -367,6 +367,6 @@ class LegacyCodec(Codec):
 def corrupt(key: bytes, error: Exception) -> CorruptValueError:
     """The error for a value that its decoder refuses."""
     return CorruptValueError(
-        f"the value of {key!r} cannot be read: {type(error).__name__}: {error}; it is damaged, or "
-        "was written by other means"
+        f"the value of {key!r} cannot be read: {type(error).__name__}: {error}; it is damaged, was "
+        "written by other means, or wants a class that is not here"
     )

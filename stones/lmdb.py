@@ -10,7 +10,8 @@ from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from threading import Lock, get_ident
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, TypeVar, overload
+from weakref import WeakValueDictionary
 
 import lmdb
 
@@ -31,10 +32,11 @@ from .errors import (
     StoreClosedError,
     StoreOpenError,
     TransactionError,
+    ValueTypeError,
 )
 from .lmdb_transaction import LmdbTransaction, translated
 from .reader import K, V
-from .store import Store
+from .store import STORE_OPTIONS, Store
 
 T = TypeVar("T")
 
@@ -50,6 +52,18 @@ class LmdbStore(Store[K, V]):
     database of stones 0.3 that kept its values in a named table.
     """
 
+    @overload
+    def __init__(
+        self: "LmdbStore[str, Any]",
+        path: str | os.PathLike[str],
+        *,
+        key_type: type[str],
+        **options: Any,
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: "LmdbStore[bytes, Any]", path: str | os.PathLike[str], **options: Any
+    ) -> None: ...
     def __init__(
         self,
         path: str | os.PathLike[str],
@@ -59,6 +73,14 @@ class LmdbStore(Store[K, V]):
         table: bytes | None = None,
         **options: Any,
     ) -> None:
+        unknown = sorted(options.keys() - STORE_OPTIONS)
+        if unknown:
+            raise ValueTypeError(
+                f"LmdbStore has no option {unknown[0]!r}: it has readonly, create, table, "
+                + ", ".join(sorted(STORE_OPTIONS))
+            )
+        if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
+            raise StoreOpenError(f"the path of a store is a str or a Path, not {path!r}")
         self.path = os.fspath(path)
         engine = LmdbEngine.open(self.path, readonly=readonly, create=create, table=table)
         self._files = engine
@@ -78,8 +100,12 @@ class LmdbStore(Store[K, V]):
 class LmdbEngine(Engine):
     """The LMDB file in a directory, shared by all that open it in this process."""
 
-    _shared: "ClassVar[dict[tuple[int, int], LmdbEngine]]" = {}
+    _shared: ClassVar[dict[tuple[int, int], "LmdbEngine"]] = {}
     _sharing: ClassVar[Any] = Lock()
+    _parting: ClassVar[WeakValueDictionary[tuple[int, int], lmdb.Environment]] = (
+        WeakValueDictionary()
+    )
+    """Environments that were closed, and in which there are transactions still."""
 
     @classmethod
     def open(
@@ -93,7 +119,7 @@ class LmdbEngine(Engine):
     ) -> "LmdbEngine":
         """The engine for the directory `path`, which `close` must be called on as often as this.
 
-        `create=False` refuses a path where there is no store yet, `new` one where there is anything.
+        `create=False` refuses a path where there is no store, `new` one where there is anything.
         `table` is the named table that a database of stones 0.3 has its values in.
         Raises StoreOpenError.
         """
@@ -117,18 +143,37 @@ class LmdbEngine(Engine):
         self._table = table
         self._users = 0
         self._env: lmdb.Environment | None = None
+        self.closed = False
+        self.forks = 0  # those between the opening process and this one
         self._begin: Callable[..., lmdb.Transaction[bytes]] = self._refuse
         self._dbs: tuple[Any, ...] = ()  # the database of each space; None where it has none
         self._commits = Commits(partial(self.begin, write=True))
+        self._writing = Lock()
         self._writer = 0  # the thread that has the write transaction
+        self._left: LmdbTransaction | None = None  # that one, where another thread has ended it
         check_place(self.path, create=create and not readonly)
         self._connect()
 
     # -- the contract --------------------------------------------------------------------------
 
     def begin(self, *, write: bool = False) -> "LmdbTransaction":
-        if write:
-            self._check_writable()
+        if not write:
+            return self._begin_transaction(write=False)
+        self._check_writable()
+        # Threads wait for each other here and not in LMDB: where several threads of a process wait
+        # for LMDB's lock and the process is killed, the lock may never wake another process again
+        # (raw py-lmdb: 7 times in 144 kills with two threads, never with one).
+        self._writing.acquire()
+        try:
+            txn = self._begin_transaction(write=True)
+        except BaseException:
+            self._writing.release()
+            raise
+        self._writer = get_ident()
+        txn._locked = True
+        return txn
+
+    def _begin_transaction(self, *, write: bool) -> "LmdbTransaction":
         try:
             env = self._opened()
             txn = env.begin(write=write)
@@ -139,8 +184,6 @@ class LmdbEngine(Engine):
                 txn = env.begin(write=write)
         except lmdb.Error as error:
             raise self._translated(error) from error
-        if write:
-            self._writer = get_ident()
         return LmdbTransaction(self, env, txn, self._dbs, writable=write)
 
     def get(self, space: Space, key: bytes) -> bytes | None:
@@ -168,13 +211,17 @@ class LmdbEngine(Engine):
             for identity, engine in list(self._shared.items()):
                 if engine is self:
                     del self._shared[identity]
-            env, self._env = self._env, None
+            # Not env.close(): it takes the map away from threads that are reading at this moment,
+            # which crashes the interpreter. An environment closes itself when the last transaction
+            # in it is gone; who opens the file before that takes it over.
+            if self._env is not None:
+                self._parting[self._env_identity] = self._env
+            self._env = None
+            self.closed = True
             self._begin = self._refuse
-        if env is not None:
-            env.close()
 
     def stats(self) -> dict[str, Any]:
-        """`path`, `file_size` and `used_size` (both in bytes), `readers` (open read transactions)."""
+        """`path`, `file_size`, `used_size` (in bytes), `readers` (read transactions at a time)."""
         try:
             env = self._opened()
             info, page = env.info(), env.stat()["psize"]
@@ -210,7 +257,7 @@ class LmdbEngine(Engine):
         self._check_writable()
         env = self._opened()
         try:
-            with env.begin(write=True) as txn:
+            with self._writing, env.begin(write=True) as txn:
                 source = env.open_db(self._table, txn=txn) if self._table else self._main
                 dbs = tuple(env.open_db(name, txn=txn) for name in SPACES)
                 with txn.cursor(db=source) as cursor:
@@ -241,7 +288,9 @@ class LmdbEngine(Engine):
 
     def _connect(self) -> None:
         """Open the environment and its spaces; make them where they are not there yet."""
-        env = open_environment(self.path, readonly=self.readonly, databases=len(SPACES) + 1)
+        env = self._parting.get(identity(self.path) or (0, 0))
+        if env is None or env.flags()["readonly"] != self.readonly:
+            env = open_environment(self.path, readonly=self.readonly, databases=len(SPACES) + 1)
         try:
             self._main = env.open_db(None)
             with env.begin() as txn:
@@ -255,11 +304,11 @@ class LmdbEngine(Engine):
             else:
                 self._open_spaces(env)
         except (lmdb.Error, StoneError) as error:
-            env.close()
             if isinstance(error, StoneError):
                 raise
             raise StoreOpenError(f"cannot open the store {self.path!r}: {error}") from error
         self._env = env
+        self._env_identity = identity(self.path) or (0, 0)
         self._begin = env.begin
 
     def _open_spaces(self, env: lmdb.Environment) -> None:
@@ -269,6 +318,8 @@ class LmdbEngine(Engine):
             except lmdb.NotFoundError as error:
                 raise StoreOpenError(f"there is no store in {self.path!r}") from error
         else:
+            # py-lmdb keeps a handle from a read transaction only where all is read-only. So opening
+            # waits for a writer, here as in another process.
             with env.begin(write=True) as txn:
                 self._dbs = tuple(env.open_db(name, txn=txn) for name in SPACES)
         self.legacy = False
@@ -277,9 +328,13 @@ class LmdbEngine(Engine):
         tables = env.dbs()
         if tables and self._table is None:
             raise StoreOpenError(
-                f"{self.path!r} is an LMDB database with tables of its own, {tables}: if stones 0.3 "
-                "wrote them, name one with table="
+                f"{self.path!r} is an LMDB database with tables of its own, {tables}: if stones "
+                "0.3 wrote them, name one with table="
             )
+
+    def closed_error(self) -> StoreClosedError:
+        """What to raise once the engine is closed."""
+        return StoreClosedError(f"the store {self.path!r} is closed: open it again to use it")
 
     def _opened(self) -> lmdb.Environment:
         env = self._env
@@ -287,16 +342,24 @@ class LmdbEngine(Engine):
             if self._users:
                 self._reconnect()
                 return self._opened()
-            raise StoreClosedError(f"the store {self.path!r} is closed: open it again to use it")
+            raise self.closed_error()
         return env
 
-    def _refuse(self, *args: Any) -> Any:
-        """In place of the environment's own begin() where there is none."""
-        return self._opened().begin(*args)
+    def _refuse(self, db: Any) -> Any:
+        """In place of the environment's own begin() where there is none, or not yet."""
+        space = self._dbs.index(db)
+        return self._opened().begin(self._dbs[space])
 
     def _check_writable(self) -> None:
         if self.readonly:
             raise ReadOnlyError(f"the store {self.path!r} was opened read-only")
+        if self._left is not None:
+            if self._writer != get_ident():
+                raise TransactionError(
+                    "a transaction was ended by another thread than the one that began it, which "
+                    "alone can let go of LMDB's lock, by its next write"
+                )
+            self._left.abort()
         if self._writer == get_ident():
             raise TransactionError(
                 "this thread has a transaction open on the store already: end that one first "
@@ -305,16 +368,19 @@ class LmdbEngine(Engine):
 
     def _translated(self, error: lmdb.Error) -> StoneError:
         if self._env is None and self._users == 0:
-            return StoreClosedError(f"the store {self.path!r} is closed: open it again to use it")
+            return self.closed_error()
         return translated(error, self.path)
 
     def _after_fork(self) -> None:
         if self._env is not None:
             keep_for_parent(self._env)
         self._env = None
+        self.forks += 1
         self._begin = self._refuse
         self._commits = Commits(partial(self.begin, write=True))
+        self._writing = Lock()
         self._writer = 0
+        self._left = None
 
     def _reconnect(self) -> None:
         """Open the file anew in a forked child."""
@@ -326,6 +392,9 @@ class LmdbEngine(Engine):
 def _after_fork() -> None:
     engines = list(LmdbEngine._shared.values())
     LmdbEngine._sharing = Lock()
+    for env in LmdbEngine._parting.values():
+        keep_for_parent(env)
+    LmdbEngine._parting.clear()
     for engine in engines:
         engine._after_fork()
 

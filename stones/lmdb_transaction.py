@@ -1,7 +1,11 @@
 """A transaction of the LMDB engine, and what its errors mean."""
 
 import errno
+import os
+import shutil
 from collections.abc import Iterator
+from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
+from threading import get_ident
 from typing import TYPE_CHECKING, Any
 from weakref import ref
 
@@ -20,10 +24,23 @@ if TYPE_CHECKING:
     from .lmdb import LmdbEngine
 
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_LITTLE = 1 << 20
+"""Bytes: a disk with less is full."""
 
 
 class LmdbTransaction(Transaction):
-    __slots__ = ("__weakref__", "_dbs", "_engine", "_env", "_parent", "_scans", "_txn", "_writable")
+    __slots__ = (
+        "__weakref__",
+        "_dbs",
+        "_engine",
+        "_env",
+        "_forks",
+        "_locked",
+        "_parent",
+        "_scans",
+        "_txn",
+        "_writable",
+    )
 
     def __init__(
         self,
@@ -37,16 +54,20 @@ class LmdbTransaction(Transaction):
     ) -> None:
         self._engine = engine
         self._env = env
+        self._forks = engine.forks
         self._txn = txn
         self._dbs = dbs
         self._writable = writable
         self._parent = parent
+        self._locked = False  # whether it holds the engine's lock, to be released when it ends
         self._scans: list[ref[_Scan]] = []
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         db = self._dbs[space]
         if db is None:
             return None
+        if self._engine.closed:
+            raise self._engine.closed_error()
         try:
             return self._txn.get(key, None, db)
         except lmdb.Error as error:
@@ -106,8 +127,14 @@ class LmdbTransaction(Transaction):
         return LmdbTransaction(self._engine, self._env, txn, self._dbs, writable=True, parent=self)
 
     def commit(self) -> None:
-        if self._env is not self._engine._env:
+        if self._forks != self._engine.forks:
             raise TransactionError("the transaction was begun before fork(): it is the parent's")
+        if self._is_elsewhere():
+            self._engine._left = self
+            raise TransactionError(
+                "a transaction is to be ended by the thread that began it: this one is undone when "
+                "that thread writes again"
+            )
         try:
             self._txn.commit()
         except lmdb.Error as error:
@@ -116,14 +143,24 @@ class LmdbTransaction(Transaction):
             self._release()
 
     def abort(self) -> None:
-        # What was inherited through fork() is the parent's to end; and closing has ended it all.
-        if self._env is self._engine._env:
-            self._txn.abort()
-            self._release()
+        # What was inherited through fork() is the parent's to end.
+        if self._forks != self._engine.forks:
+            return
+        if self._is_elsewhere():
+            self._engine._left = self
+            return
+        self._txn.abort()
+        self._release()
+
+    def _is_elsewhere(self) -> bool:
+        return self._locked and self._engine._writer != get_ident()
 
     def _release(self) -> None:
-        if self._writable and self._parent is None:
+        if self._locked:
+            self._locked = False
+            self._engine._left = None
             self._engine._writer = 0
+            self._engine._writing.release()
 
     def _walk(
         self, space: Space, start: bytes, stop: bytes | None, reverse: bool, values: bool
@@ -147,19 +184,27 @@ class LmdbTransaction(Transaction):
             entries = scan = _Scan(entries)
             self._scans.append(ref(scan))
         end = start if reverse else stop
-        return self._until(entries, end, reverse, values) if end else self._guarded(entries)
+        bounded = end is not None and (end or not reverse)
+        return self._until(entries, end, reverse, values) if bounded else self._guarded(entries)
 
     def _guarded(self, entries: Iterator[Any]) -> Iterator[Any]:
+        engine = self._engine
         try:
-            yield from entries
+            for entry in entries:
+                if engine.closed:
+                    raise engine.closed_error()
+                yield entry
         except lmdb.Error as error:
             raise self._failed(error) from error
 
     def _until(
         self, entries: Iterator[Any], end: bytes, reverse: bool, values: bool
     ) -> Iterator[Any]:
+        engine = self._engine
         try:
             for entry in entries:
+                if engine.closed:
+                    raise engine.closed_error()
                 key = entry[0] if values else entry
                 if key < end if reverse else key >= end:
                     return
@@ -198,10 +243,28 @@ class _Scan:
 
 def translated(error: lmdb.Error, path: str) -> StoneError:
     """Our error for one of LMDB's."""
-    if isinstance(error, lmdb.MapFullError) or error.code in _NO_ROOM:
+    # A write that is cut short is EIO to LMDB, whatever cut it short.
+    if (
+        isinstance(error, lmdb.MapFullError)
+        or error.code in _NO_ROOM
+        or (error.code == errno.EIO and _is_full(path))
+    ):
         return StoreFullError(f"no room for more in {path!r}: {error}; nothing was changed")
+    if isinstance(error, lmdb.ReadersFullError):
+        return StorageError(
+            f"too many read transactions on {path!r}, over all processes: close snapshots and "
+            "iterators that are not used any more"
+        )
     if isinstance(error, lmdb.ReadonlyError):
         return ReadOnlyError(f"this is a read transaction of {path!r}, or it was opened read-only")
     if isinstance(error, lmdb.BadTxnError) or "closed/deleted" in str(error):
         return TransactionError(f"the transaction on {path!r} has ended: {error}")
     return StorageError(f"LMDB failed on {path!r}: {error}")
+
+
+def _is_full(path: str) -> bool:
+    """Whether the disk has no room, or the file has the largest size that the process may write."""
+    largest = getrlimit(RLIMIT_FSIZE)[0]
+    if largest != RLIM_INFINITY and os.path.getsize(os.path.join(path, "data.mdb")) >= largest // 2:
+        return True
+    return shutil.disk_usage(path).free < _LITTLE

@@ -10,13 +10,13 @@ import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
 from threading import Lock, get_ident
-from typing import Any
+from typing import Any, overload
 from weakref import WeakSet
 
 from .engine import Engine, Space, Transaction
-from .errors import ReadOnlyError, StoreClosedError, TransactionError
+from .errors import ReadOnlyError, StoreClosedError, TransactionError, ValueTypeError
 from .reader import K, V
-from .store import Store
+from .store import STORE_OPTIONS, Store
 
 LEAF_SIZE = 512
 
@@ -28,7 +28,19 @@ class MemoryStore(Store[K, V]):
     transactions and snapshots. `name` says nothing, it is there as with the other stores.
     """
 
+    @overload
+    def __init__(
+        self: "MemoryStore[str, Any]", name: object = ..., *, key_type: type[str], **options: Any
+    ) -> None: ...
+    @overload
+    def __init__(self: "MemoryStore[bytes, Any]", name: object = ..., **options: Any) -> None: ...
     def __init__(self, name: object = None, **options: Any) -> None:
+        unknown = sorted(options.keys() - STORE_OPTIONS)
+        if unknown:
+            raise ValueTypeError(
+                f"MemoryStore has no option {unknown[0]!r}: it has "
+                + ", ".join(sorted(STORE_OPTIONS))
+            )
         super().__init__(MemoryEngine(), name="memory" if name is None else str(name), **options)
 
     def destroy(self, *, yes_im_sure: bool = False) -> None:

@@ -18,6 +18,7 @@ from .engine import MAX_KEY_SIZE, ClosedEngine, Engine, Space, Transaction
 from .errors import (
     KeyTooLongError,
     KeyTypeError,
+    ReadOnlyError,
     SerializerError,
     StoreClosedError,
     TransactionError,
@@ -38,6 +39,11 @@ from .reader import DATA, K, Reader, V
 T = TypeVar("T")
 
 MISSING: Any = object()
+
+STORE_OPTIONS = frozenset(
+    {"serialize", "dump_load", "value_type", "key_type", "trust_pickle", "iterable", "kwargs"}
+)
+"""What every store takes by name."""
 
 
 class Snapshot(Reader[K, V]):
@@ -71,6 +77,13 @@ class Snapshot(Reader[K, V]):
 
     def _codec_at(self, txn: Transaction) -> Codec:
         return self._codec
+
+    def _read_only(self, *args: Any, **options: Any) -> Any:
+        """In place of all that writes. Raises ReadOnlyError."""
+        raise ReadOnlyError(f"this is a snapshot of {self._name!r}: write to the store itself")
+
+    __setitem__ = __delitem__ = __ior__ = put = delete = update = pop = popitem = _read_only
+    setdefault = clear = deep_add = deep_remove = transaction = _read_only
 
     def close(self) -> None:
         """Let go of the instant. Reading after that raises; closing again does nothing."""
@@ -119,6 +132,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         self._close = weakref.finalize(self, engine.close)
         # The write transaction in which the metadata was last looked at.
         self._checked: Transaction | None = None
+        self._changes = 0
         try:
             if key_type not in (bytes, str):
                 raise KeyTypeError(f"key_type is bytes or str, not {key_type!r}")
@@ -151,7 +165,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         raw = codec.encode(value)  # before the lock is taken, and in this thread
 
         def change(txn: Transaction) -> bool:
-            if txn is not self._checked:
+            if txn is not self._checked or self._changes != self._engine.changes:
                 self._refresh(txn)
             if self._codec.metadata.collections:
                 self._codec.metadata.check_unclaimed(stored)
@@ -425,14 +439,15 @@ class Store(Reader[K, V], MutableMapping[K, V]):
     def _reload(self, txn: Transaction) -> None:
         """Take over what this transaction has changed in the metadata."""
         self._other_codec, self._codec = self._codec, self._codec_for(txn)
+        self._engine.changes += 1  # for other stores on the same engine, in the same transaction
 
     def _refresh(self, txn: Transaction) -> None:
         """Make sure, once a write transaction, that formats and claims are those of now."""
-        if txn is self._checked:
+        if txn is self._checked and self._changes == self._engine.changes:
             return
         if read_generation(txn) != self._codec.metadata.generation:
             self._reload(txn)
-        self._checked = txn
+        self._checked, self._changes = txn, self._engine.changes
 
     def _codec_at(self, txn: Transaction) -> Codec:
         generation = read_generation(txn)

@@ -19,7 +19,7 @@ from workload import State, Violation, check_apart, states
 
 LANES = 6
 WRITER = Path(__file__).with_name("writer.py")
-PATIENCE = 120
+PATIENCE = 60
 """Seconds without a sign of life after which a writer counts as hanging."""
 
 

@@ -22,8 +22,8 @@ WRITER = Path(__file__).with_name("writer.py")
 MEMORY = Path("/dev/shm")
 """Where the files of after the cuts are put, if it is there: they need no disk."""
 
-Survives = Callable[[Write, int], bool]
-"""Is the part of an unsynced write that begins at an offset on the disk?"""
+Survives = Callable[[Write], bool]
+"""Asked for each part of an unsynced write: is it on the disk?"""
 
 
 class PowerCuts:
@@ -61,6 +61,8 @@ class PowerCuts:
                         shutil.copy(place / "store" / "lock.mdb", store)
                     self._check(str(store), recording, instant, lanes)
                     shutil.rmtree(store)
+            if self.making:
+                self._check_name(recording, place / "store")
 
     def _record(self, place: Path, seed: str, operations: int, *options: str) -> Recording:
         command = [
@@ -69,6 +71,13 @@ class PowerCuts:
             *("--operations", str(operations), *options, *self.options),
         ]
         return record(command, place / "store" / "data.mdb", place / "trace")
+
+    def _check_name(self, recording: Recording, store: Path) -> None:
+        """A new file is sure to be found after a power cut once its directory is synced too."""
+        first = next(at for at, line in recording.said if line.startswith("did"))
+        for folder in (store, store.parent):
+            if recording.folders.get(str(folder), first) >= first:
+                raise Violation(f"the directory {folder} was not synced before the first `did`")
 
     def _instants(self, recording: Recording, rng: Random, cuts: int) -> list[int]:
         """When to cut: anywhere, or right after a write, a sync or an acknowledgement."""
@@ -125,7 +134,7 @@ def _images(
                 _apply(image, write, 0, len(write.data))
                 continue
             for begin, end in _parts(write, unit):
-                if survives(write, begin):
+                if survives(write):
                     _apply(image, write, begin, end)
         yield instant, bytes(image)
 
@@ -138,16 +147,12 @@ def _on_disk(recording: Recording, write: Write, instant: int) -> bool:
 
 def _chance(rng: Random) -> tuple[Survives, int]:
     """How a disk loses what was not synced, and in pieces of which size."""
-    some = rng.choice([0.1, 0.5, 0.9])
+    share = rng.choices([0.0, 1.0, 0.1, 0.5, 0.9], [1, 1, 2, 2, 2])[0]
     unit = rng.choice([512, 4096])
-    kept: dict[int, bool] = {}
-    chances: list[Survives] = [
-        lambda write, begin: False,
-        lambda write, begin: True,
-        lambda write, begin: rng.random() < some,
-        lambda write, begin: kept.setdefault(write.start, rng.random() < some),
-    ]
-    return rng.choices(chances, [1, 1, 4, 2])[0], unit
+    whole: dict[int, bool] = {}  # for each write, where writes are never torn
+    if rng.random() < 0.3:
+        return lambda write: whole.setdefault(write.start, rng.random() < share), unit
+    return lambda _: rng.random() < share, unit
 
 
 def _parts(write: Write, unit: int) -> list[tuple[int, int]]:
