@@ -90,8 +90,8 @@ class Shape:
             for name, value in stored.items():
                 if again[name] is not value and again[name] != value:
                     raise MisfitError(
-                        f"is {value!r:.80}, and {again[name]!r:.80} once it is read back: a converter "
-                        "or __attrs_post_init__ must leave its own results alone",
+                        f"is {value!r:.80}, and {again[name]!r:.80} once it is read back: a "
+                        "converter or __attrs_post_init__ must leave its own results alone",
                         f".{name}",
                     )
         return stored

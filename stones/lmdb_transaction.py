@@ -184,8 +184,9 @@ class LmdbTransaction(Transaction):
             entries = scan = _Scan(entries)
             self._scans.append(ref(scan))
         end = start if reverse else stop
-        bounded = end is not None and (end or not reverse)
-        return self._until(entries, end, reverse, values) if bounded else self._guarded(entries)
+        if end is None or (reverse and not end):
+            return self._guarded(entries)
+        return self._until(entries, end, reverse, values)
 
     def _guarded(self, entries: Iterator[Any]) -> Iterator[Any]:
         engine = self._engine

@@ -1,7 +1,7 @@
 """The compliance suite: what every engine must do, ours or yours.
 
 Subclass `EngineTests` in a test module of pytest, and give it a fixture `engine` that opens an
-empty one:
+empty one::
 
     class TestMyEngine(EngineTests):
         @pytest.fixture
@@ -112,7 +112,9 @@ class EngineTests:
         assert entries(engine, reverse=True) == [(key, key[::-1]) for key in reversed(KEYS)]
 
     @pytest.mark.parametrize("start", [b"", b"\x00\x00", b"a", b"aa", b"\xff\xff", b"\xff\xff\xff"])
-    @pytest.mark.parametrize("stop", [None, b"\x00", b"a\x00", b"aa", b"\xff", b"\xff\xff\xff"])
+    @pytest.mark.parametrize(
+        "stop", [None, b"", b"\x00", b"a\x00", b"aa", b"\xff", b"\xff\xff\xff"]
+    )
     @pytest.mark.parametrize("reverse", [False, True])
     def test_a_scan_keeps_to_its_bounds(
         self, engine: Engine, start: bytes, stop: bytes | None, reverse: bool

@@ -111,7 +111,7 @@ def fetch(folder: Path) -> None:
     for arguments in (source, [*companions, *COMPANIONS]):
         done = subprocess.run([*pip, *arguments], capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
-    # Not tarfile: its filter= is missing in Python 3.11.2, and a warning where it is left out later.
+    # Not tarfile: Python 3.11.2 lacks its filter=, and later ones warn where it is left out.
     subprocess.run(["tar", "-xzf", "stones-0.3.0.tar.gz"], cwd=folder, check=True)
 
 
