@@ -1,10 +1,13 @@
 """Collections: records of an attrs class under a key prefix, on both back ends."""
 
 import multiprocessing
+import subprocess
+import sys
 import threading
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from enum import Enum
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 from uuid import UUID, uuid4
 
@@ -732,3 +735,143 @@ def test_ages_of_time_do_not_matter_to_generated_keys(store):
     made = notes.add(Note("now"))
     milliseconds = made.int >> 80
     assert before.timestamp() * 1000 < milliseconds < before.timestamp() * 1000 + 60_000
+
+
+def test_a_modification_that_removes_its_record_keeps_the_count_right(users):
+    users.add_many([ADA, BOB])
+    users.modify("ada@example.org", lambda user: users.delete(user.email) and None)
+    assert len(users) == len(list(users)) == 2
+    users.modify("ada@example.org", lambda _: users.clear())
+    assert len(users) == len(list(users)) == 1
+
+
+def test_a_claim_is_respected_by_another_store_on_the_file_in_the_same_transaction(tmp_path):
+    with stone(tmp_path / "db", LmdbStore) as first, stone(tmp_path / "db", LmdbStore) as second:
+        with first.transaction():
+            first["x"] = 1
+            Collection(second, User).add(ADA)
+            with pytest.raises(ReservedKeyError):
+                first["User/raw"] = 1
+        assert len(Collection(first, User)) == 1
+
+
+def test_a_record_that_would_change_by_being_read_back_is_refused(store):
+    @define
+    class Account:
+        id: int = key()
+        password: str = field(converter=lambda text: f"hash({text})")
+
+    accounts = Collection(store, Account)
+    with pytest.raises(RecordError, match=r"password: .* leave its own results alone"):
+        accounts.add(Account(1, "x"))
+
+    @define
+    class Counted:
+        id: int = key()
+        seen: int = 0
+
+        def __attrs_post_init__(self):
+            self.seen += 1
+
+    with pytest.raises(RecordError, match="seen"):
+        Collection(store, Counted).add(Counted(1))
+    assert len(store) == 0
+
+
+def test_a_record_that_its_validators_refuse_is_not_written(store):
+    @define
+    class Tagged:
+        id: int = key()
+        tags: list[str] = field(factory=list, validator=validators.max_len(2))
+
+    tagged = Collection(store, Tagged)
+    tagged.add(Tagged(1))
+    with pytest.raises(RecordError, match="tags"):
+        tagged.modify(1, lambda record: record.tags.extend("abc"))
+    assert tagged[1].tags == []
+
+
+def test_a_store_that_is_read_only_sees_collections_claimed_since_it_was_opened(tmp_path):
+    stone(tmp_path / "db", LmdbStore).close()
+    add = f"""
+from tests.test_collection import *
+Collection(stone({str(tmp_path / "db")!r}, LmdbStore), User).add(ADA)
+"""
+    with LmdbStore(tmp_path / "db", readonly=True) as reader:
+        with pytest.raises(CollectionError, match="no collection"):
+            Collection(reader, User)
+        root = Path(__file__).parent.parent
+        subprocess.run([sys.executable, "-c", add], check=True, cwd=root)
+        assert list(Collection(reader, User).values()) == [ADA]
+
+
+def test_a_key_that_is_none_is_not_made_up(store):
+    @define
+    class Optional:
+        id: int = key(default=None)
+
+    with pytest.raises(RecordError, match="the key of the record is None"):
+        Collection(store, Optional).add(Optional())
+
+
+def test_a_renamed_class_may_go_on_changing(store):
+    @define
+    class First:
+        id: int = key()
+
+    @define
+    class Second:
+        id: int = key()
+        more: int = 0
+
+    Collection(store, First, name="things").add(First(1))
+    Second.__qualname__ = First.__qualname__
+    assert Collection(store, Second, name="things")[1].more == 0
+    Second.__qualname__ = "renamed"
+    assert Collection(store, Second, name="things")[1].more == 0
+
+
+@pytest.mark.parametrize("name", [5, b"bytes", ["list"]])
+def test_a_name_that_is_no_string_is_refused(store, name):
+    with pytest.raises(CollectionError, match="name"):
+        Collection(store, User, name=name)
+
+
+@pytest.mark.parametrize("limit", ["1", 2.5, -1])
+def test_a_limit_that_is_no_number_is_refused(users, limit):
+    with pytest.raises(InvalidKeyError):
+        users.range(limit=limit)
+    with pytest.raises(InvalidKeyError):
+        users.find().limit(limit)
+    with pytest.raises(InvalidKeyError):
+        users.range(prefix=limit if isinstance(limit, str) else "x", ge="y")
+
+
+def test_a_prefix_is_for_keys_that_have_one(store):
+    @define
+    class Numbered:
+        id: int = key()
+
+    with pytest.raises(InvalidKeyError, match="prefix"):
+        Collection(store, Numbered).range(prefix=1)
+
+
+def test_enums_and_records_can_be_asked_for(store):
+    @define
+    class Painted:
+        id: int = key()
+        colour: Colour
+        at: Point
+
+    painted = Collection(store, Painted)
+    painted.add_many([Painted(1, Colour.RED, Point(1, 2)), Painted(2, Colour.BLUE, Point(0, 0))])
+    assert [found.id for found in painted.find(colour=Colour.RED)] == [1]
+    assert [found.id for found in painted.find(at=Point(0, 0))] == [2]
+    assert painted.find("$[?(@.colour == {c})]", c=Colour.BLUE).one().id == 2
+    assert list(painted.search("$[?(@.colour == {c})].id", c=Colour.BLUE)) == [2]
+
+
+def test_a_query_is_true_where_it_finds_something(users):
+    users.add(ADA)
+    assert users.find(name="Ada")
+    assert not users.find(name="Nobody")

@@ -20,6 +20,7 @@ from stones import (
     StoreClosedError,
     StoreOpenError,
     TransactionError,
+    ValueTypeError,
     stone,
 )
 from stones.engine import Space
@@ -510,3 +511,56 @@ def test_more_readers_than_there_are_places_is_a_clear_error(path):
             views.extend(store.snapshot() for _ in range(2000))
         for view in views:
             view.close()
+
+
+def test_a_transaction_that_is_ended_by_another_thread_is_an_error_and_undone(path):
+    with stone(path, LmdbStore) as store:
+
+        def dependency():
+            with store.transaction():
+                store["half"] = 1
+                yield
+
+        running = dependency()
+        next(running)
+        errors = []
+
+        def elsewhere() -> None:
+            for act in (lambda: next(running, None), lambda: store.put("other", 1)):
+                try:
+                    act()
+                except TransactionError as error:
+                    errors.append(str(error))
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join(30)
+        assert len(errors) == 2
+        store["mine"] = 1
+        assert dict(store) == {b"mine": 1}
+
+
+def test_what_cannot_be_a_path_or_an_option_is_refused_and_nothing_stays_open(path):
+    for wrong in (5, None, "", "a\0b", b"path"):
+        with pytest.raises(StoreOpenError, match="path"):
+            LmdbStore(wrong)
+    stone(path, LmdbStore).close()
+    with pytest.raises(ValueTypeError, match="bogus"):
+        LmdbStore(path, readonly=True, bogus=1)
+    with pytest.raises(ValueTypeError, match="bogus"):
+        MemoryStore(bogus=1)
+    with stone(path, LmdbStore) as store:
+        store["a"] = 1
+
+
+def test_a_store_that_is_opened_again_while_an_iterator_of_before_is_alive_is_the_same_file(path):
+    store = stone(path, LmdbStore)
+    store.update(a=1, b=2)
+    running = iter(store)
+    next(running)
+    store.close()
+    with stone(path, LmdbStore) as again:
+        again["c"] = 3
+        with pytest.raises(StoreClosedError):
+            next(running)
+        assert list(again) == [b"a", b"b", b"c"]
