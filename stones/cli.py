@@ -38,6 +38,9 @@ def main() -> NoReturn:
         _fail("interrupted", INTERRUPTED)
     except StoneError as error:
         _fail(str(error), FAILED)
+    except OSError as error:  # what is printed cannot be written: no space, the reader is gone
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # Python flushes it once more at exit
+        _fail(str(error), FAILED)
     sys.exit(0)
 
 
@@ -195,7 +198,7 @@ def migrate(path: str, to: str, **options: Any) -> None:
             done = migrate(store, to, progress=progress)
     except KeyboardInterrupt:
         raise Interrupted(
-            "interrupted: the store is valid, with values in both formats; run this again to go on"
+            "interrupted: the store is valid, whatever has been re-encoded; run this again to go on"
         ) from None
     click.echo(f"{done.values:,} of {done.total:,} values re-encoded: all are {to} now")
 
@@ -305,12 +308,20 @@ def put(
     """
     raw = sys.stdin.buffer.read() if value == "-" else value.encode("utf-8", "surrogateescape")
     parsed = parse(raw, form)
-    if create is not None and not os.path.exists(path):
+    if create is not None and not os.path.exists(os.path.join(path, "data.mdb")):
         store = LmdbStore[bytes, Any](path, serialize=create)
     else:
         store = open_store(path, **options)
     with store:
         store[key] = parsed
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def parse(raw: bytes, form: str | None) -> Any:
@@ -322,7 +333,8 @@ def parse(raw: bytes, form: str | None) -> Any:
             return raw.decode()
         return serializer("json").decode(raw)
     except Exception as error:  # a decoder may raise anything
-        hint = "--bytes takes any bytes" if form else "for plain text, add --text"
+        is_text = not form and _is_text(raw)
+        hint = "for plain text, add --text" if is_text else "--bytes takes any bytes"
         raise click.BadParameter(f"{error}; {hint}", param_hint="VALUE") from error
 
 

@@ -184,7 +184,7 @@ def test_put_reads_the_value_from_standard_input(run, store, arguments, value):
     [
         (["plain"], "add --text"),
         (['{"$date": "never"}'], "add --text"),
-        ([b"\xff"], "add --text"),
+        ([b"\xff"], "--bytes takes any bytes"),
         ([b"\xff", "--text"], "--bytes"),
         ([], "Missing argument 'VALUE'"),
         (["1", "--colour"], "colour"),
@@ -561,3 +561,25 @@ def test_an_unknown_command_is_an_error_of_usage(run):
 def test_the_library_does_without_what_the_command_line_needs(run):
     code = "import sys, stones; sys.exit('click' in sys.modules or 'stones.cli' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_output_that_cannot_be_written_is_one_line(tmp_path):
+    with stone(tmp_path / "db", LmdbStore, "json") as store:
+        store.update((str(number), number) for number in range(1000))
+    command = [sys.executable, "-c", "from stones.cli import main; main()", "keys"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            [*command, str(tmp_path / "db")], stdout=full, stderr=subprocess.PIPE, text=True
+        )
+    assert done.returncode == 1
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("stones: ")
+
+
+def test_put_makes_a_store_in_an_empty_directory(tmp_path):
+    command = [sys.executable, "-c", "from stones.cli import main; main()", "put"]
+    arguments = [str(tmp_path), "key", "1", "--create", "json"]
+    done = subprocess.run([*command, *arguments], capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    with stone(tmp_path, LmdbStore) as store:
+        assert store == {b"key": 1}
