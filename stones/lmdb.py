@@ -221,17 +221,19 @@ class LmdbEngine(Engine):
             self._begin = self._refuse
 
     def stats(self) -> dict[str, Any]:
-        """`path`, `file_size`, `used_size` (in bytes), `readers` (read transactions at a time)."""
+        """`path`; `file_size` and `used_size`, the part of it that is not free, both in bytes;
+        `readers`, the places that read transactions have taken in the table of readers."""
         try:
             env = self._opened()
-            info, page = env.info(), env.stat()["psize"]
+            with env.begin() as txn:
+                trees = [txn.stat(db) for db in (self._main, *self._dbs) if db is not None]
             readers = env.readers().count("\n") - 1
         except lmdb.Error as error:
             raise self._translated(error) from error
         return {
             "path": self.path,
             "file_size": os.path.getsize(os.path.join(self.path, "data.mdb")),
-            "used_size": (info["last_pgno"] + 1) * page,
+            "used_size": sum(map(_bytes_of, trees)) + 2 * trees[0]["psize"],
             "readers": max(readers, 0),
         }
 
@@ -387,6 +389,11 @@ class LmdbEngine(Engine):
         with self._sharing:
             if self._env is None:
                 open_after_fork(self._connect)
+
+
+def _bytes_of(tree: Any) -> int:
+    pages: int = tree["branch_pages"] + tree["leaf_pages"] + tree["overflow_pages"]
+    return pages * int(tree["psize"])
 
 
 def _after_fork() -> None:

@@ -564,3 +564,14 @@ def test_a_store_that_is_opened_again_while_an_iterator_of_before_is_alive_is_th
         with pytest.raises(StoreClosedError):
             next(running)
         assert list(again) == [b"a", b"b", b"c"]
+
+
+def test_what_is_in_use_shrinks_when_entries_are_removed_and_the_file_does_not(path):
+    with stone(path, LmdbStore, "noop") as store:
+        store.update((str(number), b"x" * 1000) for number in range(2000))
+        full = store.stats()
+        store.clear()
+        empty = store.stats()
+    assert full["used_size"] > 2_000_000
+    assert empty["used_size"] < 100_000
+    assert empty["file_size"] >= full["file_size"]
