@@ -94,6 +94,7 @@ class Engine(ABC):
     """A place for bytes: opened by its constructor, shared by threads, gone after `close`."""
 
     readonly: bool = False
+    closed: bool = False
     changes: int = 0
     """How often the metadata has been changed through this engine; see `Store._refresh`."""
     legacy: bool = False

@@ -189,23 +189,16 @@ class LmdbTransaction(Transaction):
         return self._until(entries, end, reverse, values)
 
     def _guarded(self, entries: Iterator[Any]) -> Iterator[Any]:
-        engine = self._engine
         try:
-            for entry in entries:
-                if engine.closed:
-                    raise engine.closed_error()
-                yield entry
+            yield from entries
         except lmdb.Error as error:
             raise self._failed(error) from error
 
     def _until(
         self, entries: Iterator[Any], end: bytes, reverse: bool, values: bool
     ) -> Iterator[Any]:
-        engine = self._engine
         try:
             for entry in entries:
-                if engine.closed:
-                    raise engine.closed_error()
                 key = entry[0] if values else entry
                 if key < end if reverse else key >= end:
                     return

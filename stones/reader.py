@@ -7,7 +7,7 @@ from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
 from .engine import Engine, Space, Transaction
-from .errors import InvalidKeyError, KeyTypeError, ValueTypeError
+from .errors import InvalidKeyError, KeyTypeError, StoreClosedError, ValueTypeError
 from .formats import Codec, corrupt
 from .views import EVERYTHING, Items, Keys, Range, Span, Values, after_prefix
 
@@ -214,9 +214,12 @@ class Reader(Mapping[K, V]):
 
     def _keys(self, span: Span) -> Iterator[K]:
         txn, own = self._reading()
+        engine = self._engine
         try:
-            keys: Any = txn.keys(DATA, span.start, span.stop, reverse=span.reverse)
-            yield from (keys if self._key_type is bytes else map(self._key_out, keys))
+            for key in txn.keys(DATA, span.start, span.stop, reverse=span.reverse):
+                if engine.closed:
+                    raise StoreClosedError(f"the store {self._name!r} was closed meanwhile")
+                yield self._key_out(key)
         finally:
             if own:
                 txn.abort()
@@ -233,6 +236,7 @@ class Reader(Mapping[K, V]):
         Entries whose value does not contain the text `needle` may be left out.
         """
         txn, own = self._reading()
+        engine = self._engine
         try:
             codec = self._codec_at(txn)
             id, loads = codec.id, codec.loads
@@ -241,6 +245,8 @@ class Reader(Mapping[K, V]):
                 current = bytes([id])
                 entries = (e for e in entries if needle in e[1] or not e[1].startswith(current))
             for key, raw in entries:
+                if engine.closed:
+                    raise StoreClosedError(f"the store {self._name!r} was closed meanwhile")
                 # The common case in line: two calls less an entry, a sixth of items() in all.
                 if raw and raw[0] == id:
                     try:
