@@ -225,9 +225,9 @@ class LmdbEngine(Engine):
         `readers`, the places that read transactions have taken in the table of readers."""
         try:
             env = self._opened()
+            readers = env.readers().count("\n") - 1
             with env.begin() as txn:
                 trees = [txn.stat(db) for db in (self._main, *self._dbs) if db is not None]
-            readers = env.readers().count("\n") - 1
         except lmdb.Error as error:
             raise self._translated(error) from error
         return {
