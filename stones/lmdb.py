@@ -26,6 +26,7 @@ from .environments import (
     open_environment,
 )
 from .errors import (
+    MigrationError,
     ReadOnlyError,
     StoneError,
     StorageError,
@@ -258,6 +259,12 @@ class LmdbEngine(Engine):
         """
         self._check_writable()
         env = self._opened()
+        others = [name for name in env.dbs() if name not in (*SPACES, self._table)]
+        if others:
+            raise MigrationError(
+                f"{self.path!r} has other tables of stones 0.3 too, {others}, which could not be "
+                "reached any more: copy each table into a store of its own instead"
+            )
         try:
             with self._writing, env.begin(write=True) as txn:
                 source = env.open_db(self._table, txn=txn) if self._table else self._main

@@ -471,3 +471,14 @@ def test_pickle_is_to_be_trusted_on_the_command_line(path, stones03):
     assert inspect(path).version == "0.3"
     run(*command, "--trust-pickle")
     assert run("get", path, "key") == "(1, 2)\n"
+
+
+def test_a_table_is_not_migrated_away_from_others_in_its_file(path):
+    for name in (b"one", b"two"):
+        make_table(path, name, {b"key": b"value"})
+    with LmdbStore(path, table=b"one", serialize="noop") as store:
+        with pytest.raises(MigrationError, match="two"):
+            migrate(store, "json")
+        assert dict(store) == {b"key": b"value"}
+    with LmdbStore(path, table=b"two", serialize="noop") as store:
+        assert dict(store) == {b"key": b"value"}
