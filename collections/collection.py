@@ -442,7 +442,7 @@ class Collection(MutableMapping[K, R]):
         """Make the prefix ours in the store's metadata, or see that it is already."""
         store = self._store
         claims = store._codec.metadata.collections
-        if not isinstance(store, Store) or store._engine.readonly:
+        if not isinstance(store, Store) or store._readonly:
             if isinstance(store, Store):
                 with (
                     store.snapshot() as view

@@ -24,7 +24,7 @@ class Commits:
         self._begin = begin
         self._mutex = Lock()  # guards the two below, never held for long
         self._queue: deque[_Change[Any]] = deque()
-        self._leader: _Change[Any] | None = None
+        self._leader: object = None
         self._expected = 1
 
     def write(self, change: Callable[[Transaction], T]) -> T:
@@ -33,21 +33,38 @@ class Commits:
         Where one change of a group fails, all are undone and each is tried alone; so a change may
         run more than once, and in another thread than this one.
         """
-        mine = _Change(change)
-        with self._mutex:
-            self._queue.append(mine)
-            if self._leader is None:
-                self._leader = mine
+        # A thread that writes alone goes past the queue: 3 of 60 µs of a durable put.
+        alone = object() if self._leader is None and self._expected == 1 else None
+        mine = None if alone else _Change(change)
         try:
+            with self._mutex:
+                if self._leader is None:
+                    self._leader = alone or mine
+                elif mine is None:
+                    mine = _Change(change)
+                if mine is not None:
+                    self._queue.append(mine)
+            if mine is None:
+                return self._commit_alone(change)
             if self._leader is not mine:
                 mine.turn.acquire()  # until it is done, or is to lead
             if not mine.done:
                 self._lead(mine)
         finally:
-            self._leave(mine)
+            self._leave(mine or alone)
         if mine.error is not None:
             raise mine.error
         return mine.result
+
+    def _commit_alone(self, change: Callable[[Transaction], T]) -> T:
+        txn = self._begin()
+        try:
+            result = change(txn)
+        except BaseException:
+            txn.abort()
+            raise
+        txn.commit()
+        return result
 
     def _lead(self, mine: "_Change[Any]") -> None:
         # The threads of the last group are on their way with their next change: let them run
@@ -68,15 +85,16 @@ class Commits:
                 if change.done and change is not mine:
                     change.turn.release()
 
-    def _leave(self, mine: "_Change[Any]") -> None:
+    def _leave(self, mine: object) -> None:
         """Pass the lead on. An interrupted change that nobody has taken up yet is withdrawn."""
         with self._mutex:
-            if not mine.done and mine in self._queue:
+            if isinstance(mine, _Change) and not mine.done and mine in self._queue:
                 self._queue.remove(mine)
             if self._leader is mine:
-                self._leader = self._queue[0] if self._queue else None
-                if self._leader is not None:
-                    self._leader.turn.release()
+                following = self._queue[0] if self._queue else None
+                self._leader = following
+                if following is not None:
+                    following.turn.release()
 
     def _commit(self, group: "list[_Change[Any]]") -> None:
         try:

@@ -114,13 +114,19 @@ class Engine(ABC):
     def close(self) -> None:
         """Let go of files and memory. Transactions still open are aborted; twice is harmless."""
 
+    def sync(self) -> None:
+        """Wait until all that is committed has reached the disk, where there is one."""
+        self.begin().abort()  # a closed engine says so
+
     def stats(self) -> dict[str, Any]:
         """What the engine says of itself: sizes in bytes."""
         return {}
 
     def backup(self, path: str) -> None:
         """Write a copy of one instant into the directory `path`, as an LMDB file."""
-        from .lmdb import LmdbEngine  # the only engine with files that another process can open
+        from .lmdb_engine import (
+            LmdbEngine,
+        )  # the only engine with files that another process can open
 
         target = LmdbEngine.open(path, new=True)
         source = self.begin()

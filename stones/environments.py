@@ -3,15 +3,19 @@
 What needs care with an environment, and is taken care of here:
 
 - The map. A large range of addresses is reserved at opening, which costs nothing on a 64-bit system
-  (the file stays as small as its pages); where it is refused, a smaller one is tried.
+  (the file stays as small as its pages); where it is refused, a smaller one is tried, which then
+  grows with the file (`stones.growth`).
+- The table of readers. LMDB leaves its file full of holes, and a disk without room for one of them
+  ends the process (SIGBUS) at the next read. Its room is taken when it is made.
 - POSIX locks belong to a process and a file, so opening a file twice in a process would break
   them. `identity` tells a file by device and inode, whatever path leads to it.
 - After fork() a child must neither use, nor close, nor collect the environments of its parent: that
   would free the parent's slots in the table of readers. It opens the file anew.
 """
 
+import errno
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from importlib import import_module
 from tempfile import TemporaryDirectory
@@ -19,35 +23,60 @@ from typing import Any
 
 import lmdb
 
-from .errors import StoreOpenError
+from .errors import StoreFullError, StoreOpenError
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says of a disk without room."""
 
 LARGEST_MAP = 1 << 40
 SMALLEST_MAP = 1 << 26
 MAX_READERS = 1024
 """Read transactions at a time, over all processes. LMDB has 126; a slot costs 64 bytes."""
 
+DURABILITY: Mapping[str, Mapping[str, bool]] = {
+    "full": {},
+    "lazy": {"metasync": False},
+    "none": {"sync": False},
+}
+"""How writes reach the disk, strictest first, and what that is to LMDB: MDB_NOMETASYNC, MDB_NOSYNC.
 
-def open_environment(path: str, *, readonly: bool, databases: int) -> lmdb.Environment:
-    """The environment in the directory `path`, made where there is none. Raises StoreOpenError."""
+docs/explanation/durability.md has what each can lose, and why."""
+
+# A head and as many slots, each a line of the processor's cache: what LMDB makes on Linux.
+_LOCK_FILE = 3 * 64 + (MAX_READERS - 1) * 64
+
+
+def open_environment(
+    path: str, *, readonly: bool, databases: int, durability: str = "full"
+) -> lmdb.Environment:
+    """The environment in the directory `path`, made where there is none.
+
+    Its map is the largest that the system grants: LARGEST_MAP, or else what leaves room for others.
+    Raises StoreOpenError, StoreFullError where the disk has no room for a new one.
+    """
     size = LARGEST_MAP
     while True:
         try:
             if not readonly and identity(path) is None:
                 _make(path)
+            lock = _can_lock(path) if readonly else True
+            if lock:
+                _allocate(os.path.join(path, "lock.mdb"))
             environment = lmdb.open(
                 path,
                 map_size=size,
                 readonly=readonly,
-                lock=_can_lock(path) if readonly else True,
+                lock=lock,
                 max_dbs=databases,
                 max_readers=MAX_READERS,
                 max_spare_txns=1,
+                **DURABILITY[durability],
             )
             if not readonly:
                 environment.reader_check()  # readers that were killed would keep old pages in use
             return environment
         except lmdb.MemoryError as error:
-            size //= 4
+            size //= 2
             if size < SMALLEST_MAP:
                 raise StoreOpenError(
                     f"no address space to map {path!r}: {error}; allow more with `ulimit -v`"
@@ -57,7 +86,26 @@ def open_environment(path: str, *, readonly: bool, databases: int) -> lmdb.Envir
                 f"the data.mdb in {path!r} is there, but is not an LMDB file: move it away"
             ) from error
         except (lmdb.Error, OSError) as error:
+            if (error.code if isinstance(error, lmdb.Error) else error.errno) in NO_ROOM:
+                raise StoreFullError(f"no room to open the store {path!r}: {error}") from error
             raise StoreOpenError(f"cannot open the store {path!r}: {error}") from error
+
+
+def _allocate(path: str) -> None:
+    """Take the room of a table of readers, where it is new or has holes. Raises OSError."""
+    if not hasattr(os, "posix_fallocate"):
+        return
+    with suppress(FileNotFoundError):
+        found = os.stat(path)
+        # One of another size was made by another program, which may have it open now.
+        if found.st_size not in (0, _LOCK_FILE) or found.st_blocks * 512 >= _LOCK_FILE:
+            return
+    # Whoever closes a file gives up the locks that this process has on it: none has it open yet.
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+    try:
+        os.posix_fallocate(descriptor, 0, _LOCK_FILE)
+    finally:
+        os.close(descriptor)
 
 
 def _make(path: str) -> None:
@@ -137,3 +185,11 @@ def _can_lock(path: str) -> bool:
     """Whether readers can enter the lock file, so that writers spare what they read."""
     lock = os.path.join(path, "lock.mdb")
     return os.access(lock, os.W_OK) if os.path.exists(lock) else os.access(path, os.W_OK)
+
+
+def durability_of(environment: lmdb.Environment) -> str:
+    """How writes in an open environment reach the disk."""
+    flags = environment.flags()
+    if not flags["sync"]:
+        return "none"
+    return "full" if flags["metasync"] else "lazy"

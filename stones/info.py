@@ -12,7 +12,7 @@ from attrs import frozen
 
 from .engine import Space, Transaction
 from .formats import Format, Metadata, read_metadata
-from .lmdb import LmdbEngine
+from .lmdb_engine import LmdbEngine
 
 
 @frozen

@@ -3,15 +3,16 @@
 import errno
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
 from threading import get_ident
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import ref
 
 import lmdb
 
 from .engine import Space, Transaction
+from .environments import NO_ROOM
 from .errors import (
     ReadOnlyError,
     StoneError,
@@ -21,11 +22,20 @@ from .errors import (
 )
 
 if TYPE_CHECKING:
-    from .lmdb import LmdbEngine
+    from .lmdb_engine import LmdbEngine
 
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 _LITTLE = 1 << 20
 """Bytes: a disk with less is full."""
+
+
+class _Ended:
+    """In place of LMDB's transaction before it has begun, and once it was dropped."""
+
+    def __getattr__(self, name: str) -> NoReturn:
+        raise lmdb.BadTxnError("it is not open")
+
+
+ENDED: Any = _Ended()
 
 
 class LmdbTransaction(Transaction):
@@ -35,11 +45,13 @@ class LmdbTransaction(Transaction):
         "_engine",
         "_env",
         "_forks",
+        "_inner",
         "_locked",
         "_parent",
         "_scans",
         "_txn",
         "_writable",
+        "on_end",
     )
 
     def __init__(
@@ -59,8 +71,11 @@ class LmdbTransaction(Transaction):
         self._dbs = dbs
         self._writable = writable
         self._parent = parent
+        self._inner: ref[LmdbTransaction] | None = None  # the savepoint begun last
         self._locked = False  # whether it holds the engine's lock, to be released when it ends
         self._scans: list[ref[_Scan]] = []
+        self.on_end: Callable[[], object] | None = None
+        """Called when a read transaction ends."""
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         db = self._dbs[space]
@@ -121,10 +136,13 @@ class LmdbTransaction(Transaction):
     def begin(self) -> "LmdbTransaction":
         self._settle()
         try:
+            self._txn.id()  # raises where there is none any more
             txn = self._env.begin(parent=self._txn, write=True)
         except lmdb.Error as error:
             raise self._failed(error) from error
-        return LmdbTransaction(self._engine, self._env, txn, self._dbs, writable=True, parent=self)
+        inner = LmdbTransaction(self._engine, self._env, txn, self._dbs, writable=True, parent=self)
+        self._inner = ref(inner)
+        return inner
 
     def commit(self) -> None:
         if self._forks != self._engine.forks:
@@ -149,13 +167,33 @@ class LmdbTransaction(Transaction):
         if self._is_elsewhere():
             self._engine._left = self
             return
-        self._txn.abort()
+        if self._writable:
+            self._drop()
+        else:
+            self._txn.abort()
         self._release()
+
+    def _drop(self) -> None:
+        """Undo the changes by letting go of LMDB's transaction, which undoes it at once.
+
+        Its own abort() first waits for an instant at which no thread is inside of LMDB; where two
+        threads read all the time that never comes, and LMDB's lock is held until it does.
+        """
+        inner = None if self._inner is None else self._inner()
+        if inner is not None:
+            inner._drop()
+        for scan in [scan() for scan in self._scans]:
+            if scan is not None:
+                scan.end()
+        self._scans.clear()
+        self._txn = ENDED
 
     def _is_elsewhere(self) -> bool:
         return self._locked and self._engine._writer != get_ident()
 
     def _release(self) -> None:
+        if self.on_end is not None:
+            self.on_end()
         if self._locked:
             self._locked = False
             self._engine._left = None
@@ -234,15 +272,27 @@ class _Scan:
     def settle(self) -> None:
         self._entries = iter(list(self._entries))
 
+    def end(self) -> None:
+        self._entries = _no_entries()
+
+
+def _no_entries() -> Iterator[Any]:
+    raise lmdb.BadTxnError("it was undone")
+    yield
+
 
 def translated(error: lmdb.Error, path: str) -> StoneError:
     """Our error for one of LMDB's."""
+    if isinstance(error, lmdb.BadTxnError) or "closed/deleted" in str(error):
+        return TransactionError(f"the transaction on {path!r} has ended: {error}")
+    if isinstance(error, lmdb.MapFullError):
+        return StoreFullError(
+            f"no room for more in {path!r}: all the addresses that the system has granted are in "
+            "use; nothing was changed. Run it again: the map grows before the next transaction, "
+            "unless snapshots or iterations stay open, or `ulimit -v` allows no more"
+        )
     # A write that is cut short is EIO to LMDB, whatever cut it short.
-    if (
-        isinstance(error, lmdb.MapFullError)
-        or error.code in _NO_ROOM
-        or (error.code == errno.EIO and _is_full(path))
-    ):
+    if error.code in NO_ROOM or (error.code == errno.EIO and _is_full(path)):
         return StoreFullError(f"no room for more in {path!r}: {error}; nothing was changed")
     if isinstance(error, lmdb.ReadersFullError):
         return StorageError(
@@ -251,8 +301,6 @@ def translated(error: lmdb.Error, path: str) -> StoneError:
         )
     if isinstance(error, lmdb.ReadonlyError):
         return ReadOnlyError(f"this is a read transaction of {path!r}, or it was opened read-only")
-    if isinstance(error, lmdb.BadTxnError) or "closed/deleted" in str(error):
-        return TransactionError(f"the transaction on {path!r} has ended: {error}")
     return StorageError(f"LMDB failed on {path!r}: {error}")
 
 

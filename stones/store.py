@@ -111,6 +111,8 @@ class Store(Reader[K, V], MutableMapping[K, V]):
     `stone`.
     """
 
+    _readonly = False
+
     def __init__(
         self,
         engine: Engine,
@@ -325,6 +327,15 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         """The store as it is now, read-only and frozen; use it as a context manager."""
         return Snapshot(self)
 
+    def sync(self) -> None:
+        """Wait until everything that was written before has reached the disk.
+
+        For stores with `durability='lazy'` or `'none'`: otherwise each write has waited for that
+        already. What is written in a transaction that is still open is not part of it.
+        """
+        self._check_writing()
+        self._engine.sync()
+
     # -- the store as a whole ------------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
@@ -419,19 +430,28 @@ class Store(Reader[K, V], MutableMapping[K, V]):
             )
         return stored
 
+    def _check_writing(self) -> None:
+        # Not by the engine alone: it is shared, and others may have opened the store for writing.
+        if self._readonly:
+            raise ReadOnlyError(f"the store {self._name!r} was opened read-only")
+
     def _write(self, change: Callable[[Transaction], T]) -> T:
+        if self._readonly:
+            self._check_writing()
         txn = transactions.joined(self._engine, write=True)
         return self._engine.write(change) if txn is None else change(txn)
 
     @contextmanager
     def _writing(self) -> Iterator[Transaction]:
         """A write transaction for one operation: a savepoint inside an ambient one."""
+        self._check_writing()
         with transactions.writing(self._engine) as txn:
             self._refresh(txn)
             yield txn
 
     @contextmanager
     def _ambient(self) -> Iterator[Transaction]:
+        self._check_writing()
         with transactions.transaction(self._engine) as txn:
             self._refresh(txn)
             yield txn

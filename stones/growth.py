@@ -1,0 +1,146 @@
+"""Growing the map of an LMDB file, where the system does not grant addresses without end.
+
+Mostly the map is so large that it never has to grow (`environments.LARGEST_MAP`). Where addresses
+are scarce (`ulimit -v`, 32 bits) it starts small. LMDB can only enlarge it while this process has
+no transaction open, so all of them pass a gate:
+
+- The map grows before a write transaction begins, as soon as half of it is in use, or the last one
+  has found it too small. The file stays as small as its pages, whatever the map.
+- Whoever enlarges it waits for the read transactions that are open, and holds up new ones. A thread
+  that has one open itself waits for nobody, and is not held up: that could never end.
+- Where another process has written more than this one has mapped, the next transaction takes over.
+
+Processes do not grow the file against each other: LMDB notes the size of a map with a commit, under
+its lock, and only ever a larger one.
+"""
+
+import mmap
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from threading import Condition, get_ident
+from typing import TYPE_CHECKING
+from weakref import finalize
+
+import lmdb
+
+from .environments import LARGEST_MAP
+from .errors import StorageError
+
+if TYPE_CHECKING:
+    from .lmdb_transaction import LmdbTransaction
+
+PATIENCE = 5.0
+"""Seconds to wait for the read transactions of other threads before a map is left as it is."""
+
+
+class Gate:
+    """What the transactions of a process on one small map pass. Safe for threads.
+
+    `reopen` maps the file anew where the map could not be enlarged after all.
+    """
+
+    def __init__(self, env: lmdb.Environment, path: str, reopen: Callable[[], None]) -> None:
+        self._env = env
+        self._path = path
+        self._reopen = reopen
+        self._changed = Condition()
+        self._readers: list[int] = []  # the thread of each read transaction that is open
+        self._growing = False
+        self.too_small = False
+        """A transaction has failed for want of room in the map."""
+
+    @property
+    def size(self) -> int:
+        """Of the map, in bytes."""
+        return self._env.info()["map_size"]
+
+    def read(self, begin: "Callable[[], LmdbTransaction]") -> "LmdbTransaction":
+        """What `begin` returns: a read transaction, which counts until it ends or is dropped."""
+        me = get_ident()
+        with self._changed:
+            if me not in self._readers:
+                self._changed.wait_for(lambda: not self._growing, PATIENCE)
+            txn = begin()
+            self._readers.append(me)
+            txn.on_end = ended = finalize(txn, self._ended, me)
+            ended.atexit = False
+        return txn
+
+    def _ended(self, thread: int) -> None:
+        with self._changed:  # reentrant: the garbage collector may call this anywhere
+            self._readers.remove(thread)
+            self._changed.notify_all()
+
+    def make_room(self) -> None:
+        """Before a write transaction: enlarge the map, if it has become small and that is possible.
+
+        As `take_over`, to be called by the one thread that may write.
+        """
+        found = self._env.info()
+        used = (found["last_pgno"] + 1) * self._env.stat()["psize"]
+        size = found["map_size"]
+        if self.too_small or 2 * used > size:
+            # Room for a transaction is worth waiting for; room for a later one is not.
+            self._enlarge(2 * size, PATIENCE if self.too_small else 0)
+
+    def can_grow(self) -> bool:
+        """Whether the system grants more addresses."""
+        size = self.size
+        return _is_granted(size) and 2 * size <= LARGEST_MAP
+
+    def take_over(self) -> None:
+        """Map all that another process has written. Raises StorageError where that cannot be."""
+        wanted = os.path.getsize(os.path.join(self._path, "data.mdb"))
+        size = self.size
+        while size < wanted:
+            size *= 2
+        if not self._enlarge(size, PATIENCE):
+            raise StorageError(
+                f"another process has made {self._path!r} larger than is mapped here, and it "
+                "cannot be mapped anew while snapshots or iterations are open, or the system "
+                "grants no more addresses: end them, or allow more with `ulimit -v`"
+            )
+
+    def _enlarge(self, size: int, patience: float) -> bool:
+        if size > self.size and not _is_granted(size - self.size):
+            return False
+        with self._changed, self._held_up():
+            if not self._is_quiet(patience):
+                return False
+            try:
+                self._env.set_mapsize(size)
+            except lmdb.Error:  # it was granted a moment ago; now there is no map at all
+                self._env.close()
+                self._reopen()
+                return False
+            self.too_small = False
+        return True
+
+    @contextmanager
+    def _held_up(self) -> Iterator[None]:
+        self._growing = True
+        try:
+            yield
+        finally:
+            self._growing = False
+            self._changed.notify_all()
+
+    def _is_quiet(self, patience: float) -> bool:
+        """Wait until no read transaction is open, but not for one of this thread."""
+        until = time.monotonic() + patience
+        while self._readers:
+            if get_ident() in self._readers or time.monotonic() >= until:
+                return False
+            self._changed.wait(until - time.monotonic())
+        return True
+
+
+def _is_granted(size: int) -> bool:
+    """Whether the system grants so many more bytes of addresses, for a moment at least."""
+    try:
+        mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE, prot=0).close()
+    except (OSError, ValueError, OverflowError):
+        return False
+    return True

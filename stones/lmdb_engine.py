@@ -1,0 +1,461 @@
+"""The engine on disk: LMDB, one file a store, many readers and one writer, crash-proof.
+
+The spaces are named databases of one environment (see `stones.environments` for what needs care
+there). All stores of a process on the same file share one engine.
+"""
+
+import errno
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
+from threading import Lock, RLock, get_ident
+from typing import Any, TypeVar
+
+import lmdb
+
+from .commits import Commits
+from .engine import Engine, Space, Transaction
+from .environments import (
+    DURABILITY,
+    LARGEST_MAP,
+    check_place,
+    check_vacant,
+    durability_of,
+    identity,
+    keep_for_parent,
+    open_after_fork,
+    open_environment,
+)
+from .errors import (
+    MigrationError,
+    ReadOnlyError,
+    StoneError,
+    StorageError,
+    StoreClosedError,
+    StoreFullError,
+    StoreOpenError,
+    TransactionError,
+)
+from .growth import PATIENCE, Gate
+from .lmdb_transaction import ENDED, LmdbTransaction, translated
+from .sharing import after_fork, close, parted, share
+
+T = TypeVar("T")
+
+READER_CHECK = 1000
+"""After so many write transactions, the places of readers that were killed are cleared."""
+
+SPACES = (b"stones:data", b"stones:index", b"stones:meta")
+"""The named database of each space. The main database holds nothing else (but in stones 0.3)."""
+
+
+class LmdbEngine(Engine):
+    """The LMDB file in a directory, shared by all that open it in this process."""
+
+    @classmethod
+    def open(
+        cls,
+        path: str,
+        *,
+        readonly: bool = False,
+        create: bool = True,
+        new: bool = False,
+        table: bytes | None = None,
+        durability: str = "full",
+    ) -> "LmdbEngine":
+        """The engine for the directory `path`, which `close` must be called on as often as this.
+
+        `create=False` refuses a path where there is no store, `new` one where there is anything.
+        `table` is the named table that a database of stones 0.3 has its values in.
+        Raises StoreOpenError.
+        """
+        if new:
+            check_vacant(path)
+        make = partial(
+            cls, path, readonly=readonly, create=create, table=table, durability=durability
+        )
+        engine = share(path, make)
+        if engine.readonly and not readonly:
+            engine.close()
+            raise StoreOpenError(
+                f"{path!r} is open read-only in this process: close that before you write to it"
+            )
+        if not readonly and _is_weaker(engine.durability, durability):
+            engine.close()
+            raise StoreOpenError(
+                f"{path!r} is open with durability={engine.durability!r} in this process, which "
+                f"is less than {durability!r}: close it first, or open it in the same way"
+            )
+        return engine
+
+    def __init__(
+        self,
+        path: str,
+        *,
+        readonly: bool,
+        create: bool,
+        table: bytes | None,
+        durability: str = "full",
+    ) -> None:
+        self.path = os.path.abspath(path)
+        self.readonly = readonly
+        self.durability = durability
+        self.users = 0
+        self.closed = False
+        self.forks = 0  # those between the opening process and this one
+        self._table = table
+        self._env: lmdb.Environment | None = None
+        self._gate: Gate | None = None  # for all transactions, where the map may have to grow
+        self._begin: Callable[..., lmdb.Transaction[bytes]] = self._refuse
+        self._dbs: tuple[Any, ...] = ()  # the database of each space; None where it has none
+        self._after_opening()
+        check_place(self.path, create=create and not readonly)
+        self._connect()
+
+    def _after_opening(self) -> None:
+        """What a process has of its own."""
+        self._commits = Commits(partial(self.begin, write=True))
+        self._connecting = Lock()
+        self._writing: Any = RLock()  # which can be asked whether this thread has it
+        self._writer = 0  # the thread that has the write transaction
+        self._left: LmdbTransaction | None = None  # that one, where another thread has ended it
+        self._writes = 0
+
+    # -- the contract --------------------------------------------------------------------------
+
+    def begin(self, *, write: bool = False) -> "LmdbTransaction":
+        if not write:
+            return self._begin_reading()
+        self._check_writable()
+        txn = None
+        # Threads wait for each other here and not in LMDB: where several threads of a process wait
+        # for LMDB's lock and the process is killed, the lock may never wake another process again
+        # (raw py-lmdb: 7 times in 144 kills with two threads, never with one).
+        try:
+            self._writing.acquire()
+            self._writer = get_ident()
+            txn = self._begin_writing()
+            txn._locked = True
+        except BaseException:  # an interrupt comes anywhere, and must not leave the lock taken
+            if txn is not None:
+                txn._txn = ENDED
+            self._let_go()
+            raise
+        return txn
+
+    def _begin_writing(self) -> "LmdbTransaction":
+        env = self._opened()
+        if self._gate is not None:
+            self._gate.make_room()
+        # Readers of other processes that were killed keep old pages in use until somebody looks.
+        self._writes += 1
+        if self._writes % READER_CHECK == 0:
+            env.reader_check()
+        return self._begin_transaction(write=True)
+
+    def _begin_reading(self) -> "LmdbTransaction":
+        begin = partial(self._begin_transaction, write=False)
+        self._opened()
+        return begin() if self._gate is None else self._gate.read(begin)
+
+    def _begin_transaction(self, *, write: bool) -> "LmdbTransaction":
+        env = self._opened()
+        made = LmdbTransaction(self, env, ENDED, self._dbs, writable=write)
+        try:
+            made._txn = self._begin_raw(env, write=write)
+            if self.legacy and made._txn.get(SPACES[Space.META], db=self._main) is not None:
+                # Another process has migrated the database of stones 0.3 meanwhile.
+                made._txn = ENDED
+                self._open_spaces(env)
+                made._txn = self._begin_raw(env, write=write)
+                made._dbs = self._dbs
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+        return made
+
+    def _begin_raw(self, env: lmdb.Environment, *, write: bool) -> "lmdb.Transaction[bytes]":
+        try:
+            return env.begin(write=write)
+        except lmdb.ReadersFullError:
+            if not env.reader_check():  # those that were killed
+                raise
+        except lmdb.MapResizedError:
+            if self._gate is None:
+                raise
+            self._take_over(self._gate)
+        return env.begin(write=write)
+
+    def _take_over(self, gate: Gate) -> None:
+        """Map all that another process has written."""
+        if self._writing._is_owned():
+            gate.take_over()
+        elif self._writing.acquire(timeout=PATIENCE):
+            try:
+                gate.take_over()
+            finally:
+                self._writing.release()
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        if self._indirect:
+            return super().get(space, key)
+        try:
+            # No `with`, no object of ours: a sixth of the whole read.
+            txn = self._begin(self._dbs[space])
+            value = txn.get(key)
+            txn.abort()
+        except lmdb.ReadersFullError:
+            return super().get(space, key)
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+        return value
+
+    def write(self, change: Callable[[Transaction], T]) -> T:
+        self._check_writable()
+        while True:
+            try:
+                return self._commits.write(change)
+            except StoreFullError:
+                # What one change needs is made before its next try, if it is addresses.
+                if self._gate is None or not self._gate.too_small or not self._gate.can_grow():
+                    raise
+
+    def sync(self) -> None:
+        if self.readonly:
+            raise ReadOnlyError(f"the store {self.path!r} was opened read-only: it writes nothing")
+        try:
+            self._opened().sync(True)
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+
+    def close(self) -> None:
+        close(self)
+
+    def disconnect(self) -> lmdb.Environment | None:
+        """Let go of the file, for the last user. The environment, which closes itself."""
+        # Not env.close(): it takes the map away from threads that are reading at this moment, which
+        # crashes the interpreter. An environment closes itself when the last transaction in it is
+        # gone; who opens the file before that takes it over.
+        env, self._env, self.closed, self._begin = self._env, None, True, self._refuse
+        return env
+
+    def stats(self) -> dict[str, Any]:
+        """`path` and `durability`; `file_size`, `used_size` (the part of it that is not free) and
+        `map_size` (the addresses reserved for it), in bytes; `readers`, the places that read
+        transactions have taken in the table of readers."""
+        txn = self._begin_reading()
+        try:
+            env = self._opened()
+            readers = env.readers().count("\n") - 1
+            map_size = env.info()["map_size"]
+            dbs = [db for db in (self._main, *self._dbs) if db is not None]
+            trees = [txn._txn.stat(db) for db in dbs]
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+        finally:
+            txn.abort()
+        return {
+            "path": self.path,
+            "durability": self.durability,
+            "map_size": map_size,
+            "file_size": os.path.getsize(os.path.join(self.path, "data.mdb")),
+            "used_size": sum(map(_bytes_of, trees)) + 2 * trees[0]["psize"],
+            "readers": max(readers, 0),
+        }
+
+    def backup(self, path: str) -> None:
+        check_vacant(path)
+        partial = path.rstrip(os.sep) + ".partial"
+        try:
+            os.mkdir(partial)
+            self._opened().copy(partial, compact=True)
+            os.rename(partial, path)  # so that a backup is there whole, or not at all
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+        except OSError as error:
+            raise StorageError(f"cannot write the backup {path!r}: {error}") from error
+
+    # -- the rest ------------------------------------------------------------------------------
+
+    def adopt(self, prefix: bytes, finish: Callable[[Transaction], None]) -> None:
+        """Turn a database of stones 0.3 into one of ours, in one transaction.
+
+        Each value moves to its space and gets `prefix` in front; `finish` writes the metadata.
+        """
+        self._check_writable()
+        env = self._opened()
+        others = [name for name in env.dbs() if name not in (*SPACES, self._table)]
+        if others:
+            raise MigrationError(
+                f"{self.path!r} has other tables of stones 0.3 too, {others}, which could not be "
+                "reached any more: copy each table into a store of its own instead"
+            )
+        try:
+            with self._writing, env.begin(write=True) as txn:
+                source = env.open_db(self._table, txn=txn) if self._table else self._main
+                dbs = tuple(env.open_db(name, txn=txn) for name in SPACES)
+                with txn.cursor(db=source) as cursor:
+                    cursor.first()
+                    # delete() moves on to the next entry; the key is empty after the last one.
+                    while key := cursor.key():
+                        if source is self._main and key in SPACES:
+                            cursor.next()
+                            continue
+                        txn.put(key, prefix + cursor.value(), db=dbs[Space.DATA])
+                        cursor.delete()
+                inner = LmdbTransaction(self, env, txn, dbs, writable=True)
+                finish(inner)
+        except lmdb.Error as error:
+            raise self._translated(error) from error
+        self._dbs, self.legacy = dbs, False
+
+    def remove_files(self) -> None:
+        """Delete the files, and the directory where nothing else is in it."""
+        for name in ("data.mdb", "lock.mdb"):
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(self.path, name))
+        try:
+            os.rmdir(self.path)
+        except OSError as error:
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+                raise StorageError(f"cannot remove {self.path!r}: {error}") from error
+
+    def _connect(self) -> None:
+        """Open the environment and its spaces; make them where they are not there yet."""
+        env = parted(self.path)
+        if env is not None and (
+            env.flags()["readonly"] != self.readonly or durability_of(env) != self.durability
+        ):
+            raise StoreOpenError(
+                f"{self.path!r} was open in this process in another way, and iterations or "
+                "snapshots of then are not ended: end them first"
+            )
+        if env is None:
+            env = open_environment(
+                self.path,
+                readonly=self.readonly,
+                databases=len(SPACES) + 1,
+                durability=self.durability,
+            )
+        try:
+            self._main = env.open_db(None)
+            with env.begin() as txn:
+                ours = txn.get(SPACES[Space.META], db=self._main) is not None
+                empty = txn.stat(self._main)["entries"] == 0
+            self.legacy = not ours and not empty
+            if self.legacy:
+                source = env.open_db(self._table, create=False) if self._table else self._main
+                self._dbs = (source, None, None)
+                self._check_legacy(env)
+            else:
+                self._open_spaces(env)
+        except (lmdb.Error, StoneError) as error:
+            if isinstance(error, StoneError):
+                raise
+            raise StoreOpenError(f"cannot open the store {self.path!r}: {error}") from error
+        small = env.info()["map_size"] < LARGEST_MAP
+        self._gate = Gate(env, self.path, self._connect) if small else None
+        self.identity = identity(self.path) or (0, 0)
+        self._env = env
+        self._begin = env.begin
+
+    @property
+    def _indirect(self) -> bool:
+        return self.legacy or self._gate is not None
+
+    def _open_spaces(self, env: lmdb.Environment) -> None:
+        if self.readonly:
+            try:
+                self._dbs = tuple(env.open_db(name, create=False) for name in SPACES)
+            except lmdb.NotFoundError as error:
+                raise StoreOpenError(f"there is no store in {self.path!r}") from error
+        else:
+            # py-lmdb keeps a handle from a read transaction only where all is read-only. So opening
+            # waits for a writer, here as in another process.
+            with env.begin(write=True) as txn:
+                self._dbs = tuple(env.open_db(name, txn=txn) for name in SPACES)
+        self.legacy = False
+
+    def _check_legacy(self, env: lmdb.Environment) -> None:
+        tables = env.dbs()
+        if tables and self._table is None:
+            raise StoreOpenError(
+                f"{self.path!r} is an LMDB database with tables of its own, {tables}: if stones "
+                "0.3 wrote them, name one with table="
+            )
+
+    def closed_error(self) -> StoreClosedError:
+        """What to raise once the engine is closed."""
+        return StoreClosedError(f"the store {self.path!r} is closed: open it again to use it")
+
+    def _opened(self) -> lmdb.Environment:
+        env = self._env
+        if env is None:
+            if not self.closed:
+                self._reconnect()
+                return self._opened()
+            raise self.closed_error()
+        return env
+
+    def _refuse(self, db: Any) -> Any:
+        """In place of the environment's own begin() where there is none, or not yet."""
+        space = self._dbs.index(db)
+        return self._opened().begin(self._dbs[space])
+
+    def _check_writable(self) -> None:
+        if self.readonly:
+            raise ReadOnlyError(f"the store {self.path!r} was opened read-only")
+        if self._left is not None:
+            if self._writer != get_ident():
+                raise TransactionError(
+                    "a transaction was ended by another thread than the one that began it, which "
+                    "alone can let go of LMDB's lock, by its next write"
+                )
+            self._left.abort()
+        if self._writer == get_ident():
+            raise TransactionError(
+                "this thread has a transaction open on the store already: end that one first "
+                "(in asyncio: do not await inside a transaction)"
+            )
+
+    def _let_go(self) -> None:
+        """Release the lock, where this thread has it and no transaction that would."""
+        if self._writing._is_owned():
+            self._writer = 0
+            self._writing.release()
+
+    def _translated(self, error: lmdb.Error) -> StoneError:
+        if self.closed:
+            return self.closed_error()
+        if isinstance(error, lmdb.MapFullError) and self._gate is not None:
+            self._gate.too_small = True
+        return translated(error, self.path)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: what is open is the parent's."""
+        if self._env is not None:
+            keep_for_parent(self._env)
+        self._env = self._gate = None
+        self.forks += 1
+        self._begin = self._refuse
+        self._after_opening()
+
+    def _reconnect(self) -> None:
+        """Open the file anew in a forked child."""
+        with self._connecting:
+            if self._env is None:
+                open_after_fork(self._connect)
+
+
+def _bytes_of(tree: Any) -> int:
+    pages: int = tree["branch_pages"] + tree["leaf_pages"] + tree["overflow_pages"]
+    return pages * int(tree["psize"])
+
+
+def _is_weaker(durability: str, wanted: str) -> bool:
+    modes = list(DURABILITY)
+    return modes.index(durability) > modes.index(wanted)
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=after_fork)
