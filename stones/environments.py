@@ -116,7 +116,7 @@ def _make(path: str) -> None:
     """
     os.makedirs(path, exist_ok=True)
     with TemporaryDirectory(prefix=".new-", dir=path) as scratch:
-        environment = lmdb.open(scratch, map_size=SMALLEST_MAP)
+        environment = lmdb.open(scratch, map_size=SMALLEST_MAP, lock=False)
         with environment.begin(write=True) as txn:
             txn.put(b"made", b"")
             txn.delete(b"made")

@@ -73,22 +73,20 @@ class Gate:
             self._readers.remove(thread)
             self._changed.notify_all()
 
-    def make_room(self) -> None:
-        """Before a write transaction: enlarge the map, if it has become small and that is possible.
+    def make_room(self) -> bool:
+        """Before a write transaction: enlarge the map where it has become small. Was it enlarged?
 
         As `take_over`, to be called by the one thread that may write.
         """
         found = self._env.info()
         used = (found["last_pgno"] + 1) * self._env.stat()["psize"]
         size = found["map_size"]
-        if self.too_small or 2 * used > size:
-            # Room for a transaction is worth waiting for; room for a later one is not.
-            self._enlarge(2 * size, PATIENCE if self.too_small else 0)
-
-    def can_grow(self) -> bool:
-        """Whether the system grants more addresses."""
-        size = self.size
-        return _is_granted(size) and 2 * size <= LARGEST_MAP
+        if not self.too_small and 2 * used <= size:
+            return False
+        # Room for a transaction that has failed is worth waiting for, once; room for later is not.
+        patience = PATIENCE if self.too_small else 0
+        self.too_small = False
+        return 2 * size <= LARGEST_MAP and self._enlarge(2 * size, patience)
 
     def take_over(self) -> None:
         """Map all that another process has written. Raises StorageError where that cannot be."""
@@ -115,7 +113,6 @@ class Gate:
                 self._env.close()
                 self._reopen()
                 return False
-            self.too_small = False
         return True
 
     @contextmanager

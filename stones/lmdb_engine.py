@@ -216,9 +216,15 @@ class LmdbEngine(Engine):
             try:
                 return self._commits.write(change)
             except StoreFullError:
-                # What one change needs is made before its next try, if it is addresses.
-                if self._gate is None or not self._gate.too_small or not self._gate.can_grow():
+                if not self._has_grown():
                     raise
+
+    def _has_grown(self) -> bool:
+        """After a change that found no room: is there more now?"""
+        if self._gate is None or not self._gate.too_small:
+            return False
+        with self._writing:
+            return self._gate.make_room()
 
     def sync(self) -> None:
         if self.readonly:

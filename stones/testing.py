@@ -239,6 +239,36 @@ class EngineTests:
         txn.abort()
         assert entries(engine) == []
 
+    def test_a_rollback_does_not_wait_for_those_who_read(self, engine: Engine) -> None:
+        fill(engine, KEYS)
+        ended = threading.Event()
+
+        def read() -> None:
+            while not ended.is_set():
+                entries(engine)
+
+        def roll_back() -> None:
+            for _ in range(20):
+                txn = engine.begin(write=True)
+                inner = txn.begin()
+                inner.put(DATA, b"lost", b"1")
+                unfinished = inner.scan(DATA)
+                next(unfinished)
+                txn.abort()
+                with pytest.raises(TransactionError):
+                    inner.commit()
+
+        readers = [threading.Thread(target=read, daemon=True) for _ in range(3)]
+        for reader in readers:
+            reader.start()
+        try:
+            assert in_thread(roll_back) == [None]
+        finally:
+            ended.set()
+        for reader in readers:
+            reader.join(30)
+        assert entries(engine) == [(key, key[::-1]) for key in KEYS]
+
     def test_an_ended_transaction_cannot_be_used(self, engine: Engine) -> None:
         for txn in (engine.begin(), engine.begin(write=True)):
             txn.commit()
@@ -323,6 +353,14 @@ class EngineTests:
             engine.begin(write=True)
         with pytest.raises(StoreClosedError):
             engine.get(DATA, b"k")
+
+    def test_sync_waits_for_the_disk_and_changes_nothing(self, engine: Engine) -> None:
+        fill(engine, KEYS)
+        engine.sync()
+        assert len(entries(engine)) == len(KEYS)
+        engine.close()
+        with pytest.raises(StoreClosedError):
+            engine.sync()
 
     def test_stats_is_a_mapping(self, engine: Engine) -> None:
         assert isinstance(engine.stats(), dict)
