@@ -55,7 +55,7 @@ SMALL_DISK = 'mount -t tmpfs -o size=8m tmpfs "$1" && shift && exec "$@"'
 
 
 def mounting() -> list[str] | None:
-    """The command that runs another one with a small disk of its own; None where it is forbidden."""
+    """The command that runs another one with a small disk; None where that is forbidden."""
     for options in (["--mount"], ["--user", "--map-root-user", "--mount"]):
         command = ["unshare", *options, "sh", "-c", SMALL_DISK, "sh"]
         if shutil.which("unshare") is None:
@@ -87,7 +87,8 @@ def run_full(request, tmp_path):
 def test_every_kind_of_write_is_undone_and_works_once_there_is_room(run_full, durability):
     code = f"""
 durability = {durability!r}
-store = stone(place / 'db', LmdbStore, 'json', value_type=list, options={{'durability': durability}})
+options = {{'durability': durability}}
+store = stone(place / 'db', LmdbStore, 'json', value_type=list, options=options)
 users = Collection(store, User)
 store['kept'] = [1]
 users.add(User('ada', 'here'))
