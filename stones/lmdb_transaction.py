@@ -31,8 +31,13 @@ _LITTLE = 1 << 20
 class _Ended:
     """In place of LMDB's transaction before it has begun, and once it was dropped."""
 
-    def __getattr__(self, name: str) -> NoReturn:
+    def _refuse(self, *args: Any, **options: Any) -> NoReturn:
         raise lmdb.BadTxnError("it is not open")
+
+    get = put = delete = drop = cursor = stat = id = commit = _refuse
+
+    def abort(self) -> None:
+        pass
 
 
 ENDED: Any = _Ended()
