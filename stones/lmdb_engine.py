@@ -249,17 +249,18 @@ class LmdbEngine(Engine):
         """`path` and `durability`; `file_size`, `used_size` (the part of it that is not free) and
         `map_size` (the addresses reserved for it), in bytes; `readers`, the places that read
         transactions have taken in the table of readers."""
-        txn = self._begin_reading()
         try:
             env = self._opened()
-            readers = env.readers().count("\n") - 1
+            readers = env.readers().count("\n") - 1  # before this becomes one more of them
             map_size = env.info()["map_size"]
-            dbs = [db for db in (self._main, *self._dbs) if db is not None]
-            trees = [txn._txn.stat(db) for db in dbs]
+            txn = self._begin_reading()
+            try:
+                dbs = [db for db in (self._main, *self._dbs) if db is not None]
+                trees = [txn._txn.stat(db) for db in dbs]
+            finally:
+                txn.abort()
         except lmdb.Error as error:
             raise self._translated(error) from error
-        finally:
-            txn.abort()
         return {
             "path": self.path,
             "durability": self.durability,

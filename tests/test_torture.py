@@ -38,6 +38,15 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged():
     assert_held(torture("cuts", "--rounds", "2", "--cuts", "75"))
 
 
+@pytest.mark.parametrize("durability", ["lazy", "none"])
+def test_a_killed_writer_loses_nothing_in_the_looser_modes_either(durability):
+    assert_held(torture("kills", "--rounds", "6", "--durability", durability))
+
+
+def test_a_power_cut_of_a_lazy_store_loses_nothing_that_was_synced():
+    assert_held(torture("cuts", "--rounds", "2", "--cuts", "75", "--durability", "lazy"))
+
+
 def test_a_power_cut_while_a_store_is_made_leaves_one_that_opens():
     assert_held(torture("making", "--rounds", "1", "--cuts", "300", "--operations", "1"))
 
@@ -48,10 +57,13 @@ def test_kills_are_noticed_by(sabotage):
     assert_noticed(torture("kills", "--rounds", "15", "--sabotage", sabotage))
 
 
-@pytest.mark.parametrize("sabotage", ["early", "nosync"])
-def test_power_cuts_are_noticed_by(sabotage):
+@pytest.mark.parametrize(
+    ("sabotage", "durability"), [("early", "full"), ("nosync", "full"), ("nosync", "lazy")]
+)
+def test_power_cuts_are_noticed_by(sabotage, durability):
     """Acknowledging before writing, and never syncing."""
-    assert_noticed(torture("cuts", "--rounds", "2", "--cuts", "50", "--sabotage", sabotage))
+    options = ["--sabotage", sabotage, "--durability", durability]
+    assert_noticed(torture("cuts", "--rounds", "2", "--cuts", "50", *options))
 
 
 def test_opening_a_store_clears_the_readers_that_were_killed(tmp_path):

@@ -3,7 +3,8 @@
 A recording says what was written to the file, and when it was synced (see `recording`). What was
 synced before the cut is on the disk. Of the rest any part may be, in any order: writes are dropped,
 or torn between sectors. The store that is left must open, be consistent, and hold what was
-acknowledged before the cut; with durability='lazy' some earlier state, and be consistent.
+acknowledged before the cut; with durability='lazy' what was before the last sync(), or any state
+after that.
 """
 
 import shutil
@@ -99,9 +100,8 @@ class PowerCuts:
         self, store: str, recording: Recording, instant: int, lanes: list[list[State]]
     ) -> None:
         done = recording.done(instant)
-        possible = [
-            lanes[lane][0 if self.lazy else done[lane] : done[lane] + 2] for lane in range(LANES)
-        ]
+        sure = recording.synced(instant) if self.lazy else done
+        possible = [lanes[lane][sure[lane] : done[lane] + 2] for lane in range(LANES)]
         try:
             check_apart(store, possible)
         except Violation as violation:

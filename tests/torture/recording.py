@@ -63,6 +63,17 @@ class Recording:
         lines = (line.split() for at, line in self.said if at < instant)
         return Counter(int(words[1]) for words in lines if words[0] == "did")
 
+    def synced(self, instant: int) -> Counter[int]:
+        """Those of them that their lane has called `sync()` after, and that has returned."""
+        synced, done = Counter[int](), Counter[int]()
+        for at, line in self.said:
+            word, _, lane = line.partition(" ")
+            if at < instant and word == "did":
+                done[int(lane)] += 1
+            elif at < instant and word == "synced":
+                synced[int(lane)] = done[int(lane)]
+        return synced
+
 
 def record(command: Sequence[str], watched: Path, trace: Path) -> Recording:
     """Run `command`, which writes to the file `watched` and speaks on standard output."""

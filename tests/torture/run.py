@@ -22,13 +22,15 @@ def main() -> int:
     parser.add_argument("--operations", type=int, default=60, help="in a lane of a recording")
     parser.add_argument("--cuts", type=int, default=200, help="in a recording")
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
-    parser.add_argument("--durability", choices=["full", "lazy"], default="full")
+    parser.add_argument("--durability", choices=["full", "lazy", "none"], default="full")
     parser.add_argument(
         "--sabotage",
         choices=["early", "split", "nosync"],
         help="acknowledge before writing, tear transactions apart, or never sync",
     )
     asked = parser.parse_args()
+    if asked.durability == "none" and asked.what != "kills":
+        parser.error("a store with durability='none' is not expected to survive a power cut")
     print(f"{asked.what}: --seed {asked.seed}", flush=True)
     try:
         if asked.what == "kills":

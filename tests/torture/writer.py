@@ -1,7 +1,8 @@
 """The process that writes until somebody ends it, and says so after each operation that is done.
 
 It is started by `kills` and `powercuts`, and speaks in lines on standard output: `opening`, then
-`ready`, `did <lane>` after an operation has returned, `wrong <what>` where what it sees is wrong.
+`ready`, `did <lane>` after an operation has returned, `synced <lane>` after sync() has, `wrong
+<what>` where what it sees is wrong.
 """
 
 import argparse
@@ -48,6 +49,7 @@ class Writer:
     def write(self, lane: int) -> None:
         """The operations of one lane."""
         following = operations(self.asked.seed, lane, read(self.store, self.items, lane))
+        rng = Random(f"{self.asked.seed}/{lane}/sync")
         for _ in range(self.asked.operations):
             operation = next(following)
             if self.asked.sabotage == "early":
@@ -56,6 +58,10 @@ class Writer:
             else:
                 self.perform(operation)
                 say(f"did {lane}")
+            if self.asked.durability != "full" and rng.random() < 0.1:
+                if self.asked.sabotage != "nosync":
+                    self.store.sync()
+                say(f"synced {lane}")
 
     def perform(self, operation: Operation) -> None:
         if self.asked.sabotage == "split" and isinstance(operation, Block):
