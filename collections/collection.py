@@ -12,6 +12,7 @@ from typing import Any, TypeVar, overload
 
 import attrs
 
+from stones.claims import claim_key, count_key, read_collection, read_count, write_collection
 from stones.engine import MAX_KEY_SIZE, Space, Transaction
 from stones.errors import (
     CollectionError,
@@ -21,7 +22,6 @@ from stones.errors import (
     ReadOnlyError,
     RecordError,
 )
-from stones.formats import write_collection
 from stones.reader import DATA, Reader
 from stones.store import MISSING, Store
 from stones.views import Items, Keys, Range, Span, Values, after_prefix
@@ -69,7 +69,8 @@ class Collection(MutableMapping[K, R]):
             )
         self._prefix = self.name.encode() + b"/"
         self._span = Span(self._prefix, after_prefix(self._prefix))
-        self._count_key = b"count/" + self.name.encode()
+        self._count_key = count_key(self.name)
+        self._claim_key = claim_key(self.name)
         self._encode = self._type.key_codec.encode
         self._claim_or_check()
 
@@ -422,7 +423,7 @@ class Collection(MutableMapping[K, R]):
         return stored
 
     def _count(self, txn: Transaction) -> int:
-        return int(txn.get(Space.META, self._count_key) or 0)
+        return read_count(txn, self._count_key)
 
     def _add_count(self, txn: Transaction, added: int) -> None:
         if added:
@@ -434,35 +435,34 @@ class Collection(MutableMapping[K, R]):
             raise ReadOnlyError(f"{self.name}: a collection of a snapshot is read-only")
         opened = self._store._ambient() if ambient else self._store._writing()
         with opened as txn:
-            if self.name not in self._store._codec.metadata.collections:
-                self._claim(txn, self._store)  # it was claimed in a transaction that was undone
+            if txn.get(Space.META, self._claim_key) is None:  # its claim may have been undone
+                self._claim(txn, self._store)
             yield txn
 
     def _claim_or_check(self) -> None:
         """Make the prefix ours in the store's metadata, or see that it is already."""
-        store = self._store
-        claims = store._codec.metadata.collections
-        if not isinstance(store, Store) or store._readonly:
-            if isinstance(store, Store):
-                with (
-                    store.snapshot() as view
-                ):  # it may have been claimed since the store was opened
-                    claims = view._codec.metadata.collections
-            if self.name not in claims:
+        txn, own = self._store._reading()
+        try:
+            found = read_collection(txn, self.name)
+        finally:
+            if own:
+                txn.abort()
+        if found is not None:
+            self._check_description(found)
+        if found == self._description():
+            return
+        if not isinstance(self._store, Store) or self._store._readonly:
+            if found is None:
                 raise CollectionError(
                     f"there is no collection {self.name!r}, and this is read-only"
                 )
-            self._check_description(claims[self.name])
             return
-        if self.name not in claims:
-            with self._writing():
-                pass
-        found = store._codec.metadata.collections[self.name]
-        self._check_description(found)
-        if found != self._description():  # the class has changed; the next change is from here
-            with self._writing() as txn:
+        with self._writing() as txn:  # which claims it, unless another process was quicker
+            found = read_collection(txn, self.name)
+            assert found is not None
+            self._check_description(found)
+            if found != self._description():  # the class has changed; the next change is from here
                 write_collection(txn, self.name, self._description())
-                store._reload(txn)
 
     def _claim(self, txn: Transaction, store: Store[Any, Any]) -> None:
         if store._engine.legacy:
@@ -488,13 +488,13 @@ class Collection(MutableMapping[K, R]):
 
     def _check_description(self, found: Mapping[str, Any]) -> None:
         mine = self._description()
-        if found["key"] != mine["key"]:
+        if found.get("key") != mine["key"]:
             raise CollectionError(
-                f"the collection {self.name!r} has keys of type {found['key']}, those of "
+                f"the collection {self.name!r} has keys of type {found.get('key')}, those of "
                 f"{mine['record']} are {mine['key']}: give one of the two another name="
             )
-        if found["record"] != mine["record"] and found["fields"] != mine["fields"]:
+        if not any(found.get(about) == mine[about] for about in ("record", "fields")):
             raise CollectionError(
-                f"the collection {self.name!r} holds records of class {found['record']}, not "
+                f"the collection {self.name!r} holds records of class {found.get('record')}, not "
                 f"{mine['record']}: give one of the two another name="
             )

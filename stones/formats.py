@@ -5,10 +5,12 @@ of formats can be read at any time, which is what makes re-encoding online possi
 `stones.migrations.reencode`). The metadata lives in a space of its own, outside the user's keys:
 
     version             1, of this layout
-    generation          counts the changes of what follows; who finds another one reads it again
+    generation          counts the changes of what a `Metadata` holds; who finds another one
+                        reads that again
     formats             JSON: the format that is written now, all that ever was, and whether a
                         migration is under way, so that values may be in several
     collection/NAME     JSON: what the collection NAME says of itself; it claims the keys NAME/...
+                        (see `stones.claims`)
     count/NAME          how many records it has
     ...                 whatever a layer above keeps (a migration's ledger)
 """
@@ -26,7 +28,6 @@ from .errors import (
     CorruptValueError,
     FormatMismatchError,
     MigrationError,
-    ReservedKeyError,
     SerializerError,
 )
 from .serializers import CUSTOM, Serializer, custom_serializer, serializer
@@ -45,6 +46,8 @@ LEGACY_MARK = "-0.3"
 IDS: Mapping[str, int] = {"pickle": 1, "json": 2, "cbor": 3, "msgpack": 4, "noop": 5}
 FIRST_OWN = 32
 LAST_OWN = 255
+CLAIMS = (b"collection/", b"collection0")
+"""What collections say of themselves is in the metadata from the first to below the second key."""
 NO_FORMAT = -1
 """"The format" of values without a format byte: no byte of them equals it."""
 
@@ -66,8 +69,8 @@ class Metadata:
     """What new values are written in."""
     formats: Mapping[int, Format]
     """What values may be in, or have been in, by id."""
-    collections: Mapping[str, Mapping[str, Any]]
-    """What each collection says of itself, by name."""
+    has_collections: bool = False
+    """Where there are none, no claim needs to be looked up."""
     migration: str | None = None
     """The id of the migration that is under way. None: every value is in the format `write`."""
 
@@ -85,23 +88,6 @@ class Metadata:
         """The same, but every value is in the format that is written."""
         return evolve(self, migration=None)
 
-    def owner_of(self, key: bytes) -> str | None:
-        """The collection that claims `key`, or None."""
-        head, slash, _ = key.partition(b"/")
-        if not slash or not self.collections:
-            return None
-        name = head.decode("utf-8", "replace")
-        return name if name in self.collections else None
-
-    def check_unclaimed(self, key: bytes) -> None:
-        """Raise ReservedKeyError for a key that only a collection may write."""
-        name = self.owner_of(key)
-        if name is not None:
-            raise ReservedKeyError(
-                f"{key!r} belongs to the collection {name!r}: write it through the collection, "
-                "which keeps its count and indexes with the record"
-            )
-
     def _free_id(self, name: str) -> int:
         if name in IDS:
             return IDS[name]
@@ -117,7 +103,7 @@ class Metadata:
 def new_metadata(name: str) -> Metadata:
     """The metadata of an empty store that is written by the serializer `name`."""
     format = Format(IDS.get(name, FIRST_OWN), name)
-    return Metadata(b"", format, {format.id: format}, {})
+    return Metadata(b"", format, {format.id: format})
 
 
 def read_generation(txn: Transaction) -> bytes | None:
@@ -139,12 +125,8 @@ def read_metadata(txn: Transaction) -> Metadata | None:
     try:
         listed = json.loads(txn.get(Space.META, b"formats") or b"")
         formats = {entry["id"]: _format(**entry) for entry in listed["formats"]}
-        collections = {
-            key.removeprefix(b"collection/").decode(): dict(json.loads(raw))
-            for key, raw in txn.scan(Space.META, b"collection/", b"collection0")
-        }
         write = formats[listed["write"]]
-        return Metadata(generation, write, formats, collections, listed["migration"])
+        return Metadata(generation, write, formats, has_collections(txn), listed["migration"])
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptValueError(f"the metadata of the store cannot be read: {error!r}") from error
 
@@ -153,6 +135,11 @@ def _format(id: Any, serializer: Any) -> Format:
     if type(id) is not int or not 0 <= id <= LAST_OWN or type(serializer) is not str:
         raise ValueError(f"no format has the id {id!r} and the serializer {serializer!r}")
     return Format(id, serializer)
+
+
+def has_collections(txn: Transaction) -> bool:
+    """Whether there is any collection. One read."""
+    return next(txn.keys(Space.META, *CLAIMS), None) is not None
 
 
 def write_formats(txn: Transaction, metadata: Metadata) -> None:
@@ -164,18 +151,13 @@ def write_formats(txn: Transaction, metadata: Metadata) -> None:
     }
     txn.put(Space.META, b"version", LAYOUT)
     txn.put(Space.META, b"formats", json.dumps(listed).encode())
-    _next_generation(txn)
+    next_generation(txn)
 
 
-def write_collection(txn: Transaction, name: str, description: Mapping[str, Any]) -> None:
-    """Store what a collection says of itself, and begin the next generation."""
-    txn.put(Space.META, b"collection/" + name.encode(), json.dumps(description).encode())
-    _next_generation(txn)
-
-
-def _next_generation(txn: Transaction) -> None:
+def next_generation(txn: Transaction) -> None:
+    """Make everybody read the metadata again, from their next write transaction on."""
     head = (read_generation(txn) or b"0").partition(b"-")[0]
-    count = int(head) + 1 if head.isdigit() else 1
+    count = int(head) + 1 if head.isdigit() and len(head) < 20 else 1
     # The random part tells apart two changes that would have the same number, where the first of
     # them was rolled back after somebody had read it in its own transaction.
     txn.put(Space.META, b"generation", b"%d-%s" % (count, os.urandom(6).hex().encode()))
@@ -340,7 +322,7 @@ class LegacyCodec(Codec):
                 "serialize='pickle' for one made by stone() without any (`stones migrate`: with "
                 "--from pickle)"
             )
-        self.metadata = Metadata(None, Format(NO_FORMAT, asked.name), {}, {})
+        self.metadata = Metadata(None, Format(NO_FORMAT, asked.name), {})
         self.id = NO_FORMAT
         self.shows_text = False
         self._asked = asked

@@ -10,6 +10,7 @@ from typing import Any
 
 from attrs import frozen
 
+from .claims import collection_names, read_collection
 from .engine import Space, Transaction
 from .formats import Format, Metadata, read_metadata
 from .lmdb_engine import LmdbEngine
@@ -87,6 +88,7 @@ def _inspect(
     txn: Transaction, metadata: Metadata | None, path: str, sizes: dict[str, Any]
 ) -> StoreInfo:
     listed = metadata.formats if metadata is not None else {}
+    collections = {name: read_collection(txn, name) or {} for name in collection_names(txn)}
     values, value_size = Counter[int | None](), Counter[int | None]()
     records, record_size = Counter[str](), Counter[str]()
     size = 0
@@ -95,13 +97,13 @@ def _inspect(
         values[id] += 1
         value_size[id] += len(raw)
         size += len(key) + len(raw)
-        name = metadata.owner_of(key) if metadata is not None else None
-        if name is not None:
+        head, slash, _ = key.partition(b"/")
+        name = head.decode("utf-8", "replace")
+        if slash and name in collections:
             records[name] += 1
             record_size[name] += len(key) + len(raw)
     if metadata is not None:
         values[metadata.write.id] += 0
-    collections = metadata.collections if metadata is not None else {}
     return StoreInfo(
         path=path,
         version="0.3" if metadata is None else "1",

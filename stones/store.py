@@ -13,6 +13,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any, Self, TypeVar, overload
 
 from . import transactions
+from .claims import COUNTS, check_unclaimed, collection_names, count_key, read_count
 from .containers import added, removed
 from .engine import MAX_KEY_SIZE, ClosedEngine, Engine, Space, Transaction
 from .errors import (
@@ -169,8 +170,8 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         def change(txn: Transaction) -> bool:
             if txn is not self._checked or self._changes != self._engine.changes:
                 self._refresh(txn)
-            if self._codec.metadata.collections:
-                self._codec.metadata.check_unclaimed(stored)
+            if self._codec.metadata.has_collections:
+                check_unclaimed(txn, stored)
             if not overwrite and txn.get(DATA, stored) is not None:
                 return False
             # Another process may have changed the format since the value was encoded.
@@ -190,7 +191,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
 
         def change(txn: Transaction) -> bool:
             self._refresh(txn)
-            self._codec.metadata.check_unclaimed(stored)
+            self._check_unclaimed(txn, stored)
             return txn.delete(DATA, stored)
 
         return self._write(change)
@@ -205,7 +206,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         with self._writing() as txn:
             raw = txn.get(DATA, stored)
             if raw is not None:
-                self._codec.metadata.check_unclaimed(stored)
+                self._check_unclaimed(txn, stored)
                 value = self._decode(stored, raw)
                 txn.delete(DATA, stored)
                 return value
@@ -219,7 +220,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
             last = next(txn.scan(DATA, reverse=True), None)
             if last is None:
                 raise KeyError("popitem(): the store is empty")
-            self._codec.metadata.check_unclaimed(last[0])
+            self._check_unclaimed(txn, last[0])
             value = self._decode(*last)
             txn.delete(DATA, last[0])
             return self._key_out(last[0]), value
@@ -230,7 +231,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         with self._writing() as txn:
             raw = txn.get(DATA, stored)
             if raw is None:
-                self._codec.metadata.check_unclaimed(stored)
+                self._check_unclaimed(txn, stored)
                 raw = self._codec.encode(default)
                 txn.put(DATA, stored, raw)
             return self._decode(stored, raw)  # type: ignore[no-any-return]
@@ -244,7 +245,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         written, in constant memory, and what it reads from this store is as it was before.
         """
         with self._writing() as txn:
-            put, encode, metadata = txn.put, self._codec.encode, self._codec.metadata
+            put, encode = txn.put, self._codec.encode
             for entries in (pairs(other), kwargs.items()):
                 for key, value in entries:
                     stored = (
@@ -252,8 +253,9 @@ class Store(Reader[K, V], MutableMapping[K, V]):
                         if type(key) is bytes and 0 < len(key) <= MAX_KEY_SIZE
                         else self._writable(key)
                     )
-                    if metadata.collections:
-                        metadata.check_unclaimed(stored)
+                    # `other` may have made the first collection, in the transaction around this.
+                    if self._codec.metadata.has_collections:
+                        check_unclaimed(txn, stored)
                     try:
                         raw = encode(value)
                     except SerializerError as error:
@@ -271,8 +273,8 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         with self._writing() as txn:
             txn.clear(DATA)
             txn.clear(Space.INDEX)
-            for name in self._codec.metadata.collections:
-                txn.delete(Space.META, b"count/" + name.encode())
+            for key in txn.keys(Space.META, *COUNTS):
+                txn.delete(Space.META, key)
 
     def deep_add(self, key: K | bytes | str, value: Any) -> None:
         """Add `value` to the container at `key`, which is made where there is none.
@@ -282,7 +284,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         """
         stored = self._writable(key)
         with self._writing() as txn:
-            self._codec.metadata.check_unclaimed(stored)
+            self._check_unclaimed(txn, stored)
             raw = txn.get(DATA, stored)
             container = () if raw is None else self._decode(stored, raw)
             txn.put(DATA, stored, self._codec.encode(added(self._value_type, container, value)))
@@ -291,7 +293,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         """Take `value` out of the container at `key`, the first one in a list; was it in there?"""
         stored = self._encoded(key)
         with self._writing() as txn:
-            self._codec.metadata.check_unclaimed(stored)
+            self._check_unclaimed(txn, stored)
             raw = txn.get(DATA, stored)
             container = () if raw is None else self._decode(stored, raw)
             rest = removed(self._value_type, container, value)
@@ -344,10 +346,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         txn, own = self._reading()
         try:
             metadata = self._codec_at(txn).metadata
-            counts = {
-                name: int(txn.get(Space.META, b"count/" + name.encode()) or 0)
-                for name in metadata.collections
-            }
+            counts = {name: read_count(txn, count_key(name)) for name in collection_names(txn)}
             entries = txn.count(DATA)
         finally:
             if own:
@@ -435,6 +434,10 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         if self._readonly:
             raise ReadOnlyError(f"the store {self._name!r} was opened read-only")
 
+    def _check_unclaimed(self, txn: Transaction, stored: bytes) -> None:
+        if self._codec.metadata.has_collections:
+            check_unclaimed(txn, stored)
+
     def _write(self, change: Callable[[Transaction], T]) -> T:
         if self._readonly:
             self._check_writing()
@@ -462,7 +465,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         self._engine.changes += 1  # for other stores on the same engine, in the same transaction
 
     def _refresh(self, txn: Transaction) -> None:
-        """Make sure, once a write transaction, that formats and claims are those of now."""
+        """Make sure, once a write transaction, that the metadata is that of now."""
         if txn is self._checked and self._changes == self._engine.changes:
             return
         if read_generation(txn) != self._codec.metadata.generation:

@@ -11,13 +11,14 @@ import sys
 from functools import partial
 
 import pytest
-from attrs import define
+from attrs import define, evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
 import stones
 from stones import (
     Collection,
+    CollectionError,
     CorruptValueError,
     FormatMismatchError,
     LmdbStore,
@@ -30,6 +31,7 @@ from stones import (
     register_serializer,
     stone,
 )
+from stones.claims import write_collection
 from stones.engine import Space
 from stones.formats import (
     IDS,
@@ -39,9 +41,9 @@ from stones.formats import (
     new_metadata,
     read_generation,
     read_metadata,
-    write_collection,
     write_formats,
 )
+from stones.info import inspect
 from stones.memory import MemoryEngine
 
 SAFE = ["json", "cbor", "msgpack", "noop"]
@@ -218,24 +220,35 @@ def test_a_change_of_the_metadata_begins_another_generation():
     for change in [
         lambda txn: write_formats(txn, new_metadata("json")),
         lambda txn: write_formats(txn, read_metadata(txn)),
-        lambda txn: write_collection(txn, "User", {"key": "str"}),
+        lambda txn: write_collection(txn, "First", {"key": "str"}),
     ]:
         engine.write(change)
         seen.add(read_generation(engine.begin()))
     assert len(seen) == 3
 
 
+def test_only_the_first_collection_begins_another_generation():
+    engine = MemoryEngine()
+    engine.write(lambda txn: write_formats(txn, new_metadata("json")))
+    engine.write(partial(write_collection, name="First", description={}))
+    before = engine.begin()
+    engine.write(partial(write_collection, name="Second", description={}))
+    engine.write(partial(write_collection, name="First", description={"changed": True}))
+    assert read_metadata(engine.begin()) == read_metadata(before)
+    assert read_metadata(before).has_collections
+
+
 def test_an_undone_change_of_the_metadata_is_never_taken_for_a_later_one():
     store = MemoryStore(serialize="json")
     with pytest.raises(ZeroDivisionError), store.transaction():
         with store.transaction():
-            store._write(partial(write_collection, name="Undone", description={}))
+            store._write(lambda txn: write_formats(txn, new_metadata("cbor")))
         store["key"] = 1
-        assert "Undone" in store._codec.metadata.collections
+        assert store._codec.metadata.write.serializer == "cbor"
         1 / 0
-    store._write(partial(write_collection, name="Done", description={}))
+    store._write(lambda txn: write_formats(txn, new_metadata("msgpack")))
     store["key"] = 1
-    assert list(store._codec.metadata.collections) == ["Done"]
+    assert store._codec.metadata.write.serializer == "msgpack"
 
 
 def test_an_id_is_never_given_to_another_serializer():
@@ -264,7 +277,15 @@ def test_there_is_an_id_for_224_serializers_of_ones_own():
 def test_the_keys_of_a_collection_are_claimed_and_no_others():
     store = MemoryStore(serialize="json")
     store._write(partial(write_collection, name="User", description={"key": "str"}))
-    for key in ["User", "Users/1", "user/1", b"\xff/User/", "/User/"]:
+    for key in [
+        "User",
+        "Users/1",
+        "user/1",
+        b"\xff/User/",
+        "/User/",
+        b"/" * 511,
+        b"U" * 510 + b"/",
+    ]:
         store[key] = 1
     with pytest.raises(ReservedKeyError, match="'User'"):
         store["User/1"] = 1
@@ -320,9 +341,39 @@ def test_damaged_metadata_is_an_error_of_its_own(path, damage):
 @pytest.mark.parametrize("damage", [b"[1]", b"1", b"", b"{", b"\xff"])
 def test_a_damaged_description_of_a_collection_is_an_error_of_its_own(path, damage):
     with stone(path, LmdbStore, "msgpack") as store:
-        put_raw(store, Space.META, b"collection/User", damage)
-    with pytest.raises(CorruptValueError, match="metadata"):
-        stone(path, LmdbStore, "msgpack")
+        put_raw(store, Space.META, b"collection/Note", damage)
+    with stone(path, LmdbStore) as store:
+        with pytest.raises(CorruptValueError, match="metadata of the collection 'Note'"):
+            Collection(store, Note)
+        with pytest.raises(ReservedKeyError):
+            store["Note/1"] = 1
+        assert store.stats()["collections"] == {"Note": 0}
+        with pytest.raises(CorruptValueError, match="metadata of the collection 'Note'"):
+            inspect(path)
+
+
+def test_a_collection_with_a_damaged_name_is_an_error_of_its_own(store):
+    put_raw(store, Space.META, b"collection/\xff", b"{}")
+    with pytest.raises(CorruptValueError, match="damaged name"):
+        store.stats()
+
+
+@pytest.mark.parametrize("description", [{}, {"key": None}, {"key": "str", "record": []}])
+def test_a_description_that_lacks_something_is_that_of_another_class(description):
+    store = MemoryStore()
+    store._write(partial(write_collection, name="Note", description=description))
+    with pytest.raises(CollectionError, match="give one of the two another name"):
+        Collection(store, Note)
+
+
+@pytest.mark.parametrize("damage", [b"", b"-1", b"1.0", b"x", b"\xff", b"9" * 5000])
+def test_a_damaged_count_is_an_error_of_its_own(store, damage):
+    notes = Collection(store, Note)
+    put_raw(store, Space.META, b"count/Note", damage)
+    for read in [lambda: len(notes), store.stats, lambda: notes.add(Note("new"))]:
+        with pytest.raises(CorruptValueError, match="count/Note"):
+            read()
+    assert next(iter(notes), None) is None
 
 
 def test_a_damaged_generation_is_followed_by_another_one():
@@ -446,7 +497,7 @@ def plant(store, bomb, id=IDS["pickle"]):
     put_raw(store, Space.DATA, b"key", bytes([id]) + pickle.dumps(Bomb(bomb)))
     metadata = metadata_of(store)
     formats = {**metadata.formats, IDS["pickle"]: Format(IDS["pickle"], "pickle")}
-    hostile = type(metadata)(b"", metadata.write, formats, {}, "unfinished")
+    hostile = evolve(metadata, formats=formats, migration="unfinished")
     store._engine.write(partial(write_formats, metadata=hostile))
 
 
