@@ -87,7 +87,8 @@ class Reader(Mapping[K, V]):
         return {self._key_out(key): decode(key, raw) for key, raw in found if raw is not None}
 
     def __contains__(self, key: object) -> bool:
-        return self._raw(self._encoded(key)) is not None
+        stored = key if type(key) is bytes and key else self._encoded(key)
+        return self._raw(stored) is not None
 
     def __len__(self) -> int:
         """How many entries there are, records of collections included. O(1)."""
@@ -291,8 +292,10 @@ class Reader(Mapping[K, V]):
 
 def _utf8(key: str) -> bytes:
     """UTF-8; bytes that are none, as `key_type=str` shows them: in lone surrogates (PEP 383)."""
-    with suppress(UnicodeEncodeError):
+    try:  # not suppress(): that takes as long as all the rest of a key
         return key.encode()
+    except UnicodeEncodeError:
+        pass
     with suppress(UnicodeEncodeError):
         stored = key.encode("utf-8", "surrogateescape")
         # Surrogates for bytes that are UTF-8 after all would come back as another str.
