@@ -1,0 +1,218 @@
+"""The same records in a raw LMDB file and in stores, and what one thread does with them.
+
+Each benchmark is a pair of methods, `raw_NAME` and `NAME`: the floor is raw py-lmdb and the same
+serializer in a bare loop, with a transaction for each read and each durable write.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+
+import lmdb
+from attrs import define
+
+from stones import Collection, LmdbStore, key, stone
+from stones.serializers import serializer
+
+COUNT = 100_000
+SERIALIZER = "msgpack"
+
+
+@define
+class City:
+    city: str
+    zip: str
+
+
+@define
+class User:
+    email: str = key()
+    name: str
+    age: int
+    score: float
+    address: City
+    tags: list[str]
+
+
+def record(number: int) -> dict:
+    return {
+        "email": f"{number:06}@example.org",
+        "name": f"Name {number}",
+        "age": number % 90,
+        "score": number / 7,
+        "address": {"city": ("London", "Paris", "Rome")[number % 3], "zip": f"{number % 1000}"},
+        "tags": ["a", "b", "c"][: number % 4],
+    }
+
+
+def user(fields: dict) -> User:
+    return User(**{**fields, "address": City(**fields["address"])})
+
+
+class UndoneError(Exception):
+    pass
+
+
+class Files:
+    """The two files, raw and of stones, as one process has them open."""
+
+    def __init__(self, path: Path) -> None:
+        codec = serializer(SERIALIZER)
+        self.encode, self.decode = codec.encode, codec.decode
+        self.keys = [record(number)["email"].encode() for number in range(COUNT)]
+        self.env = lmdb.open(str(path / "raw"), map_size=1 << 40, max_dbs=2)
+        self.db = self.env.open_db(b"data")
+        self.stor = stone(path / "store", LmdbStore, serialize=SERIALIZER)
+
+    def raw_read(self, keys: list[bytes]) -> None:
+        for key_ in keys:
+            with self.env.begin() as txn:
+                self.decode(txn.get(key_, db=self.db))
+
+    def read(self, keys: list[bytes]) -> None:
+        stor = self.stor
+        for key_ in keys:
+            stor[key_]
+
+
+class Ground(Files):
+    """Those files, with 100,000 records in each, and a collection of as many."""
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(path)
+        self.values = [record(number) for number in range(COUNT)]
+        self.texts = [key_.decode() for key_ in self.keys]
+        self.some = list(zip(self.keys, self.values, strict=True))[:20_000]
+        self.few = self.some[:200]
+        self.users = Collection(stone(path / "users", LmdbStore, serialize=SERIALIZER), User)
+        self.users.add_many(map(user, self.values))
+        self.raw_update()
+        self.update()
+
+    # -- reads -----------------------------------------------------------------------------------
+
+    def raw_getitem(self) -> None:
+        self.raw_read(self.keys)
+
+    def getitem(self) -> None:
+        self.read(self.keys)
+
+    def raw_getitem_text(self) -> None:
+        for text in self.texts:
+            with self.env.begin() as txn:
+                self.decode(txn.get(text.encode(), db=self.db))
+
+    def getitem_text(self) -> None:
+        self.read(self.texts)  # type: ignore[arg-type]
+
+    def raw_get(self) -> None:
+        self.raw_read(self.keys)
+
+    def get(self) -> None:
+        stor = self.stor
+        for key_ in self.keys:
+            stor.get(key_)
+
+    def raw_contains(self) -> None:
+        for key_ in self.keys:
+            with self.env.begin() as txn:
+                bool(txn.get(key_, db=self.db))
+
+    def contains(self) -> None:
+        stor = self.stor
+        for key_ in self.keys:
+            bool(key_ in stor)
+
+    def raw_snapshot(self) -> None:
+        with self.env.begin() as txn:
+            for key_ in self.keys:
+                self.decode(txn.get(key_, db=self.db))
+
+    def snapshot(self) -> None:
+        with self.stor.snapshot() as view:
+            for key_ in self.keys:
+                view[key_]
+
+    def raw_items(self) -> None:
+        with self.env.begin() as txn:
+            for key_, raw in txn.cursor(db=self.db):
+                key_, self.decode(raw)
+
+    def items(self) -> None:
+        for key_, value in self.stor.items():
+            key_, value
+
+    # -- writes ----------------------------------------------------------------------------------
+
+    def raw_put(self) -> None:
+        for key_, value in self.few:
+            with self.env.begin(write=True) as txn:
+                txn.put(key_, self.encode(value), db=self.db)
+
+    def put(self) -> None:
+        for key_, value in self.few:
+            self.stor[key_] = value
+
+    def raw_delete(self) -> None:
+        for key_, value in self.few:
+            with self.env.begin(write=True) as txn:
+                txn.delete(key_, db=self.db)
+            with self.env.begin(write=True) as txn:
+                txn.put(key_, self.encode(value), db=self.db)
+
+    def delete(self) -> None:
+        for key_, value in self.few:
+            del self.stor[key_]
+            self.stor[key_] = value
+
+    def raw_put_inside(self) -> None:
+        with self.env.begin(write=True) as txn:
+            for key_, value in self.some:
+                txn.put(key_, self.encode(value), db=self.db)
+
+    def put_inside(self) -> None:
+        with self.stor.transaction() as stor:
+            for key_, value in self.some:
+                stor[key_] = value
+
+    def raw_delete_inside(self) -> None:
+        txn = self.env.begin(write=True)
+        for key_, _ in self.some:
+            txn.delete(key_, db=self.db)
+        txn.abort()
+
+    def delete_inside(self) -> None:
+        with suppress(UndoneError), self.stor.transaction() as stor:
+            for key_, _ in self.some:
+                del stor[key_]
+            raise UndoneError
+
+    def raw_update(self) -> None:
+        with self.env.begin(write=True) as txn:
+            for key_, value in zip(self.keys, self.values, strict=True):
+                txn.put(key_, self.encode(value), db=self.db)
+
+    def update(self) -> None:
+        self.stor.update(zip(self.keys, self.values, strict=True))
+
+    # -- records ---------------------------------------------------------------------------------
+
+    def raw_records(self) -> None:
+        for key_ in self.keys:
+            with self.env.begin() as txn:
+                user(self.decode(txn.get(key_, db=self.db)))
+
+    def records(self) -> None:
+        users = self.users
+        for text in self.texts:
+            users[text]
+
+    def raw_add_many(self) -> None:
+        with self.env.begin(write=True) as txn:
+            for made in map(user, self.values):
+                fields = {name: getattr(made, name) for name in User.__slots__ if name[0] != "_"}
+                fields["address"] = {"city": made.address.city, "zip": made.address.zip}
+                txn.put(made.email.encode(), self.encode(fields), db=self.db)
+
+    def add_many(self) -> None:
+        self.users.clear()
+        self.users.add_many(map(user, self.values))
