@@ -56,6 +56,14 @@ torture: $(INSTALLED) ## kill writers and cut the power for twenty minutes (need
 	@$(BIN)/python tests/torture/run.py cuts --rounds 10 --cuts 300 --operations 150 --durability lazy
 	@$(BIN)/python tests/torture/run.py making --rounds 10
 
+SECONDS ?= 120
+.PHONY: fuzz
+fuzz: $(INSTALLED) ## let atheris look for inputs that break what reads them: make fuzz SECONDS=600
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet \
+		--disable-pip-version-check --only-binary atheris --editable '.[fuzz]' || \
+		{ echo "There is no atheris for $$($(BIN)/python --version) here."; exit 1; }
+	@$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS)
+
 .PHONY: venv
 venv: $(INSTALLED) ## only the virtual environment
 

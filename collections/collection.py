@@ -4,7 +4,6 @@ A collection works on the engine's transactions, beside the dict face of the sto
 operation changes, the record and what is kept about it, it changes in one transaction.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
 from enum import Enum
@@ -12,10 +11,19 @@ from typing import Any, TypeVar, overload
 
 import attrs
 
-from stones.claims import claim_key, count_key, read_collection, read_count, write_collection
+from stones.claims import (
+    COLLECTION_NAME,
+    add_to_count,
+    claim_key,
+    count_key,
+    read_collection,
+    read_count,
+    write_collection,
+)
 from stones.engine import MAX_KEY_SIZE, Space, Transaction
 from stones.errors import (
     CollectionError,
+    CorruptValueError,
     DuplicateKeyError,
     InvalidKeyError,
     KeyTooLongError,
@@ -35,8 +43,6 @@ from .records import record_type
 K = TypeVar("K")
 R = TypeVar("R")
 T = TypeVar("T")
-
-_NAME = re.compile(r"\w[\w.-]{0,63}")
 
 
 class Collection(MutableMapping[K, R]):
@@ -62,7 +68,7 @@ class Collection(MutableMapping[K, R]):
         self._store = store
         self._type = record_type(record)
         self.name = self._type.name if name is None else name
-        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not COLLECTION_NAME.fullmatch(self.name):
             raise CollectionError(
                 f"{self.name!r} cannot name a collection: use letters, digits, '_', '-' and '.', "
                 "64 at most: Collection(store, Class, name='users')"
@@ -318,7 +324,7 @@ class Collection(MutableMapping[K, R]):
         with self._writing() as txn:
             for stored in txn.keys(DATA, self._span.start, self._span.stop):
                 txn.delete(DATA, stored)
-            txn.delete(Space.META, self._count_key)
+            txn.delete(Space.META, b"count/" + self.name.encode())
 
     def __repr__(self) -> str:
         return f"<Collection {self.name!r} of {self._type.cls.__name__}: {len(self):,} records>"
@@ -427,7 +433,7 @@ class Collection(MutableMapping[K, R]):
 
     def _add_count(self, txn: Transaction, added: int) -> None:
         if added:
-            txn.put(Space.META, self._count_key, b"%d" % (self._count(txn) + added))
+            add_to_count(txn, self._count_key, added)
 
     @contextmanager
     def _writing(self, *, ambient: bool = False) -> Iterator[Transaction]:
@@ -488,13 +494,25 @@ class Collection(MutableMapping[K, R]):
 
     def _check_description(self, found: Mapping[str, Any]) -> None:
         mine = self._description()
-        if found.get("key") != mine["key"]:
+        if not _is_description(found):
+            raise CorruptValueError(
+                f"what the store says of the collection {self.name!r} is damaged: it lacks the "
+                "record class, the key type or the fields"
+            )
+        if found["key"] != mine["key"]:
             raise CollectionError(
-                f"the collection {self.name!r} has keys of type {found.get('key')}, those of "
+                f"the collection {self.name!r} has keys of type {found['key']}, those of "
                 f"{mine['record']} are {mine['key']}: give one of the two another name="
             )
-        if not any(found.get(about) == mine[about] for about in ("record", "fields")):
+        if not any(found[about] == mine[about] for about in ("record", "fields")):
             raise CollectionError(
-                f"the collection {self.name!r} holds records of class {found.get('record')}, not "
+                f"the collection {self.name!r} holds records of class {found['record']}, not "
                 f"{mine['record']}: give one of the two another name="
             )
+
+
+def _is_description(found: Mapping[str, Any]) -> bool:
+    fields = found.get("fields")
+    if type(fields) is not list:
+        return False
+    return all(type(text) is str for text in (found.get("record"), found.get("key"), *fields))

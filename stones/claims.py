@@ -6,6 +6,7 @@ to. So claiming one more changes nothing for others, and nothing has to be told 
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,8 +16,12 @@ from .formats import CLAIMS, has_collections, next_generation
 
 COUNTS = (b"count/", b"count0")
 """How many records collections have is in the metadata from the first to below the second key."""
+COLLECTION_NAME = re.compile(r"\w[\w.-]{0,63}")
 MAX_NAME_SIZE = 256
 """The longest name of a collection in bytes: 64 characters of UTF-8."""
+
+_COUNT_DIGITS = 18
+"""More records than that there cannot be, nor does len() take them."""
 
 
 def check_unclaimed(txn: Transaction, key: bytes) -> None:
@@ -60,12 +65,12 @@ def write_collection(txn: Transaction, name: str, description: Mapping[str, Any]
 def collection_names(txn: Transaction) -> Iterator[str]:
     """The names of all collections, in order. O(collections). Raises CorruptValueError."""
     for key in txn.keys(Space.META, *CLAIMS):
-        try:
-            yield key.removeprefix(CLAIMS[0]).decode()
-        except UnicodeDecodeError as error:
+        name = key.removeprefix(CLAIMS[0]).decode("utf-8", "replace")
+        if not COLLECTION_NAME.fullmatch(name):  # it might control a terminal, for instance
             raise CorruptValueError(
-                f"the metadata of the store has a collection with a damaged name: {key!r}"
-            ) from error
+                f"the metadata of the store cannot be read: {key!r:.80} cannot be a collection"
+            )
+        yield name
 
 
 def read_count(txn: Transaction, key: bytes) -> int:
@@ -73,9 +78,26 @@ def read_count(txn: Transaction, key: bytes) -> int:
     raw = txn.get(Space.META, key)
     if raw is None:
         return 0
-    if not raw.isdigit() or len(raw) > 20:
-        raise CorruptValueError(f"the metadata of the store is damaged: {key!r} is {raw[:40]!r}")
+    if not raw.isdigit() or len(raw) > _COUNT_DIGITS:
+        raise CorruptValueError(f"{_whose(key)} is {raw[:40]!r}: it is damaged")
     return int(raw)
+
+
+def add_to_count(txn: Transaction, key: bytes, added: int) -> None:
+    """Count records that were added to a collection, or taken out of it, by its `count_key`.
+
+    Raises CorruptValueError where that leaves less than none: the count has been wrong before.
+    """
+    count = read_count(txn, key) + added
+    if count < 0:
+        raise CorruptValueError(
+            f"{_whose(key)} is too low for the records that it has: it is damaged"
+        )
+    txn.put(Space.META, key, b"%d" % count)
+
+
+def _whose(key: bytes) -> str:
+    return f"the count of the collection {key.removeprefix(COUNTS[0]).decode()!r}"
 
 
 def claim_key(name: str) -> bytes:

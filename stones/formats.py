@@ -17,8 +17,10 @@ of formats can be read at any time, which is what makes re-encoding online possi
 
 import json
 import os
+import re
 import shlex
 from collections.abc import Mapping
+from types import NoneType
 from typing import Any
 
 from attrs import asdict, evolve, frozen
@@ -119,22 +121,35 @@ def read_metadata(txn: Transaction) -> Metadata | None:
     layout = txn.get(Space.META, b"version")
     if layout != LAYOUT:
         raise FormatMismatchError(
-            f"the store has the layout {layout!r}, this version of stones knows {LAYOUT!r}: "
+            f"the store has the layout {layout!r:.80}, this version of stones knows {LAYOUT!r}: "
             "open it with the version that wrote it, or a newer one"
         )
     try:
         listed = json.loads(txn.get(Space.META, b"formats") or b"")
         formats = {entry["id"]: _format(**entry) for entry in listed["formats"]}
-        write = formats[listed["write"]]
-        return Metadata(generation, write, formats, has_collections(txn), listed["migration"])
+        write, migration = formats[listed["write"]], listed["migration"]
+        if type(migration) not in (str, NoneType):
+            raise ValueError("what a migration is called is no text")
+        return Metadata(generation, write, formats, has_collections(txn), migration)
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise CorruptValueError(f"the metadata of the store cannot be read: {error!r}") from error
+        raise CorruptValueError(
+            f"the metadata of the store cannot be read: {repr(error)[:200]}"
+        ) from error
+
+
+# What follows is strict, since the file may have been made by somebody who wishes us ill: a name
+# that is taken as it is might be of the wrong type, too long, or control a terminal.
 
 
 def _format(id: Any, serializer: Any) -> Format:
-    if type(id) is not int or not 0 <= id <= LAST_OWN or type(serializer) is not str:
-        raise ValueError(f"no format has the id {id!r} and the serializer {serializer!r}")
+    if type(id) is not int or not 0 <= id <= LAST_OWN:
+        raise ValueError("a format has an id that is none")
+    if type(serializer) is not str or not _SERIALIZER_NAME.fullmatch(serializer):
+        raise ValueError(f"the format {id} has a serializer whose name is none")
     return Format(id, serializer)
+
+
+_SERIALIZER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,67}")
 
 
 def has_collections(txn: Transaction) -> bool:
@@ -349,6 +364,6 @@ class LegacyCodec(Codec):
 def corrupt(key: bytes, error: Exception) -> CorruptValueError:
     """The error for a value that its decoder refuses."""
     return CorruptValueError(
-        f"the value of {key!r} cannot be read: {type(error).__name__}: {error}; it is damaged, was "
-        "written by other means, or wants a class that is not here"
+        f"the value of {key!r} cannot be read: {type(error).__name__}: {str(error)[:200]}; it is "
+        "damaged, was written by other means, or wants a class that is not here"
     )

@@ -6,6 +6,7 @@ store whose values must not be read, or cannot be.
 
 import os
 from collections import Counter
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
@@ -120,7 +121,7 @@ def _inspect(
         ),
         collections=tuple(
             CollectionUse(
-                name, about.get("record"), about.get("key"), records[name], record_size[name]
+                name, _text(about, "record"), _text(about, "key"), records[name], record_size[name]
             )
             for name, about in collections.items()
         ),
@@ -130,3 +131,8 @@ def _inspect(
 def _name(id: int | None, listed: Any) -> str | None:
     format: Format | None = listed.get(id)
     return None if format is None else format.serializer
+
+
+def _text(about: Mapping[str, Any], what: str) -> str | None:
+    found = about.get(what)
+    return found if isinstance(found, str) else None
