@@ -1,7 +1,7 @@
 """Values as CBOR (RFC 8949), with the registered tags where there is one for the type.
 
     0           a datetime that RFC 3339 can hold        2, 3    a large int
-    4           a finite Decimal                         37      a UUID
+    4           a finite Decimal of up to 640 digits     37      a UUID
     258         a set                                    1004    a date (RFC 8943)
     27          anything else, as [name, value]: see `stones.tags`
 
@@ -19,11 +19,14 @@ from cbor2 import CBORTag, dumps, loads
 
 from .tags import BY_NAME, BY_TYPE, MAX_DEPTH, refusal
 
-_OBJECT, _SET = 27, 258
-_READ_BY_CBOR2 = frozenset({0, 2, 3, 4, 37, _SET, 1004})
+_DECIMAL, _OBJECT, _SET = 4, 27, 258
+_READ_BY_CBOR2 = frozenset({0, 2, 3, 37, _SET, 1004})
 
 _AS_IS: frozenset[type] = frozenset({str, int, float, bool, type(None), bytes, date, UUID})
 _MINUTE = timedelta(minutes=1)
+
+# The least that Python can be told to refuse to convert to decimal, as in `stones.json_codec`.
+_DIGITS = 640
 
 # A level is an array, a map or a tag, and a Decimal brings three: 4([-2, 2(bytes)]).
 _ROOM = MAX_DEPTH - 3
@@ -110,11 +113,20 @@ def _is_utf8(text: str) -> bool:
     return True
 
 
+def _is_short(number: Decimal) -> bool:
+    # nan and infinity would come back as float, -0 as 0. A mantissa is a binary number, which takes
+    # a time to convert that grows with the square of its digits; so long ones stay decimal text.
+    return (
+        number.is_finite()
+        and (bool(number) or not number.is_signed())
+        and len(number.as_tuple().digits) <= _DIGITS
+    )
+
+
 # Types of which cbor2 itself writes and reads those values back that pass the test.
 _PARTLY: dict[type, Callable[[Any], bool]] = {
     datetime: _is_rfc3339,
-    # nan and infinity would come back as float, -0 as 0.
-    Decimal: lambda number: number.is_finite() and (bool(number) or not number.is_signed()),
+    Decimal: _is_short,
     str: _is_utf8,
 }
 
@@ -127,6 +139,13 @@ def _untag(packed: Any, _immutable: bool) -> Any:
     return tag.unpack(value)
 
 
+def _decimal(parts: Any, _immutable: bool) -> Decimal:
+    exponent, mantissa = parts
+    if type(exponent) is not int or type(mantissa) is not int:
+        raise ValueError("a decimal fraction is made of two integers")
+    return Decimal(f"{mantissa}E{exponent}")  # Python refuses to write out a very long one
+
+
 class _Tags(dict[int, Callable[[Any, bool], Any]]):
     """What to do with each tag; cbor2 handles those itself for which there is a KeyError."""
 
@@ -136,4 +155,4 @@ class _Tags(dict[int, Callable[[Any, bool], Any]]):
         raise ValueError(f"the tag {number} is not one that stones writes")
 
 
-_TAGS = _Tags({_OBJECT: _untag})
+_TAGS = _Tags({_OBJECT: _untag, _DECIMAL: _decimal})

@@ -45,6 +45,10 @@ _MARKS: dict[bytes, type[Any]] = {b"__(,)__": tuple, b"__{,}__": set, b"__f{}__"
 # 0.3 chose the number for tuples; it is registered for text in a named language.
 _TUPLE_TAG = 38
 
+# The tags by which a part refers to another one. What is shared may be small and yet without end
+# for whoever goes through it.
+_REFERENCES = (25, 28, 29, 256)
+
 
 def legacy_serializer(name: str) -> Serializer:
     """The serializer `name` as it was in stones 0.3: the module says what each of them holds.
@@ -178,9 +182,18 @@ def _check_cbor(value: Any, room: int) -> None:
             _check_cbor(item, room - 1)
 
 
+def _refuse_reference(_value: Any, _immutable: bool) -> Any:
+    raise ValueError("it refers to other parts of itself, which 0.3 never wrote")
+
+
+_CBOR_TAGS: dict[int, Callable[[Any, bool], Any]] = {
+    **dict.fromkeys(_REFERENCES, _refuse_reference),
+    _TUPLE_TAG: lambda items, _: tuple(items),
+}
+
+
 def _decode_cbor(raw: bytes) -> Any:
-    tags = {_TUPLE_TAG: lambda items, _: tuple(items)}
-    decoder = cbor2.CBORDecoder(BytesIO(raw), semantic_decoders=tags)
+    decoder = cbor2.CBORDecoder(BytesIO(raw), semantic_decoders=_CBOR_TAGS)
     value = decoder.decode()
     try:
         decoder.read(1)

@@ -120,7 +120,8 @@ def _unpack_moment(kind: type[datetime] | type[time]) -> Callable[[Any], datetim
     return unpack
 
 
-_SUFFIX = re.compile(r"\[([^]]*)\]")
+# No "[" inside: a text of nothing else would be gone through from each of them to its end.
+_SUFFIX = re.compile(r"\[([^][]*)\]")
 _MICROSECOND = timedelta(microseconds=1)
 
 

@@ -10,6 +10,7 @@ from fractions import Fraction
 from http import HTTPStatus
 from urllib.parse import urlsplit
 
+import cbor2
 import lmdb
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -259,3 +260,16 @@ def test_names_that_0_3_did_not_have_are_refused(name):
 @pytest.mark.parametrize("name", ALL)
 def test_the_serializers_of_0_3_are_known_by_their_names(name):
     assert legacy_serializer(name).name == name
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"\xd8\x1c\x81\xd8\x1d\x00",  # a list in itself
+        b"\x82\xd8\x1c\x81\x01\xd8\x1d\x00",  # a list twice
+        b"\xd9\x01\x00\x82\x63aaa\xd8\x19\x00",  # a string twice
+    ],
+)
+def test_cbor_that_refers_to_parts_of_itself_is_not_of_0_3(raw):
+    with pytest.raises(cbor2.CBORDecodeError):
+        legacy_serializer("cbor").decode(raw)

@@ -6,12 +6,14 @@ import pickle
 import subprocess
 import sys
 import threading
+import tracemalloc
 from collections import OrderedDict
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
 from enum import IntEnum
 from fractions import Fraction
+from functools import reduce
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -569,6 +571,7 @@ def test_what_is_accepted_can_be_read_on_the_small_stack_of_a_thread(name):
     # In a process of its own, which an encoder that overruns the stack takes down.
     program = f"""
 import threading
+import tracemalloc
 from stones.serializers import SerializerError, serializer
 
 codec = serializer({name!r})
@@ -826,3 +829,63 @@ assert "msgpack" in sys.modules and "cbor2" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+# -- a few bytes that would take much --------------------------------------------------------------
+
+
+def ext(code, packed):
+    return b"\xc9" + len(packed).to_bytes(4, "big") + bytes([code]) + packed
+
+
+MILLION = 1_000_000
+BOMBS = {
+    "json, an int of many digits": ("json", b"1" * MILLION),
+    "json, lists in lists": ("json", b"[" * MILLION),
+    "json, tuples in tuples": ("json", b'{"$tuple":[' * MILLION),
+    "json, brackets in a moment": ("json", b'{"$datetime":"' + b"[" * MILLION + b'"}'),
+    "json, a delta": ("json", b'{"$timedelta":[' + b"1" * 4000 + b",0,0]}"),
+    "cbor, lists in lists": ("cbor", b"\x81" * MILLION),
+    "cbor, tuples in tuples": ("cbor", b"\xd8\x1b\x82\x65tuple\x81" * MILLION),
+    "cbor, sets in sets": ("cbor", b"\xd9\x01\x02\x81" * MILLION),
+    "cbor, tags in tags": ("cbor", b"\xc2" * MILLION),
+    "cbor, a list said to be long": ("cbor", b"\x9b" + b"\xff" * 8),
+    "cbor, a dict said to be long": ("cbor", b"\xbb\x00\x00\x00" + b"\xff" * 5),
+    "cbor, bytes said to be long": ("cbor", b"\x5b\x00\x00\x00" + b"\xff" * 5),
+    "cbor, text said to be long": ("cbor", b"\x7b" + b"\xff" * 8),
+    "cbor, a decimal": ("cbor", b"\xc4\x82\x01\xc2\x5a" + MILLION.to_bytes(4) + b"\xff" * MILLION),
+    "cbor, a value in itself": ("cbor", b"\xd8\x1c\x81\xd8\x1d\x00"),
+    "cbor, a string again": ("cbor", b"\xd9\x01\x00\x82\x63aaa\xd8\x19\x00"),
+    "cbor, a pattern": ("cbor", b"\xd8\x23\x66(a+)+$"),
+    "msgpack, lists in lists": ("msgpack", b"\x91" * MILLION),
+    "msgpack, tuples in tuples": ("msgpack", b"\x92\xc7\x00\x01" * MILLION),
+    "msgpack, lists said to be long": ("msgpack", b"\xdd\x7f\xff\xff\xff" * 500),
+    "msgpack, a dict said to be long": ("msgpack", b"\xdf" + b"\xff" * 4),
+    "msgpack, bytes said to be long": ("msgpack", b"\xc6" + b"\xff" * 4),
+    "msgpack, extensions in each other": (
+        "msgpack",
+        reduce(lambda raw, _: ext(9, raw), range(5000), b"\xc0"),
+    ),
+}
+
+
+@pytest.mark.parametrize("what", BOMBS)
+def test_a_few_bytes_do_not_become_much(what):
+    """An error, and soon: where time grew with the square of the bytes this would take hours."""
+    name, raw = BOMBS[what]
+    tracemalloc.start()
+    with pytest.raises(Exception) as raised:  # noqa: PT011  # a decoder may raise anything
+        serializer(name).decode(raw)
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert not isinstance(raised.value, MemoryError)
+    assert most < 200 * len(raw) + MILLION
+
+
+@pytest.mark.parametrize("digits", [640, 641, 5000, 100_000])
+@pytest.mark.parametrize("name", FULL)
+def test_a_decimal_of_any_length_comes_back(name, digits):
+    for sign in ("", "-"):
+        number = Decimal(f"{sign}{'7' * digits}E-3")
+        back = serializer(name).decode(serializer(name).encode(number))
+        assert back.as_tuple() == number.as_tuple()
