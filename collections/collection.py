@@ -501,12 +501,12 @@ class Collection(MutableMapping[K, R]):
             )
         if found["key"] != mine["key"]:
             raise CollectionError(
-                f"the collection {self.name!r} has keys of type {found['key']}, those of "
+                f"the collection {self.name!r} has keys of type {found['key']:.80}, those of "
                 f"{mine['record']} are {mine['key']}: give one of the two another name="
             )
         if not any(found[about] == mine[about] for about in ("record", "fields")):
             raise CollectionError(
-                f"the collection {self.name!r} holds records of class {found['record']}, not "
+                f"the collection {self.name!r} holds records of class {found['record']:.80}, not "
                 f"{mine['record']}: give one of the two another name="
             )
 
@@ -515,4 +515,5 @@ def _is_description(found: Mapping[str, Any]) -> bool:
     fields = found.get("fields")
     if type(fields) is not list:
         return False
-    return all(type(text) is str for text in (found.get("record"), found.get("key"), *fields))
+    texts = (found.get("record"), found.get("key"), *fields)
+    return all(type(text) is str and text.isprintable() for text in texts)

@@ -19,6 +19,7 @@ from stones.errors import CollectionError
 
 from .choices import TAG
 from .conversions import Conversion, Convert, MisfitError, misfit
+from .keys import described
 
 
 @frozen
@@ -192,9 +193,11 @@ class Shape:
             ) from error
 
     def _unknown(self, name: object) -> MisfitError:
-        close = get_close_matches(str(name), self.fields, n=1)
+        text = name[:80] if isinstance(name, str) else ""
+        close = get_close_matches(text, self.fields, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(self.fields)}"
-        return MisfitError(f"{self.cls.__name__} has no field {name!r}: {hint}")
+        shown = repr(text) if text else described(name)
+        return MisfitError(f"{self.cls.__name__} has no field {shown}: {hint}")
 
     def _refused(self, error: Exception) -> MisfitError:
         """For an exception of the constructor: with the field, if attrs tells it."""

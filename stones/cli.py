@@ -45,7 +45,9 @@ def main() -> NoReturn:
 
 
 def _fail(message: str, code: int) -> NoReturn:
-    click.echo(f"stones: {' '.join(message.split())}", err=True)
+    # What is in a file may be in a message, and must not reach the terminal as it is.
+    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
+    click.echo(f"stones: {line}", err=True)
     sys.exit(code)
 
 
@@ -282,11 +284,20 @@ def get(path: str, key: bytes, form: str | None, **options: Any) -> None:
     if form == "json":
         click.echo(serializer("json").encode(value))
     elif form == "raw" and isinstance(value, str | bytes):
-        click.echo(value, nl=False)
+        raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+        click.echo(raw, nl=False)
     elif form == "raw":
         raise click.ClickException(f"--raw is for str and bytes, not {type(value).__name__}")
     else:
-        click.echo(pformat(value, sort_dicts=False))
+        click.echo(written_out(value))
+
+
+def written_out(value: Any) -> str:
+    """A value as Python writes it."""
+    try:
+        return pformat(value, sort_dicts=False)
+    except (ValueError, RecursionError) as error:  # an int too long to be decimal, a deep list
+        raise click.ClickException(f"the value cannot be shown: {error}; try --json") from error
 
 
 @commands.command(context_settings={"ignore_unknown_options": True})

@@ -31,8 +31,8 @@ def _check(kind: type, container: Any) -> None:
         )
     if not isinstance(container, _KINDS):
         raise ValueTypeError(
-            f"deep_add() and deep_remove() work on a container: the value there is "
-            f"{type(container).__name__} {container!r:.80}"
+            "deep_add() and deep_remove() work on a list, tuple, set or frozenset: the value there "
+            f"is of type {type(container).__name__}"
         )
 
 

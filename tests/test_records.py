@@ -499,7 +499,7 @@ def test_a_value_that_is_stored_as_another_must_fit_before(annotation, value, me
         (City, {}, "x.name: is missing, and has no default"),
         (City, {"name": "Oslo", "zap": ""}, "x: City has no field 'zap': did you mean 'zip'?"),
         (City, {"name": "", "zip": "", "z": ""}, "x: City has no field 'z': it has name, zip"),
-        (City, {5: "Oslo"}, "x: City has no field 5: it has name, zip"),
+        (City, {5: "Oslo"}, "x: City has no field int 5: it has name, zip"),
         (list[City], [{"name": 5}], "x[0].name: expected str, got int 5"),
         (
             Cat | Dog,
