@@ -89,10 +89,10 @@ def _target(to: str | None, dump_load: Functions) -> Serializer:
 def _check_possible(store: Store[Any, Any], target: Serializer) -> None:
     if transactions.joined(store._engine) is not None:
         raise MigrationError("migrate() works in transactions of its own: call it outside of any")
-    if store._readonly:
-        raise ReadOnlyError("a store that was opened read-only cannot be migrated")
     with store.snapshot() as view:
         metadata = view._codec.metadata
+    if store._readonly:
+        raise ReadOnlyError("a store that was opened read-only cannot be migrated")
     in_use = metadata.formats.values() if metadata.migration else [metadata.write]
     own = store._asked.custom
     if target.name != CUSTOM or CUSTOM not in {format.serializer for format in in_use}:
