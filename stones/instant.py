@@ -1,0 +1,131 @@
+"""One instant of an LMDB file, held while others go on writing.
+
+LMDB leaves the pages alone that an open read transaction can see. To open one means to map the
+file, and where that is damaged the process may end; so a child process does it, and nothing else.
+"""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from signal import Signals
+
+import lmdb
+from attrs import frozen
+
+from .pages import File, Meta
+
+_PATIENCE = 1000
+_CHUNK = 256
+"""Pages that are copied at a time."""
+
+
+@frozen
+class Instant:
+    """A state of the file: `meta`, or None where the child could not open it; then `problem`."""
+
+    meta: Meta | None
+    problem: str | None
+
+
+@contextmanager
+def held(path: str, *, lock: bool = True) -> Iterator[Instant]:
+    """Hold an instant of the LMDB environment in the directory `path`.
+
+    `lock=False`: nothing can be held, for there is no table of readers to enter.
+    """
+    # What a user runs may have no file, or a main module that must not be run again; so neither
+    # fork nor multiprocessing, but a module of ours, found where this process has found it.
+    paths = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
+    command = [sys.executable, "-P", "-m", "stones.instant", path, "lock" if lock else "free"]
+    try:
+        child = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={**os.environ, "PYTHONPATH": paths},
+        )
+    except OSError as error:
+        yield Instant(None, f"no process could be started that opens it with LMDB: {error}")
+        return
+    with child:
+        assert child.stdin is not None
+        assert child.stdout is not None
+        try:
+            yield _answer(child, child.stdout.readline().decode().strip())
+        finally:
+            child.stdin.close()
+
+
+def _answer(child: "subprocess.Popen[bytes]", answer: str) -> Instant:
+    kind, _, text = answer.partition(" ")
+    if kind == "meta":
+        raw = bytes.fromhex(text)
+        return Instant(Meta.parsed(raw, int.from_bytes(raw[:8], sys.byteorder)), None)
+    if kind == "error":
+        return Instant(None, f"LMDB cannot open it: {text}")
+    code = child.wait()
+    how = Signals(-code).name if code < 0 else f"exit code {code}"
+    return Instant(None, f"a process that opens it with LMDB ends with {how}")
+
+
+def meta_of(
+    path: str, begin: Callable[[], "lmdb.Transaction[bytes]"]
+) -> tuple[Meta | None, object]:
+    """A read transaction that `begin` gives, and the meta page that is its state.
+
+    Others may commit between the two, so several are tried; None where none fits.
+    """
+    file = File(os.path.join(path, "data.mdb"))
+    try:
+        for _ in range(_PATIENCE):
+            txn = begin()
+            for meta in file.metas()[0]:
+                if meta.txnid == txn.id():
+                    return meta, txn
+            txn.abort()
+    finally:
+        file.close()
+    return None, None
+
+
+def copy_pages(source: str, meta: Meta, target: str) -> None:
+    """Write the file `target`: the state `meta` of `source`, with the pages where they are.
+
+    The caller sees to it that they are not written meanwhile. Raises OSError, or DamageError where
+    the file is shorter than it should be.
+    """
+    file = File(source)
+    try:
+        file.page_size = meta.page_size
+        count = meta.last_page + 1
+        with open(target, "xb") as copy:
+            # LMDB wants two meta pages; the other one of the source may be of a later transaction.
+            pair = [meta.raw, meta.earlier()]
+            copy.write(b"".join(reversed(pair) if meta.txnid & 1 else pair))
+            copy.writelines(
+                file.read(page, min(_CHUNK, count - page)) for page in range(2, count, _CHUNK)
+            )
+    finally:
+        file.close()
+
+
+def _main(path: str, lock: str) -> None:
+    try:
+        environment = lmdb.open(path, readonly=True, create=False, lock=lock == "lock")
+        meta, txn = meta_of(path, environment.begin)
+    except (lmdb.Error, OSError) as error:
+        print("error", " ".join(str(error).split()), flush=True)
+        return
+    if meta is None:
+        print("error the transaction that it begins is not the one in the file", flush=True)
+        return
+    print("meta", meta.raw.hex(), flush=True)
+    sys.stdin.read()  # until the parent has done, or is no more
+    del txn
+
+
+if __name__ == "__main__":
+    _main(*sys.argv[1:])
