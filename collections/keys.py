@@ -18,6 +18,7 @@ have no type code in front and may start with any byte. So 0x00 becomes 0x01 0x0
 0x01 0x02: the only 0x00 left is the end, and it sorts before whatever goes on.
 """
 
+import ast
 import os
 import threading
 import time
@@ -69,6 +70,14 @@ def key_codec(annotation: Any) -> KeyCodec[Any]:
         return _SIMPLE[annotation]
     element = _element(annotation)
     return KeyCodec(element.name, element.encode, _whole(element))
+
+
+def named_codec(name: str) -> KeyCodec[Any]:
+    """The codec that has this `name`. Raises CollectionError where there is none."""
+    try:
+        return key_codec(_annotation(ast.parse(name, mode="eval").body))
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+        raise CollectionError(f"{name!r:.80} is no type of keys") from error
 
 
 def new_key() -> UUID:
@@ -308,6 +317,18 @@ def _whole(element: _Element) -> Callable[[bytes], Any]:
         return key
 
     return decode
+
+
+def _annotation(node: ast.expr) -> Any:
+    """The annotation that is written so. Raises ValueError for one that is no type of keys."""
+    match node:
+        case ast.Name(name):
+            return {kind.__name__: kind for kind in _SIMPLE}.get(name)
+        case ast.Subscript(ast.Name("tuple"), ast.Tuple(parts)):
+            return tuple.__class_getitem__(tuple(map(_annotation, parts)))
+        case ast.Subscript(ast.Name("tuple"), part):
+            return tuple.__class_getitem__((_annotation(part),))
+    raise ValueError(f"{ast.unparse(node)} is no type of keys")
 
 
 def _element(annotation: Any) -> _Element:

@@ -36,9 +36,12 @@ from .serializers import register_serializer, serializer_names
 from .store import Snapshot, Store
 
 if TYPE_CHECKING:
+    from stones.collections.check import Report, check
     from stones.collections.collection import Collection
+    from stones.collections.contents import Finding
     from stones.collections.query import Query
     from stones.collections.records import key
+    from stones.collections.salvage import Salvaged, salvage
     from stones.migrations.reencode import migrate
 
     from .lmdb import LmdbStore
@@ -51,6 +54,7 @@ __all__ = [
     "CorruptValueError",
     "DuplicateKeyError",
     "EncoderException",
+    "Finding",
     "FormatMismatchError",
     "InvalidKeyError",
     "KeyTooLongError",
@@ -63,7 +67,9 @@ __all__ = [
     "QueryError",
     "ReadOnlyError",
     "RecordError",
+    "Report",
     "ReservedKeyError",
+    "Salvaged",
     "SerializerError",
     "Snapshot",
     "StoneError",
@@ -74,9 +80,11 @@ __all__ = [
     "StoreOpenError",
     "TransactionError",
     "ValueTypeError",
+    "check",
     "key",
     "migrate",
     "register_serializer",
+    "salvage",
     "serializer_names",
     "stone",
 ]
@@ -85,10 +93,15 @@ __all__ = [
 # it is first asked for.
 _LAZY = {
     "Collection": "stones.collections.collection",
+    "Finding": "stones.collections.contents",
     "LmdbStore": "stones.lmdb",
     "Query": "stones.collections.query",
+    "Report": "stones.collections.check",
+    "Salvaged": "stones.collections.salvage",
+    "check": "stones.collections.check",
     "key": "stones.collections.records",
     "migrate": "stones.migrations.reencode",
+    "salvage": "stones.collections.salvage",
 }
 
 

@@ -10,11 +10,20 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from signal import Signals
+from typing import Protocol, TypeVar
 
 import lmdb
 from attrs import frozen
 
+from .environments import open_environment
 from .pages import File, Meta
+
+
+class _Ends(Protocol):
+    def abort(self) -> None: ...
+
+
+T = TypeVar("T", bound=_Ends)
 
 _PATIENCE = 1000
 _CHUNK = 256
@@ -23,22 +32,24 @@ _CHUNK = 256
 
 @frozen
 class Instant:
-    """A state of the file: `meta`, or None where the child could not open it; then `problem`."""
+    """A state of the file: `meta`, or None where the child could not open it; then `problem`.
+
+    `held`: its pages stay as they are, whatever others write. Else there is no table of readers to
+    enter: the directory cannot be written.
+    """
 
     meta: Meta | None
     problem: str | None
+    held: bool = False
 
 
 @contextmanager
-def held(path: str, *, lock: bool = True) -> Iterator[Instant]:
-    """Hold an instant of the LMDB environment in the directory `path`.
-
-    `lock=False`: nothing can be held, for there is no table of readers to enter.
-    """
+def held(path: str) -> Iterator[Instant]:
+    """Hold an instant of the LMDB environment in the directory `path`."""
     # What a user runs may have no file, or a main module that must not be run again; so neither
     # fork nor multiprocessing, but a module of ours, found where this process has found it.
     paths = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
-    command = [sys.executable, "-P", "-m", "stones.instant", path, "lock" if lock else "free"]
+    command = [sys.executable, "-P", "-m", "stones.instant", path]
     try:
         child = subprocess.Popen(
             command,
@@ -61,9 +72,10 @@ def held(path: str, *, lock: bool = True) -> Iterator[Instant]:
 
 def _answer(child: "subprocess.Popen[bytes]", answer: str) -> Instant:
     kind, _, text = answer.partition(" ")
-    if kind == "meta":
+    if kind in ("held", "seen"):
         raw = bytes.fromhex(text)
-        return Instant(Meta.parsed(raw, int.from_bytes(raw[:8], sys.byteorder)), None)
+        meta = Meta.parsed(raw, int.from_bytes(raw[:8], sys.byteorder))
+        return Instant(meta, None, kind == "held")
     if kind == "error":
         return Instant(None, f"LMDB cannot open it: {text}")
     code = child.wait()
@@ -72,8 +84,8 @@ def _answer(child: "subprocess.Popen[bytes]", answer: str) -> Instant:
 
 
 def meta_of(
-    path: str, begin: Callable[[], "lmdb.Transaction[bytes]"]
-) -> tuple[Meta | None, object]:
+    path: str, begin: Callable[[], T], txnid: Callable[[T], int]
+) -> tuple[Meta, T] | tuple[None, None]:
     """A read transaction that `begin` gives, and the meta page that is its state.
 
     Others may commit between the two, so several are tried; None where none fits.
@@ -83,7 +95,7 @@ def meta_of(
         for _ in range(_PATIENCE):
             txn = begin()
             for meta in file.metas()[0]:
-                if meta.txnid == txn.id():
+                if meta.txnid == txnid(txn):
                     return meta, txn
             txn.abort()
     finally:
@@ -91,7 +103,7 @@ def meta_of(
     return None, None
 
 
-def copy_pages(source: str, meta: Meta, target: str) -> None:
+def copy_pages(meta: Meta, source: str, target: str) -> None:
     """Write the file `target`: the state `meta` of `source`, with the pages where they are.
 
     The caller sees to it that they are not written meanwhile. Raises OSError, or DamageError where
@@ -112,17 +124,24 @@ def copy_pages(source: str, meta: Meta, target: str) -> None:
         file.close()
 
 
-def _main(path: str, lock: str) -> None:
-    try:
-        environment = lmdb.open(path, readonly=True, create=False, lock=lock == "lock")
-        meta, txn = meta_of(path, environment.begin)
-    except (lmdb.Error, OSError) as error:
-        print("error", " ".join(str(error).split()), flush=True)
+def _main(path: str) -> None:
+    for _ in range(_PATIENCE):
+        try:
+            environment = open_environment(path, readonly=True, databases=0)
+            meta, txn = meta_of(path, environment.begin, lambda txn: txn.id())
+            break
+        except lmdb.MapResizedError:  # others have written more than was mapped: again
+            environment.close()
+        except (lmdb.Error, OSError) as error:
+            print("error", " ".join(str(error).split()), flush=True)
+            return
+    else:
+        print("error it grows too fast", flush=True)
         return
     if meta is None:
         print("error the transaction that it begins is not the one in the file", flush=True)
         return
-    print("meta", meta.raw.hex(), flush=True)
+    print("held" if environment.flags()["lock"] else "seen", meta.raw.hex(), flush=True)
     sys.stdin.read()  # until the parent has done, or is no more
     del txn
 

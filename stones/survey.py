@@ -51,9 +51,10 @@ class Survey:
         With `whole` all pages of the file may be in use, whatever the meta page says.
         """
         self._file = file
-        in_file = file.size // file.page_size
-        end = in_file if whole else min(meta.last_page + 1, in_file + max(in_file, _SPARE))
-        self.marks = bytearray(max(end, 2))
+        self._meta = meta
+        self.marks = bytearray(
+            max(file.size // file.page_size, 2) if whole else page_count(file, meta)
+        )
         self.marks[0] = self.marks[1] = REACHED
         free, self.free_problems = read_free(file, meta, self.marks)
         self.last_freed = int.from_bytes(free.last_key, sys.byteorder)
@@ -95,6 +96,8 @@ class Survey:
         """What is wrong with the structure of the file."""
         for what in self.free_problems:
             yield Problem(f"free pages: {what}")
+        if self.last_freed > self._meta.txnid:
+            yield Problem(misnumbered(self._meta))
         for name, walk in self.walks.items():
             title = called(name)
             for lost in walk.lost:
@@ -249,6 +252,18 @@ class Survey:
 
 def _lies_in(key: bytes, low: bytes, high: bytes | None) -> bool:
     return low <= key and (high is None or key < high)
+
+
+def page_count(file: File, meta: Meta) -> int:
+    """How many pages a state has: what its meta page says, as far as that can be."""
+    in_file = file.size // meta.page_size
+    return max(min(meta.last_page + 1, in_file + max(in_file, _SPARE)), 2)
+
+
+def misnumbered(meta: Meta) -> str:
+    """What is wrong where the list of free pages knows of later transactions than its meta page."""
+    slot = int.from_bytes(meta.raw[:8], sys.byteorder)
+    return f"meta page {slot} has the number {meta.txnid}, but is of a later transaction"
 
 
 def called(name: bytes) -> str:

@@ -172,7 +172,7 @@ def test_an_instant_is_the_state_of_its_transaction(tmp_path):
         for number in range(1, 4):
             with env.begin(write=True) as txn:
                 txn.put(b"key", b"value")
-            meta, txn = meta_of(str(tmp_path), env.begin)
+            meta, txn = meta_of(str(tmp_path), env.begin, lambda txn: txn.id())
             assert (meta.txnid, txn.id()) == (number, number)
             txn.abort()
 
