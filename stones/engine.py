@@ -122,13 +122,15 @@ class Engine(ABC):
         """What the engine says of itself: sizes in bytes."""
         return {}
 
-    def backup(self, path: str) -> None:
-        """Write a copy of one instant into the directory `path`, as an LMDB file."""
-        from .lmdb_engine import (
-            LmdbEngine,
-        )  # the only engine with files that another process can open
+    def backup(self, path: str, *, compact: bool = True) -> None:
+        """Write a copy of one instant into the directory `path`, as an LMDB file.
 
-        target = LmdbEngine.open(path, new=True)
+        It is on the disk when this returns, and there whole or not at all. `compact=False` allows
+        gaps, where that is faster.
+        """
+        from .lmdb_engine import LmdbEngine  # the only one with files that others can open
+        from .whole import whole
+
         source = self.begin()
 
         def copy(txn: Transaction) -> None:
@@ -137,10 +139,14 @@ class Engine(ABC):
                     txn.put(space, key, value)
 
         try:
-            target.write(copy)
+            with whole(path) as partial:
+                target = LmdbEngine.open(partial, new=True)
+                try:
+                    target.write(copy)
+                finally:
+                    target.close()
         finally:
             source.abort()
-            target.close()
 
     def adopt(self, prefix: bytes, finish: Callable[[Transaction], None]) -> None:
         """Where the engine is `legacy`: turn it into one that is not, in one transaction.

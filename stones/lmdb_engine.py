@@ -38,8 +38,11 @@ from .errors import (
     TransactionError,
 )
 from .growth import PATIENCE, Gate
+from .instant import copy_pages, meta_of
 from .lmdb_transaction import ENDED, LmdbTransaction, translated
+from .pages import DamageError
 from .sharing import after_fork, close, parted, share
+from .whole import whole
 
 T = TypeVar("T")
 
@@ -48,6 +51,9 @@ READER_CHECK = 1000
 
 SPACES = (b"stones:data", b"stones:index", b"stones:meta")
 """The named database of each space. The main database holds nothing else (but in stones 0.3)."""
+
+_TRIES = 10
+"""Of a copy, while other processes write more than is mapped."""
 
 
 class LmdbEngine(Engine):
@@ -270,17 +276,40 @@ class LmdbEngine(Engine):
             "readers": max(readers, 0),
         }
 
-    def backup(self, path: str) -> None:
-        check_vacant(path)
-        partial = path.rstrip(os.sep) + ".partial"
+    def backup(self, path: str, *, compact: bool = True) -> None:
+        self._opened()  # a closed store says so first
+        with whole(path) as place:
+            if not compact:
+                self._copy_pages(place)
+                return
+            for _ in range(_TRIES):
+                # LMDB copies in a transaction of its own. This one keeps the map from being
+                # enlarged, which would take it away from there, and is on all that is written.
+                txn = self.begin()
+                try:
+                    txn._env.copy(place, compact=True)
+                    return
+                except lmdb.MapResizedError:  # another process has written more since: again
+                    os.unlink(os.path.join(place, "data.mdb"))
+                except lmdb.Error as error:
+                    raise translated(error, place) from error
+                finally:
+                    txn.abort()
+            raise StorageError(f"cannot copy {self.path!r}: it grows too fast")
+
+    def _copy_pages(self, place: str) -> None:
+        # Not by LMDB: its plain copy waits for the writer, who may be this very thread.
+        meta, txn = meta_of(self.path, self.begin, lambda txn: txn._txn.id())
+        if meta is None:
+            raise StorageError(f"cannot copy {self.path!r}: its meta pages cannot be read")
         try:
-            os.mkdir(partial)
-            self._opened().copy(partial, compact=True)
-            os.rename(partial, path)  # so that a backup is there whole, or not at all
-        except lmdb.Error as error:
-            raise self._translated(error) from error
-        except OSError as error:
-            raise StorageError(f"cannot write the backup {path!r}: {error}") from error
+            files = (os.path.join(directory, "data.mdb") for directory in (self.path, place))
+            copy_pages(meta, *files)
+        except DamageError as damage:
+            raise StorageError(f"cannot copy {self.path!r}: {damage}") from damage
+        finally:
+            if txn is not None:
+                txn.abort()
 
     # -- the rest ------------------------------------------------------------------------------
 
