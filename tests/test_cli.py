@@ -19,8 +19,10 @@ from hypothesis import strategies as st
 
 import stones
 from stones import Collection, LmdbStore, key, migrate, register_serializer, stone
-from stones.cli import main, report, shown, typed
+from stones.arguments import shown, typed
+from stones.cli import main
 from stones.engine import Space
+from stones.file_commands import report
 from stones.info import inspect
 
 STONES = [sys.executable, "-c", "from stones.cli import main; main()"]
