@@ -82,7 +82,12 @@ def _extended(value: Any) -> Any:
 
 
 def _scalar(code: int, packed: bytes) -> Any:
-    return _tag(code).unpack(unpackb(packed, unicode_errors="surrogatepass"))
+    value = unpackb(packed, unicode_errors="surrogatepass", timestamp=3, ext_hook=_refuse_inner)
+    return _tag(code).unpack(value)
+
+
+def _refuse_inner(code: int, _packed: bytes) -> Any:
+    raise ValueError(f"the extension {code} is inside of another one")
 
 
 def _decode_containers(raw: bytes) -> Any:

@@ -889,3 +889,11 @@ def test_a_decimal_of_any_length_comes_back(name, digits):
         number = Decimal(f"{sign}{'7' * digits}E-3")
         back = serializer(name).decode(serializer(name).encode(number))
         assert back.as_tuple() == number.as_tuple()
+
+
+@pytest.mark.parametrize("inner", [(99, b"x"), (1, b""), (9, b"\xa15")])
+def test_an_extension_inside_of_an_extension_is_an_error(inner):
+    """Nothing but the plain forms is in one: msgpack's own ExtType would be no value of ours."""
+    raw = msgpack.packb(msgpack.ExtType(1, msgpack.packb([msgpack.ExtType(*inner)])))
+    with pytest.raises(ValueError, match="inside of another one"):
+        serializer("msgpack").decode(raw)
