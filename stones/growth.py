@@ -48,6 +48,7 @@ class Gate:
         self._changed = Condition()
         self._readers: list[int] = []  # the thread of each read transaction that is open
         self._growing = False
+        self._waited = 0  # how much was in use when a writer last waited for readers
         self.too_small = False
         """A transaction has failed for want of room in the map."""
 
@@ -83,10 +84,13 @@ class Gate:
         size = found["map_size"]
         if not self.too_small and 2 * used <= size:
             return False
-        # Room for a transaction that has failed is worth waiting for, once; room for later is not.
-        patience = PATIENCE if self.too_small else 0
+        # It is worth waiting for readers after a failure, and while there is little room; but then
+        # not before each of the writes that follow, for readers who may stay.
+        urgent = self.too_small or (4 * used > 3 * size and 16 * (used - self._waited) > size)
+        if urgent:
+            self._waited = used
         self.too_small = False
-        return 2 * size <= LARGEST_MAP and self._enlarge(2 * size, patience)
+        return 2 * size <= LARGEST_MAP and self._enlarge(2 * size, PATIENCE if urgent else 0)
 
     def take_over(self) -> None:
         """Map all that another process has written. Raises StorageError where that cannot be."""

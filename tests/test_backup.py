@@ -67,12 +67,9 @@ def open_small(path):
 path = sys.argv[1]
 store = open_small(path)
 first = store.stats()["map_size"]
-done = threading.Event()
-
 def write():
     for number in range(300):
         store.update({f"{number}/a": b"%d" % number, f"{number}/b": b"x" * (1 << 20)})
-    done.set()
 
 if sys.argv[2] == "thread":
     writer = threading.Thread(target=write)
@@ -83,10 +80,10 @@ else:
         store = open_small(path)
         write()
         os._exit(0)
-    writer = threading.Thread(target=lambda: done.set() if os.waitpid(child, 0) else None)
+    writer = threading.Thread(target=os.waitpid, args=[child, 0])
     writer.start()
 copies = 0
-while not done.is_set() or copies < 2:
+while writer.is_alive() or copies < 2:
     copy = f"{path}-{copies}"
     store.backup(copy, compact=copies % 2 == 0)
     with stone(copy, LmdbStore) as copied:
@@ -144,7 +141,10 @@ def test_check_under_load_finds_nothing(writers):
 @pytest.mark.parametrize("writer", ["thread", "process"])
 def test_backups_are_taken_while_the_map_grows(tmp_path, writer):
     done = subprocess.run(
-        [sys.executable, "-c", GROWTH, tmp_path / "db", writer], capture_output=True, text=True
+        [sys.executable, "-c", GROWTH, tmp_path / "db", writer],
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert (done.stdout, done.stderr, done.returncode) == ("600 True\n", "", 0)
 
