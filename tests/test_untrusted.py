@@ -27,7 +27,6 @@ from stones import (
     StoneError,
     key,
     migrate,
-    stone,
 )
 from stones.cli import main
 from stones.engine import Space
@@ -213,7 +212,7 @@ def plant(store, name, entries):
 
 def write_file(path, name, *entries):
     """A store at `path` that somebody has made, written by the serializer `name`."""
-    with stone(path, LmdbStore, name) as store:
+    with LmdbStore(path, serialize=name, durability="none") as store:
         plant(store, name, entries)
 
 
@@ -382,7 +381,7 @@ def legacy_values(bomb):
 def test_a_database_of_stones_0_3_is_read_or_refused_and_never_run(tmp_path, bomb, name):
     for number, raw in enumerate(legacy_values(bomb)):
         path = str(tmp_path / f"db-{number}")
-        with lmdb.open(path) as env, env.begin(write=True) as txn:
+        with lmdb.open(path, sync=False) as env, env.begin(write=True) as txn:
             for at in NAMES:
                 txn.put(at, raw)
         use(path, name, bomb)
@@ -462,7 +461,7 @@ def test_no_command_runs_what_the_metadata_says(tmp_path, bomb, run, what):
 def test_no_command_runs_what_is_in_a_database_of_stones_0_3(tmp_path, bomb, run, name):
     for number, raw in enumerate(legacy_values(bomb)):
         path = str(tmp_path / f"db-{number}")
-        with lmdb.open(path) as env, env.begin(write=True) as txn:
+        with lmdb.open(path, sync=False) as env, env.begin(write=True) as txn:
             for at in NAMES:
                 txn.put(at, raw)
         for command, *rest in COMMANDS:
