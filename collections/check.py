@@ -14,9 +14,9 @@ from typing import Any
 
 from attrs import frozen
 
+from stones.codec import Asked
 from stones.environments import check_place
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
-from stones.formats import Asked
 from stones.instant import Instant, held
 from stones.lmdb_engine import SPACES
 from stones.pages import DamageError, File, Meta

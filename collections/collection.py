@@ -373,9 +373,9 @@ class Collection(MutableMapping[K, R]):
         except RecordError as error:
             raise RecordError(f"{self.name}[{self._key_out(stored)!r}]: {error}") from error
 
-    def _dump(self, key: Any, record: R) -> bytes:
+    def _dump(self, stored: bytes, key: Any, record: R) -> bytes:
         try:
-            return self._store._codec.encode(self._type.dump(record))
+            return self._store._codec.encode(stored, self._type.dump(record))
         except RecordError as error:
             raise RecordError(f"{self.name}[{key!r}]: {error}") from error
 
@@ -409,13 +409,13 @@ class Collection(MutableMapping[K, R]):
                 f"{self.name}[{key!r}] is there already: use put() to replace it, or update() to "
                 "change some fields"
             )
-        txn.put(DATA, stored, self._dump(key, record))
+        txn.put(DATA, stored, self._dump(stored, key, record))
         return key
 
     def _write(self, txn: Transaction, key: Any, record: R) -> None:
         stored = self._writable(key)
         is_new = txn.get(DATA, stored) is None
-        txn.put(DATA, stored, self._dump(key, record))
+        txn.put(DATA, stored, self._dump(stored, key, record))
         if is_new:
             self._add_count(txn, 1)
 

@@ -9,15 +9,13 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from stones.codec import Asked, Codec, LegacyCodec
 from stones.engine import Space
 from stones.errors import CollectionError, CorruptValueError, FormatMismatchError
 from stones.formats import (
     IDS,
     LAYOUT,
-    Asked,
-    Codec,
     Format,
-    LegacyCodec,
     Metadata,
     new_metadata,
     read_metadata,
@@ -27,6 +25,7 @@ from stones.memory import MemoryEngine
 from stones.pages import TREE, File
 from stones.survey import MAIN, Problem, Survey
 from stones.trees import Walk
+from stones.values import GUARD, unseal
 
 from .keys import KeyCodec, named_codec
 
@@ -78,13 +77,22 @@ class Contents:
             except (ValueError, OverflowError) as error:
                 return f"it is no key of the collection {head.decode()!r}: {error}"
         try:
-            value = self.codec.decode(key, raw)
+            value = self._decoded(self.codec, key, raw)
         except CorruptValueError as error:
             return str(error)
         if keys is not None and type(value) is not dict:
             kind = type(value).__name__
             return f"the record of {key!r} is not a dict of fields, but of type {kind}"
         return None
+
+    @staticmethod
+    def _decoded(codec: Codec, key: bytes, raw: bytes) -> Any:
+        try:
+            return codec.decode(key, raw)
+        except FormatMismatchError:
+            if raw[0] & GUARD:
+                unseal(key, raw)  # a checksum tells without reading the value
+            raise
 
     def owner(self, key: bytes) -> bytes | None:
         """The collection that a key is of, or None."""

@@ -13,22 +13,21 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from stones.codec import Asked, LegacyCodec, legacy_metadata
 from stones.engine import Space, Transaction
 from stones.environments import check_place
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
 from stones.formats import (
     IDS,
-    Asked,
     Format,
-    LegacyCodec,
     Metadata,
-    legacy_metadata,
     new_metadata,
     write_formats,
 )
 from stones.lmdb_engine import SPACES, LmdbEngine
 from stones.pages import DamageError, File, Meta
 from stones.survey import MAIN, Stray, Survey, called, spanned
+from stones.values import GUARD
 from stones.whole import whole
 
 from .check import MOST_FINDINGS, open_file, stable_metas
@@ -45,7 +44,6 @@ from .contents import (
 )
 
 _BATCH_ENTRIES, _BATCH_SIZE = 10_000, 1 << 24
-_ID = 0x7F  # of a format, in the first byte of a value
 
 _Entry = tuple[bytes, bytes, bool]
 """The key, the stored value, and whether it is stray."""
@@ -165,7 +163,7 @@ class _Rescue:
             records = Counter[bytes | None]()
             seen = Counter[int]()
             for batch in self._batches():
-                seen.update(raw[0] & _ID for _, raw, _ in batch)
+                seen.update(raw[0] for _, raw, _ in batch)
                 put = engine.write(partial(_put, batch))
                 self.entries += len(put)
                 self.stray += sum(is_stray for _, is_stray in put)
@@ -266,10 +264,12 @@ def _put(batch: list[_Entry], txn: Transaction) -> list[tuple[bytes, bool]]:
 
 
 def _formats_of(seen: Mapping[int, int]) -> Metadata:
-    """The formats of values, told by their numbers where the list of them is lost."""
+    """The formats of values, told by their first bytes where the list of them is lost."""
     names = {id: name for name, id in IDS.items()}
-    ids = sorted((id for id in seen if id in names), key=lambda id: -seen[id]) or [IDS["pickle"]]
-    metadata = new_metadata(names[ids[0]])
-    if len(ids) > 1:  # as in a migration to the most frequent of them
-        metadata = metadata.migrating_to(names[ids[0]])
-    return evolve(metadata, formats={id: Format(id, names[id]) for id in ids})
+    firsts = [first for first in seen if first & ~GUARD in names] or [IDS["pickle"]]
+    most = max(firsts, key=lambda first: seen.get(first, 0))
+    metadata = new_metadata(names[most & ~GUARD], checksums=bool(most & GUARD))
+    if len(firsts) > 1:  # as in a migration to the most frequent of them
+        metadata = metadata.migrating_to(metadata.write.serializer, checksums=metadata.checksums)
+    ids = {first & ~GUARD for first in firsts}
+    return evolve(metadata, formats={id: Format(id, names[id]) for id in sorted(ids)})

@@ -1,10 +1,11 @@
-"""From one serializer to another, while other threads and processes go on reading and writing.
+"""From one format to another, while other threads and processes go on reading and writing.
 
-First every value is tried, so that one which the new serializer cannot hold stops the migration
-before it starts. Then the metadata names the new format as the one to write: from their next
-transaction on, all processes write in it, and read any mixture (see `stones.formats`). Then the
-values that are left in old formats are re-encoded in small transactions, in key order. A kill at
-any point leaves a valid store, and running again finds by the format byte what is left.
+A format is a serializer, with checksums or without. First every value is tried, so that one which
+is damaged, or which the new serializer cannot hold, stops the migration before it starts. Then the
+metadata names the new format as the one to write: from their next transaction on, all processes
+write in it, and read any mixture (see `stones.formats`). Then the values that are left in old
+formats are re-encoded in small transactions, in key order. A kill at any point leaves a valid
+store, and running again finds by the first byte what is left.
 """
 
 from collections.abc import Callable
@@ -15,14 +16,19 @@ from typing import Any
 from attrs import frozen
 
 from stones import transactions
+from stones.codec import Codec, LegacyCodec, legacy_metadata
 from stones.engine import Transaction
-from stones.errors import MigrationError, ReadOnlyError, SerializerError, StoneError
+from stones.errors import (
+    MigrationError,
+    ReadOnlyError,
+    SerializerError,
+    StoneError,
+    ValueTypeError,
+)
 from stones.formats import (
     IDS,
-    Codec,
-    LegacyCodec,
     Metadata,
-    legacy_metadata,
+    called,
     read_metadata,
     write_formats,
 )
@@ -52,21 +58,23 @@ def migrate(
     to: str | None = None,
     *,
     dump_load: Functions = (),
+    checksums: bool | None = None,
     progress: Progress | None = None,
 ) -> Migrated:
     """Re-encode every value of `store` by the serializer `to`, or functions `dump_load`, online.
 
-    Values are equal before and after. Other threads and processes that have the store open go on
-    reading and writing, whatever serializer they named. May be interrupted or killed at any time;
-    running it again goes on where it was. Takes constant memory, and two passes over the values.
-    `progress` is called with the steps done and all the steps, about a hundred times.
+    `checksums` says whether every value is to have one. What is not named stays as it is. Values
+    are equal before and after. Other threads and processes that have the store open go on reading
+    and writing, whatever they named. May be interrupted or killed at any time; running it again
+    goes on where it was. Takes constant memory, and two passes over the values. `progress` is
+    called with the steps done and all the steps, about a hundred times.
 
     A database of stones 0.3 becomes one of ours on the way: close it in programs that use 0.3.
 
     Raises MigrationError, before anything is changed, for a value that `to` cannot hold or that
     cannot be read, and inside of a transaction; SerializerError for a serializer that is not known.
     """
-    target = _target(to, dump_load)
+    target = _target(store, to, dump_load, checksums)
     _check_possible(store, target)
     total = len(store)
     steps = _Steps(progress, max(2 * total, 1))
@@ -78,15 +86,61 @@ def migrate(
     return Migrated(values, total)
 
 
-def _target(to: str | None, dump_load: Functions) -> Serializer:
-    if to is not None and not dump_load:
-        return serializer(to)
-    if to is None and dump_load:
-        return custom_serializer(dump_load)
-    raise SerializerError("migrate() takes the name of a serializer, or else dump_load=")
+@frozen
+class _Target:
+    """What a migration makes of every value."""
+
+    serializer: Serializer
+    checksums: bool
+    names_serializer: bool
+    names_checksums: bool
+    """Whether the user has named it; what he has not is to stay as it is."""
+
+    @property
+    def name(self) -> str:
+        return self.serializer.name
+
+    def __str__(self) -> str:
+        return called(self.name, self.checksums)
+
+    def is_written_in(self, metadata: Metadata) -> bool:
+        """Whether new values are written so."""
+        return (metadata.write.serializer, metadata.checksums) == (self.name, self.checksums)
+
+    def is_reached(self, metadata: Metadata) -> bool:
+        """Whether all values are written so."""
+        return self.is_written_in(metadata) and metadata.migration is None
+
+    def is_still_meant(self, metadata: Metadata) -> bool:
+        """Whether what the user has not named is as it was when the target was made."""
+        return (self.names_serializer or metadata.write.serializer == self.name) and (
+            self.names_checksums or metadata.checksums == self.checksums
+        )
 
 
-def _check_possible(store: Store[Any, Any], target: Serializer) -> None:
+def _target(
+    store: Store[Any, Any], to: str | None, dump_load: Functions, checksums: bool | None
+) -> _Target:
+    if (to is not None and dump_load) or (to is None and not dump_load and checksums is None):
+        raise SerializerError(
+            "migrate() takes the name of a serializer, or else dump_load=, or checksums="
+        )
+    if not (checksums is None or isinstance(checksums, bool)):
+        raise ValueTypeError(f"checksums is True, False or None, not {checksums!r}")
+    with store.snapshot() as view:
+        metadata = view._codec.metadata
+    if to is not None:
+        target = serializer(to)
+    elif dump_load:
+        target = custom_serializer(dump_load)
+    else:
+        target = store._asked.writer(metadata.write, "the store")
+    named = to is not None or bool(dump_load)
+    chosen = metadata.checksums if checksums is None else checksums
+    return _Target(target, chosen, named, checksums is not None)
+
+
+def _check_possible(store: Store[Any, Any], target: _Target) -> None:
     if transactions.joined(store._engine) is not None:
         raise MigrationError("migrate() works in transactions of its own: call it outside of any")
     with store.snapshot() as view:
@@ -97,7 +151,7 @@ def _check_possible(store: Store[Any, Any], target: Serializer) -> None:
     own = store._asked.custom
     if target.name != CUSTOM or CUSTOM not in {format.serializer for format in in_use}:
         return
-    if own is None or own.decode != target.decode:
+    if own is None or own.decode != target.serializer.decode:
         raise MigrationError(
             "the store has values that were written by other functions of your own, which could "
             "not be told from those of dump_load=: migrate to a named serializer first, or give "
@@ -105,17 +159,13 @@ def _check_possible(store: Store[Any, Any], target: Serializer) -> None:
         )
 
 
-def _is_done(store: Store[Any, Any], target: Serializer) -> bool:
+def _is_done(store: Store[Any, Any], target: _Target) -> bool:
     with store.snapshot() as view:
-        metadata = view._codec.metadata
-        return not isinstance(view._codec, LegacyCodec) and _is_finished(metadata, target)
+        codec = view._codec
+    return not isinstance(codec, LegacyCodec) and target.is_reached(codec.metadata)
 
 
-def _is_finished(metadata: Metadata, target: Serializer) -> bool:
-    return metadata.write.serializer == target.name and metadata.migration is None
-
-
-def _check_values(store: Store[Any, Any], target: Serializer, steps: "_Steps") -> None:
+def _check_values(store: Store[Any, Any], target: _Target, steps: "_Steps") -> None:
     """Try to re-encode every value, and write nothing."""
     start: bytes | None = b""
     while start is not None:
@@ -125,35 +175,42 @@ def _check_values(store: Store[Any, Any], target: Serializer, steps: "_Steps") -
 
 
 def _check_some(
-    view: Snapshot[Any, Any], target: Serializer, start: bytes, steps: "_Steps"
+    view: Snapshot[Any, Any], target: _Target, start: bytes, steps: "_Steps"
 ) -> bytes | None:
     """Try values from the key `start` on; where to go on, or None at the end."""
-    formats = view._codec.metadata.formats.values()
-    done = {bytes([format.id]) for format in formats if format.serializer == target.name}
+    metadata = view._codec.metadata
+    done = view._codec.prefix if target.is_written_in(metadata) else b""
     for scanned, (key, raw) in enumerate(view._txn.scan(DATA, start)):
         if scanned == BATCH_SCAN:
             return key
         steps.step()
-        if raw[:1] in done:
+        if raw[:1] == done != b"":
             continue
         try:
             _reencoded(view._codec, target, key, raw)
         except StoneError as error:
             raise MigrationError(
-                f"cannot migrate to {target.name}: {_at(key, error)}; no value was changed"
+                f"cannot migrate to {target}: {_at(key, error)}; no value was changed"
             ) from error
     return None
 
 
-def _begin(store: Store[Any, Any], target: Serializer) -> str | None:
+def _begin(store: Store[Any, Any], target: _Target) -> str | None:
     """Make the target what everybody writes from now on. The id of the migration."""
     asked = store._asked
-    store._asked = asked.also(target.name, target if target.name == CUSTOM else None)
+    if target.names_serializer:
+        custom = target.serializer if target.name == CUSTOM else None
+        store._asked = asked.also(target.name, custom)
 
     def change(txn: Transaction) -> str | None:
         metadata = store._codec_for(txn).metadata
-        if metadata.write.serializer != target.name:
-            write_formats(txn, metadata.migrating_to(target.name))
+        if not target.is_still_meant(metadata):
+            raise MigrationError(
+                f"another migration, to {metadata.called}, has begun meanwhile: this one does not "
+                "start; migrate again"
+            )
+        if not target.is_written_in(metadata):
+            write_formats(txn, metadata.migrating_to(target.name, target.checksums))
         store._reload(txn)
         return store._codec.metadata.migration
 
@@ -165,7 +222,7 @@ def _begin(store: Store[Any, Any], target: Serializer) -> str | None:
         raise
 
 
-def _adopt(store: Store[Any, Any], target: Serializer) -> None:
+def _adopt(store: Store[Any, Any], target: _Target) -> None:
     """Turn a database of stones 0.3 into one of ours, which has to be migrated."""
     codec = store._codec
     if not isinstance(codec, LegacyCodec):
@@ -174,13 +231,13 @@ def _adopt(store: Store[Any, Any], target: Serializer) -> None:
 
     def finish(txn: Transaction) -> None:
         if read_metadata(txn) is None:  # else another process was quicker
-            write_formats(txn, metadata.migrating_to(target.name))
+            write_formats(txn, metadata.migrating_to(target.name, target.checksums))
 
     store._engine.adopt(bytes([metadata.write.id]), finish)
 
 
 def _reencode(
-    store: Store[Any, Any], target: Serializer, migration: str | None, steps: "_Steps"
+    store: Store[Any, Any], target: _Target, migration: str | None, steps: "_Steps"
 ) -> int:
     """Re-encode what is left in old formats, and end the migration. How many values that were."""
     changed = left = 0
@@ -196,7 +253,7 @@ def _reencode(
     if left:
         raise MigrationError(
             f"{left} of the values that were written meanwhile cannot be re-encoded by "
-            f"{target.name} and are left as they were, readable; change them and migrate again: "
+            f"{target} and are left as they were, readable; change them and migrate again: "
             f"{first_left}"
         )
     store._write(partial(_end, store, migration))
@@ -214,7 +271,7 @@ class _Batch:
 
 def _reencode_some(
     store: Store[Any, Any],
-    target: Serializer,
+    target: _Target,
     migration: str | None,
     start: bytes,
     txn: Transaction,
@@ -222,13 +279,12 @@ def _reencode_some(
     """Re-encode the next few values from the key `start` on, in this transaction."""
     codec = store._codec_for(txn)
     if codec.metadata.migration != migration:
-        if _is_finished(codec.metadata, target):
+        if target.is_reached(codec.metadata):
             return _Batch(0, 0, [], None)  # another process did the rest
         raise MigrationError(
-            f"another migration, to {codec.metadata.write.serializer}, has begun meanwhile: this "
-            f"one, to {target.name}, stops here; no value is lost, and any mixture can be read"
+            f"another migration, to {codec.metadata.called}, has begun meanwhile: this "
+            f"one, to {target}, stops here; no value is lost, and any mixture can be read"
         )
-    prefix = bytes([codec.metadata.write.id])
     changes: list[tuple[bytes, bytes]] = []
     left: list[str] = []
     scanned = size = 0
@@ -240,11 +296,11 @@ def _reencode_some(
                 next_start = key
                 break
             scanned += 1
-            if raw[:1] == prefix:
+            if raw[:1] == codec.prefix:
                 continue
             size += len(raw)
             try:
-                changes.append((key, prefix + _reencoded(codec, target, key, raw)))
+                changes.append((key, codec.wrap(key, _reencoded(codec, target, key, raw))))
             except StoneError as error:
                 left.append(_at(key, error))
     for key, raw in changes:
@@ -261,12 +317,14 @@ def _end(store: Store[Any, Any], migration: str | None, txn: Transaction) -> Non
     store._reload(txn)
 
 
-def _reencoded(codec: Codec, target: Serializer, key: bytes, raw: bytes) -> bytes:
-    """What follows the format byte of a value in the target's format. Raises StoneError."""
+def _reencoded(codec: Codec, target: _Target, key: bytes, raw: bytes) -> bytes:
+    """A value as the target's serializer writes it. Raises StoneError."""
+    if codec.is_written_by(target.name, raw):
+        return codec.unwrap(key, raw)  # only its checksum changes
     value = codec.decode(key, raw)
-    encoded = target.encode(value)
+    encoded = target.serializer.encode(value)
     if target.name not in IDS:
-        _check_same(value, encoded, target)
+        _check_same(value, encoded, target.serializer)
     return encoded
 
 

@@ -19,6 +19,7 @@ from .arguments import (
     table_option,
     trust_option,
 )
+from .formats import called
 from .info import FormatUse, StoreInfo, inspect
 from .lmdb_engine import LmdbEngine
 
@@ -27,24 +28,29 @@ FAILED, INTERRUPTED = 1, 130
 
 @click.command()
 @path_argument
-@click.option("--to", required=True, type=serializers, help="The serializer to take.")
+@click.option("--to", type=serializers, help="The serializer to take.")
+@click.option("--checksums/--no-checksums", default=None, help="Whether each value is to have one.")
 @trust_option
 @opening
-def migrate(path: str, to: str, **options: Any) -> None:
-    """Re-encode all values, while others go on.
+def migrate(path: str, to: str | None, checksums: bool | None, **options: Any) -> None:
+    """Re-encode all values, while others go on: --to another serializer, with checksums or without.
 
     Interrupt it as you like: the store at PATH stays valid, and running it again goes on.
     """
     from stones.migrations.reencode import migrate
 
+    if to is None and checksums is None:
+        raise click.UsageError("say what to change: --to NAME, --checksums or --no-checksums")
     try:
-        with open_store(path, **options) as store, bar(to) as progress:
-            done = migrate(store, to, progress=progress)
+        with open_store(path, **options) as store, bar(to or "checksums") as progress:
+            done = migrate(store, to, checksums=checksums, progress=progress)
+            figures = store.stats()
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted: the store is valid, whatever has been re-encoded; run this again to go on"
         ) from None
-    click.echo(f"{done.values:,} of {done.total:,} values re-encoded: all are {to} now")
+    written = called(figures["serializer"], figures["checksums"])
+    click.echo(f"{done.values:,} of {done.total:,} values re-encoded: all are {written} now")
 
 
 @contextmanager
@@ -78,15 +84,16 @@ def info(path: str, table: bytes | None, as_json: bool) -> None:
 
 def report(found: StoreInfo) -> str:
     """What `stones info` shows to people."""
+    written = found.serializer and called(found.serializer, found.checksums)
     rows = [
         ("entries", f"{found.entries:,}, {_size(found.size)}"),
         ("file", f"{_size(found.file_size)}, of which {_size(found.used_size)} in use"),
-        ("written by", found.serializer or "stones 0.3, which did not note the serializer"),
+        ("written by", written or "stones 0.3, which did not note the serializer"),
     ]
     if found.version != "0.3":
         rows += [("format", _format_row(use)) for use in found.formats]
     if found.migrating:
-        rows.append(("migration", f"to {found.serializer}, unfinished: migrate again to go on"))
+        rows.append(("migration", f"to {written}, unfinished: migrate again to go on"))
     rows += [
         ("collection", f"{use.name}: {use.records:,} records, {_size(use.size)}")
         for use in found.collections
@@ -98,7 +105,7 @@ def report(found: StoreInfo) -> str:
 
 def _format_row(use: FormatUse) -> str:
     name = use.serializer or ("damaged, empty" if use.id is None else f"not listed, {use.id}")
-    return f"{name}: {use.values:,} values, {_size(use.size)}"
+    return f"{called(name, use.checksums)}: {use.values:,} values, {_size(use.size)}"
 
 
 def _size(count: float) -> str:

@@ -15,6 +15,7 @@ from .claims import collection_names, read_collection
 from .engine import Space, Transaction
 from .formats import Format, Metadata, read_metadata
 from .lmdb_engine import LmdbEngine
+from .values import GUARD
 
 
 @frozen
@@ -22,7 +23,9 @@ class FormatUse:
     """How many values are in a format."""
 
     id: int | None
-    """The first byte of the values; None where they have none."""
+    """The first byte of the values, without the bit for a checksum; None where they have none."""
+    checksums: bool
+    """Whether they have that bit."""
     serializer: str | None
     """None where it is not known: not listed by the store, or in a database of stones 0.3."""
     values: int
@@ -53,8 +56,10 @@ class StoreInfo:
     """The stones that wrote it: "0.3", or "1"."""
     serializer: str | None
     """What new values are written by; None where stones 0.3 did not note it."""
+    checksums: bool
+    """Whether new values get a checksum."""
     migrating: bool
-    """A migration to that serializer has begun, and not ended."""
+    """A migration to what new values are written in has begun, and not ended."""
     entries: int
     size: int
     """Of keys and values, in bytes."""
@@ -88,15 +93,15 @@ def inspect(path: str | os.PathLike[str], *, table: bytes | None = None) -> Stor
 def _inspect(
     txn: Transaction, metadata: Metadata | None, path: str, sizes: dict[str, Any]
 ) -> StoreInfo:
-    listed = metadata.formats if metadata is not None else {}
+    listed = metadata.formats if metadata is not None else dict[int, Format]()
     collections = {name: read_collection(txn, name) or {} for name in collection_names(txn)}
     values, value_size = Counter[int | None](), Counter[int | None]()
     records, record_size = Counter[str](), Counter[str]()
     size = 0
     for key, raw in txn.scan(Space.DATA):
-        id = raw[0] if raw and metadata is not None else None
-        values[id] += 1
-        value_size[id] += len(raw)
+        first = raw[0] if raw and metadata is not None else None
+        values[first] += 1
+        value_size[first] += len(raw)
         size += len(key) + len(raw)
         head, slash, _ = key.partition(b"/")
         name = head.decode("utf-8", "replace")
@@ -104,11 +109,12 @@ def _inspect(
             records[name] += 1
             record_size[name] += len(key) + len(raw)
     if metadata is not None:
-        values[metadata.write.id] += 0
+        values[metadata.first] += 0
     return StoreInfo(
         path=path,
         version="0.3" if metadata is None else "1",
         serializer=None if metadata is None else metadata.write.serializer,
+        checksums=metadata is not None and metadata.checksums,
         migrating=metadata is not None and metadata.migration is not None,
         entries=txn.count(Space.DATA),
         size=size,
@@ -116,8 +122,8 @@ def _inspect(
         file_size=sizes["file_size"],
         used_size=sizes["used_size"],
         formats=tuple(
-            FormatUse(id, _name(id, listed), count, value_size[id])
-            for id, count in values.most_common()
+            _format_use(first, listed, count, value_size[first])
+            for first, count in values.most_common()
         ),
         collections=tuple(
             CollectionUse(
@@ -128,9 +134,14 @@ def _inspect(
     )
 
 
-def _name(id: int | None, listed: Any) -> str | None:
-    format: Format | None = listed.get(id)
-    return None if format is None else format.serializer
+def _format_use(
+    first: int | None, listed: Mapping[int, Format], count: int, size: int
+) -> FormatUse:
+    if first is None:
+        return FormatUse(None, False, None, count, size)
+    id = first & ~GUARD
+    serializer = listed[id].serializer if id in listed else None
+    return FormatUse(id, first >= GUARD, serializer, count, size)
 
 
 def _text(about: Mapping[str, Any], what: str) -> str | None:

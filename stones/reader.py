@@ -6,9 +6,10 @@ from contextlib import suppress
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
 
+from .codec import Codec
 from .engine import Engine, Space, Transaction
 from .errors import InvalidKeyError, KeyTypeError, StoreClosedError, ValueTypeError
-from .formats import Codec, corrupt
+from .values import corrupt
 from .views import EVERYTHING, Items, Keys, Range, Span, Values, after_prefix
 
 if TYPE_CHECKING:
@@ -62,6 +63,8 @@ class Reader(Mapping[K, V]):
                 return codec.loads(raw[1:])  # type: ignore[no-any-return]
             except Exception as error:  # a decoder may raise anything on damaged bytes
                 raise corrupt(stored, error) from error
+        if raw and raw[0] == codec.first:
+            return codec.read(stored, raw)  # type: ignore[no-any-return]
         return self._decode(stored, raw)  # type: ignore[no-any-return]
 
     @overload
@@ -240,11 +243,10 @@ class Reader(Mapping[K, V]):
         engine = self._engine
         try:
             codec = self._codec_at(txn)
-            id, loads = codec.id, codec.loads
+            id, loads, first, read = codec.id, codec.loads, codec.first, codec.read
             entries = txn.scan(DATA, span.start, span.stop, reverse=span.reverse)
             if needle is not None and codec.shows_text:
-                current = bytes([id])
-                entries = (e for e in entries if needle in e[1] or not e[1].startswith(current))
+                entries = codec.with_text(needle, entries)
             for key, raw in entries:
                 if engine.closed:
                     raise StoreClosedError(f"the store {self._name!r} was closed meanwhile")
@@ -254,6 +256,8 @@ class Reader(Mapping[K, V]):
                         value = loads(raw[1:])
                     except Exception as error:  # a decoder may raise anything on damaged bytes
                         raise corrupt(key, error) from error
+                elif raw and raw[0] == first:
+                    value = read(key, raw)
                 else:
                     value = codec.decode(key, raw)
                 yield key, value

@@ -12,8 +12,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from contextlib import contextmanager, nullcontext
 from typing import Any, Self, TypeVar, overload
 
+from attrs import evolve
+
 from . import transactions
 from .claims import COUNTS, check_unclaimed, collection_names, count_key, read_count
+from .codec import Asked, Codec, LegacyCodec
 from .containers import added, removed
 from .engine import MAX_KEY_SIZE, ClosedEngine, Engine, Space, Transaction
 from .errors import (
@@ -26,9 +29,6 @@ from .errors import (
     ValueTypeError,
 )
 from .formats import (
-    Asked,
-    Codec,
-    LegacyCodec,
     Metadata,
     new_metadata,
     read_generation,
@@ -42,7 +42,16 @@ T = TypeVar("T")
 MISSING: Any = object()
 
 STORE_OPTIONS = frozenset(
-    {"serialize", "dump_load", "value_type", "key_type", "trust_pickle", "iterable", "kwargs"}
+    {
+        "serialize",
+        "dump_load",
+        "value_type",
+        "key_type",
+        "trust_pickle",
+        "checksums",
+        "iterable",
+        "kwargs",
+    }
 )
 """What every store takes by name."""
 
@@ -108,8 +117,9 @@ class Store(Reader[K, V], MutableMapping[K, V]):
     is; several become one inside `with store.transaction():`.
 
     `trust_pickle` says whether pickled values may be read, which can run code; None: unless a
-    safe serializer is named. `iterable` and `kwargs` are entries to begin with. For the rest see
-    `stone`.
+    safe serializer is named. With `checksums=True` every value gets one, so that damage to it is
+    noticed; None takes what the store has, and a new one has none. `iterable` and `kwargs` are
+    entries to begin with. For the rest see `stone`.
     """
 
     _readonly = False
@@ -124,6 +134,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         value_type: type = bytes,
         key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
         trust_pickle: bool | None = None,
+        checksums: bool | None = None,
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
@@ -145,7 +156,9 @@ class Store(Reader[K, V], MutableMapping[K, V]):
                 raise ValueTypeError(
                     f"value_type is a class, list for instance, not {value_type!r}"
                 )
-            self._asked = Asked.of(serialize, dump_load, trust_pickle)
+            if not (checksums is None or isinstance(checksums, bool)):
+                raise ValueTypeError(f"checksums is True, False or None, not {checksums!r}")
+            self._asked = Asked.of(serialize, dump_load, trust_pickle, checksums)
             # How to write, which only changes in a write transaction; and another one, by metadata
             # of before that or that a reader has met since.
             self._codec = self._other_codec = self._open_codec()
@@ -165,7 +178,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         """Set the value of `key`, unless it has one and `overwrite` is False. Was it written?"""
         stored = self._writable(key)
         codec = self._codec
-        raw = codec.encode(value)  # before the lock is taken, and in this thread
+        raw = codec.encode(stored, value)  # before the lock is taken, and in this thread
 
         def change(txn: Transaction) -> bool:
             if txn is not self._checked or self._changes != self._engine.changes:
@@ -175,7 +188,8 @@ class Store(Reader[K, V], MutableMapping[K, V]):
             if not overwrite and txn.get(DATA, stored) is not None:
                 return False
             # Another process may have changed the format since the value was encoded.
-            txn.put(DATA, stored, raw if self._codec is codec else self._codec.encode(value))
+            now = self._codec
+            txn.put(DATA, stored, raw if now is codec else now.encode(stored, value))
             return True
 
         return self._write(change)
@@ -232,7 +246,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
             raw = txn.get(DATA, stored)
             if raw is None:
                 self._check_unclaimed(txn, stored)
-                raw = self._codec.encode(default)
+                raw = self._codec.encode(stored, default)
                 txn.put(DATA, stored, raw)
             return self._decode(stored, raw)  # type: ignore[no-any-return]
 
@@ -257,7 +271,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
                     if self._codec.metadata.has_collections:
                         check_unclaimed(txn, stored)
                     try:
-                        raw = encode(value)
+                        raw = encode(stored, value)
                     except SerializerError as error:
                         raise SerializerError(f"the value of {key!r}: {error}") from error
                     put(DATA, stored, raw)
@@ -287,7 +301,8 @@ class Store(Reader[K, V], MutableMapping[K, V]):
             self._check_unclaimed(txn, stored)
             raw = txn.get(DATA, stored)
             container = () if raw is None else self._decode(stored, raw)
-            txn.put(DATA, stored, self._codec.encode(added(self._value_type, container, value)))
+            grown = added(self._value_type, container, value)
+            txn.put(DATA, stored, self._codec.encode(stored, grown))
 
     def deep_remove(self, key: K | bytes | str, value: Any) -> bool:
         """Take `value` out of the container at `key`, the first one in a list; was it in there?"""
@@ -299,7 +314,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
             rest = removed(self._value_type, container, value)
             if rest is None:
                 return False
-            txn.put(DATA, stored, self._codec.encode(rest))
+            txn.put(DATA, stored, self._codec.encode(stored, rest))
             return True
 
     @classmethod
@@ -341,8 +356,8 @@ class Store(Reader[K, V], MutableMapping[K, V]):
     # -- the store as a whole ------------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
-        """Some figures: `entries`, the `serializer` that writes, `collections` with their counts,
-        and what the engine says of itself (sizes are in bytes)."""
+        """Some figures: `entries`, the `serializer` that writes, whether with `checksums`,
+        `collections` with their counts, and what the engine says of itself (sizes are in bytes)."""
         txn, own = self._reading()
         try:
             metadata = self._codec_at(txn).metadata
@@ -354,6 +369,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         return {
             "entries": entries,
             "serializer": metadata.write.serializer,
+            "checksums": metadata.checksums,
             "collections": counts,
             **self._engine.stats(),
         }
@@ -409,16 +425,26 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         return self._engine.get(DATA, key) if txn is None else txn.get(DATA, key)
 
     def _decode(self, key: bytes, raw: bytes) -> Any:
+        codec = self._codec
+        if raw and raw[0] == codec.first:
+            return codec.read(key, raw)
         if self._engine.legacy:
-            return self._codec.decode(key, raw)
+            return codec.decode(key, raw)
+        # A codec that knows more formats is a later one. That another one takes values without a
+        # checksum says nothing: it may be an earlier one.
         for codec in (self._codec, self._other_codec):
             if codec.metadata.generation is not None and codec.knows(raw):
+                if codec.misses_checksum(raw):
+                    break
                 return codec.decode(key, raw)
         # The store has been given another format, or its first, since the metadata was read and
         # maybe since the value was: look at both as of one instant.
         txn, own = self._reading()
         try:
-            return self._codec_at(txn).decode(key, txn.get(DATA, key) or raw)
+            codec, now = self._codec_at(txn), txn.get(DATA, key)
+            if now is None:  # deleted since it was read, maybe before all were to have checksums
+                codec = Codec(evolve(codec.metadata, checksums=False), self._asked)
+            return codec.decode(key, raw if now is None else now)
         finally:
             if own:
                 txn.abort()
@@ -506,7 +532,8 @@ class Store(Reader[K, V], MutableMapping[K, V]):
     def _create(self, txn: Transaction) -> Metadata:
         metadata = read_metadata(txn)  # another process may have been quicker
         if metadata is None:
-            write_formats(txn, new_metadata(self._asked.name or "pickle"))
+            asked = self._asked
+            write_formats(txn, new_metadata(asked.name or "pickle", bool(asked.checksums)))
             metadata = read_metadata(txn)
             assert metadata is not None
         return metadata

@@ -212,6 +212,21 @@ def test_a_value_that_does_not_decode_is_told_with_its_key(store, path):
     assert "the value of b'bad' cannot be read" in what
 
 
+@pytest.mark.parametrize("serialize", ["pickle", "noop", "msgpack"])
+def test_a_value_that_does_not_match_its_checksum_is_told_also_where_it_is_not_read(
+    path, serialize
+):
+    with stone(path, LmdbStore, serialize, options={"checksums": True}) as store:
+        store.update({"good": b"1" * 50, "bad": b"1" * 50})
+        raw = bytearray(store._engine.get(Space.DATA, b"bad"))
+    assert findings(path) == []
+    raw[-9] ^= 4
+    put(path, Space.DATA, b"bad", bytes(raw))
+    [(found, what)] = findings(path)
+    assert found == b"bad"
+    assert "checksum" in what
+
+
 @pytest.mark.parametrize(("raw", "what"), [(b"", "is empty"), (b"\x11abc", "has the format 17")])
 def test_a_value_in_no_known_format_is_told(store, path, raw, what):
     put(path, Space.DATA, b"bad", raw)

@@ -332,13 +332,22 @@ def test_info_tells_formats_collections_and_sizes(run, store):
         "path": store.path,
         "version": "1",
         "serializer": "msgpack",
+        "checksums": False,
         "migrating": False,
         "entries": 101,
         "size": 100 * (3 + 2) + len(b"User/ada") + len(record),
         "index_entries": store._engine.begin().count(Space.INDEX),
         "file_size": os.path.getsize(os.path.join(store.path, "data.mdb")),
         "used_size": store.stats()["used_size"],
-        "formats": [{"id": 4, "serializer": "msgpack", "values": 101, "size": 200 + len(record)}],
+        "formats": [
+            {
+                "id": 4,
+                "checksums": False,
+                "serializer": "msgpack",
+                "values": 101,
+                "size": 200 + len(record),
+            }
+        ],
         "collections": [
             {
                 "name": "User",
@@ -364,13 +373,13 @@ def test_info_of_an_empty_store_names_the_format_to_be(run, store):
     assert "msgpack: 0 values, 0 bytes" in run("info", store.path)
 
 
-def interrupted(store, to):
+def interrupted(store, to=None, **options):
     def stop(done, steps):
         if done > 0.7 * steps:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        migrate(store, to, progress=stop)
+        migrate(store, to, progress=stop, **options)
 
 
 def test_info_says_how_many_values_a_migration_has_left(run, store):
@@ -383,6 +392,19 @@ def test_info_says_how_many_values_a_migration_has_left(run, store):
     assert "migration   to json, unfinished" in run("info", store.path)
     run("migrate", store.path, "--to", "json")
     assert "migration" not in run("info", store.path)
+
+
+def test_info_tells_what_has_checksums(run, store):
+    store.update({b"%04d" % number: number for number in range(1000)})
+    interrupted(store, checksums=True)
+    shown = run("info", store.path)
+    assert "written by  msgpack with checksums\n" in shown
+    assert "format      msgpack with checksums: 500 values, " in shown
+    assert "format      msgpack: 500 values, " in shown
+    assert "migration   to msgpack with checksums, unfinished" in shown
+    found = json.loads(run("info", store.path, "--json"))
+    assert found["checksums"] is True
+    assert {(use["id"], use["checksums"]) for use in found["formats"]} == {(4, False), (4, True)}
 
 
 def test_info_counts_damaged_values_and_reads_none(run, store):
@@ -446,6 +468,34 @@ def test_migrate_refuses_before_it_starts(run, path):
         store["culprit"] = {"a": 2j}
         assert "b'culprit'" in run("migrate", path, "--to", "json", "--trust-pickle", code=1)
         assert not inspect(path).migrating
+
+
+def test_migrate_gives_checksums_and_takes_them_away(run, store):
+    store.update({b"%05d" % number: (number,) for number in range(1200)})
+    shown = run("migrate", store.path, "--checksums")
+    assert shown == "1,200 of 1,200 values re-encoded: all are msgpack with checksums now\n"
+    assert run("migrate", store.path, "--checksums").startswith("0 of 1,200 values")
+    shown = run("migrate", store.path, "--to", "json")
+    assert shown.endswith("all are json with checksums now\n")
+    shown = run("migrate", store.path, "--to", "cbor", "--no-checksums")
+    assert shown == "1,200 of 1,200 values re-encoded: all are cbor now\n"
+    assert {raw[0] for _, raw in store._engine.begin().scan(Space.DATA)} == {3}
+
+
+def test_migrate_gives_checksums_to_pickles_without_reading_them(run, path):
+    with stone(path, LmdbStore) as store:
+        store["key"] = {1, 2}
+    assert "all are pickle with checksums now" in run("migrate", path, "--checksums")
+    assert "can run code" in run("get", path, "key", code=1)
+    assert run("get", path, "key", "--trust-pickle") == "{1, 2}\n"
+
+
+def test_get_tells_a_value_that_is_damaged(run, path):
+    with LmdbStore(path, serialize="json", checksums=True) as store:
+        store["key"] = "value"
+        damaged = store._engine.get(Space.DATA, b"key").replace(b"value", b"vague")
+        store._engine.write(lambda txn: txn.put(Space.DATA, b"key", damaged))
+    assert "b'key' is damaged: it does not match its checksum" in run("get", path, "key", code=1)
 
 
 @pytest.mark.parametrize(

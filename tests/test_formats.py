@@ -31,11 +31,10 @@ from stones import (
     stone,
 )
 from stones.claims import write_collection
+from stones.codec import Asked, Codec
 from stones.engine import Space
 from stones.formats import (
     IDS,
-    Asked,
-    Codec,
     Format,
     new_metadata,
     read_generation,
@@ -44,6 +43,7 @@ from stones.formats import (
 )
 from stones.info import inspect
 from stones.memory import MemoryEngine
+from stones.values import GUARD, seal
 
 SAFE = ["json", "cbor", "msgpack", "noop"]
 VALUES = {b"bytes": b"bytes", b"tuple": (1, "a"), b"none": None}
@@ -125,7 +125,7 @@ def test_values_in_any_mixture_of_formats_can_be_read():
     for name in ["json", "cbor", "msgpack", "pickle"]:
         store[name] = (name, 1)
         store._engine.write(
-            lambda txn, name=name: write_formats(txn, read_metadata(txn).migrating_to(name))
+            lambda txn, name=name: write_formats(txn, read_metadata(txn).migrating_to(name, False))
         )
     store["last"] = ("last", 1)
     assert {raw[0] for _, raw in store._engine.begin().scan(Space.DATA)} == {1, 2, 3, 4}
@@ -251,8 +251,14 @@ def test_an_undone_change_of_the_metadata_is_never_taken_for_a_later_one():
 
 
 def test_an_id_is_never_given_to_another_serializer():
-    metadata = new_metadata("one").migrating_to("two").migrated().migrating_to("json").migrated()
-    metadata = metadata.migrating_to("three").migrating_to("one")
+    metadata = (
+        new_metadata("one")
+        .migrating_to("two", False)
+        .migrated()
+        .migrating_to("json", False)
+        .migrated()
+    )
+    metadata = metadata.migrating_to("three", False).migrating_to("one", False)
     assert metadata.write == Format(32, "one")
     assert {format.serializer: id for id, format in metadata.formats.items()} == {
         "one": 32,
@@ -262,15 +268,15 @@ def test_an_id_is_never_given_to_another_serializer():
     }
 
 
-def test_there_is_an_id_for_224_serializers_of_ones_own():
+def test_there_is_an_id_for_96_serializers_of_ones_own():
     metadata = new_metadata("json")
-    for number in range(224):
-        metadata = metadata.migrating_to(f"own{number}").migrated()
-    assert len(metadata.formats) == 225
-    with pytest.raises(MigrationError, match="224 formats of your own"):
-        metadata.migrating_to("one-more")
-    assert metadata.migrating_to("own7").write.serializer == "own7"
-    assert metadata.migrating_to("cbor").write.serializer == "cbor"
+    for number in range(96):
+        metadata = metadata.migrating_to(f"own{number}", False).migrated()
+    assert len(metadata.formats) == 97
+    with pytest.raises(MigrationError, match="96 formats of your own"):
+        metadata.migrating_to("one-more", False)
+    assert metadata.migrating_to("own7", False).write.serializer == "own7"
+    assert metadata.migrating_to("cbor", False).write.serializer == "cbor"
 
 
 def test_the_keys_of_a_collection_are_claimed_and_no_others():
@@ -300,6 +306,7 @@ def test_a_store_of_a_later_layout_is_refused(path):
 
 
 LISTED = {"id": 4, "serializer": "msgpack"}
+WHOLE = {"write": 4, "checksums": False, "formats": [LISTED], "migration": None}
 DAMAGED = [
     b"",
     b"\xff",
@@ -307,16 +314,35 @@ DAMAGED = [
     b"[]",
     b"1",
     b"null",
-    json.dumps({"write": 4, "formats": [], "migration": None}).encode(),
-    json.dumps({"write": 4, "formats": [LISTED]}).encode(),
-    json.dumps({"write": [], "formats": [LISTED], "migration": None}).encode(),
     *(
-        json.dumps({"write": entry.get("id"), "formats": [entry], "migration": None}).encode()
+        json.dumps(damaged).encode()
+        for damaged in [
+            *({name: WHOLE[name] for name in WHOLE if name != missing} for missing in WHOLE),
+            WHOLE | {"generation": "1"},
+            WHOLE | {"write": []},
+            WHOLE | {"write": 5},
+            WHOLE | {"write": 4.0},
+            WHOLE | {"write": True, "formats": [LISTED | {"id": 1}]},
+            WHOLE | {"checksums": None},
+            WHOLE | {"checksums": 1},
+            WHOLE | {"checksums": "yes"},
+            WHOLE | {"migration": True},
+            WHOLE | {"migration": []},
+            WHOLE | {"formats": []},
+            WHOLE | {"formats": LISTED},
+            WHOLE | {"formats": [LISTED, LISTED]},
+            WHOLE | {"formats": [LISTED, {"id": 4, "serializer": "json"}]},
+            WHOLE | {"formats": [LISTED, {"id": 5, "serializer": "msgpack"}]},
+        ]
+    ),
+    *(
+        json.dumps(WHOLE | {"write": entry.get("id"), "formats": [entry]}).encode()
         for entry in [
             {},
             {"id": 4},
             LISTED | {"id": "4"},
-            LISTED | {"id": 256},
+            LISTED | {"id": 128},
+            LISTED | {"id": 0},
             LISTED | {"id": -1},
             LISTED | {"id": True},
             LISTED | {"serializer": None},
@@ -324,6 +350,12 @@ DAMAGED = [
         ]
     ),
 ]
+
+
+def test_what_the_damaged_metadata_below_is_made_of_is_whole(path):
+    with stone(path, LmdbStore, "msgpack") as store:
+        put_raw(store, Space.META, b"formats", json.dumps(WHOLE).encode())
+    stone(path, LmdbStore, "msgpack").close()
 
 
 @pytest.mark.parametrize("damage", DAMAGED)
@@ -608,8 +640,14 @@ def hostile_metadata(bomb):
             listed = [{"id": 1, "serializer": "msgpack"}, {"id": 4, "serializer": "msgpack"}]
             listed[write == 4]["serializer"] = name
             for migration in [None, "begun"]:
-                formats = {"write": write, "formats": listed, "migration": migration}
-                yield b"formats", json.dumps(formats).encode()
+                for checksums in [False, True]:
+                    formats = {
+                        "write": write,
+                        "checksums": checksums,
+                        "formats": listed,
+                        "migration": migration,
+                    }
+                    yield b"formats", json.dumps(formats).encode()
 
 
 @pytest.mark.parametrize("serializer", [*SAFE, None])
@@ -619,6 +657,8 @@ def test_metadata_cannot_make_a_safe_store_unpickle(tmp_path, bomb, serializer):
         with stone(path, LmdbStore, serializer or "msgpack") as store:
             for id in [1, 2, 3, 4, 5]:
                 put_raw(store, Space.DATA, b"%d" % id, bytes([id]) + pickle.dumps(Bomb(bomb)))
+                sealed = seal(bytes([id | GUARD]), b"sealed%d" % id, pickle.dumps(Bomb(bomb)))
+                put_raw(store, Space.DATA, b"sealed%d" % id, sealed)
             put_raw(store, Space.META, key, raw)
         try:
             store = LmdbStore(path, serialize=serializer, trust_pickle=False)
@@ -642,14 +682,17 @@ json_values = st.recursive(
     lambda inner: (
         st.lists(inner)
         | st.dictionaries(
-            st.text() | st.sampled_from(["write", "formats", "migration", "id", "serializer"]),
+            st.text() | st.sampled_from([*WHOLE, *LISTED]),
             inner,
         )
     ),
 )
 
 
-@given(json_values | st.fixed_dictionaries({"write": json_values, "formats": json_values}))
+@given(
+    json_values
+    | st.fixed_dictionaries({name: st.just(WHOLE[name]) | json_values for name in WHOLE})
+)
 def test_whatever_the_metadata_says_it_is_read_or_refused(listed):
     store = MemoryStore(serialize="json")
     store["key"] = 1

@@ -30,6 +30,7 @@ from stones.engine import Space
 from stones.formats import IDS, read_metadata
 from stones.info import inspect
 from stones.migrations.reencode import Migrated
+from stones.values import GUARD
 
 from .stones03 import provide_stones03  # noqa: F401
 
@@ -261,6 +262,19 @@ def test_it_is_migrated_to_any_serializer_with_values_equal(path, old, to):
     with stone(path, LmdbStore) as store:
         assert dict(store) == entries | {b"new": (1, 2)}
     assert all(key.startswith(b"stones:") for key in main_keys(path))
+
+
+def test_it_has_no_checksums_until_it_is_migrated_to_have_them(path, old):
+    serializer, entries = old
+    with pytest.raises(FormatMismatchError, match=r"0\.3 has no checksums"):
+        LmdbStore(path, serialize=serializer, checksums=True)
+    with LmdbStore(path, serialize=serializer, checksums=False) as store:
+        assert store.stats()["checksums"] is False
+        assert migrate(store, checksums=True) == Migrated(len(entries), len(entries))
+        assert dict(store) == entries
+        assert formats_in_use(store) == {IDS[serializer] | GUARD}
+    with LmdbStore(path, serialize=serializer, checksums=True) as store:
+        assert dict(store) == entries
 
 
 def test_it_is_migrated_from_and_to_functions(path, stones03):

@@ -32,10 +32,12 @@ from stones import (
     register_serializer,
     stone,
 )
+from stones.codec import Asked
 from stones.engine import Space
-from stones.formats import IDS, Asked, read_metadata, write_formats
+from stones.formats import IDS, read_metadata, write_formats
 from stones.migrations.reencode import Migrated
 from stones.serializers import serializer
+from stones.values import GUARD
 
 FULL = ["pickle", "json", "cbor", "msgpack"]
 # Of processes that are killed and interrupted, whose coverage would come to nothing.
@@ -456,11 +458,11 @@ def test_a_migration_that_cannot_begin_leaves_the_store_as_it_was(opened):
     store = opened(serialize="json")
     store["key"] = b"value"
     metadata = metadata_of(store)
-    for number in range(224):
-        metadata = metadata.migrating_to(f"own{number}")
-    full = metadata.migrating_to("json").migrated()
+    for number in range(96):
+        metadata = metadata.migrating_to(f"own{number}", False)
+    full = metadata.migrating_to("json", False).migrated()
     store._engine.write(lambda txn: write_formats(txn, full))
-    with pytest.raises(MigrationError, match="224 formats of your own"):
+    with pytest.raises(MigrationError, match="96 formats of your own"):
         migrate(store, dump_load=REVERSED)
     assert store._asked == Asked.of("json")
     assert migrate(store, "cbor").values == 1
@@ -697,13 +699,16 @@ def test_others_read_and_write_while_the_store_is_migrated_and_nothing_is_lost(p
         for to in [*FULL[1:], "pickle", "json"]:
             assert migrate(store, to).values >= 3000
             assert formats_in_use(store) == {IDS[to]}
+        for checksums in [True, False, True]:
+            assert migrate(store, checksums=checksums).values >= 3000
+            assert formats_in_use(store) == {IDS["json"] | checksums * GUARD}
     for child in bystanders:
         assert child.stop() > 0
     with stone(path, LmdbStore, "json") as store:
         assert dict(store.range(prefix="fixed/")) == {
             b"fixed/%d" % number: (number, "x" * 100) for number in range(3000)
         }
-        assert formats_in_use(store) == {IDS["json"]}
+        assert formats_in_use(store) == {IDS["json"] | GUARD}
 
 
 MIGRATOR = """
@@ -715,7 +720,8 @@ def wait_to_be_killed(done, steps):
     if len(sys.argv) > 3 and done >= float(sys.argv[3]) * steps:
         print('open', flush=True)
         sys.stdin.readline()
-migrate(store, sys.argv[2], progress=wait_to_be_killed)
+to, checksums, _ = sys.argv[2].partition('+')
+migrate(store, to, checksums=bool(checksums), progress=wait_to_be_killed)
 """
 
 
@@ -725,9 +731,9 @@ def test_a_migration_killed_at_any_instant_loses_nothing_and_can_be_run_again(pa
     for child in bystanders[::2]:
         child.stop()  # one reader and one writer are enough: there are few processors
     for round in range(24):
-        to = FULL[(round // 3 + 1) % 4]
+        to, checksums = FULL[(round // 3 + 1) % 4], round // 3 % 2 == 1
         at = [random.uniform(0.5, 1)] if round % 3 == 0 else []
-        child = Child(MIGRATOR, path, to, *at)
+        child = Child(MIGRATOR, path, to + "+" * checksums, *at)
         child.wait_until_open()
         if at:
             child.wait_until_open()
@@ -741,8 +747,8 @@ def test_a_migration_killed_at_any_instant_loses_nothing_and_can_be_run_again(pa
                 b"fixed/%d" % number: (number, "x" * 100) for number in range(3000)
             }
             if round % 3 == 2:
-                migrate(store, to)
-                assert formats_in_use(store) == {IDS[to]}
+                migrate(store, to, checksums=checksums)
+                assert formats_in_use(store) == {IDS[to] | checksums * GUARD}
     assert unfinished >= 8
     for child in bystanders[1::2]:
         assert child.stop() > 0

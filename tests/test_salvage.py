@@ -28,9 +28,9 @@ from stones import (
     salvage,
     stone,
 )
+from stones.codec import Asked
 from stones.collections.check import examined
 from stones.engine import Space
-from stones.formats import Asked
 from stones.instant import Instant
 from stones.lmdb_engine import LmdbEngine
 from stones.pages import File
@@ -329,6 +329,34 @@ def test_lost_metadata_is_made_anew_from_the_values(tmp_path, name, lost):
     assert [finding.key for finding in done.lost] == [lost]
     with stone(tmp_path / "new", LmdbStore, name) as store:
         assert dict(store) == {b"key": b"value"}
+
+
+@pytest.mark.parametrize("name", ["json", "pickle", "noop"])
+def test_checksums_survive_lost_metadata_and_tell_what_is_damaged(tmp_path, name):
+    with stone(tmp_path / "db", LmdbStore, name, options={"checksums": True}) as store:
+        store.update({"good": b"1" * 50, "bad": b"1" * 50})
+        raw = bytearray(store._engine.get(Space.DATA, b"bad"))
+    raw[-9] ^= 4
+    put(tmp_path / "db", Space.DATA, b"bad", bytes(raw))
+    put(tmp_path / "db", Space.META, b"formats", b"")
+    done = salvage(tmp_path / "db", tmp_path / "new")
+    assert [finding.key for finding in done.lost] == [b"formats", b"bad"]
+    with stone(tmp_path / "new", LmdbStore, name, options={"checksums": True}) as store:
+        assert dict(store) == {b"good": b"1" * 50}
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+def test_where_some_values_have_checksums_the_rest_can_be_migrated_too(tmp_path, checksums):
+    with stone(tmp_path / "db", LmdbStore, "json", options={"checksums": True}) as store:
+        store.update({"one": 1, "two": 2})
+    put(tmp_path / "db", Space.DATA, b"three", b"\4\x03")
+    put(tmp_path / "db", Space.META, b"formats", b"")
+    salvage(tmp_path / "db", tmp_path / "new")
+    with stone(tmp_path / "new", LmdbStore) as store:
+        assert dict(store) == {b"one": 1, b"two": 2, b"three": 3}
+        migrate(store, "json", checksums=checksums)
+        assert dict(store) == {b"one": 1, b"two": 2, b"three": 3}
+    assert is_sound(tmp_path / "new")
 
 
 def test_values_in_several_formats_can_be_migrated_on(tmp_path):

@@ -87,6 +87,9 @@ class Ground(Files):
         self.users.add_many(map(user, self.values))
         self.raw_update()
         self.update()
+        options = {"checksums": True}
+        self.guarded = stone(path / "guarded", LmdbStore, SERIALIZER, options=options)
+        self.guarded.update(self.stor)
 
     # -- reads -----------------------------------------------------------------------------------
 
@@ -139,6 +142,15 @@ class Ground(Files):
 
     def items(self) -> None:
         for key_, value in self.stor.items():
+            key_, value
+
+    def getitem_guarded(self) -> None:
+        stor = self.guarded
+        for key_ in self.keys:
+            stor[key_]
+
+    def items_guarded(self) -> None:
+        for key_, value in self.guarded.items():
             key_, value
 
     # -- writes ----------------------------------------------------------------------------------

@@ -53,6 +53,9 @@ def reads(ground: Ground, path: Path) -> Iterator[Benchmark]:
     yield "key in stor", lambda: ratio(ground.contains, ground.raw_contains), 1.2, "raw py-lmdb"
     yield "view[key] of a snapshot", lambda: ratio(ground.snapshot, ground.raw_snapshot), 0, RAW
     yield "items()", lambda: ratio(ground.items, ground.raw_items), 1.3, RAW
+    guarded = partial(ratio, ground.getitem_guarded, ground.raw_getitem)
+    yield "stor[key] with checksums", guarded, 0, RAW
+    yield "items() with checksums", partial(ratio, ground.items_guarded, ground.raw_items), 0, RAW
     for count in (2, 4, 8):
         threads = partial(reading_threads, ground, count)
         yield f"{count} threads that read", threads, -0.8, "of raw py-lmdb's rate"

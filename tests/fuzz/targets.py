@@ -18,8 +18,9 @@ from uuid import UUID
 from attrs import define, frozen
 
 import stones.legacy  # noqa: F401  # so that atheris instruments it: it is loaded when needed
-from stones import Collection, MemoryStore, key
-from stones.cli import shown, typed
+from stones import Collection, MemoryStore, key, migrate
+from stones.arguments import shown, typed
+from stones.codec import Asked, Codec, LegacyCodec
 from stones.collections.jsonpath import parse_filter, parse_search, parse_values
 from stones.collections.keys import key_codec
 from stones.engine import MAX_KEY_SIZE, Space
@@ -29,9 +30,10 @@ from stones.errors import (
     SerializerError,
     StoneError,
 )
-from stones.formats import IDS, Asked, Codec, LegacyCodec, new_metadata
+from stones.formats import IDS, new_metadata
 from stones.memory import MemoryEngine
 from stones.store import Store
+from stones.values import GUARD, seal
 
 from . import forms
 
@@ -154,7 +156,7 @@ def _check_codec(name: str, body: bytes) -> None:
     with suppress(CorruptValueError):
         value = _decoded(codec, raw)
         try:
-            written = codec.encode(value)
+            written = codec.encode(b"key", value)
         except SerializerError as error:
             if not any(reason in str(error) for reason in READ_ONLY):
                 raise
@@ -218,7 +220,7 @@ def decode_legacy(data: bytes) -> None:
     form = (forms.json_form, forms.cbor_form, forms.msgpack_form)[place % 3]
     raw = source.rest() if place < 3 else form(source, 6)
     with suppress(CorruptValueError, SerializerError):
-        codec.encode(_decoded(codec, raw))
+        codec.encode(b"key", _decoded(codec, raw))
 
 
 VALUES = [
@@ -235,7 +237,7 @@ VALUES = [
 
 def _values(name: str) -> list[bytes]:
     codec = Codec(new_metadata(name), Asked.of(name))
-    return [b"\1" + codec.encode(value)[1:] for value in VALUES] + [bytes(range(0, 250, 2))]
+    return [b"\1" + codec.encode(b"key", value)[1:] for value in VALUES] + [bytes(range(0, 250, 2))]
 
 
 # -- what the store says of itself -----------------------------------------------------------------
@@ -266,11 +268,13 @@ def open_store(data: bytes) -> None:
         space = source.choose(Space.META, Space.DATA, Space.META, Space.DATA, Space.INDEX)
         raw = source.choose(_json, _json, Source.some)(source)
         if space is Space.DATA:
-            raw = bytes([source.choose(2, 2, 3, 4, 5, 99)]) + raw
+            first = source.choose(2, 2, 3, 4, 5, 99)
+            sealed = seal(bytes([first | GUARD]), name, raw)
+            raw = source.choose(bytes([first]) + raw, sealed, bytes([first | GUARD]) + raw)
         if 0 < len(name) <= MAX_KEY_SIZE:
             txn.put(space, name, raw)
     if txn.get(Space.META, b"formats") is None:
-        txn.put(Space.META, b"formats", FORMATS)
+        txn.put(Space.META, b"formats", source.choose(*FORMATS))
     txn.commit()
     with suppress(StoneError), Received(engine) as store:
         for use in USES:
@@ -278,13 +282,19 @@ def open_store(data: bytes) -> None:
                 use(store)
 
 
-FORMATS = json.dumps(
-    {
-        "write": IDS["json"],
-        "formats": [{"id": IDS[name], "serializer": name} for name in ("json", "cbor", "msgpack")],
-        "migration": None,
-    }
-).encode()
+FORMATS = [
+    json.dumps(
+        {
+            "write": IDS["json"],
+            "checksums": checksums,
+            "formats": [
+                {"id": IDS[name], "serializer": name} for name in ("json", "cbor", "msgpack")
+            ],
+            "migration": None,
+        }
+    ).encode()
+    for checksums in (False, True)
+]
 
 META_KEYS = (b"formats", b"collection/User", b"count/User", b"User/ada", b"key", b"")
 
@@ -305,10 +315,23 @@ USES: list[Callable[[Any], object]] = [
     lambda store: store.put("User", 1),
     lambda store: store.update(key=1),
     lambda store: store.popitem(),
+    lambda store: migrate(store, checksums=True),
+    lambda store: migrate(store, checksums=False),
     lambda store: store.clear(),
 ]
 
-WORDS = ["write", "formats", "migration", "id", "serializer", "record", "key", "fields", "User"]
+WORDS = [
+    "write",
+    "checksums",
+    "formats",
+    "migration",
+    "id",
+    "serializer",
+    "record",
+    "key",
+    "fields",
+    "User",
+]
 WORDS += ["email", "age", "ada", "json", "pickle", "custom", "str", "json-0.3", "pickle-0.3", ""]
 
 
