@@ -113,8 +113,9 @@ class Survey:
             yield Problem(
                 f"pages in use that are listed as free: {both}, page {states.find(3)} first"
             )
-        # Where a part of a tree is lost, its pages are among these.
-        if neither and not self.free_problems and not any(w.lost for w in self.walks.values()):
+        # Where a part of a tree or a long value is lost, its pages are among these.
+        incomplete = any(walk.lost or walk.damaged for walk in self.walks.values())
+        if neither and not incomplete and not self.free_problems:
             yield Problem(
                 f"pages that are neither in use nor free: {neither}, page {states.find(0)} first"
             )

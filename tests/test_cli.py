@@ -273,6 +273,7 @@ COMMANDS = [
     ["delete", "key"],
     ["keys"],
     ["info"],
+    ["check"],
     ["migrate", "--to", "json"],
 ]
 
@@ -450,6 +451,81 @@ def test_sizes_are_for_people(store, size, text):
     found = attrs.evolve(inspect(store.path), size=size, index_entries=5)
     assert f"entries     0, {text}\n" in report(found)
     assert "indexes     5 entries" in report(found)
+
+
+# -- check, salvage, backup ------------------------------------------------------------------------
+
+
+def damage(path):
+    """Make a store with one value that cannot be read: the key has a byte that is no text."""
+    with stone(path, LmdbStore, "msgpack") as store:
+        store.update({b"good": 1, b"bad\xff": 2})
+        store._engine.write(lambda txn: txn.put(Space.DATA, b"bad\xff", b"\4\xc1"))
+
+
+def test_check_says_that_a_store_is_sound(run, store, path):
+    store["key"] = 1
+    assert run("check", path) == f"{path} is sound: 1 values\n"
+
+
+def test_check_counts_what_it_must_not_read(run, pickled):
+    expected = "; 1 could not be looked into, --trust-pickle reads pickles\n"
+    assert run("check", pickled).endswith(expected)
+
+
+def test_check_prints_one_finding_a_line_and_fails(path):
+    damage(path)
+    code, shown, errors = run_process("check", path)
+    assert (code, errors) == (1, "")
+    assert re.fullmatch(rb"bad\\xff: the value of b'bad\\xff' cannot be read: [^\n]+\n", shown)
+
+
+def test_check_tells_programs_all(path):
+    damage(path)
+    code, shown, errors = run_process("check", path, "--json")
+    found = json.loads(shown)
+    assert (code, errors, found["sound"], found["entries"]) == (1, "", False, 2)
+    assert [finding["key"] for finding in found["findings"]] == ["bad\\xff"]
+
+
+@pytest.mark.parametrize("content", [b"", b"no store" * 5000])
+def test_check_of_a_file_of_another_kind_is_no_traceback(tmp_path, content):
+    (tmp_path / "data.mdb").write_bytes(content)
+    code, shown, errors = run_process("check", str(tmp_path))
+    assert (code, errors) == (1, "")
+    assert shown.startswith(b"meta page 0 cannot be read: ")
+
+
+@pytest.mark.parametrize("command", [["check"], ["salvage", "new"], ["backup", "new"]])
+def test_where_there_is_no_store_they_say_so_and_make_nothing(run, tmp_path, command):
+    name, *new = command
+    arguments = [str(tmp_path / "nothing"), *(str(tmp_path / x) for x in new)]
+    assert "there is no store at" in run(name, *arguments, code=1)
+    assert os.listdir(tmp_path) == []
+
+
+def test_salvage_prints_what_is_lost_and_what_is_there(path, tmp_path):
+    damage(path)
+    code, shown, errors = run_process("salvage", path, str(tmp_path / "new"))
+    lost, there = shown.decode().splitlines()
+    assert (code, errors) == (1, "")
+    assert lost.startswith("bad\\xff: the value of")
+    assert there == f"1 entries are in {tmp_path / 'new'} now"
+
+
+def test_salvage_of_a_sound_store_succeeds(run, store, path, tmp_path):
+    store["key"] = 1
+    found = json.loads(run("salvage", path, str(tmp_path / "new"), "--json"))
+    assert (found["whole"], found["entries"], found["lost"]) == (True, 1, [])
+    assert run("get", str(tmp_path / "new"), "key") == "1\n"
+
+
+@pytest.mark.parametrize("options", [[], ["--no-compact"]])
+def test_backup_copies_while_the_store_is_open(run, store, path, tmp_path, options):
+    store["key"] = 1
+    assert run("backup", path, str(tmp_path / "new"), *options) == ""
+    assert run("get", str(tmp_path / "new"), "key") == "1\n"
+    assert "is there already" in run("backup", path, str(tmp_path / "new"), code=1)
 
 
 # -- migrate ---------------------------------------------------------------------------------------
