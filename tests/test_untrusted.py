@@ -33,6 +33,7 @@ from stones.engine import Space
 from stones.formats import IDS
 from stones.serializers import serializer
 from stones.store import Store
+from stones.values import GUARD, seal
 
 SAFE = ["json", "cbor", "msgpack", "noop"]
 NAMES = [b"key", b"User/ada", b"list", b"zz"]
@@ -68,9 +69,10 @@ def path(tmp_path):
 # -- what may be in the file -----------------------------------------------------------------------
 
 
-def metadata(write, *formats, migration=None):
+def metadata(write, *formats, migration=None, checksums=False):
     listed = [{"id": id, "serializer": name} for id, name in formats]
-    return json.dumps({"write": write, "formats": listed, "migration": migration}).encode()
+    stored = {"write": write, "checksums": checksums, "formats": listed, "migration": migration}
+    return json.dumps(stored).encode()
 
 
 LISTED = [(id, name) for name, id in IDS.items() if name != "pickle"]
@@ -105,7 +107,12 @@ META = {
         for raw in (b"null", b"7", b"[]", b'"text"', b"{}", b"[[]]", b'{"formats": {"a": 1}}')
     ],
     "formats of other types": [
-        (b"formats", json.dumps({"write": 2, "migration": None, "formats": formats}).encode())
+        (
+            b"formats",
+            json.dumps(
+                {"write": 2, "checksums": False, "migration": None, "formats": formats}
+            ).encode(),
+        )
         for formats in ([1], ["x"], [None], [[2, "json"]], [{}], [{"id": 2}], "json", 7, None)
     ],
     "serializers of other types": [
@@ -117,6 +124,10 @@ META = {
     "a migration of another type": [
         (b"formats", metadata(2, *LISTED, migration=id)) for id in (7, [], {"a": 1}, True)
     ],
+    "checksums of another type": [
+        (b"formats", metadata(2, *LISTED, checksums=wrong)) for wrong in (None, 1, "yes", [], {})
+    ],
+    "checksums that are not there": [(b"formats", metadata(2, *LISTED, checksums=True))],
     "a layout": [
         (b"version", raw)
         for raw in (b"2", b"", b"\xff" * 100_000, CONTROL.encode("utf-8", "surrogatepass"))
@@ -329,6 +340,19 @@ def test_whatever_is_in_a_value_it_is_read_or_refused_and_never_run(bomb, name):
         entries.append((Space.META, b"formats", formats))
         refused += use(write_memory(name or "json", *entries), name, bomb)
     assert refused > 100
+    assert not bomb.exists()
+
+
+@pytest.mark.parametrize("checksums", [True, False])
+@pytest.mark.parametrize("name", [*SAFE, None])
+def test_a_right_checksum_does_not_make_a_pickle_trusted(bomb, name, checksums):
+    pickled = pickle.dumps(Bomb(bomb))
+    for id in (1, 2, 3, 4, 5, 32, 127):
+        entries = [(Space.DATA, at, seal(bytes([id | GUARD]), at, pickled)) for at in NAMES]
+        written = IDS[name or "json"]
+        formats = metadata(written, (1, "pickle"), *LISTED, migration="x", checksums=checksums)
+        entries.append((Space.META, b"formats", formats))
+        use(write_memory(name or "json", *entries), name, bomb)
     assert not bomb.exists()
 
 
