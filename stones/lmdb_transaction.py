@@ -27,6 +27,15 @@ if TYPE_CHECKING:
 _LITTLE = 1 << 20
 """Bytes: a disk with less is full."""
 
+_FEW = 8_000
+"""Changes that can be made in a transaction before LMDB's list of changed pages is full: it has
+131,072 places, and a change takes 16 at the very most."""
+_STEP = 64
+"""Changes after which a transaction with more than that is looked after again."""
+_ROOM = 1 << 21
+"""Bytes, 512 pages: LMDB sees to it that there are twice as many places before it takes a value."""
+_ROOM_KEY = b"room"
+
 
 class _Ended:
     """In place of LMDB's transaction before it has begun, and once it was dropped."""
@@ -46,6 +55,7 @@ ENDED: Any = _Ended()
 class LmdbTransaction(Transaction):
     __slots__ = (
         "__weakref__",
+        "_changes",
         "_dbs",
         "_engine",
         "_env",
@@ -53,6 +63,7 @@ class LmdbTransaction(Transaction):
         "_inner",
         "_locked",
         "_parent",
+        "_roomy",
         "_scans",
         "_txn",
         "_writable",
@@ -79,6 +90,8 @@ class LmdbTransaction(Transaction):
         self._inner: ref[LmdbTransaction] | None = None  # the savepoint begun last
         self._locked = False  # whether it holds the engine's lock, to be released when it ends
         self._scans: list[ref[_Scan]] = []
+        self._changes = 0  # with those of the savepoints in it
+        self._roomy = _FEW  # up to how many of them a savepoint has room
         self.on_end: Callable[[], object] | None = None
         """Called when a read transaction ends."""
 
@@ -96,6 +109,7 @@ class LmdbTransaction(Transaction):
     def put(self, space: Space, key: bytes, value: bytes) -> None:
         if self._scans:
             self._settle()
+        self._changes += 1
         try:
             self._txn.put(key, value, True, True, False, self._dbs[space])  # by name: 85 ns more
         except lmdb.Error as error:
@@ -104,6 +118,7 @@ class LmdbTransaction(Transaction):
     def delete(self, space: Space, key: bytes) -> bool:
         if self._scans:
             self._settle()
+        self._changes += 1
         try:
             return self._txn.delete(key, db=self._dbs[space])
         except lmdb.Error as error:
@@ -140,6 +155,8 @@ class LmdbTransaction(Transaction):
 
     def begin(self) -> "LmdbTransaction":
         self._settle()
+        if self._parent is None and self._changes >= self._roomy:
+            self._make_room()
         try:
             self._txn.id()  # raises where there is none any more
             txn = self._env.begin(parent=self._txn, write=True)
@@ -159,11 +176,15 @@ class LmdbTransaction(Transaction):
                 "that thread writes again"
             )
         try:
+            if self._roomy > _FEW:
+                self._txn.delete(_ROOM_KEY, db=self._dbs[Space.META])
             self._txn.commit()
         except lmdb.Error as error:
             raise self._failed(error) from error
         finally:
             self._release()
+        if self._parent is not None:
+            self._parent._changes += self._changes
 
     def abort(self) -> None:
         # What was inherited through fork() is the parent's to end.
@@ -246,6 +267,22 @@ class LmdbTransaction(Transaction):
                 if key < end if reverse else key >= end:
                     return
                 yield entry
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+
+    def _make_room(self) -> None:
+        """Let LMDB write out pages of a very large transaction, before there is a savepoint in it.
+
+        It keeps a list of the pages that a transaction has changed, and writes out some of them
+        when that is nearly full, but inside of a savepoint only the savepoint's own. One that
+        begins with the list all but full would fail (MDB_TXN_FULL). For a large value, LMDB makes
+        places beforehand, and the same value again is written over the one before.
+        """
+        if self._dbs[Space.META] is None:  # as stones 0.3 left it: there is no place for that
+            return
+        self._roomy = self._changes + _STEP
+        try:
+            self._txn.put(_ROOM_KEY, bytes(_ROOM), db=self._dbs[Space.META])
         except lmdb.Error as error:
             raise self._failed(error) from error
 

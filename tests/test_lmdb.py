@@ -575,3 +575,16 @@ def test_what_is_in_use_shrinks_when_entries_are_removed_and_the_file_does_not(p
     assert full["used_size"] > 2_000_000
     assert empty["used_size"] < 100_000
     assert empty["file_size"] >= full["file_size"]
+
+
+def test_a_savepoint_has_room_however_large_its_transaction_is(path):
+    """LMDB keeps a list of 131,072 changed pages, which a savepoint cannot make shorter."""
+    with stone(path, LmdbStore, "noop") as store:
+        with store.transaction():
+            store.update((b"%08d" % number, b"x" * 2050) for number in range(130_000))
+            for number in range(130_000, 131_500):
+                store.setdefault(b"%08d" % number, b"x" * 2050)
+        assert len(store) == 131_500
+        txn = store._engine.begin()
+        assert txn.get(Space.META, b"room") is None
+        txn.abort()
