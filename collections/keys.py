@@ -93,15 +93,21 @@ def described(value: object) -> str:
     """A value for a message, with its type, and not too long: `int 5`, `str 'x'`."""
     if value is None:
         return "None"
-    try:
-        shown = _SHORT.repr(value)
-    except ValueError:  # Python does not write out an int of more than 4300 digits
-        shown = "of very many digits"
+    shown = _SHORT.repr(value)
     name = type(value).__name__
     return shown if shown.startswith(name) else f"{name} {shown}"
 
 
-_SHORT = Repr()
+class _Short(Repr):
+    def repr_int(self, number: int, level: int) -> str:
+        try:
+            repr(number)
+        except ValueError:  # of more digits than Python writes out; 3.14 would tell its address
+            return "of very many digits"
+        return super().repr_int(number, level)
+
+
+_SHORT = _Short()
 _SHORT.maxstring, _SHORT.maxother = 60, 80
 
 # -- below -------------------------------------------------------------------------------------

@@ -75,20 +75,25 @@ def open_environment(
             if not readonly:
                 environment.reader_check()  # readers that were killed would keep old pages in use
             return environment
-        except lmdb.MemoryError as error:
+        except (lmdb.MemoryError, MemoryError) as error:
             size //= 2
             if size < SMALLEST_MAP:
-                raise StoreOpenError(
-                    f"no address space to map {path!r}: {error}; allow more with `ulimit -v`"
-                ) from error
+                raise _no_addresses(path, error) from error
         except lmdb.InvalidError as error:
             raise StoreOpenError(
                 f"the data.mdb in {path!r} is there, but is not an LMDB file: move it away"
             ) from error
         except (lmdb.Error, OSError) as error:
-            if (error.code if isinstance(error, lmdb.Error) else error.errno) in NO_ROOM:
+            code = error.code if isinstance(error, lmdb.Error) else error.errno
+            if code == errno.ENOMEM:
+                raise _no_addresses(path, error) from error
+            if code in NO_ROOM:
                 raise StoreFullError(f"no room to open the store {path!r}: {error}") from error
             raise StoreOpenError(f"cannot open the store {path!r}: {error}") from error
+
+
+def _no_addresses(path: str, error: Exception) -> StoreOpenError:
+    return StoreOpenError(f"no address space to map {path!r}: {error}; allow more with `ulimit -v`")
 
 
 def _allocate(path: str) -> None:

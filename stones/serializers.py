@@ -131,7 +131,18 @@ def cannot_hold(name: str, value: Any, path: str, reason: str) -> SerializerErro
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _MAX_STEPS = 100
-_REPR = Repr()
+
+
+class _Repr(Repr):
+    def repr_int(self, number: int, level: int) -> str:
+        try:
+            repr(number)
+        except ValueError:  # of more digits than Python writes out; 3.14 would tell its address
+            return f"<{type(number).__name__}>"
+        return super().repr_int(number, level)
+
+
+_REPR = _Repr()
 
 
 def _locate(
@@ -174,10 +185,7 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
 
 
 def _short(value: Any) -> str:
-    try:
-        return _REPR.repr(value)
-    except ValueError:  # an int of more digits than Python writes out
-        return f"<{type(value).__name__}>"
+    return _REPR.repr(value)
 
 
 def _checked(name: str, encode: Encode, decode: Decode) -> Serializer:
