@@ -8,7 +8,7 @@ INSTALLED := $(VENV)/.installed
 
 .PHONY: help
 help: ## list these targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 12
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
 
 .PHONY: test
 test: lint types docs pytest ## everything below, up to pytest: what must pass before a commit
@@ -46,6 +46,10 @@ demo: $(INSTALLED) ## a guided run over real data
 .PHONY: bench
 bench: $(INSTALLED) ## benchmarks: ratios to raw LMDB
 	@$(BIN)/python tests/benchmarks/run.py
+
+.PHONY: bench-growth
+bench-growth: $(INSTALLED) ## how it all grows up to 10 million entries, and the plot of that in the docs
+	@$(BIN)/python tests/benchmarks/growth.py
 
 .PHONY: torture
 torture: $(INSTALLED) ## kill writers and cut the power for twenty minutes (needs strace)

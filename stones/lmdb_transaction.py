@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 _LITTLE = 1 << 20
 """Bytes: a disk with less is full."""
 
+_MAX_VALUE = (1 << 32) - 1
+"""Bytes, of LMDB."""
+
 _FEW = 8_000
 """Changes that can be made in a transaction before LMDB's list of changed pages is full: it has
 131,072 places, and a change takes 16 at the very most."""
@@ -113,6 +116,11 @@ class LmdbTransaction(Transaction):
         try:
             self._txn.put(key, value, True, True, False, self._dbs[space])  # by name: 85 ns more
         except lmdb.Error as error:
+            if len(value) > _MAX_VALUE:
+                raise StorageError(
+                    f"a value has less than 4 GiB when it is encoded, that of {key!r} has "
+                    f"{len(value):,} bytes: split it, or keep it in a file of its own"
+                ) from error
             raise self._failed(error) from error
 
     def delete(self, space: Space, key: bytes) -> bool:
@@ -332,6 +340,11 @@ def translated(error: lmdb.Error, path: str) -> StoneError:
             f"no room for more in {path!r}: all the addresses that the system has granted are in "
             "use; nothing was changed. Run it again: the map grows before the next transaction, "
             "unless snapshots or iterations stay open, or `ulimit -v` allows no more"
+        )
+    if isinstance(error, lmdb.TxnFullError):
+        return StorageError(
+            f"a transaction on {path!r} has changed more pages than LMDB keeps account of: "
+            f"{error}; nothing was changed. Do it in several transactions, or clear() the store"
         )
     # A write that is cut short is EIO to LMDB, whatever cut it short.
     if error.code in NO_ROOM or (error.code == errno.EIO and _is_full(path)):

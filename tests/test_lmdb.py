@@ -1,5 +1,6 @@
 """What is LMDB's own: the file, the processes that share it, the disk that is full."""
 
+import mmap
 import multiprocessing
 import os
 import shutil
@@ -22,9 +23,12 @@ from stones import (
     TransactionError,
     ValueTypeError,
     stone,
+    transactions,
 )
 from stones.engine import Space
-from stones.lmdb import LmdbEngine
+from stones.lmdb_engine import LmdbEngine
+from stones.lmdb_transaction import translated
+from stones.lmdb_transaction import translated
 
 
 @pytest.fixture
@@ -493,6 +497,24 @@ def test_a_store_of_another_kind_cannot_be_backed_up_over_a_store(tmp_path):
         assert dict(saved) == dict(memory)
     with pytest.raises(StoreOpenError):
         memory.backup(tmp_path / "saved")
+
+
+def test_a_transaction_that_is_too_large_for_lmdb_is_told_to_be_divided():
+    # Five million deletes in random order are one. That takes a minute; here is only the message.
+    with pytest.raises(StorageError, match="in several transactions"):
+        raise translated(lmdb.TxnFullError("too many dirty pages"), "path")
+
+
+def test_a_value_of_4_gib_is_refused_before_anything_is_written(path):
+    store = stone(path, LmdbStore, "noop")
+    store["kept"] = b"1"
+    # Addresses without memory behind them.
+    large = mmap.mmap(-1, 1 << 32, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+    with pytest.raises(StorageError, match="less than 4 GiB"), store.transaction():
+        store["half"] = b"1"
+        transactions.joined(store._engine).put(Space.DATA, b"large", large)
+    assert dict(store) == {b"kept": b"1"}
+    store.close()
 
 
 def test_what_fails_in_lmdb_is_an_error_of_ours(path):
