@@ -28,7 +28,6 @@ from stones import (
 from stones.engine import Space
 from stones.lmdb_engine import LmdbEngine
 from stones.lmdb_transaction import translated
-from stones.lmdb_transaction import translated
 
 
 @pytest.fixture
