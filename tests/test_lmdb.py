@@ -176,11 +176,12 @@ resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 with stone(argv[0], LmdbStore) as store:
     store.update((str(n), 'x' * 1000) for n in range(20_000))
     print(len(store))
-resource.setrlimit(resource.RLIMIT_AS, (64 << 20, 64 << 20))
+resource.setrlimit(resource.RLIMIT_AS, (64 << 20, 4 << 30))
 try:
     stone(argv[0] + '2', LmdbStore)
 except StoreOpenError as error:
     print('ulimit' in str(error))
+resource.setrlimit(resource.RLIMIT_AS, (4 << 30, 4 << 30))
 """
     done = run(code, path)
     assert (done.stdout, done.stderr) == ("20000\nTrue\n", "")
