@@ -15,7 +15,6 @@ its lock, and only ever a larger one.
 """
 
 import mmap
-import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -79,9 +78,7 @@ class Gate:
 
         As `take_over`, to be called by the one thread that may write.
         """
-        found = self._env.info()
-        used = (found["last_pgno"] + 1) * self._env.stat()["psize"]
-        size = found["map_size"]
+        size, used = self.size, self._used()
         if not self.too_small and 2 * used <= size:
             return False
         # It is worth waiting for readers after a failure, and while there is little room; but then
@@ -94,8 +91,9 @@ class Gate:
 
     def take_over(self) -> None:
         """Map all that another process has written. Raises StorageError where that cannot be."""
-        wanted = os.path.getsize(os.path.join(self._path, "data.mdb"))
-        size = self.size
+        size, wanted = self.size, self._used()
+        if wanted <= size:
+            return  # another thread was quicker
         while size < wanted:
             size *= 2
         if not self._enlarge(size, PATIENCE):
@@ -104,6 +102,11 @@ class Gate:
                 "cannot be mapped anew while snapshots or iterations are open, or the system "
                 "grants no more addresses: end them, or allow more with `ulimit -v`"
             )
+
+    def _used(self) -> int:
+        """How much of the map the last transaction needs, in bytes."""
+        pages: int = self._env.info()["last_pgno"] + 1
+        return pages * int(self._env.stat()["psize"])
 
     def _enlarge(self, size: int, patience: float) -> bool:
         if size > self.size and not _is_granted(size - self.size):

@@ -53,7 +53,7 @@ SPACES = (b"stones:data", b"stones:index", b"stones:meta")
 """The named database of each space. The main database holds nothing else (but in stones 0.3)."""
 
 _TRIES = 10
-"""Of a copy, while other processes write more than is mapped."""
+"""Of a copy, or to begin, while other processes write more than is mapped."""
 
 
 class LmdbEngine(Engine):
@@ -151,19 +151,36 @@ class LmdbEngine(Engine):
         return txn
 
     def _begin_writing(self) -> "LmdbTransaction":
-        env = self._opened()
-        if self._gate is not None:
-            self._gate.make_room()
+        env, gate = self._opened(), self._gate
         # Readers of other processes that were killed keep old pages in use until somebody looks.
         self._writes += 1
         if self._writes % READER_CHECK == 0:
             env.reader_check()
-        return self._begin_transaction(write=True)
+        if gate is None:
+            return self._begin_transaction(write=True)
+        gate.make_room()
+        return self._begin_mapped(partial(self._begin_transaction, write=True), gate)
 
     def _begin_reading(self) -> "LmdbTransaction":
         begin = partial(self._begin_transaction, write=False)
-        self._opened()
-        return begin() if self._gate is None else self._gate.read(begin)
+        self._opened()  # which may be when this is to be known
+        gate = self._gate
+        return begin() if gate is None else self._begin_mapped(partial(gate.read, begin), gate)
+
+    def _begin_mapped(
+        self, begin: "Callable[[], LmdbTransaction]", gate: Gate
+    ) -> "LmdbTransaction":
+        """Begin, once all is mapped that another process has written meanwhile."""
+        for _ in range(_TRIES):
+            with suppress(lmdb.MapResizedError):
+                return begin()
+            # Not within gate.read(): a writer has this lock when it comes to the gate.
+            if self._writing.acquire(timeout=PATIENCE):
+                try:
+                    gate.take_over()
+                finally:
+                    self._writing.release()
+        raise StorageError(f"other processes make {self.path!r} grow too fast to be mapped here")
 
     def _begin_transaction(self, *, write: bool) -> "LmdbTransaction":
         env = self._opened()
@@ -177,6 +194,8 @@ class LmdbEngine(Engine):
                 made._txn = self._begin_raw(env, write=write)
                 made._dbs = self._dbs
         except lmdb.Error as error:
+            if isinstance(error, lmdb.MapResizedError) and self._gate is not None:
+                raise
             raise self._translated(error) from error
         return made
 
@@ -186,21 +205,7 @@ class LmdbEngine(Engine):
         except lmdb.ReadersFullError:
             if not env.reader_check():  # those that were killed
                 raise
-        except lmdb.MapResizedError:
-            if self._gate is None:
-                raise
-            self._take_over(self._gate)
         return env.begin(write=write)
-
-    def _take_over(self, gate: Gate) -> None:
-        """Map all that another process has written."""
-        if self._writing._is_owned():
-            gate.take_over()
-        elif self._writing.acquire(timeout=PATIENCE):
-            try:
-                gate.take_over()
-            finally:
-                self._writing.release()
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         if self._indirect:

@@ -200,6 +200,43 @@ def test_what_another_process_has_written_beyond_the_map_is_taken_over(run):
     assert run(code) == "b'yy' b'1'\n202 True\n203\n"
 
 
+def test_all_threads_of_a_process_take_over_what_another_one_writes_meanwhile(run):
+    code = """
+    store = open_small()
+    store['a'] = b'1'
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            for number in range(400):
+                store[f'child{number}'] = MB
+            status = 0
+        finally:
+            os._exit(status)
+    ended, wrong = threading.Event(), []
+    def use(act):
+        try:
+            while not ended.is_set():
+                act()
+        except BaseException as error:
+            wrong.append(error)
+    acts = [
+        lambda: store['a'],
+        lambda: store.put('b', b'2'),
+        lambda: store.update(c=b'3'),
+        lambda: [key for key in store],
+        lambda: store.snapshot().close(),
+    ]
+    threads = [threading.Thread(target=use, args=[act]) for act in acts]
+    for thread in threads: thread.start()
+    status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    ended.set()
+    for thread in threads: thread.join()
+    print(status, wrong, len(store), size_of_map(store) > 1 << 28)
+    """
+    assert run(code) == "0 [] 403 True\n"
+
+
 def test_processes_with_maps_of_all_sizes_write_together(run):
     code = """
     children = []
