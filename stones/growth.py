@@ -40,7 +40,9 @@ class Gate:
     `reopen` maps the file anew where the map could not be enlarged after all.
     """
 
-    def __init__(self, env: lmdb.Environment, path: str, reopen: Callable[[], None]) -> None:
+    def __init__(
+        self, env: lmdb.Environment, path: str, reopen: Callable[[], lmdb.Environment]
+    ) -> None:
         self._env = env
         self._path = path
         self._reopen = reopen
@@ -118,7 +120,7 @@ class Gate:
                 self._env.set_mapsize(size)
             except lmdb.Error:  # it was granted a moment ago; now there is no map at all
                 self._env.close()
-                self._reopen()
+                self._env = self._reopen()
                 return False
         return True
 

@@ -394,11 +394,15 @@ class LmdbEngine(Engine):
             if isinstance(error, StoneError):
                 raise
             raise StoreOpenError(f"cannot open the store {self.path!r}: {error}") from error
-        small = env.info()["map_size"] < LARGEST_MAP
-        self._gate = Gate(env, self.path, self._connect) if small else None
+        if self._gate is None and env.info()["map_size"] < LARGEST_MAP:
+            self._gate = Gate(env, self.path, self._remapped)
         self.identity = identity(self.path) or (0, 0)
         self._env = env
         self._begin = env.begin
+
+    def _remapped(self) -> lmdb.Environment:
+        self._connect()
+        return self._opened()
 
     @property
     def _indirect(self) -> bool:

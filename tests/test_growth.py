@@ -288,6 +288,26 @@ def test_a_forked_child_grows_a_map_of_its_own(run):
     assert run(code) == "0\n{b'a': b'1'}\n201\n"
 
 
+def test_addresses_that_are_taken_away_while_the_map_grows_cost_nothing(run):
+    code = """
+    store = open_small()
+    store['a'] = b'1'
+    allow(40_000_000)
+    growth._is_granted = lambda size: True  # as it was, a moment ago
+    try:
+        for number in range(100):
+            store[str(number)] = MB
+    except StoreFullError:
+        print(dict(store.range(ge='a')), len(store) > 30)
+    store['a'] = b'2'
+    allow(None)
+    for number in range(100):
+        store[str(number)] = MB
+    print(len(store), store['a'])
+    """
+    assert run(code) == "{b'a': b'1'} True\n101 b'2'\n"
+
+
 def test_where_no_more_addresses_are_granted_the_error_says_so(run):
     code = """
     store = open_small()
