@@ -18,7 +18,7 @@ from stones.codec import Asked
 from stones.environments import check_place
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
 from stones.instant import Instant, held
-from stones.lmdb_engine import SPACES
+from stones.lmdb_spaces import SPACES
 from stones.pages import DamageError, File, Meta
 from stones.survey import MAIN, Survey, misnumbered, page_count
 from stones.trees import read_free

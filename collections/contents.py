@@ -20,7 +20,7 @@ from stones.formats import (
     new_metadata,
     read_metadata,
 )
-from stones.lmdb_engine import SPACES
+from stones.lmdb_spaces import SPACES
 from stones.memory import MemoryEngine
 from stones.pages import TREE, File
 from stones.survey import MAIN, Problem, Survey

@@ -24,7 +24,8 @@ from stones.formats import (
     new_metadata,
     write_formats,
 )
-from stones.lmdb_engine import SPACES, LmdbEngine
+from stones.lmdb_engine import LmdbEngine
+from stones.lmdb_spaces import SPACES
 from stones.pages import DamageError, File, Meta
 from stones.survey import MAIN, Stray, Survey, called, spanned
 from stones.values import GUARD

@@ -23,7 +23,7 @@ from typing import Any
 
 import lmdb
 
-from .errors import StoreFullError, StoreOpenError
+from .errors import StorageError, StoreFullError, StoreOpenError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says of a disk without room."""
@@ -190,6 +190,21 @@ def _can_lock(path: str) -> bool:
     """Whether readers can enter the lock file, so that writers spare what they read."""
     lock = os.path.join(path, "lock.mdb")
     return os.access(lock, os.W_OK) if os.path.exists(lock) else os.access(path, os.W_OK)
+
+
+def remove_files(path: str) -> None:
+    """Delete the files of a store, and the directory where nothing else is in it.
+
+    Raises StorageError where it cannot be removed.
+    """
+    for name in ("data.mdb", "lock.mdb"):
+        with suppress(FileNotFoundError):
+            os.unlink(os.path.join(path, name))
+    try:
+        os.rmdir(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
+            raise StorageError(f"cannot remove {path!r}: {error}") from error
 
 
 def durability_of(environment: lmdb.Environment) -> str:

@@ -6,7 +6,7 @@
 import os
 from typing import Any, overload
 
-from .environments import DURABILITY
+from .environments import DURABILITY, remove_files
 from .errors import StoreOpenError, ValueTypeError
 from .lmdb_engine import LmdbEngine
 from .reader import K, V
@@ -74,4 +74,4 @@ class LmdbStore(Store[K, V]):
         """
         if yes_im_sure:
             self.close()
-            self._files.remove_files()
+            remove_files(self._files.path)

@@ -4,7 +4,6 @@ The spaces are named databases of one environment (see `stones.environments` for
 there). All stores of a process on the same file share one engine.
 """
 
-import errno
 import os
 from collections.abc import Callable
 from contextlib import suppress
@@ -28,7 +27,6 @@ from .environments import (
     open_environment,
 )
 from .errors import (
-    MigrationError,
     ReadOnlyError,
     StoneError,
     StorageError,
@@ -39,6 +37,15 @@ from .errors import (
 )
 from .growth import PATIENCE, Gate
 from .instant import copy_pages, meta_of
+from .lmdb_spaces import (
+    SPACES,
+    Databases,
+    check_alone,
+    is_legacy,
+    move_values,
+    open_legacy,
+    open_spaces,
+)
 from .lmdb_transaction import ENDED, LmdbTransaction, translated
 from .pages import DamageError
 from .sharing import after_fork, close, parted, share
@@ -48,9 +55,6 @@ T = TypeVar("T")
 
 READER_CHECK = 1000
 """After so many write transactions, the places of readers that were killed are cleared."""
-
-SPACES = (b"stones:data", b"stones:index", b"stones:meta")
-"""The named database of each space. The main database holds nothing else (but in stones 0.3)."""
 
 _TRIES = 10
 """Of a copy, or to begin, while other processes write more than is mapped."""
@@ -114,7 +118,7 @@ class LmdbEngine(Engine):
         self._env: lmdb.Environment | None = None
         self._gate: Gate | None = None  # for all transactions, where the map may have to grow
         self._begin: Callable[..., lmdb.Transaction[bytes]] = self._refuse
-        self._dbs: tuple[Any, ...] = ()  # the database of each space; None where it has none
+        self._dbs: Databases = ()
         self._after_opening()
         check_place(self.path, create=create and not readonly)
         self._connect()
@@ -323,43 +327,21 @@ class LmdbEngine(Engine):
 
         Each value moves to its space and gets `prefix` in front; `finish` writes the metadata.
         """
-        self._check_writable()
-        env = self._opened()
-        others = [name for name in env.dbs() if name not in (*SPACES, self._table)]
-        if others:
-            raise MigrationError(
-                f"{self.path!r} has other tables of stones 0.3 too, {others}, which could not be "
-                "reached any more: copy each table into a store of its own instead"
-            )
+        check_alone(self._opened(), self.path, self._table)
+        txn = self.begin(write=True)
         try:
-            with self._writing, env.begin(write=True) as txn:
-                source = env.open_db(self._table, txn=txn) if self._table else self._main
-                dbs = tuple(env.open_db(name, txn=txn) for name in SPACES)
-                with txn.cursor(db=source) as cursor:
-                    cursor.first()
-                    # delete() moves on to the next entry; the key is empty after the last one.
-                    while key := cursor.key():
-                        if source is self._main and key in SPACES:
-                            cursor.next()
-                            continue
-                        txn.put(key, prefix + cursor.value(), db=dbs[Space.DATA])
-                        cursor.delete()
-                inner = LmdbTransaction(self, env, txn, dbs, writable=True)
-                finish(inner)
-        except lmdb.Error as error:
-            raise self._translated(error) from error
+            if self.legacy:  # else another process was quicker
+                source = self._dbs[Space.DATA]
+                txn._dbs = move_values(txn._env, txn._txn, self._main, source, prefix)
+                finish(txn)
+        except BaseException as error:
+            txn.abort()
+            if isinstance(error, lmdb.Error):
+                raise self._translated(error) from error
+            raise
+        dbs = txn._dbs
+        txn.commit()
         self._dbs, self.legacy = dbs, False
-
-    def remove_files(self) -> None:
-        """Delete the files, and the directory where nothing else is in it."""
-        for name in ("data.mdb", "lock.mdb"):
-            with suppress(FileNotFoundError):
-                os.unlink(os.path.join(self.path, name))
-        try:
-            os.rmdir(self.path)
-        except OSError as error:
-            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
-                raise StorageError(f"cannot remove {self.path!r}: {error}") from error
 
     def _connect(self) -> None:
         """Open the environment and its spaces; make them where they are not there yet."""
@@ -380,19 +362,12 @@ class LmdbEngine(Engine):
             )
         try:
             self._main = env.open_db(None)
-            with env.begin() as txn:
-                ours = txn.get(SPACES[Space.META], db=self._main) is not None
-                empty = txn.stat(self._main)["entries"] == 0
-            self.legacy = not ours and not empty
+            self.legacy = is_legacy(env, self._main)
             if self.legacy:
-                source = env.open_db(self._table, create=False) if self._table else self._main
-                self._dbs = (source, None, None)
-                self._check_legacy(env)
+                self._dbs = open_legacy(env, self.path, self._main, self._table)
             else:
                 self._open_spaces(env)
-        except (lmdb.Error, StoneError) as error:
-            if isinstance(error, StoneError):
-                raise
+        except lmdb.Error as error:
             raise StoreOpenError(f"cannot open the store {self.path!r}: {error}") from error
         if self._gate is None and env.info()["map_size"] < LARGEST_MAP:
             self._gate = Gate(env, self.path, self._remapped)
@@ -409,25 +384,8 @@ class LmdbEngine(Engine):
         return self.legacy or self._gate is not None
 
     def _open_spaces(self, env: lmdb.Environment) -> None:
-        if self.readonly:
-            try:
-                self._dbs = tuple(env.open_db(name, create=False) for name in SPACES)
-            except lmdb.NotFoundError as error:
-                raise StoreOpenError(f"there is no store in {self.path!r}") from error
-        else:
-            # py-lmdb keeps a handle from a read transaction only where all is read-only. So opening
-            # waits for a writer, here as in another process.
-            with env.begin(write=True) as txn:
-                self._dbs = tuple(env.open_db(name, txn=txn) for name in SPACES)
+        self._dbs = open_spaces(env, self.path, readonly=self.readonly)
         self.legacy = False
-
-    def _check_legacy(self, env: lmdb.Environment) -> None:
-        tables = env.dbs()
-        if tables and self._table is None:
-            raise StoreOpenError(
-                f"{self.path!r} is an LMDB database with tables of its own, {tables}: if stones "
-                "0.3 wrote them, name one with table="
-            )
 
     def closed_error(self) -> StoreClosedError:
         """What to raise once the engine is closed."""

@@ -8,7 +8,7 @@ from attrs import define
 
 from stones import Collection, LmdbStore, key, stone
 from stones.engine import Space
-from stones.lmdb_engine import SPACES
+from stones.lmdb_spaces import SPACES
 from stones.pages import LEAF, LONG, File
 from stones.survey import Survey
 
