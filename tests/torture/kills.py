@@ -17,6 +17,8 @@ from random import Random
 
 from workload import State, Violation, check_apart, states
 
+import stones
+
 LANES = 6
 WRITER = Path(__file__).with_name("writer.py")
 PATIENCE = 60
@@ -154,4 +156,7 @@ class Kills:
             for lane in child.lanes:
                 possible[lane] = states(seed, lane, before[lane], done[lane] + 1)[done[lane] :]
         chosen = check_apart(path, possible)
+        report = stones.check(path, trust_pickle=True)
+        if not report.sound:
+            raise Violation(f"check finds {report.findings[:3]}")
         return [possible[lane][number] for lane, number in enumerate(chosen)], done.total()
