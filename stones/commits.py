@@ -10,18 +10,26 @@ from collections import deque
 from collections.abc import Callable
 from threading import Lock
 from time import sleep
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from .engine import Transaction
 
 T = TypeVar("T")
 
 
-class Commits:
-    """The queue of changes to one engine. `begin` starts a write transaction on it."""
+class Alone(Protocol):
+    def __call__(self, change: Callable[[Transaction], T], /) -> T: ...
 
-    def __init__(self, begin: Callable[[], Transaction]) -> None:
+
+class Commits:
+    """The queue of changes to one engine.
+
+    `begin` starts a write transaction on it, and `alone` runs a change in one of its own.
+    """
+
+    def __init__(self, begin: Callable[[], Transaction], alone: Alone) -> None:
         self._begin = begin
+        self._alone = alone
         self._mutex = Lock()  # guards the two below, never held for long
         self._queue: deque[_Change[Any]] = deque()
         self._leader: object = None
@@ -45,7 +53,7 @@ class Commits:
                 if mine is not None:
                     self._queue.append(mine)
             if mine is None:
-                return self._commit_alone(change)
+                return self._alone(change)
             if self._leader is not mine:
                 mine.turn.acquire()  # until it is done, or is to lead
             if not mine.done:
@@ -55,16 +63,6 @@ class Commits:
         if mine.error is not None:
             raise mine.error
         return mine.result
-
-    def _commit_alone(self, change: Callable[[Transaction], T]) -> T:
-        txn = self._begin()
-        try:
-            result = change(txn)
-        except BaseException:
-            txn.abort()
-            raise
-        txn.commit()
-        return result
 
     def _lead(self, mine: "_Change[Any]") -> None:
         # The threads of the last group are on their way with their next change: let them run

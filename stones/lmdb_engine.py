@@ -125,7 +125,7 @@ class LmdbEngine(Engine):
 
     def _after_opening(self) -> None:
         """What a process has of its own."""
-        self._commits = Commits(partial(self.begin, write=True))
+        self._commits = Commits(partial(self.begin, write=True), super().write)
         self._connecting = Lock()
         self._writing: Any = RLock()  # which can be asked whether this thread has it
         self._writer = 0  # the thread that has the write transaction
