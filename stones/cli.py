@@ -32,6 +32,8 @@ def main() -> NoReturn:
         _fail("interrupted", INTERRUPTED)
     except StoneError as error:
         _fail(str(error), FAILED)
+    except MemoryError:
+        _fail("there is not enough memory: allow more, with `ulimit -v` for one", FAILED)
     except OSError as error:  # what is printed cannot be written: no space, the reader is gone
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # Python flushes it once more at exit
         _fail(str(error), FAILED)

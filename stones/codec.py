@@ -282,5 +282,7 @@ class LegacyCodec(Codec):
             self._asked.reader(self.metadata.write, f"the value of {key!r}")
         try:
             return self.loads(raw)
+        except MemoryError:
+            raise
         except Exception as error:  # a decoder may raise anything on damaged bytes
             raise corrupt(key, error) from error

@@ -15,10 +15,11 @@ What needs care with an environment, and is taken care of here:
 
 import errno
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from tempfile import TemporaryDirectory
+from threading import Lock
 from typing import Any
 
 import lmdb
@@ -62,7 +63,7 @@ def open_environment(
             lock = _can_lock(path) if readonly else True
             if lock:
                 _allocate(os.path.join(path, "lock.mdb"))
-            environment = lmdb.open(
+            environment = _open(
                 path,
                 map_size=size,
                 readonly=readonly,
@@ -137,19 +138,32 @@ def _make(path: str) -> None:
             os.close(descriptor)
 
 
-def open_after_fork(opening: Callable[[], None]) -> None:
-    """Run `opening` in a forked child whose parent has the same file open.
+def _open(path: str, **options: Any) -> lmdb.Environment:
+    """`lmdb.open`, also in a forked child whose parent has the same file open.
 
     py-lmdb keeps a list of the open files, so that none is opened twice in a process, and the child
     has inherited it. But the child is another process: it gets other keys in that list.
     """
+    if not _forked:
+        return lmdb.open(path, **options)
     identities: Any = import_module("lmdb._envid")
-    plain = identities.env_keys
-    identities.env_keys = lambda *args: tuple((os.getpid(), *key) for key in plain(*args))
-    try:
-        opening()
-    finally:
-        identities.env_keys = plain
+    with _listing:
+        plain = identities.env_keys
+        identities.env_keys = lambda *args: tuple((os.getpid(), *key) for key in plain(*args))
+        try:
+            return lmdb.open(path, **options)
+        finally:
+            identities.env_keys = plain
+
+
+_forked = False
+_listing = Lock()
+
+
+def after_fork() -> None:
+    """In a forked child: the files that are open are the parent's."""
+    global _forked, _listing  # the thread that held it may not be in the child
+    _forked, _listing = True, Lock()
 
 
 def keep_for_parent(environment: lmdb.Environment) -> None:

@@ -23,7 +23,6 @@ from .environments import (
     durability_of,
     identity,
     keep_for_parent,
-    open_after_fork,
     open_environment,
 )
 from .errors import (
@@ -86,12 +85,15 @@ class LmdbEngine(Engine):
             cls, path, readonly=readonly, create=create, table=table, durability=durability
         )
         engine = share(path, make)
+        if engine._env is None:  # inherited through fork(), and not used since
+            engine.readonly = engine.readonly and readonly
+            engine.durability = min(engine.durability, durability, key=_strictness)
         if engine.readonly and not readonly:
             engine.close()
             raise StoreOpenError(
                 f"{path!r} is open read-only in this process: close that before you write to it"
             )
-        if not readonly and _is_weaker(engine.durability, durability):
+        if not readonly and _strictness(engine.durability) > _strictness(durability):
             engine.close()
             raise StoreOpenError(
                 f"{path!r} is open with durability={engine.durability!r} in this process, which "
@@ -447,7 +449,7 @@ class LmdbEngine(Engine):
         """Open the file anew in a forked child."""
         with self._connecting:
             if self._env is None:
-                open_after_fork(self._connect)
+                self._connect()
 
 
 def _bytes_of(tree: Any) -> int:
@@ -455,9 +457,8 @@ def _bytes_of(tree: Any) -> int:
     return pages * int(tree["psize"])
 
 
-def _is_weaker(durability: str, wanted: str) -> bool:
-    modes = list(DURABILITY)
-    return modes.index(durability) > modes.index(wanted)
+def _strictness(durability: str) -> int:
+    return list(DURABILITY).index(durability)  # the strictest first
 
 
 if hasattr(os, "register_at_fork"):

@@ -61,6 +61,8 @@ class Reader(Mapping[K, V]):
         if raw and raw[0] == codec.id:  # as in _decode, and without its call a twentieth faster
             try:
                 return codec.loads(raw[1:])  # type: ignore[no-any-return]
+            except MemoryError:
+                raise
             except Exception as error:  # a decoder may raise anything on damaged bytes
                 raise corrupt(stored, error) from error
         if raw and raw[0] == codec.first:
@@ -254,6 +256,8 @@ class Reader(Mapping[K, V]):
                 if raw and raw[0] == id:
                     try:
                         value = loads(raw[1:])
+                    except MemoryError:
+                        raise
                     except Exception as error:  # a decoder may raise anything on damaged bytes
                         raise corrupt(key, error) from error
                 elif raw and raw[0] == first:
@@ -274,6 +278,8 @@ class Reader(Mapping[K, V]):
         if raw and raw[0] == codec.id:
             try:
                 return codec.loads(raw[1:])
+            except MemoryError:
+                raise
             except Exception as error:  # a decoder may raise anything on damaged bytes
                 raise corrupt(key, error) from error
         return codec.decode(key, raw)

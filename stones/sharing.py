@@ -15,6 +15,7 @@ from weakref import WeakValueDictionary
 
 import lmdb
 
+from . import environments
 from .environments import identity, keep_for_parent
 
 if TYPE_CHECKING:
@@ -80,6 +81,7 @@ def after_fork() -> None:
     """In a forked child: what is open is the parent's."""
     global _lock  # noqa: PLW0603  # the thread that held it may not be in the child
     _lock = Lock()
+    environments.after_fork()
     for env in _parting.values():
         keep_for_parent(env)
     _parting.clear()

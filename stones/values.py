@@ -47,6 +47,8 @@ def value_reader(first: int, decode: Callable[[bytes], Any]) -> Callable[[bytes,
     def read(key: bytes, raw: bytes) -> Any:
         try:
             return decode(raw[1:])
+        except MemoryError:
+            raise
         except Exception as error:  # a decoder may raise anything on damaged bytes
             raise corrupt(key, error) from error
 
@@ -58,6 +60,8 @@ def value_reader(first: int, decode: Callable[[bytes], Any]) -> Callable[[bytes,
         try:
             if crc32(encoded, crc32(key, start)) == unpack(raw, 1)[0]:
                 return decode(encoded)
+        except MemoryError:
+            raise
         except Exception as error:  # too short; and a decoder may raise anything
             raise corrupt(key, error) from error
         raise mismatch(key)

@@ -1,5 +1,6 @@
 """One engine a file in a process: opened and closed by anyone, at any time, and collected."""
 
+import os
 import subprocess
 import sys
 import threading
@@ -246,3 +247,73 @@ os.kill(os.getpid(), signal.SIGKILL)
             store["b"] = b"%d" % number * 300
         # So much is kept of 1,000 writes, 16 MB; of all of them it would be 100.
         assert store.stats()["file_size"] < 30_000_000
+
+
+# -- forked children ---------------------------------------------------------------------------
+
+
+def in_child(function) -> int:
+    """Fork, run `function` in the child, and return how that ended."""
+    child = os.fork()
+    if child == 0:
+        status = 1
+        try:
+            function()
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+
+
+@pytest.mark.parametrize("used", [True, False])
+def test_a_child_can_close_what_it_inherited_and_open_it_anew(path, used):
+    with stone(path, LmdbStore) as store:
+        store["a"] = 1
+        iterating = iter(store)
+        next(iterating)
+
+        def child() -> None:
+            if used:
+                assert store["a"] == 1
+            store.close()
+            with stone(path, LmdbStore) as again:
+                again["child"] = again["a"] + 1
+
+        assert in_child(child) == 0
+        assert store["child"] == 2
+        iterating.close()
+
+
+@pytest.mark.parametrize("options", [{"durability": "none"}, {"readonly": True}])
+def test_a_child_can_open_in_another_way_what_it_inherited(path, options):
+    stone(path, LmdbStore).close()
+    with LmdbStore(path, **options) as inherited:
+
+        def child() -> None:
+            with LmdbStore(path) as store:
+                store["child"] = 1
+                assert store.stats()["durability"] == "full"
+            assert inherited["child"] == 1
+            if "readonly" in options:
+                with pytest.raises(ReadOnlyError):
+                    inherited["more"] = 1
+
+        assert in_child(child) == 0
+        assert inherited["child"] == 1
+
+
+def test_a_child_opens_what_its_parent_has_closed_but_still_iterates_over(path):
+    store = stone(path, LmdbStore)
+    store.update(a=1, b=2)
+    running = iter(store)
+    next(running)
+    store.close()
+
+    def child() -> None:
+        with stone(path, LmdbStore) as again:
+            again["child"] = 1
+
+    assert in_child(child) == 0
+    running.close()
+    with stone(path, LmdbStore) as again:
+        assert again["child"] == 1
