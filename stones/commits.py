@@ -60,8 +60,12 @@ class Commits:
                 self._lead(mine)
         finally:
             self._leave(mine or alone)
-        if mine.error is not None:
-            raise mine.error
+        error, mine.error = mine.error, None
+        if error is not None:
+            try:
+                raise error
+            finally:
+                del error  # its traceback knows this frame: nothing of it would be let go of
         return mine.result
 
     def _lead(self, mine: "_Change[Any]") -> None:

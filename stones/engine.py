@@ -155,13 +155,17 @@ class Engine(ABC):
         """
         raise TransactionError("this engine holds nothing of stones 0.3")
 
-    def get(self, space: Space, key: bytes) -> bytes | None:
-        """One read in a transaction of its own."""
+    def read(self, look: Callable[[Transaction], T]) -> T:
+        """What `look` returns, given a read transaction. It may be called more than once."""
         txn = self.begin()
         try:
-            return txn.get(space, key)
+            return look(txn)
         finally:
             txn.abort()
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        """One read in a transaction of its own."""
+        return self.read(lambda txn: txn.get(space, key))
 
     def write(self, change: Callable[[Transaction], T]) -> T:
         """Run `change` in a write transaction and return its result once that is committed.

@@ -15,16 +15,19 @@ What needs care with an environment, and is taken care of here:
 
 import errno
 import os
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from tempfile import TemporaryDirectory
 from threading import Lock
+from time import time
 from typing import Any
 
 import lmdb
 
 from .errors import StorageError, StoreFullError, StoreOpenError
+from .length import check_length
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """What the system says of a disk without room."""
@@ -58,8 +61,11 @@ def open_environment(
     size = LARGEST_MAP
     while True:
         try:
-            if not readonly and identity(path) is None:
-                _make(path)
+            if not readonly:
+                _sweep(path)
+                if identity(path) is None:
+                    _make(path)
+            check_length(path)
             lock = _can_lock(path) if readonly else True
             if lock:
                 _allocate(os.path.join(path, "lock.mdb"))
@@ -84,6 +90,8 @@ def open_environment(
             raise StoreOpenError(
                 f"the data.mdb in {path!r} is there, but is not an LMDB file: move it away"
             ) from error
+        except StoreOpenError:
+            raise
         except (lmdb.Error, OSError) as error:
             code = error.code if isinstance(error, lmdb.Error) else error.errno
             if code == errno.ENOMEM:
@@ -114,6 +122,19 @@ def _allocate(path: str) -> None:
         os.close(descriptor)
 
 
+def _sweep(path: str, age: float = 60) -> None:
+    """Remove what a process that was killed while it made a store has left, `age` seconds ago."""
+    with suppress(FileNotFoundError):  # there is nothing yet, or another process is quicker
+        for name in os.listdir(path):
+            left = os.path.join(path, name)
+            # Making takes some milliseconds.
+            if name.startswith(_NEW) and time() - os.stat(left).st_mtime >= age:
+                shutil.rmtree(left, ignore_errors=True)
+
+
+_NEW = ".new-"
+
+
 def _make(path: str) -> None:
     """Make an empty data file, which is there whole or not at all, whenever the power fails.
 
@@ -121,7 +142,7 @@ def _make(path: str) -> None:
     has only some of them.
     """
     os.makedirs(path, exist_ok=True)
-    with TemporaryDirectory(prefix=".new-", dir=path) as scratch:
+    with TemporaryDirectory(prefix=_NEW, dir=path) as scratch:
         environment = lmdb.open(scratch, map_size=SMALLEST_MAP, lock=False)
         with environment.begin(write=True) as txn:
             txn.put(b"made", b"")
@@ -196,6 +217,10 @@ def check_place(path: str, *, create: bool) -> None:
 
 def check_vacant(path: str) -> None:
     """Raise StoreOpenError where there is anything but an empty directory."""
+    if not path or "\0" in path:
+        raise StoreOpenError(f"the path of a new store is not empty and has no NUL: {path!r}")
+    if os.path.islink(path) and not os.path.exists(path):
+        raise StoreOpenError(f"{path!r} is a link that leads nowhere: name a new directory")
     if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
         raise StoreOpenError(f"{path!r} is there already: name a new or an empty directory")
 
@@ -214,6 +239,7 @@ def remove_files(path: str) -> None:
     for name in ("data.mdb", "lock.mdb"):
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(path, name))
+    _sweep(path, age=0)
     try:
         os.rmdir(path)
     except OSError as error:

@@ -48,6 +48,7 @@ from .lmdb_spaces import (
 from .lmdb_transaction import ENDED, LmdbTransaction, translated
 from .pages import DamageError
 from .sharing import after_fork, close, parted, share
+from .unlisted import OvertakenError, UnlistedTransaction
 from .whole import whole
 
 T = TypeVar("T")
@@ -121,6 +122,7 @@ class LmdbEngine(Engine):
         self._gate: Gate | None = None  # for all transactions, where the map may have to grow
         self._begin: Callable[..., lmdb.Transaction[bytes]] = self._refuse
         self._dbs: Databases = ()
+        self._unlisted = False  # it may not write the table of readers
         self._after_opening()
         check_place(self.path, create=create and not readonly)
         self._connect()
@@ -190,7 +192,8 @@ class LmdbEngine(Engine):
 
     def _begin_transaction(self, *, write: bool) -> "LmdbTransaction":
         env = self._opened()
-        made = LmdbTransaction(self, env, ENDED, self._dbs, writable=write)
+        kind = UnlistedTransaction if self._unlisted else LmdbTransaction
+        made = kind(self, env, ENDED, self._dbs, writable=write)
         try:
             made._txn = self._begin_raw(env, write=write)
             if self.legacy and made._txn.get(SPACES[Space.META], db=self._main) is not None:
@@ -226,6 +229,12 @@ class LmdbEngine(Engine):
         except lmdb.Error as error:
             raise self._translated(error) from error
         return value
+
+    def read(self, look: Callable[[Transaction], T]) -> T:
+        for _ in range(_TRIES if self._unlisted else 0):
+            with suppress(OvertakenError):
+                return super().read(look)
+        return super().read(look)
 
     def write(self, change: Callable[[Transaction], T]) -> T:
         self._check_writable()
@@ -282,15 +291,21 @@ class LmdbEngine(Engine):
             "path": self.path,
             "durability": self.durability,
             "map_size": map_size,
-            "file_size": os.path.getsize(os.path.join(self.path, "data.mdb")),
+            "file_size": self._file_size(env),
             "used_size": sum(map(_bytes_of, trees)) + 2 * trees[0]["psize"],
             "readers": max(readers, 0),
         }
 
+    def _file_size(self, env: lmdb.Environment) -> int:
+        if identity(self.path) == self.identity:
+            return os.path.getsize(os.path.join(self.path, "data.mdb"))
+        # It has been moved or removed meanwhile.
+        return (env.info()["last_pgno"] + 1) * int(env.stat()["psize"])
+
     def backup(self, path: str, *, compact: bool = True) -> None:
         self._opened()  # a closed store says so first
         with whole(path) as place:
-            if not compact:
+            if not compact or self._unlisted:  # in which case LMDB might copy what is written over
                 self._copy_pages(place)
                 return
             for _ in range(_TRIES):
@@ -310,17 +325,31 @@ class LmdbEngine(Engine):
 
     def _copy_pages(self, place: str) -> None:
         # Not by LMDB: its plain copy waits for the writer, who may be this very thread.
-        meta, txn = meta_of(self.path, self.begin, lambda txn: txn._txn.id())
-        if meta is None:
-            raise StorageError(f"cannot copy {self.path!r}: its meta pages cannot be read")
-        try:
-            files = (os.path.join(directory, "data.mdb") for directory in (self.path, place))
-            copy_pages(meta, *files)
-        except DamageError as damage:
-            raise StorageError(f"cannot copy {self.path!r}: {damage}") from damage
-        finally:
-            if txn is not None:
+        if identity(self.path) != self.identity:
+            raise StorageError(
+                f"cannot copy {self.path!r} as it is: it has been moved or replaced since it was "
+                "opened; open it again where it is now"
+            )
+        target = os.path.join(place, "data.mdb")
+        for _ in range(_TRIES):
+            meta, txn = meta_of(self.path, self.begin, lambda txn: txn._txn.id())
+            if meta is None or txn is None:
+                raise StorageError(f"cannot copy {self.path!r}: its meta pages cannot be read")
+            try:
+                copy_pages(meta, os.path.join(self.path, "data.mdb"), target)
+                if isinstance(txn, UnlistedTransaction):
+                    txn.check()
+                return
+            except DamageError as damage:
+                raise StorageError(f"cannot copy {self.path!r}: {damage}") from damage
+            except OvertakenError:
+                os.unlink(target)
+            finally:
                 txn.abort()
+        raise StorageError(
+            f"cannot copy {self.path!r}: it is being written, and this process may not write its "
+            "lock.mdb, which would keep what is copied; give it the right to"
+        )
 
     # -- the rest ------------------------------------------------------------------------------
 
@@ -374,6 +403,7 @@ class LmdbEngine(Engine):
         if self._gate is None and env.info()["map_size"] < LARGEST_MAP:
             self._gate = Gate(env, self.path, self._remapped)
         self.identity = identity(self.path) or (0, 0)
+        self._unlisted = not env.flags()["lock"]
         self._env = env
         self._begin = env.begin
 
@@ -383,7 +413,7 @@ class LmdbEngine(Engine):
 
     @property
     def _indirect(self) -> bool:
-        return self.legacy or self._gate is not None
+        return self.legacy or self._gate is not None or self._unlisted
 
     def _open_spaces(self, env: lmdb.Environment) -> None:
         self._dbs = open_spaces(env, self.path, readonly=self.readonly)

@@ -146,6 +146,8 @@ class LmdbTransaction(Transaction):
         db = self._dbs[space]
         if db is None:
             return 0
+        if self._engine.closed:
+            raise self._engine.closed_error()
         try:
             return self._txn.stat(db)["entries"]
         except lmdb.Error as error:

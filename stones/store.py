@@ -517,11 +517,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
         return Codec(metadata, self._asked)
 
     def _open_codec(self) -> Codec:
-        txn = self._engine.begin()
-        try:
-            metadata = read_metadata(txn)
-        finally:
-            txn.abort()
+        metadata = self._engine.read(read_metadata)
         if metadata is None and self._engine.legacy:
             return LegacyCodec(self._asked)
         if metadata is None:

@@ -93,6 +93,7 @@ def transaction(engine: Engine) -> Iterator[Transaction]:
     ambient.set({**before, engine: scope})
     try:
         yield txn
+        _check_innermost(engine, scope)
     except BaseException:
         txn.abort()
         raise
@@ -108,6 +109,16 @@ def transaction(engine: Engine) -> Iterator[Transaction]:
             if engine in before:
                 now[engine] = before[engine]
             ambient.set(now or None)
+
+
+def _check_innermost(engine: Engine, scope: Scope) -> None:
+    """Raise TransactionError where a block ends before one inside of it, as generators can."""
+    innermost = (ambient.get() or {}).get(engine, scope)
+    if innermost is not scope and innermost.is_open() and innermost.is_mine() and scope.is_mine():
+        raise TransactionError(
+            "a transaction ends while one that was begun inside of it is still open: both are "
+            "undone; let generators with transactions end in the reverse order"
+        )
 
 
 def _after_fork() -> None:
