@@ -69,8 +69,8 @@ class LmdbStore(Store[K, V]):
     def destroy(self, *, yes_im_sure: bool = False) -> None:
         """Close the store and delete its files, and the directory where nothing else is in it.
 
-        Does nothing without `yes_im_sure=True`. Another process that has it open goes on seeing
-        what was there.
+        Does nothing without `yes_im_sure=True`. Other stores that are open on it, in this process
+        or another one, go on with what was there, and it is gone when they are closed.
         """
         if yes_im_sure:
             self.close()

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import lmdb
@@ -382,6 +383,7 @@ def test_more_readers_than_lmdb_has_by_itself(path):
 def test_closing_while_others_use_it_is_an_error_for_them_and_no_crash(path):
     code = """
 import threading
+import time
 for round in range(15):
     store = stone(argv[0], LmdbStore)
     store.update((str(n), n) for n in range(100))
@@ -610,3 +612,92 @@ def test_a_savepoint_has_room_however_large_its_transaction_is(path):
         txn = store._engine.begin()
         assert txn.get(Space.META, b"room") is None
         txn.abort()
+
+
+def test_errors_of_threads_keep_nothing_of_a_store_open(path):
+    code = """
+import gc, resource, signal, threading
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+unlimited = resource.RLIM_INFINITY
+store = LmdbStore(argv[0], serialize='json')
+resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, unlimited))
+gc.disable()
+def write(number):
+    for step in range(50):
+        try:
+            store[f'{number}-{step}'] = 'z' * 5000
+        except StoreFullError:
+            pass
+threads = [threading.Thread(target=write, args=[number]) for number in range(4)]
+for thread in threads: thread.start()
+for thread in threads: thread.join()
+resource.setrlimit(resource.RLIMIT_FSIZE, (unlimited, unlimited))
+store.close()
+with LmdbStore(argv[0], durability='lazy') as again:
+    print(len(again) > 10)
+"""
+    done = run(code, path)
+    assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_a_store_that_was_moved_is_not_taken_for_the_one_in_its_place(path, tmp_path):
+    with stone(path, LmdbStore, "json") as store:
+        store["mine"] = 1
+        path.rename(tmp_path / "moved")
+        assert store.stats()["file_size"] > 0
+        with stone(path, LmdbStore, "json") as other:
+            other["other"] = 2
+            with pytest.raises(StorageError, match="moved"):
+                store.backup(tmp_path / "copy", compact=False)
+            store.backup(tmp_path / "copy")
+    with LmdbStore(tmp_path / "copy", readonly=True) as copy:
+        assert dict(copy) == {b"mine": 1}
+
+
+def test_what_a_killed_process_has_left_of_a_new_store_is_removed(path):
+    stone(path, LmdbStore).close()
+    for name, age in ((".new-old", 3600), (".new-now", 0)):
+        (path / name).mkdir()
+        (path / name / "data.mdb").write_bytes(b"half")
+        os.utime(path / name, (time.time() - age, time.time() - age))
+    store = stone(path, LmdbStore)
+    assert sorted(os.listdir(path)) == [".new-now", "data.mdb", "lock.mdb"]
+    store.destroy(yes_im_sure=True)
+    assert not path.exists()
+
+
+def test_a_backup_has_to_be_given_a_place(path, tmp_path):
+    (tmp_path / "dangling").symlink_to(tmp_path / "nowhere")
+    with stone(path, LmdbStore) as store:
+        for wrong in ("", "a\0b", tmp_path / "dangling"):
+            with pytest.raises(StoreOpenError):
+                store.backup(wrong)
+
+
+def test_a_snapshot_counts_nothing_once_its_store_is_closed(path):
+    store = stone(path, LmdbStore)
+    view = store.snapshot()
+    store.close()
+    with pytest.raises(StoreClosedError):
+        len(view)
+
+
+def test_a_lack_of_memory_is_no_damage(path):
+    code = """
+import resource
+with stone(argv[0], LmdbStore, 'noop', options={'checksums': True}) as store:
+    store['large'] = bytes(200_000_000)
+used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (1_000_000_000 + used, resource.RLIM_INFINITY))
+store = LmdbStore(argv[0])
+used = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()
+resource.setrlimit(resource.RLIMIT_AS, (used + 250_000_000, resource.RLIM_INFINITY))
+try:
+    store['large']
+except MemoryError:
+    print('no memory')
+resource.setrlimit(resource.RLIMIT_AS, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+print(len(store['large']))
+"""
+    done = run(code, path)
+    assert (done.stdout, done.stderr) == ("no memory\n200000000\n", "")

@@ -739,3 +739,23 @@ def test_a_context_manager_of_yours_may_wrap_a_transaction(store):
     with pytest.raises(ZeroDivisionError), audited():
         store["b"] = 1 // 0
     assert store == {b"a": 1, b"log": 1}
+
+
+def test_blocks_that_end_in_the_wrong_order_are_all_undone_and_that_is_told(store):
+    def numbered(name):
+        with store.transaction():
+            for number in range(3):
+                store[f"{name}{number}"] = number
+                yield
+
+    store["kept"] = 1
+    first, second = numbered("a"), numbered("b")
+    next(first)
+    next(second)
+    with pytest.raises(TransactionError, match="reverse order"):
+        list(first)
+    with pytest.raises(TransactionError):
+        list(second)
+    assert dict(store) == {b"kept": 1}
+    store["after"] = 2
+    assert len(store) == 2
