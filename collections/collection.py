@@ -324,7 +324,7 @@ class Collection(MutableMapping[K, R]):
         with self._writing() as txn:
             for stored in txn.keys(DATA, self._span.start, self._span.stop):
                 txn.delete(DATA, stored)
-            txn.delete(Space.META, b"count/" + self.name.encode())
+            txn.delete(Space.META, self._count_key)
 
     def __repr__(self) -> str:
         return f"<Collection {self.name!r} of {self._type.cls.__name__}: {len(self):,} records>"

@@ -9,10 +9,12 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from stones.claims import COUNTS
 from stones.codec import Asked, Codec, LegacyCodec
 from stones.engine import Space
 from stones.errors import CollectionError, CorruptValueError, FormatMismatchError
 from stones.formats import (
+    CLAIMS,
     IDS,
     LAYOUT,
     Format,
@@ -32,7 +34,7 @@ from .keys import KeyCodec, named_codec
 META = SPACES[Space.META]
 DATA = SPACES[Space.DATA]
 _SHIPPED = {id: name for name, id in IDS.items()}
-CLAIM, COUNT = b"collection/", b"count/"
+CLAIM, COUNT = CLAIMS[0], COUNTS[0]
 
 
 @frozen
