@@ -58,47 +58,54 @@ def open_environment(
     Its map is the largest that the system grants: LARGEST_MAP, or else what leaves room for others.
     Raises StoreOpenError, StoreFullError where the disk has no room for a new one.
     """
+    try:
+        if not readonly:
+            _sweep(path)
+            if identity(path) is None:
+                _make(path)
+        check_length(path)
+        lock = _can_lock(path) if readonly else True
+        if lock:
+            _allocate(os.path.join(path, "lock.mdb"))
+        environment = _mapped(
+            path,
+            readonly=readonly,
+            lock=lock,
+            max_dbs=databases,
+            max_readers=MAX_READERS,
+            max_spare_txns=1,
+            **DURABILITY[durability],
+        )
+        if not readonly:
+            environment.reader_check()  # readers that were killed would keep old pages in use
+        return environment
+    except (lmdb.MemoryError, MemoryError) as error:
+        raise _no_addresses(path, error) from error
+    except lmdb.InvalidError as error:
+        raise StoreOpenError(
+            f"the data.mdb in {path!r} is there, but is not an LMDB file: move it away"
+        ) from error
+    except StoreOpenError:
+        raise
+    except (lmdb.Error, OSError) as error:
+        code = error.code if isinstance(error, lmdb.Error) else error.errno
+        if code == errno.ENOMEM:
+            raise _no_addresses(path, error) from error
+        if code in NO_ROOM:
+            raise StoreFullError(f"no room to open the store {path!r}: {error}") from error
+        raise StoreOpenError(f"cannot open the store {path!r}: {error}") from error
+
+
+def _mapped(path: str, **options: Any) -> lmdb.Environment:
+    """An environment with the largest map that is granted. Raises MemoryError where none is."""
     size = LARGEST_MAP
     while True:
         try:
-            if not readonly:
-                _sweep(path)
-                if identity(path) is None:
-                    _make(path)
-            check_length(path)
-            lock = _can_lock(path) if readonly else True
-            if lock:
-                _allocate(os.path.join(path, "lock.mdb"))
-            environment = _open(
-                path,
-                map_size=size,
-                readonly=readonly,
-                lock=lock,
-                max_dbs=databases,
-                max_readers=MAX_READERS,
-                max_spare_txns=1,
-                **DURABILITY[durability],
-            )
-            if not readonly:
-                environment.reader_check()  # readers that were killed would keep old pages in use
-            return environment
-        except (lmdb.MemoryError, MemoryError) as error:
+            return _open(path, map_size=size, **options)
+        except (lmdb.MemoryError, MemoryError):
+            if size <= SMALLEST_MAP:
+                raise
             size //= 2
-            if size < SMALLEST_MAP:
-                raise _no_addresses(path, error) from error
-        except lmdb.InvalidError as error:
-            raise StoreOpenError(
-                f"the data.mdb in {path!r} is there, but is not an LMDB file: move it away"
-            ) from error
-        except StoreOpenError:
-            raise
-        except (lmdb.Error, OSError) as error:
-            code = error.code if isinstance(error, lmdb.Error) else error.errno
-            if code == errno.ENOMEM:
-                raise _no_addresses(path, error) from error
-            if code in NO_ROOM:
-                raise StoreFullError(f"no room to open the store {path!r}: {error}") from error
-            raise StoreOpenError(f"cannot open the store {path!r}: {error}") from error
 
 
 def _no_addresses(path: str, error: Exception) -> StoreOpenError:
@@ -151,12 +158,17 @@ def _make(path: str) -> None:
         environment.close()
         with suppress(FileExistsError):  # another process was quicker
             os.link(os.path.join(scratch, "data.mdb"), os.path.join(path, "data.mdb"))
-    for directory in (path, os.path.dirname(os.path.abspath(path))):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+    sync(path)
+    sync(os.path.dirname(os.path.abspath(path)))
+
+
+def sync(path: str) -> None:
+    """Wait until a file or a directory is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _open(path: str, **options: Any) -> lmdb.Environment:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from fcntl import LOCK_EX, LOCK_NB, flock
 
-from .environments import check_vacant
+from .environments import check_vacant, sync
 from .errors import StorageError, StoreOpenError
 
 
@@ -52,15 +52,6 @@ def whole(path: str) -> Iterator[str]:
         if isinstance(error, StorageError):
             raise
         raise StorageError(f"cannot write {path!r}: {error}") from error
-
-
-def sync(path: str) -> None:
-    """Wait until a file or a directory is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _claimed(partial: str) -> int:
