@@ -120,7 +120,8 @@ class LmdbEngine(Engine):
         self._table = table
         self._env: lmdb.Environment | None = None
         self._gate: Gate | None = None  # for all transactions, where the map may have to grow
-        self._begin: Callable[..., lmdb.Transaction[bytes]] = self._refuse
+        # How get() begins; None where that takes more than LMDB's own begin(), as `begin` does it.
+        self._begin: Callable[..., lmdb.Transaction[bytes]] | None = None
         self._dbs: Databases = ()
         self._unlisted = False  # it may not write the table of readers
         self._after_opening()
@@ -170,10 +171,12 @@ class LmdbEngine(Engine):
         return self._begin_mapped(partial(self._begin_transaction, write=True), gate)
 
     def _begin_reading(self) -> "LmdbTransaction":
-        begin = partial(self._begin_transaction, write=False)
-        self._opened()  # which may be when this is to be known
+        self._opened()  # in a forked child, only then is there a gate or none
         gate = self._gate
-        return begin() if gate is None else self._begin_mapped(partial(gate.read, begin), gate)
+        if gate is None:
+            return self._begin_transaction(write=False)
+        begin = partial(self._begin_transaction, write=False)
+        return self._begin_mapped(partial(gate.read, begin), gate)
 
     def _begin_mapped(
         self, begin: "Callable[[], LmdbTransaction]", gate: Gate
@@ -199,7 +202,7 @@ class LmdbEngine(Engine):
             if self.legacy and made._txn.get(SPACES[Space.META], db=self._main) is not None:
                 # Another process has migrated the database of stones 0.3 meanwhile.
                 made._txn = ENDED
-                self._open_spaces(env)
+                self._become_ours(env, open_spaces(env, self.path, readonly=self.readonly))
                 made._txn = self._begin_raw(env, write=write)
                 made._dbs = self._dbs
         except lmdb.Error as error:
@@ -217,11 +220,12 @@ class LmdbEngine(Engine):
         return env.begin(write=write)
 
     def get(self, space: Space, key: bytes) -> bytes | None:
-        if self._indirect:
+        begin = self._begin
+        if begin is None:
             return super().get(space, key)
         try:
             # No `with`, no object of ours: a sixth of the whole read.
-            txn = self._begin(self._dbs[space])
+            txn = begin(self._dbs[space])
             value = txn.get(key)
             txn.abort()
         except lmdb.ReadersFullError:
@@ -268,7 +272,7 @@ class LmdbEngine(Engine):
         # Not env.close(): it takes the map away from threads that are reading at this moment, which
         # crashes the interpreter. An environment closes itself when the last transaction in it is
         # gone; who opens the file before that takes it over.
-        env, self._env, self.closed, self._begin = self._env, None, True, self._refuse
+        env, self._env, self.closed, self._begin = self._env, None, True, None
         return env
 
     def stats(self) -> dict[str, Any]:
@@ -370,9 +374,14 @@ class LmdbEngine(Engine):
             if isinstance(error, lmdb.Error):
                 raise self._translated(error) from error
             raise
-        dbs = txn._dbs
+        env, dbs = txn._env, txn._dbs
         txn.commit()
+        self._become_ours(env, dbs)
+
+    def _become_ours(self, env: lmdb.Environment, dbs: Databases) -> None:
+        """It was a database of stones 0.3, until now."""
         self._dbs, self.legacy = dbs, False
+        self._choose_begin(env)
 
     def _connect(self) -> None:
         """Open the environment and its spaces; make them where they are not there yet."""
@@ -397,7 +406,7 @@ class LmdbEngine(Engine):
             if self.legacy:
                 self._dbs = open_legacy(env, self.path, self._main, self._table)
             else:
-                self._open_spaces(env)
+                self._dbs = open_spaces(env, self.path, readonly=self.readonly)
         except lmdb.Error as error:
             raise StoreOpenError(f"cannot open the store {self.path!r}: {error}") from error
         if self._gate is None and env.info()["map_size"] < LARGEST_MAP:
@@ -405,19 +414,15 @@ class LmdbEngine(Engine):
         self.identity = identity(self.path) or (0, 0)
         self._unlisted = not env.flags()["lock"]
         self._env = env
-        self._begin = env.begin
+        self._choose_begin(env)
+
+    def _choose_begin(self, env: lmdb.Environment) -> None:
+        apart = self.legacy or self._gate is not None or self._unlisted
+        self._begin = None if apart else env.begin
 
     def _remapped(self) -> lmdb.Environment:
         self._connect()
         return self._opened()
-
-    @property
-    def _indirect(self) -> bool:
-        return self.legacy or self._gate is not None or self._unlisted
-
-    def _open_spaces(self, env: lmdb.Environment) -> None:
-        self._dbs = open_spaces(env, self.path, readonly=self.readonly)
-        self.legacy = False
 
     def closed_error(self) -> StoreClosedError:
         """What to raise once the engine is closed."""
@@ -431,11 +436,6 @@ class LmdbEngine(Engine):
                 return self._opened()
             raise self.closed_error()
         return env
-
-    def _refuse(self, db: Any) -> Any:
-        """In place of the environment's own begin() where there is none, or not yet."""
-        space = self._dbs.index(db)
-        return self._opened().begin(self._dbs[space])
 
     def _check_writable(self) -> None:
         if self.readonly:
@@ -472,7 +472,7 @@ class LmdbEngine(Engine):
             keep_for_parent(self._env)
         self._env = self._gate = None
         self.forks += 1
-        self._begin = self._refuse
+        self._begin = None
         self._after_opening()
 
     def _reconnect(self) -> None:
