@@ -26,8 +26,6 @@ class _Ends(Protocol):
 T = TypeVar("T", bound=_Ends)
 
 _PATIENCE = 1000
-_CHUNK = 256
-"""Pages that are copied at a time."""
 
 
 @frozen
@@ -101,27 +99,6 @@ def meta_of(
     finally:
         file.close()
     return None, None
-
-
-def copy_pages(meta: Meta, source: str, target: str) -> None:
-    """Write the file `target`: the state `meta` of `source`, with the pages where they are.
-
-    The caller sees to it that they are not written meanwhile. Raises OSError, or DamageError where
-    the file is shorter than it should be.
-    """
-    file = File(source)
-    try:
-        file.page_size = meta.page_size
-        count = meta.last_page + 1
-        with open(target, "xb") as copy:
-            # LMDB wants two meta pages; the other one of the source may be of a later transaction.
-            pair = [meta.raw, meta.earlier()]
-            copy.write(b"".join(reversed(pair) if meta.txnid & 1 else pair))
-            copy.writelines(
-                file.read(page, min(_CHUNK, count - page)) for page in range(2, count, _CHUNK)
-            )
-    finally:
-        file.close()
 
 
 def _main(path: str) -> None:

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 import lmdb
 
 from .commits import Commits
+from .copies import copy
 from .engine import Engine, Space, Transaction
 from .environments import (
     DURABILITY,
@@ -35,7 +36,6 @@ from .errors import (
     TransactionError,
 )
 from .growth import PATIENCE, Gate
-from .instant import copy_pages, meta_of
 from .lmdb_spaces import (
     SPACES,
     Databases,
@@ -46,7 +46,6 @@ from .lmdb_spaces import (
     open_spaces,
 )
 from .lmdb_transaction import ENDED, LmdbTransaction, translated
-from .pages import DamageError
 from .sharing import after_fork, close, parted, share
 from .unlisted import OvertakenError, UnlistedTransaction
 from .whole import whole
@@ -57,7 +56,7 @@ READER_CHECK = 1000
 """After so many write transactions, the places of readers that were killed are cleared."""
 
 _TRIES = 10
-"""Of a copy, or to begin, while other processes write more than is mapped."""
+"""To begin, while other processes write more than is mapped."""
 
 
 class LmdbEngine(Engine):
@@ -123,7 +122,7 @@ class LmdbEngine(Engine):
         # How get() begins; None where that takes more than LMDB's own begin(), as `begin` does it.
         self._begin: Callable[..., lmdb.Transaction[bytes]] | None = None
         self._dbs: Databases = ()
-        self._unlisted = False  # it may not write the table of readers
+        self.unlisted = False  # it may not write the table of readers
         self._after_opening()
         check_place(self.path, create=create and not readonly)
         self._connect()
@@ -195,7 +194,7 @@ class LmdbEngine(Engine):
 
     def _begin_transaction(self, *, write: bool) -> "LmdbTransaction":
         env = self._opened()
-        kind = UnlistedTransaction if self._unlisted else LmdbTransaction
+        kind = UnlistedTransaction if self.unlisted else LmdbTransaction
         made = kind(self, env, ENDED, self._dbs, writable=write)
         try:
             made._txn = self._begin_raw(env, write=write)
@@ -235,7 +234,7 @@ class LmdbEngine(Engine):
         return value
 
     def read(self, look: Callable[[Transaction], T]) -> T:
-        for _ in range(_TRIES if self._unlisted else 0):
+        for _ in range(_TRIES if self.unlisted else 0):
             with suppress(OvertakenError):
                 return super().read(look)
         return super().read(look)
@@ -309,51 +308,7 @@ class LmdbEngine(Engine):
     def backup(self, path: str, *, compact: bool = True) -> None:
         self._opened()  # a closed store says so first
         with whole(path) as place:
-            if not compact or self._unlisted:  # in which case LMDB might copy what is written over
-                self._copy_pages(place)
-                return
-            for _ in range(_TRIES):
-                # LMDB copies in a transaction of its own. This one keeps the map from being
-                # enlarged, which would take it away from there, and is on all that is written.
-                txn = self.begin()
-                try:
-                    txn._env.copy(place, compact=True)
-                    return
-                except lmdb.MapResizedError:  # another process has written more since: again
-                    os.unlink(os.path.join(place, "data.mdb"))
-                except lmdb.Error as error:
-                    raise translated(error, place) from error
-                finally:
-                    txn.abort()
-            raise StorageError(f"cannot copy {self.path!r}: it grows too fast")
-
-    def _copy_pages(self, place: str) -> None:
-        # Not by LMDB: its plain copy waits for the writer, who may be this very thread.
-        if identity(self.path) != self.identity:
-            raise StorageError(
-                f"cannot copy {self.path!r} as it is: it has been moved or replaced since it was "
-                "opened; open it again where it is now"
-            )
-        target = os.path.join(place, "data.mdb")
-        for _ in range(_TRIES):
-            meta, txn = meta_of(self.path, self.begin, lambda txn: txn._txn.id())
-            if meta is None or txn is None:
-                raise StorageError(f"cannot copy {self.path!r}: its meta pages cannot be read")
-            try:
-                copy_pages(meta, os.path.join(self.path, "data.mdb"), target)
-                if isinstance(txn, UnlistedTransaction):
-                    txn.check()
-                return
-            except DamageError as damage:
-                raise StorageError(f"cannot copy {self.path!r}: {damage}") from damage
-            except OvertakenError:
-                os.unlink(target)
-            finally:
-                txn.abort()
-        raise StorageError(
-            f"cannot copy {self.path!r}: it is being written, and this process may not write its "
-            "lock.mdb, which would keep what is copied; give it the right to"
-        )
+            copy(self, place, compact=compact)
 
     # -- the rest ------------------------------------------------------------------------------
 
@@ -412,12 +367,12 @@ class LmdbEngine(Engine):
         if self._gate is None and env.info()["map_size"] < LARGEST_MAP:
             self._gate = Gate(env, self.path, self._remapped)
         self.identity = identity(self.path) or (0, 0)
-        self._unlisted = not env.flags()["lock"]
+        self.unlisted = not env.flags()["lock"]
         self._env = env
         self._choose_begin(env)
 
     def _choose_begin(self, env: lmdb.Environment) -> None:
-        apart = self.legacy or self._gate is not None or self._unlisted
+        apart = self.legacy or self._gate is not None or self.unlisted
         self._begin = None if apart else env.begin
 
     def _remapped(self) -> lmdb.Environment:
