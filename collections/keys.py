@@ -24,13 +24,13 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
-from reprlib import Repr
 from typing import Any, Generic, TypeVar, get_args, get_origin
 from uuid import UUID
 
 from attrs import frozen
 
 from stones.errors import CollectionError, CorruptValueError, InvalidKeyError, KeyTypeError
+from stones.serializers import ShortRepr
 
 from .annotations import inner, spelled
 
@@ -98,16 +98,8 @@ def described(value: object) -> str:
     return shown if shown.startswith(name) else f"{name} {shown}"
 
 
-class _Short(Repr):
-    def repr_int(self, number: int, level: int) -> str:
-        try:
-            repr(number)
-        except ValueError:  # of more digits than Python writes out; 3.14 would tell its address
-            return "of very many digits"
-        return super().repr_int(number, level)
-
-
-_SHORT = _Short()
+_SHORT = ShortRepr()
+_SHORT.long_int = "of very many digits"
 _SHORT.maxstring, _SHORT.maxother = 60, 80
 
 # -- below -------------------------------------------------------------------------------------

@@ -16,14 +16,13 @@ from typing import Any
 from attrs import frozen
 
 from stones import transactions
-from stones.codec import Codec, LegacyCodec, legacy_metadata
+from stones.codec import Codec, LegacyCodec, check_checksums, legacy_metadata
 from stones.engine import Transaction
 from stones.errors import (
     MigrationError,
     ReadOnlyError,
     SerializerError,
     StoneError,
-    ValueTypeError,
 )
 from stones.formats import (
     IDS,
@@ -125,8 +124,7 @@ def _target(
         raise SerializerError(
             "migrate() takes the name of a serializer, or else dump_load=, or checksums="
         )
-    if not (checksums is None or isinstance(checksums, bool)):
-        raise ValueTypeError(f"checksums is True, False or None, not {checksums!r}")
+    check_checksums(checksums)
     with store.snapshot() as view:
         metadata = view._codec.metadata
     if to is not None:
@@ -184,7 +182,7 @@ def _check_some(
         if scanned == BATCH_SCAN:
             return key
         steps.step()
-        if raw[:1] == done != b"":
+        if done and raw[:1] == done:
             continue
         try:
             _reencoded(view._codec, target, key, raw)

@@ -14,6 +14,7 @@ from .errors import (
     CorruptValueError,
     FormatMismatchError,
     SerializerError,
+    ValueTypeError,
 )
 from .formats import IDS, NO_FORMAT, Format, Metadata, new_metadata
 from .serializers import CUSTOM, Serializer, custom_serializer, serializer
@@ -139,6 +140,12 @@ class Asked:
             ) from error
 
 
+def check_checksums(asked: object) -> None:
+    """Raise ValueTypeError for what does not say whether values are to have checksums."""
+    if not (asked is None or isinstance(asked, bool)):
+        raise ValueTypeError(f"checksums is True, False or None, not {asked!r}")
+
+
 def _called(name: str | None) -> str:
     return "functions of its own" if name == CUSTOM else repr(name)
 
@@ -172,9 +179,7 @@ class Codec:
 
     def encode(self, key: bytes, value: Any) -> bytes:
         """The stored bytes. Raises SerializerError with the path to what cannot be held."""
-        if self.metadata.checksums:
-            return seal(self.prefix, key, self._dumps(value))
-        return self.prefix + self._dumps(value)
+        return self.wrap(key, self._dumps(value))
 
     def wrap(self, key: bytes, encoded: bytes) -> bytes:
         """The stored bytes of what the serializer has made of a value."""

@@ -218,10 +218,8 @@ class LmdbTransaction(Transaction):
         inner = None if self._inner is None else self._inner()
         if inner is not None:
             inner._drop()
-        for scan in [scan() for scan in self._scans]:
-            if scan is not None:
-                scan.end()
-        self._scans.clear()
+        for scan in self._open_scans():
+            scan.end()
         self._txn = ENDED
 
     def _is_elsewhere(self) -> bool:
@@ -298,10 +296,14 @@ class LmdbTransaction(Transaction):
 
     def _settle(self) -> None:
         """Before a write: let the open scans read the rest of what they are to see."""
-        for scan in [scan() for scan in self._scans]:
-            if scan is not None:
-                scan.settle()
+        for scan in self._open_scans():
+            scan.settle()
+
+    def _open_scans(self) -> "list[_Scan]":
+        """The scans that somebody still reads from, which are no longer this transaction's."""
+        scans = [scan() for scan in self._scans]
         self._scans.clear()
+        return [scan for scan in scans if scan is not None]
 
     def _failed(self, error: lmdb.Error) -> StoneError:
         return self._engine._translated(error)

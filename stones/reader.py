@@ -274,15 +274,7 @@ class Reader(Mapping[K, V]):
             yield value
 
     def _decode(self, key: bytes, raw: bytes) -> Any:
-        codec = self._codec
-        if raw and raw[0] == codec.id:
-            try:
-                return codec.loads(raw[1:])
-            except MemoryError:
-                raise
-            except Exception as error:  # a decoder may raise anything on damaged bytes
-                raise corrupt(key, error) from error
-        return codec.decode(key, raw)
+        return self._codec.decode(key, raw)
 
     def _encoded(self, key: object, *, empty: bool = False) -> bytes:
         """The stored form of a key from outside."""

@@ -133,16 +133,20 @@ _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _MAX_STEPS = 100
 
 
-class _Repr(Repr):
+class ShortRepr(Repr):
+    """Short reprs for messages. An int of more digits than Python writes out is `long_int`."""
+
+    long_int = "<int>"
+
     def repr_int(self, number: int, level: int) -> str:
         try:
             repr(number)
-        except ValueError:  # of more digits than Python writes out; 3.14 would tell its address
-            return f"<{type(number).__name__}>"
+        except ValueError:  # Repr fails on it too, or in Python 3.14 tells its address
+            return self.long_int
         return super().repr_int(number, level)
 
 
-_REPR = _Repr()
+_REPR = ShortRepr()
 
 
 def _locate(

@@ -16,7 +16,7 @@ from attrs import evolve
 
 from . import transactions
 from .claims import COUNTS, check_unclaimed, collection_names, count_key, read_count
-from .codec import Asked, Codec, LegacyCodec
+from .codec import Asked, Codec, LegacyCodec, check_checksums
 from .containers import added, removed
 from .engine import MAX_KEY_SIZE, ClosedEngine, Engine, Space, Transaction
 from .errors import (
@@ -156,8 +156,7 @@ class Store(Reader[K, V], MutableMapping[K, V]):
                 raise ValueTypeError(
                     f"value_type is a class, list for instance, not {value_type!r}"
                 )
-            if not (checksums is None or isinstance(checksums, bool)):
-                raise ValueTypeError(f"checksums is True, False or None, not {checksums!r}")
+            check_checksums(checksums)
             self._asked = Asked.of(serialize, dump_load, trust_pickle, checksums)
             # How to write, which only changes in a write transaction; and another one, by metadata
             # of before that or that a reader has met since.
