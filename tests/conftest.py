@@ -2,6 +2,7 @@
 
 import os
 from contextlib import ExitStack
+from functools import partial
 from itertools import count
 
 import pytest
@@ -37,3 +38,17 @@ def open_store(request, tmp_path):
 def store(open_store):
     """An empty store on each engine."""
     return open_store()
+
+
+@pytest.fixture(params=["memory", "lmdb"])
+def opened(request, tmp_path):
+    """Opens a store, the same at each call where there is one on disk."""
+    if request.param == "memory":
+        return MemoryStore
+    return partial(LmdbStore, str(tmp_path / "db"))
+
+
+@pytest.fixture
+def bomb(tmp_path):
+    """The path of a `Bomb`: it is there once a pickle has been read."""
+    return tmp_path / "unpickled"

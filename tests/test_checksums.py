@@ -5,7 +5,6 @@ import shlex
 import subprocess
 import sys
 from contextlib import suppress
-from functools import partial
 from zlib import crc32
 
 import pytest
@@ -33,6 +32,8 @@ from stones.formats import IDS, read_metadata
 from stones.migrations.reencode import Migrated
 from stones.values import GUARD
 
+from .processes import Follower
+
 SERIALIZERS = list(IDS)
 BACKWARDS = (lambda value: value[::-1], lambda raw: raw[::-1])
 """Functions for dump_load=, for bytes."""
@@ -43,14 +44,6 @@ GUARDED = {"checksums": True}
 class User:
     email: str = key()
     city: str = ""
-
-
-@pytest.fixture(params=["memory", "lmdb"])
-def opened(request, tmp_path):
-    """Opens a store, the same at each call where there is one on disk."""
-    if request.param == "memory":
-        return MemoryStore
-    return partial(LmdbStore, str(tmp_path / "db"))
 
 
 @pytest.fixture
@@ -547,34 +540,8 @@ for line in sys.stdin:
 """
 
 
-class Follower:
-    """Another process that has had the store open since before what happens now."""
-
-    def __init__(self, path):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", FOLLOWER, path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout.readline() == "open\n"
-
-    def ask(self, question):
-        self.process.stdin.write(question + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        assert self.process.wait() == 0
-
-
 def test_another_process_follows_and_notices_damage(path):
-    with LmdbStore(path, serialize="noop") as store, Follower(path) as follower:
+    with LmdbStore(path, serialize="noop") as store, Follower(FOLLOWER, path) as follower:
         store["key"] = b"value"
         for checksums in [True, False, True]:
             migrate(store, checksums=checksums)

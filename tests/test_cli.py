@@ -25,6 +25,8 @@ from stones.engine import Space
 from stones.file_commands import report
 from stones.info import inspect
 
+from .hostile import Bomb
+
 STONES = [sys.executable, "-c", "from stones.cli import main; main()"]
 # Without coverage, which hangs where an interrupt comes while it holds a lock of its own.
 UNWATCHED = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
@@ -70,16 +72,6 @@ def path(tmp_path):
 def store(path):
     with stone(path, LmdbStore, "msgpack") as store:
         yield store
-
-
-class Bomb:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 # -- keys ------------------------------------------------------------------------------------------

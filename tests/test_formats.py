@@ -2,7 +2,6 @@
 
 import contextlib
 import json
-import os
 import pickle
 import re
 import shlex
@@ -45,6 +44,9 @@ from stones.info import inspect
 from stones.memory import MemoryEngine
 from stones.values import GUARD, seal
 
+from .hostile import Bomb
+from .processes import Follower
+
 SAFE = ["json", "cbor", "msgpack", "noop"]
 VALUES = {b"bytes": b"bytes", b"tuple": (1, "a"), b"none": None}
 SHOUTED = (lambda value: value.upper(), lambda raw: raw)
@@ -72,21 +74,6 @@ def put_raw(store, space, key, raw):
 def metadata_of(store):
     with store.snapshot() as view:
         return read_metadata(view._txn)
-
-
-class Bomb:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.fixture
-def bomb(tmp_path):
-    return tmp_path / "unpickled"
 
 
 @pytest.fixture
@@ -435,36 +422,10 @@ for line in sys.stdin:
 """
 
 
-class Follower:
-    """Another process that has had the store open, pickle named, from before what happens now."""
-
-    def __init__(self, path):
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", FOLLOWER, path],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        assert self.process.stdout.readline() == "open\n"
-
-    def ask(self, question):
-        self.process.stdin.write(question + "\n")
-        self.process.stdin.flush()
-        return self.process.stdout.readline().strip()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *exc_info):
-        self.process.stdin.close()
-        self.process.stdout.close()
-        assert self.process.wait() == 0
-
-
 def test_a_reader_that_meets_an_unknown_format_reads_the_metadata_again(path):
     with stone(path, LmdbStore, "pickle") as store:
         store["key"] = "before"
-        with Follower(path) as follower:
+        with Follower(FOLLOWER, path) as follower:
             assert follower.ask("read") == "before"
             migrate(store, "cbor")
             assert follower.ask("read") == "before"
@@ -473,7 +434,7 @@ def test_a_reader_that_meets_an_unknown_format_reads_the_metadata_again(path):
 
 
 def test_a_writer_writes_in_the_format_of_now(path):
-    with stone(path, LmdbStore, "pickle") as store, Follower(path) as follower:
+    with stone(path, LmdbStore, "pickle") as store, Follower(FOLLOWER, path) as follower:
         for name in ["msgpack", "json", "pickle"]:
             migrate(store, name)
             assert int(follower.ask("write")) == IDS[name]

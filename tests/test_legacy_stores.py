@@ -32,6 +32,7 @@ from stones.info import inspect
 from stones.migrations.reencode import Migrated
 from stones.values import GUARD
 
+from .hostile import Bomb
 from .stones03 import provide_stones03  # noqa: F401
 
 ALL = ["pickle", "json", "cbor", "msgpack", "noop"]
@@ -172,16 +173,6 @@ def test_functions_of_ones_own_are_given_as_in_03(path, stones03):
         store["key"] = b"abc"
         assert dict(store.copy()) == {b"key": b"abc"}
     assert stones03.read_database(path, "noop") == {b"key": b"cba"}
-
-
-class Bomb:
-    """Unpickled, it makes a file."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
 
 
 def test_only_pickle_named_unpickles(path, tmp_path, stones03):

@@ -30,30 +30,12 @@ from stones.engine import Space
 from stones.lmdb_engine import LmdbEngine
 from stones.lmdb_transaction import translated
 
+from .processes import in_child, run
+
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
     return tmp_path / "db"
-
-
-def run(code: str, *arguments: object, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a program in another process, with its arguments in `argv`."""
-    program = "import sys\nfrom stones import *\nargv = sys.argv[1:]\n" + code
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=40, **options)
-
-
-def in_child(function) -> int:
-    """Fork, run `function` in the child, and return how that ended."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            function()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 # -- opening -----------------------------------------------------------------------------------

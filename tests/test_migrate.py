@@ -9,7 +9,6 @@ import time
 import tracemalloc
 from datetime import UTC, datetime
 from decimal import Decimal
-from functools import partial
 from uuid import UUID
 
 import attrs
@@ -54,14 +53,6 @@ VALUES = {
 REVERSED = (lambda value: value[::-1], lambda raw: raw[::-1])
 """Functions for dump_load=, for bytes, which are kept backwards."""
 CBOR = (serializer("cbor").encode, serializer("cbor").decode)
-
-
-@pytest.fixture(params=["memory", "lmdb"])
-def opened(request, tmp_path):
-    """Opens a store, the same at each call where there is one on disk."""
-    if request.param == "memory":
-        return MemoryStore
-    return partial(LmdbStore, str(tmp_path / "db"))
 
 
 @pytest.fixture

@@ -1,8 +1,5 @@
 """One engine a file in a process: opened and closed by anyone, at any time, and collected."""
 
-import os
-import subprocess
-import sys
 import threading
 
 import pytest
@@ -10,16 +7,12 @@ from attrs import define
 
 from stones import Collection, LmdbStore, ReadOnlyError, StoreClosedError, key, migrate, stone
 
+from .processes import in_child, run
+
 
 @pytest.fixture
 def path(tmp_path):
     return tmp_path / "db"
-
-
-def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
-    program = "import sys\nfrom stones import *\nargv = sys.argv[1:]\n" + code
-    command = [sys.executable, "-c", program, *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=60)
 
 
 @define
@@ -250,19 +243,6 @@ os.kill(os.getpid(), signal.SIGKILL)
 
 
 # -- forked children ---------------------------------------------------------------------------
-
-
-def in_child(function) -> int:
-    """Fork, run `function` in the child, and return how that ended."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            function()
-            status = 0
-        finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
 @pytest.mark.parametrize("used", [True, False])

@@ -2,11 +2,9 @@
 
 import asyncio
 import contextvars
-import os
 import subprocess
 import sys
 import threading
-import traceback
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -14,6 +12,8 @@ from contextlib import contextmanager
 import pytest
 
 from stones import LmdbStore, MemoryStore, StoreClosedError, TransactionError, stone
+
+from .processes import in_child
 
 THREADS, ROUNDS = 6, 25
 
@@ -49,21 +49,6 @@ def in_processes(path, code, number=3):
     outputs = [process.communicate(timeout=60)[0].decode() for process in running]
     assert [process.returncode for process in running] == [0] * number
     return outputs
-
-
-def in_child(function):
-    """Run in a forked child; True if it came to its end."""
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            function()
-            status = 0
-        except BaseException:  # noqa: BLE001  # the parent would never see it
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return os.waitpid(child, 0)[1] == 0
 
 
 def increment(store):
@@ -462,7 +447,7 @@ def test_a_child_forked_in_a_transaction_is_not_part_of_it():
 
     with store.transaction():
         store["k"] = 2
-        assert in_child(child)
+        assert in_child(child) == 0
     assert store == {b"k": 2}
 
 
@@ -481,8 +466,8 @@ def test_a_child_cannot_commit_what_its_parent_began():
     block = store.transaction()
     block.__enter__()
     store["k"] = 2
-    assert in_child(child)
-    assert in_child(failing_child)
+    assert in_child(child) == 0
+    assert in_child(failing_child) == 0
     block.__exit__(None, None, None)
     assert store == {b"k": 2}
 
@@ -508,9 +493,9 @@ def test_a_child_may_write_to_memory_whatever_its_parent_was_doing():
         finally:
             forked.set()
 
-    assert in_threads(work, fork) == [None, True]
+    assert in_threads(work, fork) == [None, 0]
     with store.transaction():
-        assert in_child(lambda: store.update(k=3))
+        assert in_child(lambda: store.update(k=3)) == 0
     assert store == {b"k": 2}
 
 

@@ -4,12 +4,13 @@ import os
 import signal
 import tempfile
 import time
-import traceback
 from pathlib import Path
 
 import pytest
 
 from stones import LmdbStore, StorageError, check, stone
+
+from .processes import fork, in_child
 
 COUNT = 300
 NOBODY = 65534
@@ -24,20 +25,6 @@ def path():
         with stone(path, LmdbStore, "json") as store:
             store.update((f"{number:04}", 0) for number in range(COUNT))
         yield path
-
-
-def fork(function) -> int:
-    child = os.fork()
-    if child == 0:
-        status = 1
-        try:
-            function()
-            status = 0
-        except BaseException:  # noqa: BLE001  # to be shown with the test
-            traceback.print_exc()
-        finally:
-            os._exit(status)
-    return child
 
 
 @pytest.fixture
@@ -70,8 +57,7 @@ def as_reader(path, act) -> None:
             act(store)
 
     try:
-        child = fork(read)
-        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        assert in_child(read) == 0
     finally:
         path.chmod(0o755)
         (path / "lock.mdb").chmod(0o644)

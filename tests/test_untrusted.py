@@ -7,7 +7,6 @@ file"). Reading pickles where that is asked for is in test_formats.
 
 import io
 import json
-import os
 import pickle
 import re
 import sys
@@ -35,6 +34,8 @@ from stones.serializers import serializer
 from stones.store import Store
 from stones.values import GUARD, seal
 
+from .hostile import Bomb
+
 SAFE = ["json", "cbor", "msgpack", "noop"]
 NAMES = [b"key", b"User/ada", b"list", b"zz"]
 
@@ -43,22 +44,6 @@ NAMES = [b"key", b"User/ada", b"list", b"zz"]
 class User:
     email: str = key()
     age: int = 0
-
-
-class Bomb:
-    """Unpickled, it makes a folder."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return os.mkdir, (str(self.path),)
-
-
-@pytest.fixture
-def bomb(tmp_path):
-    """Is there once a pickle has been read."""
-    return tmp_path / "unpickled"
 
 
 @pytest.fixture
