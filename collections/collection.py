@@ -11,15 +11,10 @@ from typing import Any, TypeVar, overload
 
 import attrs
 
-from stones.claims import (
-    COLLECTION_NAME,
-    add_to_count,
-    claim_key,
-    count_key,
-    read_collection,
-    read_count,
-    write_collection,
-)
+from stones.collections.queries.jsonpath import equals, parse_filter, parse_search
+from stones.collections.queries.prefilter import longest
+from stones.collections.queries.query import Query, check_limit
+from stones.collections.records.record_type import record_type
 from stones.engine import MAX_KEY_SIZE, Space, Transaction
 from stones.errors import (
     CollectionError,
@@ -30,15 +25,20 @@ from stones.errors import (
     ReadOnlyError,
     RecordError,
 )
-from stones.reader import DATA, Reader
-from stones.store import MISSING, Store
-from stones.views import Items, Keys, Range, Span, Values, after_prefix
+from stones.stores.claims import (
+    COLLECTION_NAME,
+    add_to_count,
+    claim_key,
+    count_key,
+    read_collection,
+    read_count,
+    write_collection,
+)
+from stones.stores.reader import DATA, Reader
+from stones.stores.store import MISSING, Store
+from stones.stores.views import Items, Keys, Range, Span, Values, after_prefix
 
-from .jsonpath import equals, parse_filter, parse_search
 from .keys import new_key
-from .needles import longest
-from .query import Query, check_limit
-from .records import record_type
 
 K = TypeVar("K")
 R = TypeVar("R")

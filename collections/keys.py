@@ -29,10 +29,9 @@ from uuid import UUID
 
 from attrs import frozen
 
+from stones.collections.records.annotations import inner, spelled
 from stones.errors import CollectionError, CorruptValueError, InvalidKeyError, KeyTypeError
-from stones.serializers import ShortRepr
-
-from .annotations import inner, spelled
+from stones.formats.serializers import ShortRepr
 
 K = TypeVar("K")
 

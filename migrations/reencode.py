@@ -3,8 +3,8 @@
 A format is a serializer, with checksums or without. First every value is tried, so that one which
 is damaged, or which the new serializer cannot hold, stops the migration before it starts. Then the
 metadata names the new format as the one to write: from their next transaction on, all processes
-write in it, and read any mixture (see `stones.formats`). Then the values that are left in old
-formats are re-encoded in small transactions, in key order. A kill at any point leaves a valid
+write in it, and read any mixture (see `stones.formats.metadata`). Then the values that are left in
+old formats are re-encoded in small transactions, in key order. A kill at any point leaves a valid
 store, and running again finds by the first byte what is left.
 """
 
@@ -15,25 +15,14 @@ from typing import Any
 
 from attrs import frozen
 
-from stones import transactions
-from stones.codec import Codec, LegacyCodec, check_checksums, legacy_metadata
 from stones.engine import Transaction
-from stones.errors import (
-    MigrationError,
-    ReadOnlyError,
-    SerializerError,
-    StoneError,
-)
-from stones.formats import (
-    IDS,
-    Metadata,
-    called,
-    read_metadata,
-    write_formats,
-)
-from stones.reader import DATA
-from stones.serializers import CUSTOM, Serializer, custom_serializer, serializer
-from stones.store import Snapshot, Store
+from stones.errors import MigrationError, ReadOnlyError, SerializerError, StoneError
+from stones.formats.codec import Codec, LegacyCodec, check_checksums, legacy_metadata
+from stones.formats.metadata import IDS, Metadata, called, read_metadata, write_formats
+from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
+from stones.stores import transactions
+from stones.stores.reader import DATA
+from stones.stores.store import Snapshot, Store
 
 Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
 Progress = Callable[[int, int], object]

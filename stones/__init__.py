@@ -6,6 +6,10 @@ Start with `stone`, which opens a store, and `Collection`, which keeps records i
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from stones.formats.serializers import register_serializer, serializer_names
+from stones.stores.opening import stone
+from stones.stores.store import MemoryStore, Snapshot, Store
+
 from .errors import (
     CollectionError,
     CorruptValueError,
@@ -30,21 +34,16 @@ from .errors import (
     ValueTypeError,
 )
 from .errors import SerializerError as EncoderException  # its name in stones 0.3
-from .memory import MemoryStore
-from .opening import stone
-from .serializers import register_serializer, serializer_names
-from .store import Snapshot, Store
 
 if TYPE_CHECKING:
-    from stones.collections.check import Report, check
     from stones.collections.collection import Collection
-    from stones.collections.contents import Finding
-    from stones.collections.query import Query
-    from stones.collections.records import key
-    from stones.collections.salvage import Salvaged, salvage
+    from stones.collections.queries.query import Query
+    from stones.collections.records.record_type import key
     from stones.migrations.reencode import migrate
-
-    from .lmdb import LmdbStore
+    from stones.repair.check import Report, check
+    from stones.repair.contents import Finding
+    from stones.repair.salvage import Salvaged, salvage
+    from stones.stores.lmdb import LmdbStore
 
     __version__: str
 
@@ -93,15 +92,15 @@ __all__ = [
 # it is first asked for.
 _LAZY = {
     "Collection": "stones.collections.collection",
-    "Finding": "stones.collections.contents",
-    "LmdbStore": "stones.lmdb",
-    "Query": "stones.collections.query",
-    "Report": "stones.collections.check",
-    "Salvaged": "stones.collections.salvage",
-    "check": "stones.collections.check",
-    "key": "stones.collections.records",
+    "Finding": "stones.repair.contents",
+    "LmdbStore": "stones.stores.lmdb",
+    "Query": "stones.collections.queries.query",
+    "Report": "stones.repair.check",
+    "Salvaged": "stones.repair.salvage",
+    "check": "stones.repair.check",
+    "key": "stones.collections.records.record_type",
     "migrate": "stones.migrations.reencode",
-    "salvage": "stones.collections.salvage",
+    "salvage": "stones.repair.salvage",
 }
 
 

@@ -1,6 +1,6 @@
 """The contract of an engine: ordered bytes in a few separate spaces, reached inside a transaction.
 
-An engine knows nothing of serializers, dicts or records; a store (`stones.store`) and the
+An engine knows nothing of serializers, dicts or records; a store (`stones.stores.store`) and the
 collections above it know nothing else of where the bytes live. Whoever writes another engine
 subclasses `Engine` and `Transaction` and proves it with `stones.testing.EngineTests`.
 """
@@ -128,8 +128,10 @@ class Engine(ABC):
         It is on the disk when this returns, and there whole or not at all. `compact=False` allows
         gaps, where that is faster.
         """
-        from .lmdb_engine import LmdbEngine  # the only one with files that others can open
-        from .whole import whole
+        from stones.engines.lmdb.engine import (
+            LmdbEngine,  # the only one with files that others can open
+        )
+        from stones.engines.lmdb.new_directory import whole
 
         source = self.begin()
 

@@ -8,9 +8,9 @@ from attrs import define
 
 from stones import Collection, LmdbStore, key, stone
 from stones.engine import Space
-from stones.lmdb_spaces import SPACES
-from stones.pages import LEAF, LONG, File
-from stones.survey import Survey
+from stones.engines.lmdb.databases import SPACES
+from stones.engines.lmdb.file.pages import LEAF, LONG, File
+from stones.engines.lmdb.file.survey import Survey
 
 DATA, META = SPACES[Space.DATA], SPACES[Space.META]
 PAGE = 4096

@@ -11,8 +11,8 @@ from contextlib import closing
 import pytest
 
 from stones import LmdbStore, StorageError, StoreOpenError, check, stone
-from stones.environments import open_environment
-from stones.whole import whole
+from stones.engines.lmdb.environment import open_environment
+from stones.engines.lmdb.new_directory import whole
 
 ACCOUNTS = 40
 TRANSFERS = """
@@ -33,7 +33,7 @@ with stone(sys.argv[1], LmdbStore) as store:
 BACKUP = """
 import sys
 from stones import LmdbStore, stone
-from stones.whole import whole
+from stones.engines.lmdb.new_directory import whole
 with whole(sys.argv[1]) as place:
     with open(place + "/data.mdb", "wb") as file:
         file.write(b"half")

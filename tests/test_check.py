@@ -20,10 +20,10 @@ from stones import (
     register_serializer,
     stone,
 )
-from stones.collections.contents import named_codec
 from stones.engine import Space
+from stones.engines.lmdb.engine import LmdbEngine
 from stones.errors import CollectionError
-from stones.lmdb_engine import LmdbEngine
+from stones.repair.contents import named_codec
 
 from .damage import PAGE, Places, make
 
@@ -322,7 +322,7 @@ def test_a_tree_that_is_not_there_is_told(path):
 
 
 def test_findings_are_counted_beyond_the_first(path, monkeypatch):
-    monkeypatch.setattr("stones.collections.check.MOST_FINDINGS", 3)
+    monkeypatch.setattr("stones.repair.check.MOST_FINDINGS", 3)
     with stone(path, LmdbStore, "msgpack"):
         for number in range(5):
             put(path, Space.DATA, b"%d" % number, b"\4\xc1")

@@ -28,9 +28,9 @@ from stones import (
     stone,
 )
 from stones.engine import Space
-from stones.formats import IDS, read_metadata
+from stones.formats.checksums import GUARD
+from stones.formats.metadata import IDS, read_metadata
 from stones.migrations.reencode import Migrated
-from stones.values import GUARD
 
 from .processes import Follower
 
@@ -185,7 +185,12 @@ def test_saying_otherwise_raises_an_error_with_the_command_that_migrates(path, h
         LmdbStore(path, checksums=not has)
     command = shlex.split(re.search("`(.*)`", str(caught.value))[1])
     assert command[:2] == ["stones", "migrate"]
-    run = [sys.executable, "-c", "import stones.cli; stones.cli.main()", *command[1:]]
+    run = [
+        sys.executable,
+        "-c",
+        "import stones.command_line.main; stones.command_line.main.main()",
+        *command[1:],
+    ]
     subprocess.run(run, check=True, capture_output=True)
     with LmdbStore(path, checksums=not has) as store:
         assert store["key"] == (1, 2)

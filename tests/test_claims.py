@@ -20,8 +20,8 @@ from stones import (
     stone,
 )
 from stones.engine import Engine, Transaction
-from stones.lmdb import LmdbEngine
-from stones.memory import MemoryEngine
+from stones.engines.memory import MemoryEngine
+from stones.stores.lmdb import LmdbEngine
 
 
 @define

@@ -19,15 +19,15 @@ from hypothesis import strategies as st
 
 import stones
 from stones import Collection, LmdbStore, key, migrate, register_serializer, stone
-from stones.arguments import shown, typed
-from stones.cli import main
+from stones.command_line.main import main
+from stones.command_line.options import shown, typed
+from stones.command_line.store_commands import report
 from stones.engine import Space
-from stones.file_commands import report
-from stones.info import inspect
+from stones.repair.info import inspect
 
 from .hostile import Bomb
 
-STONES = [sys.executable, "-c", "from stones.cli import main; main()"]
+STONES = [sys.executable, "-c", "from stones.command_line.main import main; main()"]
 # Without coverage, which hangs where an interrupt comes while it holds a lock of its own.
 UNWATCHED = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
 
@@ -679,14 +679,16 @@ def test_an_unknown_command_is_an_error_of_usage(run):
 
 
 def test_the_library_does_without_what_the_command_line_needs(run):
-    code = "import sys, stones; sys.exit('click' in sys.modules or 'stones.cli' in sys.modules)"
+    code = (
+        "import sys, stones; sys.exit(bool({'click', 'stones.command_line.main'} & {*sys.modules}))"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
 def test_output_that_cannot_be_written_is_one_line(tmp_path):
     with stone(tmp_path / "db", LmdbStore, "json") as store:
         store.update((str(number), number) for number in range(1000))
-    command = [sys.executable, "-c", "from stones.cli import main; main()", "keys"]
+    command = [sys.executable, "-c", "from stones.command_line.main import main; main()", "keys"]
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [*command, str(tmp_path / "db")], stdout=full, stderr=subprocess.PIPE, text=True
@@ -697,7 +699,7 @@ def test_output_that_cannot_be_written_is_one_line(tmp_path):
 
 
 def test_put_makes_a_store_in_an_empty_directory(tmp_path):
-    command = [sys.executable, "-c", "from stones.cli import main; main()", "put"]
+    command = [sys.executable, "-c", "from stones.command_line.main import main; main()", "put"]
     arguments = [str(tmp_path), "key", "1", "--create", "json"]
     done = subprocess.run([*command, *arguments], capture_output=True, text=True)
     assert (done.returncode, done.stderr) == (0, "")

@@ -5,15 +5,8 @@ import sys
 
 import pytest
 
-from stones import (
-    LmdbStore,
-    MemoryStore,
-    ReadOnlyError,
-    StoreClosedError,
-    StoreOpenError,
-    stone,
-)
-from stones.environments import DURABILITY
+from stones import LmdbStore, MemoryStore, ReadOnlyError, StoreClosedError, StoreOpenError, stone
+from stones.engines.lmdb.environment import DURABILITY
 
 MODES = ["full", "lazy", "none"]
 

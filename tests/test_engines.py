@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from stones.engine import Engine
-from stones.lmdb import LmdbEngine
-from stones.memory import MemoryEngine
+from stones.engines.memory import MemoryEngine
+from stones.stores.lmdb import LmdbEngine
 from stones.testing import EngineTests
 
 

@@ -29,10 +29,11 @@ from stones import (
     register_serializer,
     stone,
 )
-from stones.claims import write_collection
-from stones.codec import Asked, Codec
 from stones.engine import Space
-from stones.formats import (
+from stones.engines.memory import MemoryEngine
+from stones.formats.checksums import GUARD, seal
+from stones.formats.codec import Asked, Codec
+from stones.formats.metadata import (
     IDS,
     Format,
     new_metadata,
@@ -40,9 +41,8 @@ from stones.formats import (
     read_metadata,
     write_formats,
 )
-from stones.info import inspect
-from stones.memory import MemoryEngine
-from stones.values import GUARD, seal
+from stones.repair.info import inspect
+from stones.stores.claims import write_collection
 
 from .hostile import Bomb
 from .processes import Follower
@@ -144,7 +144,7 @@ def test_naming_another_serializer_raises_an_error_with_the_command_that_migrate
         stone(path, LmdbStore, asked)
     command = shlex.split(re.search("`(.*)`", str(caught.value))[1])
     assert command[:2] == ["stones", "migrate"]
-    run("import sys, stones.cli; stones.cli.main()", *command[1:])
+    run("import sys, stones.command_line.main; stones.command_line.main.main()", *command[1:])
     with stone(path, LmdbStore, asked) as store:
         assert dict(store) == {b"key": b"value"}
 

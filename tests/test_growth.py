@@ -13,7 +13,7 @@ import pytest
 PROGRAM = """
 import os, resource, sys, threading
 from stones import *
-from stones import growth
+from stones.engines.lmdb import growth
 
 path = sys.argv[1]
 UNLIMITED = resource.RLIM_INFINITY

@@ -17,7 +17,7 @@ from jsonpath_ng.ext import parse
 from jsonpath_ng.ext.filter import Expression
 from jsonpath_ng.jsonpath import Fields
 
-from stones.collections.jsonpath import equals, parse_filter, parse_search, parse_values
+from stones.collections.queries.jsonpath import equals, parse_filter, parse_search, parse_values
 from stones.errors import QueryError
 
 PEOPLE = [

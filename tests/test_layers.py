@@ -1,114 +1,166 @@
-"""The layers, held to their rule: imports point down only.
+"""The layers, held to their rule: imports point down only, and nowhere in a circle.
 
-`stones` knows nothing of `stones.collections`, which knows nothing of `stones.migrations`. Inside a
-layer imports are relative, from a layer to one below absolute, and none goes through the public
-face. The face itself (`__init__.py`) and the commands on files reach up, but only when something is
-asked of them.
+What lies directly in `stones/` is public, what lies in a folder is inside. A module imports a
+neighbour of its own folder relatively, all else absolutely and by its full name, never through the
+public face. An import that waits for a call, or is for type checkers only, counts like any other.
 """
 
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
-LAYERS = {  # lowest first
-    "stones": ROOT / "stones",
-    "stones.collections": ROOT / "stones/collections",
-    "stones.migrations": ROOT / "stones/migrations",
-}
-MAY_REACH_UP = {"stones.__init__", "stones.file_commands"}
-MODULES = {
-    f"{layer}.{path.stem}": path
-    for layer, folder in LAYERS.items()
-    for path in sorted(folder.glob("*.py"))
-}
+PACKAGE = ROOT / "stones"
+RANKS = [  # lowest first
+    {"stones.errors"},
+    {"stones.engine"},
+    {"stones.testing", "stones.formats", "stones.engines"},
+    {"stones.stores"},
+    {"stones.collections", "stones.migrations"},
+    {"stones.repair"},
+    {"stones.command_line"},
+    {"stones", "stones.__main__"},
+]
 
 
-def layer_of(module: str) -> str:
-    return max((x for x in LAYERS if f"{module}.".startswith(f"{x}.")), key=len)
+def files(folder: Path, package: str) -> Iterator[tuple[str, Path]]:
+    """Every module below a folder with its name; a package has the name of its folder."""
+    for path in sorted(folder.iterdir()):
+        if path.name == "__init__.py":
+            yield package, path
+        elif path.suffix == ".py":
+            yield f"{package}.{path.stem}", path
+        elif path.is_dir() and path.name != "__pycache__":
+            yield from files(path, f"{package}.{path.name}")
 
 
-def imports(
-    tree: ast.AST, lazy: bool = False
-) -> Iterator[tuple[ast.Import | ast.ImportFrom, bool]]:
-    """Every import, and whether it waits until a function is called (or a type is checked)."""
-    for node in ast.iter_child_nodes(tree):
-        if isinstance(node, ast.Import | ast.ImportFrom):
-            yield node, lazy
-        waits = isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) or (
-            isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
-        )
-        yield from imports(node, lazy or waits)
+MODULES = dict(files(PACKAGE, "stones"))
 
 
-def targets(node: ast.Import | ast.ImportFrom, layer: str) -> list[str]:
-    """What is imported, as absolute names: modules, or names inside of them."""
-    if isinstance(node, ast.Import):
-        return [name.name for name in node.names]
-    above = layer.split(".")[: len(layer.split(".")) + 1 - node.level] if node.level else []
-    origin = ".".join([*above, *([node.module] if node.module else [])])
-    return [f"{origin}.{name.name}" for name in node.names]
+def room_of(module: str) -> str:
+    """The folder, or the public module, directly in `stones/` that a module belongs to."""
+    return ".".join(module.split(".")[:2])
+
+
+def rank_of(module: str) -> int:
+    return next(rank for rank, rooms in enumerate(RANKS) if room_of(module) in rooms)
+
+
+def folder_of(module: str) -> str:
+    is_package = MODULES.get(module, Path()).name == "__init__.py"
+    return module if is_package else module.rpartition(".")[0]
+
+
+def imports(module: str, source: str) -> Iterator[tuple[str, ast.Import | ast.ImportFrom]]:
+    """The modules of stones that a module imports, wherever it does so."""
+    folder = folder_of(module).split(".")
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            names = [name.name for name in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            above = folder[: len(folder) + 1 - node.level] if node.level else []
+            origin = ".".join([*above, *([node.module] if node.module else [])])
+            inside = [f"{origin}.{name.name}" for name in node.names]
+            names = [name if name in MODULES else origin for name in inside]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "stones":
+                yield name, node
 
 
 def violations(module: str, source: str) -> list[str]:
     """The imports of a module that break the rule, each with its line."""
-    here = layer_of(module)
-    height = list(LAYERS).index
     found = []
-    for node, lazy in imports(ast.parse(source)):
-        for target in targets(node, here):
-            if target.split(".")[0] != "stones":
-                continue
-            there = layer_of(target)
-            relative = isinstance(node, ast.ImportFrom) and node.level > 0
-            reason = None
-            if height(there) > height(here):
-                if module not in MAY_REACH_UP:
-                    reason = f"{here} reaches up to {there}"
-                elif not lazy:
-                    reason = f"{there} is loaded before anybody asked for it"
-            elif there == here and not relative:
-                reason = "a neighbour in the same layer is imported absolutely"
-            elif there != here and relative:
-                reason = "a lower layer is imported relatively"
-            elif there != here and not any(f"{target}.".startswith(f"{x}.") for x in MODULES):
-                reason = "a lower layer is imported through the public face"
-            if reason:
-                found.append(f"{module}:{node.lineno}: {ast.unparse(node)}: {reason}")
+    for target, node in imports(module, source):
+        relative = isinstance(node, ast.ImportFrom) and node.level > 0
+        neighbours = folder_of(module) == folder_of(target)
+        reason = None
+        if target == "stones":
+            reason = "imports through the public face"
+        elif target not in MODULES:
+            reason = f"there is no module {target}"
+        elif rank_of(target) > rank_of(module) or (
+            rank_of(target) == rank_of(module) and room_of(target) != room_of(module)
+        ):
+            reason = f"{room_of(module)} is not above {room_of(target)}"
+        elif neighbours and not relative:
+            reason = "a neighbour in the same folder is imported absolutely"
+        elif relative and not neighbours:
+            reason = "another folder is imported relatively"
+        if reason:
+            found.append(f"{module}:{node.lineno}: {ast.unparse(node)}: {reason}")
     return found
 
 
-@pytest.mark.parametrize("module", MODULES)
+def circle(graph: Mapping[str, set[str]]) -> list[str]:
+    """A path through the graph that ends where it begins, or nothing."""
+    done: set[str] = set()
+
+    def walk(path: list[str]) -> list[str]:
+        for target in sorted(graph.get(path[-1], ())):
+            if target in path:
+                return [*path[path.index(target) :], target]
+            if target not in done and (found := walk([*path, target])):
+                return found
+        done.add(path[-1])
+        return []
+
+    return next((found for start in sorted(graph) if (found := walk([start]))), [])
+
+
+# The backup that every engine has is still written by LMDB's.
+STILL = pytest.mark.xfail(reason="circles that are cut next")
+
+
+@pytest.mark.parametrize(
+    "module",
+    [pytest.param(x, marks=STILL) if x == "stones.engine" else x for x in MODULES],
+)
 def test_a_module_imports_only_its_own_layer_and_those_below(module):
     assert violations(module, MODULES[module].read_text()) == []
+
+
+@STILL
+def test_no_import_leads_back_to_where_it_began():
+    graph = {
+        module: {target for target, _ in imports(module, path.read_text())} - {module}
+        for module, path in MODULES.items()
+    }
+    assert circle(graph) == []
+
+
+def test_a_circle_is_found():
+    assert circle({"a": {"b"}, "b": {"c", "d"}, "d": {"a"}}) == ["a", "b", "d", "a"]
+    assert circle({"a": {"b", "c"}, "b": {"c"}}) == []
 
 
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("stones.store", "from stones.engine import Engine"),
-        ("stones.store", "import stones.engine"),
-        ("stones.store", "from .collections.keys import encode"),
-        ("stones.store", "from .collections import keys"),
-        ("stones.store", "from . import migrations"),
-        ("stones.store", "from stones.collections import keys"),
-        ("stones.store", "def f():\n    import stones.migrations.reencode"),
-        ("stones.store", "if TYPE_CHECKING:\n    from .collections.keys import Key"),
-        ("stones.file_commands", "from .collections.collection import Collection"),
-        ("stones.file_commands", "from stones.migrations import reencode"),
-        ("stones.__init__", "from .collections.collection import Collection"),
-        ("stones.collections.keys", "from ..store import Store"),
-        ("stones.collections.keys", "from stones import Store"),
-        ("stones.collections.keys", "import stones"),
-        ("stones.collections.keys", "from stones.collections.records import Record"),
-        ("stones.collections.keys", "from stones.migrations.reencode import reencode"),
-        ("stones.collections.keys", "from ..migrations import reencode"),
-        ("stones.migrations.copy", "from ..collections.collection import Collection"),
-        ("stones.migrations.copy", "from stones.migrations.schema import Step"),
+        ("stones.stores.store", "from stones.stores.reader import Reader"),
+        ("stones.stores.store", "import stones.stores.reader"),
+        ("stones.stores.store", "from stones.collections.keys import encode"),
+        ("stones.stores.store", "from stones import StoneError"),
+        ("stones.stores.store", "import stones"),
+        ("stones.stores.store", "from ..errors import StoneError"),
+        ("stones.stores.store", "from .. import migrations"),
+        ("stones.stores.store", "from stones.serializers import serializer"),
+        ("stones.stores.store", "def f():\n    import stones.migrations.reencode"),
+        ("stones.stores.store", "if TYPE_CHECKING:\n    from stones.repair.check import check"),
+        ("stones.formats.codec", "from stones.engines.memory import MemoryEngine"),
+        ("stones.engines.memory", "from stones.formats.codec import Codec"),
+        ("stones.engine", "from stones.engines.memory import MemoryEngine"),
+        ("stones.errors", "from .engine import Space"),
+        ("stones.collections.keys", "from stones.migrations.reencode import migrate"),
+        ("stones.collections.keys", "from .records.annotations import inner"),
+        ("stones.collections.records.record_type", "from ..keys import key_codec"),
+        ("stones.migrations.reencode", "from stones.collections.collection import Collection"),
+        ("stones.repair.info", "from stones.command_line.main import main"),
     ],
 )
 def test_a_wrong_import_is_found(module, source):
@@ -118,19 +170,19 @@ def test_a_wrong_import_is_found(module, source):
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("stones.store", "from .engine import Engine"),
-        ("stones.store", "from . import engine"),
-        ("stones.store", "import collections\nfrom collections.abc import Iterator"),
-        ("stones.file_commands", "def f():\n    from .collections.collection import Collection"),
-        ("stones.file_commands", "def f():\n    from stones.migrations.reencode import reencode"),
-        (
-            "stones.__init__",
-            "if TYPE_CHECKING:\n    from .collections.collection import Collection",
-        ),
-        ("stones.collections.keys", "from stones.errors import InvalidKeyError"),
-        ("stones.collections.keys", "from stones import errors"),
-        ("stones.collections.keys", "from .records import Record"),
-        ("stones.migrations.copy", "from stones.errors import MigrationError"),
+        ("stones.stores.store", "from .reader import Reader"),
+        ("stones.stores.store", "from . import transactions"),
+        ("stones.stores.store", "from stones.engine import Engine"),
+        ("stones.stores.store", "import stones.engine"),
+        ("stones.stores.store", "from stones import errors"),
+        ("stones.stores.store", "import collections\nfrom collections.abc import Iterator"),
+        ("stones.stores.store", "from stones.engines.memory import MemoryEngine"),
+        ("stones.engine", "from .errors import StoneError"),
+        ("stones.collections.keys", "from stones.collections.records.annotations import inner"),
+        ("stones.collections.records.record_type", "from stones.collections.keys import key_codec"),
+        ("stones.repair.info", "from stones.collections.keys import key_codec"),
+        ("stones.command_line.main", "def f():\n    from stones.repair.info import inspect"),
+        ("stones.__main__", "from stones.command_line.main import main"),
     ],
 )
 def test_a_right_import_passes(module, source):
@@ -139,13 +191,13 @@ def test_a_right_import_passes(module, source):
 
 @pytest.mark.parametrize("layer", ["collections", "migrations"])
 def test_an_upper_layer_is_a_namespace_and_hides_nothing_of_the_standard_library(layer):
-    assert not (LAYERS[f"stones.{layer}"] / "__init__.py").exists()
+    assert not (PACKAGE / layer / "__init__.py").exists()
 
 
 @pytest.mark.skipif(not (ROOT / "collections").exists(), reason="an sdist has folders, not links")
 @pytest.mark.parametrize("layer", ["collections", "migrations"])
 def test_an_upper_layer_is_linked_into_the_package_by_a_relative_link(layer):
-    assert (ROOT / "stones" / layer).readlink() == Path("..", layer)
+    assert (PACKAGE / layer).readlink() == Path("..", layer)
 
 
 @pytest.mark.parametrize("arguments", [["-c", "import collections.abc"], ["-m", "venv", "--help"]])

@@ -1,4 +1,4 @@
-"""What `stones.legacy` promises: the encodings of stones 0.3, as the real 0.3.0 has them."""
+"""The encodings of stones 0.3, as the real 0.3.0 writes and reads them."""
 
 import ipaddress
 import math
@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stones.errors import SerializerError
-from stones.legacy import legacy_serializer
+from stones.formats.stones03 import legacy_serializer
 
 from .stones03 import provide_stones03  # noqa: F401
 from .test_serializers import same

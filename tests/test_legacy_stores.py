@@ -27,10 +27,10 @@ from stones import (
     stone,
 )
 from stones.engine import Space
-from stones.formats import IDS, read_metadata
-from stones.info import inspect
+from stones.formats.checksums import GUARD
+from stones.formats.metadata import IDS, read_metadata
 from stones.migrations.reencode import Migrated
-from stones.values import GUARD
+from stones.repair.info import inspect
 
 from .hostile import Bomb
 from .stones03 import provide_stones03  # noqa: F401
@@ -378,7 +378,7 @@ def test_others_that_have_it_open_go_on_while_it_is_migrated(path, bystanders):
 
 
 MIGRATE = [
-    *[sys.executable, "-c", "from stones.cli import main; main()", "migrate"],
+    *[sys.executable, "-c", "from stones.command_line.main import main; main()", "migrate"],
     *["--from", "json", "--to", "msgpack"],
 ]
 
@@ -434,7 +434,7 @@ def test_two_migrations_at_once_are_one(path, stones03):
 
 def run(*arguments, code=0):
     done = subprocess.run(
-        [sys.executable, "-c", "from stones.cli import main; main()", *arguments],
+        [sys.executable, "-c", "from stones.command_line.main import main; main()", *arguments],
         capture_output=True,
         text=True,
     )

@@ -26,7 +26,7 @@ def test_a_file_that_was_cut_short_is_refused_whoever_opens_it(path, tmp_path, l
             LmdbStore(path, readonly=readonly)
     for command in (["info", path], ["get", path, "0007"], ["backup", path, tmp_path / "copy"]):
         done = subprocess.run(
-            [sys.executable, "-c", "from stones.cli import main; main()", *command],
+            [sys.executable, "-c", "from stones.command_line.main import main; main()", *command],
             capture_output=True,
             text=True,
         )

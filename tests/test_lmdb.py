@@ -24,11 +24,11 @@ from stones import (
     TransactionError,
     ValueTypeError,
     stone,
-    transactions,
 )
 from stones.engine import Space
-from stones.lmdb_engine import LmdbEngine
-from stones.lmdb_transaction import translated
+from stones.engines.lmdb.engine import LmdbEngine
+from stones.engines.lmdb.transaction import translated
+from stones.stores import transactions
 
 from .processes import in_child, run
 

@@ -31,12 +31,12 @@ from stones import (
     register_serializer,
     stone,
 )
-from stones.codec import Asked
 from stones.engine import Space
-from stones.formats import IDS, read_metadata, write_formats
+from stones.formats.checksums import GUARD
+from stones.formats.codec import Asked
+from stones.formats.metadata import IDS, read_metadata, write_formats
+from stones.formats.serializers import serializer
 from stones.migrations.reencode import Migrated
-from stones.serializers import serializer
-from stones.values import GUARD
 
 FULL = ["pickle", "json", "cbor", "msgpack"]
 # Of processes that are killed and interrupted, whose coverage would come to nothing.

@@ -10,9 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from lmdb.verify import VerifyError, verify
 
-from stones.instant import Instant, held, meta_of
-from stones.pages import DamageError, File
-from stones.survey import MAIN, Survey
+from stones.engines.lmdb.file.pages import DamageError, File
+from stones.engines.lmdb.file.survey import MAIN, Survey
+from stones.engines.lmdb.file_copy import meta_of
+from stones.repair.held_snapshot import Instant, held
 
 NAMES = (b"one", b"two")
 

@@ -34,7 +34,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import TypeAliasType
 
-from stones.collections.records import RecordType, key, record_type
+from stones.collections.records.record_type import RecordType, key, record_type
 from stones.errors import CollectionError, RecordError
 
 ROOT = Path(__file__).parent.parent
@@ -1059,7 +1059,7 @@ from __future__ import annotations
 from enum import Enum
 from typing import Generic, TypeVar
 from attrs import define
-from stones.collections.records import key
+from stones.collections.records.record_type import key
 
 T = TypeVar("T")
 
@@ -1122,7 +1122,7 @@ def test_a_class_may_inherit_from_one_of_another_module_and_have_made_up_fields(
 
 CHECKED = """
 from attrs import define, frozen
-from stones.collections.records import RecordType, key, record_type
+from stones.collections.records.record_type import RecordType, key, record_type
 
 @define
 class User:
@@ -1158,7 +1158,7 @@ def test_type_checkers_see_the_types_of_key_fields(tmp_path):
     )
     assert [line.removeprefix("checked.py:") for line in result.stdout.splitlines()] == [
         '16: note: Revealed type is "str"',
-        '17: note: Revealed type is "stones.collections.records.RecordType[checked.User]"',
+        f'17: note: Revealed type is "{RecordType.__module__}.RecordType[checked.User]"',
         '18: note: Revealed type is "checked.User"',
         '21: error: Missing positional argument "name" in call to "User"  [call-arg]',
         '22: error: Argument 1 to "User" has incompatible type "int"; expected "str"  [arg-type]',

@@ -28,13 +28,13 @@ from stones import (
     salvage,
     stone,
 )
-from stones.codec import Asked
-from stones.collections.check import examined
 from stones.engine import Space
-from stones.instant import Instant
-from stones.lmdb_engine import LmdbEngine
-from stones.pages import File
-from stones.trees import Walk
+from stones.engines.lmdb.engine import LmdbEngine
+from stones.engines.lmdb.file.pages import File
+from stones.engines.lmdb.file.trees import Walk
+from stones.formats.codec import Asked
+from stones.repair.check import examined
+from stones.repair.held_snapshot import Instant
 
 from .damage import DATA, PAGE, Item, Places, make
 
@@ -440,7 +440,7 @@ def test_a_store_that_is_written_meanwhile_is_refused(large, tmp_path, monkeypat
 
 
 def test_many_entries_are_written_in_several_transactions(tmp_path, monkeypatch):
-    monkeypatch.setattr("stones.collections.salvage._BATCH_ENTRIES", 7)
+    monkeypatch.setattr("stones.repair.salvage._BATCH_ENTRIES", 7)
     expected = make(tmp_path / "db", entries=90)
     salvage(tmp_path / "db", tmp_path / "new")
     assert content(tmp_path / "new") == expected

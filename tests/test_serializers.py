@@ -1,4 +1,4 @@
-"""What `stones.serializers` promises of every serializer that we ship, and of a user's own."""
+"""What every serializer that we ship promises, and one of a user's own."""
 
 import json
 import math
@@ -25,7 +25,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from stones.errors import SerializerError, StoneError
-from stones.serializers import (
+from stones.formats.serializers import (
     Serializer,
     custom_serializer,
     register_serializer,
@@ -572,7 +572,8 @@ def test_what_is_accepted_can_be_read_on_the_small_stack_of_a_thread(name):
     program = f"""
 import threading
 import tracemalloc
-from stones.serializers import SerializerError, serializer
+from stones.errors import SerializerError
+from stones.formats.serializers import serializer
 
 codec = serializer({name!r})
 
@@ -822,9 +823,9 @@ def test_running_out_of_memory_is_not_a_fault_of_the_value():
 def test_a_codec_is_imported_when_it_is_first_asked_for():
     program = """
 import sys
-import stones.serializers
+import stones.formats.serializers
 assert not {"cbor2", "msgpack"} & set(sys.modules)
-stones.serializers.serializer("msgpack")
+stones.formats.serializers.serializer("msgpack")
 assert "msgpack" in sys.modules and "cbor2" not in sys.modules
 """
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

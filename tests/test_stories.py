@@ -24,7 +24,7 @@ from hypothesis.stateful import (
 )
 
 from stones import Collection, LmdbStore, MemoryStore, ReservedKeyError, key, migrate
-from stones.info import inspect
+from stones.repair.info import inspect
 
 # A folder in memory, if there is one: nothing here is about the disk.
 FOLDERS = "/dev/shm" if os.access("/dev/shm", os.W_OK) else None

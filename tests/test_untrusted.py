@@ -18,21 +18,13 @@ import msgpack
 import pytest
 from attrs import define
 
-from stones import (
-    Collection,
-    CorruptValueError,
-    LmdbStore,
-    MemoryStore,
-    StoneError,
-    key,
-    migrate,
-)
-from stones.cli import main
+from stones import Collection, CorruptValueError, LmdbStore, MemoryStore, StoneError, key, migrate
+from stones.command_line.main import main
 from stones.engine import Space
-from stones.formats import IDS
-from stones.serializers import serializer
-from stones.store import Store
-from stones.values import GUARD, seal
+from stones.formats.checksums import GUARD, seal
+from stones.formats.metadata import IDS
+from stones.formats.serializers import serializer
+from stones.stores.store import Store
 
 from .hostile import Bomb
 

@@ -17,7 +17,7 @@ import click
 from attrs import define, field, validators
 
 from stones import Collection, DuplicateKeyError, LmdbStore, key, migrate, stone
-from stones.info import inspect
+from stones.repair.info import inspect
 
 
 @define

@@ -11,7 +11,7 @@ import lmdb
 from attrs import define
 
 from stones import Collection, LmdbStore, key, stone
-from stones.serializers import serializer
+from stones.formats.serializers import serializer
 
 COUNT = 100_000
 SERIALIZER = "msgpack"

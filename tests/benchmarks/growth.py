@@ -26,7 +26,7 @@ from measuring import seconds
 from plot import FIGURES, draw
 
 from stones import LmdbStore, stone
-from stones.serializers import serializer
+from stones.formats.serializers import serializer
 
 SIZES = [10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000]
 CHUNK = 1_000_000

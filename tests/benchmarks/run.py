@@ -20,7 +20,7 @@ from ground import Ground
 from jsonpath_ng.ext import parse
 from measuring import ratio, speedup
 
-from stones.collections.jsonpath import parse_filter
+from stones.collections.queries.jsonpath import parse_filter
 
 FILTERS = [
     "$[?(@.age > 80)]",

@@ -9,7 +9,7 @@ import struct
 from collections.abc import Callable
 from typing import Any
 
-from stones.tags import TAGS
+from stones.formats.tags import TAGS
 
 NAMES = [tag.name for tag in TAGS] + ["", "list", "complex", "pickle"]
 # What text a type is packed as: moments, numbers, zones; right, odd and wrong.

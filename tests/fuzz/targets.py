@@ -17,23 +17,18 @@ from uuid import UUID
 
 from attrs import define, frozen
 
-import stones.legacy  # noqa: F401  # so that atheris instruments it: it is loaded when needed
+import stones.formats.stones03  # noqa: F401  # so that atheris instruments it: it is loaded when needed
 from stones import Collection, MemoryStore, key, migrate
-from stones.arguments import shown, typed
-from stones.codec import Asked, Codec, LegacyCodec
-from stones.collections.jsonpath import parse_filter, parse_search, parse_values
 from stones.collections.keys import key_codec
+from stones.collections.queries.jsonpath import parse_filter, parse_search, parse_values
+from stones.command_line.options import shown, typed
 from stones.engine import MAX_KEY_SIZE, Space
-from stones.errors import (
-    CorruptValueError,
-    QueryError,
-    SerializerError,
-    StoneError,
-)
-from stones.formats import IDS, new_metadata
-from stones.memory import MemoryEngine
-from stones.store import Store
-from stones.values import GUARD, seal
+from stones.engines.memory import MemoryEngine
+from stones.errors import CorruptValueError, QueryError, SerializerError, StoneError
+from stones.formats.checksums import GUARD, seal
+from stones.formats.codec import Asked, Codec, LegacyCodec
+from stones.formats.metadata import IDS, new_metadata
+from stones.stores.store import Store
 
 from . import forms
 

@@ -1,0 +1,6 @@
+"""Engines: ordered bytes in transactions, as `stones.engine` defines them.
+
+memory        a sorted map in memory
+lmdb/         one LMDB file a store, for many threads and processes
+group_commit  threads that write at once share one commit
+"""

@@ -1,0 +1,13 @@
+"""The engine on disk: one LMDB file in a directory.
+
+engine               LmdbEngine: begins transactions, commits, closes
+transaction          LmdbTransaction: get, put, delete, scan, savepoints
+unregistered_reader  reads where lock.mdb cannot be written
+databases            the named database of each space; the layout of stones 0.3
+environment          opens the LMDB environment: map size, table of readers, fork
+sharing              one engine a file in a process
+growth               grows the map where addresses are scarce
+file_copy            a copy of the file at one instant
+new_directory        a directory that appears whole or not at all
+file/                the file, read page by page without LMDB
+"""

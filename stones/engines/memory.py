@@ -1,0 +1,263 @@
+"""The engine that keeps everything in memory: a persistent sorted map, copied where it is written.
+
+A `_Tree` is a list of sorted leaves. A transaction shares the leaves of the tree that it started
+from, and copies a leaf before it first writes to it; so a snapshot or a transaction costs nothing
+to open, a rollback is dropping the changed tree, and readers never wait. A write in a transaction
+of its own copies one leaf and the list of leaves: about O(sqrt n).
+"""
+
+import os
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from threading import Lock, get_ident
+from typing import Any
+from weakref import WeakSet
+
+from stones.engine import Engine, Space, Transaction
+from stones.errors import ReadOnlyError, StoreClosedError, TransactionError
+
+LEAF_SIZE = 512
+
+
+class MemoryEngine(Engine):
+    """Ordered bytes in memory. Any number of threads; one process."""
+
+    def __init__(self) -> None:
+        self._trees: tuple[_Tree, ...] | None = tuple(_Tree() for _ in Space)
+        self._writing = Lock()
+        self._writer = 0  # the thread that holds the lock
+        _engines.add(self)
+
+    def begin(self, *, write: bool = False) -> "MemoryTransaction":
+        if not write:
+            return MemoryTransaction(self, self._opened(), writable=False)
+        if self._writer == get_ident():
+            raise TransactionError(
+                "this thread has a transaction open on the store already: end that one first "
+                "(in asyncio: do not await inside a transaction)"
+            )
+        self._writing.acquire()
+        self._writer = get_ident()
+        try:
+            return MemoryTransaction(self, self._opened(), writable=True)
+        except StoreClosedError:
+            self._release(self._writing)
+            raise
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        return self._opened()[space].get(key)
+
+    def close(self) -> None:
+        self._trees = None
+
+    def _opened(self) -> "tuple[_Tree, ...]":
+        trees = self._trees
+        if trees is None:
+            raise StoreClosedError("the store is closed")
+        return trees
+
+    def _publish(self, trees: "tuple[_Tree, ...]", lock: Any) -> None:
+        if lock is not self._writing:
+            raise TransactionError("the transaction was begun before fork(): it is the parent's")
+        try:
+            self._opened()
+            self._trees = trees
+        finally:
+            self._release(lock)
+
+    def _release(self, lock: Any) -> None:
+        if lock is self._writing:
+            self._writer = 0
+            lock.release()
+
+    def _after_fork(self) -> None:
+        # The thread that held the lock may not be in the child; the trees are as last committed.
+        self._writing = Lock()
+        self._writer = 0
+
+
+_engines: "WeakSet[MemoryEngine]" = WeakSet()
+
+
+def _after_fork() -> None:
+    for engine in list(_engines):
+        engine._after_fork()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
+
+
+class MemoryTransaction(Transaction):
+    __slots__ = ("_engine", "_lock", "_open", "_parent", "_trees", "_writable")
+
+    def __init__(
+        self,
+        engine: MemoryEngine,
+        trees: "tuple[_Tree, ...]",
+        *,
+        writable: bool,
+        parent: "MemoryTransaction | None" = None,
+    ) -> None:
+        self._engine = engine
+        self._trees = tuple(tree.fork() for tree in trees) if writable else trees
+        self._writable = writable
+        self._parent = parent
+        self._lock = engine._writing if writable and parent is None else None
+        self._open = True
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        return self._tree(space).get(key)
+
+    def put(self, space: Space, key: bytes, value: bytes) -> None:
+        self._tree(space, write=True).put(key, bytes(value))
+
+    def delete(self, space: Space, key: bytes) -> bool:
+        return self._tree(space, write=True).delete(key)
+
+    def scan(
+        self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        tree = self._tree(space)
+        # A later write in this transaction must not show: from here on it copies every leaf anew.
+        return self._guarded((tree.fork() if self._writable else tree).scan(start, stop, reverse))
+
+    def count(self, space: Space) -> int:
+        return self._tree(space).count
+
+    def clear(self, space: Space) -> None:
+        self._tree(space, write=True).clear()
+
+    def begin(self) -> "MemoryTransaction":
+        self._tree(Space.DATA, write=True)
+        return MemoryTransaction(self._engine, self._trees, writable=True, parent=self)
+
+    def commit(self) -> None:
+        if not self._open or not (self._parent is None or self._parent._open):
+            raise TransactionError("the transaction has ended")
+        trees = self._end()
+        if self._parent is not None:
+            self._parent._trees = trees
+        elif self._writable:
+            self._engine._publish(trees, self._lock)
+
+    def abort(self) -> None:
+        if self._open:
+            self._end()
+            if self._lock is not None:
+                self._engine._release(self._lock)
+
+    def _end(self) -> "tuple[_Tree, ...]":
+        """What was changed; this transaction keeps none of it, whoever keeps the transaction."""
+        trees, self._trees, self._open = self._trees, (), False
+        return trees
+
+    def _tree(self, space: Space, *, write: bool = False) -> "_Tree":
+        if not self._open:
+            raise TransactionError("the transaction has ended")
+        if self._engine._trees is None:
+            raise StoreClosedError("the store is closed")
+        if write and not self._writable:
+            raise ReadOnlyError("this is a read transaction: write in one begun with write=True")
+        return self._trees[space]
+
+    def _guarded(self, entries: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
+        for entry in entries:
+            if not self._open or self._engine._trees is None:
+                self._tree(Space.DATA)  # which says why not
+            yield entry
+
+
+class _Leaf:
+    """Some hundred neighbouring entries, and the tree that may change them in place."""
+
+    __slots__ = ("keys", "owner", "values")
+
+    def __init__(self, keys: list[bytes], values: list[bytes], owner: object) -> None:
+        self.keys = keys
+        self.values = values
+        self.owner = owner
+
+
+class _Tree:
+    """A sorted map whose copies share all that neither of them has changed since."""
+
+    __slots__ = ("count", "_firsts", "_leaves", "_owner")
+
+    def __init__(self) -> None:
+        self.clear()
+
+    def clear(self) -> None:
+        self._owner: object = object()
+        self._firsts: list[bytes] = [b""]  # the lowest key that belongs into each leaf
+        self._leaves: list[_Leaf] = [_Leaf([], [], self._owner)]
+        self.count = 0
+
+    def fork(self) -> "_Tree":
+        """An independent copy, in O(1). What both of them have now, neither changes in place."""
+        twin = _Tree.__new__(_Tree)
+        twin.count, twin._firsts, twin._leaves = self.count, self._firsts, self._leaves
+        self._owner = twin._owner = None
+        return twin
+
+    def get(self, key: bytes) -> bytes | None:
+        leaf = self._leaves[bisect_right(self._firsts, key) - 1]
+        at = bisect_left(leaf.keys, key)
+        return leaf.values[at] if at < len(leaf.keys) and leaf.keys[at] == key else None
+
+    def put(self, key: bytes, value: bytes) -> None:
+        place = bisect_right(self._firsts, key) - 1
+        leaf = self._own(place)
+        at = bisect_left(leaf.keys, key)
+        if at < len(leaf.keys) and leaf.keys[at] == key:
+            leaf.values[at] = value
+            return
+        leaf.keys.insert(at, key)
+        leaf.values.insert(at, value)
+        self.count += 1
+        if len(leaf.keys) > LEAF_SIZE:
+            # Keys that come in order leave full leaves behind them, not half empty ones.
+            half = LEAF_SIZE if at == LEAF_SIZE else LEAF_SIZE // 2
+            right = _Leaf(leaf.keys[half:], leaf.values[half:], self._owner)
+            del leaf.keys[half:], leaf.values[half:]
+            self._leaves.insert(place + 1, right)
+            self._firsts.insert(place + 1, right.keys[0])
+
+    def delete(self, key: bytes) -> bool:
+        if self.get(key) is None:
+            return False
+        place = bisect_right(self._firsts, key) - 1
+        leaf = self._own(place)
+        at = bisect_left(leaf.keys, key)
+        del leaf.keys[at], leaf.values[at]
+        self.count -= 1
+        if not leaf.keys and place > 0:
+            del self._leaves[place], self._firsts[place]
+        return True
+
+    def scan(
+        self, start: bytes, stop: bytes | None, reverse: bool
+    ) -> Iterator[tuple[bytes, bytes]]:
+        # A tree that is scanned was forked or is never written: the lists stay as they are.
+        leaves = self._leaves
+        low = max(bisect_right(self._firsts, start) - 1, 0)
+        high = len(leaves) if stop is None else bisect_left(self._firsts, stop)
+        places = range(high - 1, low - 1, -1) if reverse else range(low, max(high, low))
+        for place in places:
+            keys, values = leaves[place].keys, leaves[place].values
+            first = bisect_left(keys, start) if place == low else 0
+            last = bisect_left(keys, stop) if stop is not None and place == high - 1 else len(keys)
+            span = range(last - 1, first - 1, -1) if reverse else range(first, last)
+            for at in span:
+                yield keys[at], values[at]
+
+    def _own(self, place: int) -> _Leaf:
+        """The leaf at `place`, which this tree may change; copied where it is shared."""
+        if self._owner is None:
+            self._owner = object()
+            self._firsts, self._leaves = self._firsts.copy(), self._leaves.copy()
+        leaf = self._leaves[place]
+        if leaf.owner is not self._owner:
+            leaf = _Leaf(leaf.keys.copy(), leaf.values.copy(), self._owner)
+            self._leaves[place] = leaf
+        return leaf

@@ -1,0 +1,158 @@
+"""Values as CBOR (RFC 8949), with the registered tags where there is one for the type.
+
+    0           a datetime that RFC 3339 can hold        2, 3    a large int
+    4           a finite Decimal of up to 640 digits     37      a UUID
+    258         a set                                    1004    a date (RFC 8943)
+    27          anything else, as [name, value]: see `stones.formats.tags`
+
+The numbers are from https://www.iana.org/assignments/cbor-tags. Other tags are refused on reading:
+they could only come from elsewhere, and cbor2 would make regular expressions and cycles of some.
+"""
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta, timezone
+from decimal import Decimal
+from typing import Any
+from uuid import UUID
+
+from cbor2 import CBORTag, dumps, loads
+
+from .tags import BY_NAME, BY_TYPE, MAX_DEPTH, refusal
+
+_DECIMAL, _OBJECT, _SET = 4, 27, 258
+_READ_BY_CBOR2 = frozenset({0, 2, 3, 37, _SET, 1004})
+
+_AS_IS: frozenset[type] = frozenset({str, int, float, bool, type(None), bytes, date, UUID})
+_MINUTE = timedelta(minutes=1)
+
+# The least that Python can be told to refuse to convert to decimal, as in `json_serializer`.
+_DIGITS = 640
+
+# A level is an array, a map or a tag, and a Decimal brings three: 4([-2, 2(bytes)]).
+_ROOM = MAX_DEPTH - 3
+
+
+def encode(value: Any) -> bytes:
+    """The CBOR bytes. Raises SerializerError without the path, and RecursionError."""
+    try:
+        return dumps(value if _is_plain(value, _ROOM) else _tagged(value, _ROOM, _AS_IS))
+    except UnicodeEncodeError:
+        # A lone surrogate, which CBOR's text cannot hold: look at each string.
+        return dumps(_tagged(value, _ROOM, _AS_IS - {str}))
+
+
+def decode(raw: bytes) -> Any:
+    """The value. Raises CBORDecodeError and others on bytes that `encode` has not made."""
+    return loads(raw, semantic_decoders=_TAGS)
+
+
+def _is_plain(value: Any, room: int) -> bool:
+    """Whether a dict or list can be written as it is: looking takes half the time of copying."""
+    if room == 0:
+        return False
+    kind = type(value)
+    if kind is dict:
+        for key in value:
+            if type(key) not in _AS_IS:
+                return False
+        value = value.values()
+    elif kind is not list:
+        return False
+    for item in value:
+        if type(item) in _AS_IS:
+            continue
+        if not _is_plain(item, room - 1):
+            return False
+    return True
+
+
+def _tagged(value: Any, room: int, as_is: frozenset[type]) -> Any:
+    """A copy in which all that CBOR lacks is tagged; `room` is how many levels it may have.
+
+    Loops, since comprehensions take a second frame a level in Python 3.11.
+    """
+    kind = type(value)
+    if kind in as_is or (kind in _PARTLY and _PARTLY[kind](value)):
+        return value
+    if room <= 0:
+        raise RecursionError
+    if kind is list:
+        items = value.copy()
+        for number, item in enumerate(value):
+            items[number] = _tagged(item, room - 1, as_is)
+        return items
+    if kind is dict:
+        mapping = {}
+        for key, item in value.items():
+            mapping[_tagged(key, room - 1, as_is)] = _tagged(item, room - 1, as_is)
+        return mapping
+    if kind is set:
+        return CBORTag(_SET, _tagged(list(value), room - 1, as_is))
+    tag = BY_TYPE.get(kind)
+    if tag is None:
+        raise refusal(value)
+    packed = _tagged(tag.pack(value), room - 2, as_is)
+    # Tuples, since this may be the key of a dict: a tag is as hashable as what is in it.
+    return CBORTag(_OBJECT, (tag.name, tuple(packed) if type(packed) is list else packed))
+
+
+def _is_rfc3339(moment: datetime) -> bool:
+    # ZoneInfo would come back as an offset, and so would a name that the offset has of its own.
+    zone = moment.tzinfo
+    if type(zone) is not timezone or moment.fold:
+        return False
+    offset = zone.utcoffset(None)
+    return not offset % _MINUTE and zone.tzname(None) == timezone(offset).tzname(None)
+
+
+def _is_utf8(text: str) -> bool:
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _is_short(number: Decimal) -> bool:
+    # nan and infinity would come back as float, -0 as 0. A mantissa is a binary number, which takes
+    # a time to convert that grows with the square of its digits; so long ones stay decimal text.
+    return (
+        number.is_finite()
+        and (bool(number) or not number.is_signed())
+        and len(number.as_tuple().digits) <= _DIGITS
+    )
+
+
+# Types of which cbor2 itself writes and reads those values back that pass the test.
+_PARTLY: dict[type, Callable[[Any], bool]] = {
+    datetime: _is_rfc3339,
+    Decimal: _is_short,
+    str: _is_utf8,
+}
+
+
+def _untag(packed: Any, _immutable: bool) -> Any:
+    name, value = packed
+    tag = BY_NAME.get(name)
+    if tag is None:
+        raise ValueError(f"{name!r} is not a type that this version of stones knows")
+    return tag.unpack(value)
+
+
+def _decimal(parts: Any, _immutable: bool) -> Decimal:
+    exponent, mantissa = parts
+    if type(exponent) is not int or type(mantissa) is not int:
+        raise ValueError("a decimal fraction is made of two integers")
+    return Decimal(f"{mantissa}E{exponent}")  # Python refuses to write out a very long one
+
+
+class _Tags(dict[int, Callable[[Any, bool], Any]]):
+    """What to do with each tag; cbor2 handles those itself for which there is a KeyError."""
+
+    def __missing__(self, number: int) -> Any:
+        if number in _READ_BY_CBOR2:
+            raise KeyError(number)
+        raise ValueError(f"the tag {number} is not one that stones writes")
+
+
+_TAGS = _Tags({_OBJECT: _untag, _DECIMAL: _decimal})

@@ -1,0 +1,116 @@
+"""Values as JSON (RFC 8259): compact, in UTF-8, and plain for what JSON has.
+
+What JSON lacks is a dict of one key, a dollar sign and the name of the type (see
+`stones.formats.tags`): `{"$tuple": [1, 2]}`. So a dict that looks like one, or has other keys than
+str, is written as `{"$dict": [[key, value], ...]}`. nan and the infinities are tagged, for they are
+not JSON.
+"""
+
+import json
+import re
+from collections.abc import Callable
+from typing import Any
+
+from .tags import BY_NAME, BY_TYPE, MAX_DEPTH, refusal
+
+# Python refuses to read longer integers in decimal, from 4300 digits on unless it is told
+# otherwise, and 640 digits is the least that it can be told; 2048 bits are 617.
+_SMALLEST, _LARGEST = -(1 << 2048), 1 << 2048
+
+_AS_IS: frozenset[type] = frozenset({str, bool, type(None), float})
+_SURELY_AS_IS: frozenset[type] = frozenset({bool, type(None)})
+
+# Of two lone surrogates in a row JSON's escapes would make one character.
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
+
+_dumps: Callable[[Any], str] = json.JSONEncoder(
+    ensure_ascii=False, check_circular=False, allow_nan=False, separators=(",", ":")
+).encode
+
+
+def encode(value: Any) -> bytes:
+    """The JSON text. Raises SerializerError without the path, and RecursionError."""
+    try:
+        plain = value if _is_plain(value, MAX_DEPTH) else _tagged(value, MAX_DEPTH, _AS_IS)
+        return _dumps(plain).encode("utf-8")
+    except ValueError:
+        # There is a nan, an infinity or a lone surrogate somewhere: they are so rare that the
+        # others do not pay for looking at each string and float. Surrogates become escapes here.
+        plain = _tagged(value, MAX_DEPTH, _SURELY_AS_IS)
+        return _dumps(plain).encode("utf-8", "backslashreplace")
+
+
+def decode(raw: bytes) -> Any:
+    """The value. Raises ValueError and others on bytes that `encode` has not made."""
+    text = str(raw, "utf-8")
+    return _loads_tagged(text) if '"$' in text else _loads(text)
+
+
+def _is_plain(value: Any, room: int) -> bool:
+    """Whether a dict or list can be written as it is: looking takes half the time of copying."""
+    if room == 0:
+        return False
+    kind = type(value)
+    if kind is dict:
+        for key in value:
+            if type(key) is not str:
+                return False
+        if len(value) == 1 and key.startswith("$"):
+            return False
+        value = value.values()
+    elif kind is not list:
+        return False
+    for item in value:
+        kind = type(item)
+        if kind in _AS_IS or (kind is int and _SMALLEST < item < _LARGEST):
+            continue
+        if not _is_plain(item, room - 1):
+            return False
+    return True
+
+
+def _tagged(value: Any, room: int, as_is: frozenset[type]) -> Any:
+    """A copy in which all that JSON lacks is tagged; `room` is how many levels it may have.
+
+    A loop, since comprehensions take a second frame a level in Python 3.11.
+    """
+    kind = type(value)
+    if kind in as_is or (kind is int and _SMALLEST < value < _LARGEST):
+        return value
+    if kind is float and value - value == 0:  # finite
+        return value
+    if kind is str and not _PAIR.search(value):
+        return value
+    if room == 0:
+        raise RecursionError
+    if kind is list or (kind is dict and not _needs_pairs(value)):
+        plain = value.copy()
+        for key, item in enumerate(value) if kind is list else value.items():
+            plain[key] = _tagged(item, room - 1, as_is)
+        return plain
+    tag = BY_TYPE.get(kind)
+    if tag is None:
+        raise refusal(value)
+    return {f"${tag.name}": _tagged(tag.pack(value), room - 1, as_is)}
+
+
+def _needs_pairs(mapping: dict[Any, Any]) -> bool:
+    if any(type(key) is not str or _PAIR.search(key) for key in mapping):
+        return True
+    return len(mapping) == 1 and next(iter(mapping)).startswith("$")
+
+
+def _untag(mapping: dict[str, Any]) -> Any:
+    if len(mapping) != 1:
+        return mapping
+    (key,) = mapping
+    if not key.startswith("$"):
+        return mapping
+    tag = BY_NAME.get(key[1:])
+    if tag is None:
+        raise ValueError(f"{key!r} is not a tag that this version of stones knows")
+    return tag.unpack(mapping[key])
+
+
+_loads: Callable[[str], Any] = json.JSONDecoder().decode
+_loads_tagged: Callable[[str], Any] = json.JSONDecoder(object_hook=_untag).decode
