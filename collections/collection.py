@@ -12,7 +12,7 @@ from typing import Any, TypeVar, overload
 import attrs
 
 from stones.collections.queries.jsonpath import equals, parse_filter, parse_search
-from stones.collections.queries.prefilter import longest
+from stones.collections.queries.prefilter import longest_literal
 from stones.collections.queries.query import Query, check_limit
 from stones.collections.records.record_type import record_type
 from stones.engine import MAX_KEY_SIZE, Space, Transaction
@@ -176,12 +176,14 @@ class Collection(MutableMapping[K, R]):
             self._type.check_fields(values)
             values = {name: self._plain(value) for name, value in values.items()}
             predicate = equals(values) if values else None
-            return Query(self, predicate=predicate, needle=longest(values.values()))
+            return Query(self, predicate=predicate, required_text=longest_literal(values.values()))
         filter = parse_filter(path)
         values = {name: self._plain(value) for name, value in values.items()}
         if filter.whole:
             return Query(self, whole=lambda records: filter.select(records, values))
-        return Query(self, predicate=filter.bind(values), needle=filter.needle(values))
+        return Query(
+            self, predicate=filter.bind(values), required_text=filter.required_text(values)
+        )
 
     def search(self, path: str, /, **values: Any) -> Iterator[Any]:
         """The values that any JSONPath finds in the list of the records' dicts.

@@ -18,7 +18,7 @@ from attrs import frozen
 from stones.engine import Transaction
 from stones.errors import MigrationError, ReadOnlyError, SerializerError, StoneError
 from stones.formats.codec import Codec, LegacyCodec, check_checksums, legacy_metadata
-from stones.formats.metadata import IDS, Metadata, called, read_metadata, write_formats
+from stones.formats.metadata import IDS, Metadata, format_name, read_metadata, write_formats
 from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
 from stones.stores import transactions
 from stones.stores.reader import DATA
@@ -34,7 +34,7 @@ BATCH_SCAN = 20_000
 
 
 @frozen
-class Migrated:
+class MigrationReport:
     """What a migration did: how many values it re-encoded, of how many there were at its start."""
 
     values: int
@@ -48,7 +48,7 @@ def migrate(
     dump_load: Functions = (),
     checksums: bool | None = None,
     progress: Progress | None = None,
-) -> Migrated:
+) -> MigrationReport:
     """Re-encode every value of `store` by the serializer `to`, or functions `dump_load`, online.
 
     `checksums` says whether every value is to have one. What is not named stays as it is. Values
@@ -71,7 +71,7 @@ def migrate(
         _check_values(store, target, steps)
         values = _reencode(store, target, _begin(store, target), steps)
     steps.finish()
-    return Migrated(values, total)
+    return MigrationReport(values, total)
 
 
 @frozen
@@ -89,7 +89,7 @@ class _Target:
         return self.serializer.name
 
     def __str__(self) -> str:
-        return called(self.name, self.checksums)
+        return format_name(self.name, self.checksums)
 
     def is_written_in(self, metadata: Metadata) -> bool:
         """Whether new values are written so."""
@@ -187,14 +187,14 @@ def _begin(store: Store[Any, Any], target: _Target) -> str | None:
     asked = store._asked
     if target.names_serializer:
         custom = target.serializer if target.name == CUSTOM else None
-        store._asked = asked.also(target.name, custom)
+        store._asked = asked.widened(target.name, custom)
 
     def change(txn: Transaction) -> str | None:
         metadata = store._codec_for(txn).metadata
         if not target.is_still_meant(metadata):
             raise MigrationError(
-                f"another migration, to {metadata.called}, has begun meanwhile: this one does not "
-                "start; migrate again"
+                f"another migration, to {metadata.write_name}, has begun meanwhile: this one does "
+                "not start; migrate again"
             )
         if not target.is_written_in(metadata):
             write_formats(txn, metadata.migrating_to(target.name, target.checksums))
@@ -269,7 +269,7 @@ def _reencode_some(
         if target.is_reached(codec.metadata):
             return _Batch(0, 0, [], None)  # another process did the rest
         raise MigrationError(
-            f"another migration, to {codec.metadata.called}, has begun meanwhile: this "
+            f"another migration, to {codec.metadata.write_name}, has begun meanwhile: this "
             f"one, to {target}, stops here; no value is lost, and any mixture can be read"
         )
     changes: list[tuple[bytes, bytes]] = []

@@ -40,20 +40,21 @@ if TYPE_CHECKING:
     from stones.collections.queries.query import Query
     from stones.collections.records.record_type import key
     from stones.migrations.reencode import migrate
-    from stones.repair.check import Report, check
-    from stones.repair.contents import Finding
-    from stones.repair.salvage import Salvaged, salvage
+    from stones.repair.check import CheckReport, check
+    from stones.repair.contents import DamageFinding
+    from stones.repair.salvage import SalvageReport, salvage
     from stones.stores.lmdb import LmdbStore
 
     __version__: str
 
 __all__ = [
+    "CheckReport",
     "Collection",
     "CollectionError",
     "CorruptValueError",
+    "DamageFinding",
     "DuplicateKeyError",
     "EncoderException",
-    "Finding",
     "FormatMismatchError",
     "InvalidKeyError",
     "KeyTooLongError",
@@ -66,9 +67,8 @@ __all__ = [
     "QueryError",
     "ReadOnlyError",
     "RecordError",
-    "Report",
     "ReservedKeyError",
-    "Salvaged",
+    "SalvageReport",
     "SerializerError",
     "Snapshot",
     "StoneError",
@@ -92,11 +92,11 @@ __all__ = [
 # it is first asked for.
 _LAZY = {
     "Collection": "stones.collections.collection",
-    "Finding": "stones.repair.contents",
+    "DamageFinding": "stones.repair.contents",
     "LmdbStore": "stones.stores.lmdb",
     "Query": "stones.collections.queries.query",
-    "Report": "stones.repair.check",
-    "Salvaged": "stones.repair.salvage",
+    "CheckReport": "stones.repair.check",
+    "SalvageReport": "stones.repair.salvage",
     "check": "stones.repair.check",
     "key": "stones.collections.records.record_type",
     "migrate": "stones.migrations.reencode",

@@ -131,7 +131,7 @@ class Engine(ABC):
         from stones.engines.lmdb.engine import (
             LmdbEngine,  # the only one with files that others can open
         )
-        from stones.engines.lmdb.new_directory import whole
+        from stones.engines.lmdb.new_directory import new_directory
 
         source = self.begin()
 
@@ -141,7 +141,7 @@ class Engine(ABC):
                     txn.put(space, key, value)
 
         try:
-            with whole(path) as partial:
+            with new_directory(path) as partial:
                 target = LmdbEngine.open(partial, new=True)
                 try:
                     target.write(copy)

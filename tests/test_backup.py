@@ -12,7 +12,7 @@ import pytest
 
 from stones import LmdbStore, StorageError, StoreOpenError, check, stone
 from stones.engines.lmdb.environment import open_environment
-from stones.engines.lmdb.new_directory import whole
+from stones.engines.lmdb.new_directory import new_directory
 
 ACCOUNTS = 40
 TRANSFERS = """
@@ -33,8 +33,8 @@ with stone(sys.argv[1], LmdbStore) as store:
 BACKUP = """
 import sys
 from stones import LmdbStore, stone
-from stones.engines.lmdb.new_directory import whole
-with whole(sys.argv[1]) as place:
+from stones.engines.lmdb.new_directory import new_directory
+with new_directory(sys.argv[1]) as place:
     with open(place + "/data.mdb", "wb") as file:
         file.write(b"half")
     print("begun", flush=True)
@@ -252,7 +252,7 @@ def test_two_processes_do_not_write_the_same_backup(open_store, tmp_path):
 
 
 def test_a_block_that_fails_leaves_nothing(tmp_path):
-    with pytest.raises(ZeroDivisionError), whole(str(tmp_path / "place")) as partial:
+    with pytest.raises(ZeroDivisionError), new_directory(str(tmp_path / "place")) as partial:
         (tmp_path / "place.partial" / "file").write_text("half")
         assert partial == str(tmp_path / "place.partial")
         1 / 0

@@ -30,7 +30,7 @@ from stones import (
 from stones.engine import Space
 from stones.formats.checksums import GUARD
 from stones.formats.metadata import IDS, read_metadata
-from stones.migrations.reencode import Migrated
+from stones.migrations.reencode import MigrationReport
 
 from .processes import Follower
 
@@ -343,11 +343,11 @@ def test_checksums_come_and_go_and_values_stay(opened, serializer):
     entries = {b"%03d" % number: [number, {"n": (number,)}] for number in range(600)}
     store.update(entries)
     before = raw_values(store)
-    assert migrate(store, checksums=True) == Migrated(600, 600)
+    assert migrate(store, checksums=True) == MigrationReport(600, 600)
     assert first_bytes(store) == {IDS[serializer] | GUARD}
     assert dict(store) == entries
-    assert migrate(store, checksums=True) == Migrated(0, 600)
-    assert migrate(store, checksums=False) == Migrated(600, 600)
+    assert migrate(store, checksums=True) == MigrationReport(0, 600)
+    assert migrate(store, checksums=False) == MigrationReport(600, 600)
     assert raw_values(store) == before
 
 
@@ -363,7 +363,7 @@ def test_serializer_and_checksums_change_together_or_each_alone(opened):
         ({"checksums": False}, 32),
         ({"to": "msgpack", "checksums": True}, IDS["msgpack"] | GUARD),
     ]:
-        assert migrate(store, **changes) == Migrated(1, 1)
+        assert migrate(store, **changes) == MigrationReport(1, 1)
         assert first_bytes(store) == {first}
         assert store["key"] == (1, 2)
 
@@ -455,7 +455,7 @@ def test_an_interrupted_migration_goes_on_where_it_stopped(opened):
     interrupted(store, checksums=True)
     left = sum(raw[0] == IDS["json"] for raw in raw_values(store).values())
     assert 0 < left < 3000
-    assert migrate(store, checksums=True) == Migrated(left, 3000)
+    assert migrate(store, checksums=True) == MigrationReport(left, 3000)
 
 
 def test_checksums_asked_for_in_the_middle_of_a_migration_are_made_on_its_way(opened):

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 import stones
 from stones import Collection, LmdbStore, key, migrate, register_serializer, stone
 from stones.command_line.main import main
-from stones.command_line.options import shown, typed
+from stones.command_line.options import parse_key, show_key
 from stones.command_line.store_commands import report
 from stones.engine import Space
 from stones.repair.info import inspect
@@ -79,14 +79,14 @@ def store(path):
 
 @given(st.binary())
 def test_any_key_can_be_shown_and_typed(key):
-    assert shown(key).isprintable()
-    assert typed(shown(key)) == key
+    assert show_key(key).isprintable()
+    assert parse_key(show_key(key)) == key
 
 
 @given(st.text())
 def test_a_printable_key_is_shown_as_it_is_but_for_backslashes(key):
     expected = key.replace("\\", "\\\\")
-    assert (shown(key.encode("utf-8", "replace")) == expected) or not key.isprintable()
+    assert (show_key(key.encode("utf-8", "replace")) == expected) or not key.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -101,14 +101,14 @@ def test_a_printable_key_is_shown_as_it_is_but_for_backslashes(key):
     ],
 )
 def test_what_is_not_printable_in_a_key_is_escaped(key, text):
-    assert shown(key) == text
-    assert typed(text) == key
+    assert show_key(key) == text
+    assert parse_key(text) == key
 
 
 @pytest.mark.parametrize("text", ["\\", "\\q", "\\x", "\\x1", "\\xgg", "a\\"])
 def test_a_wrong_escape_is_refused(run, store, text):
     with pytest.raises(ValueError, match="is no escape"):
-        typed(text)
+        parse_key(text)
     assert "is no escape" in run("get", store.path, text, code=2)
 
 

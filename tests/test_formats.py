@@ -32,7 +32,7 @@ from stones import (
 from stones.engine import Space
 from stones.engines.memory import MemoryEngine
 from stones.formats.checksums import GUARD, seal
-from stones.formats.codec import Asked, Codec
+from stones.formats.codec import Codec, FormatRequest
 from stones.formats.metadata import (
     IDS,
     Format,
@@ -659,4 +659,4 @@ def test_whatever_the_metadata_says_it_is_read_or_refused(listed):
     store["key"] = 1
     put_raw(store, Space.META, b"formats", json.dumps(listed).encode())
     with contextlib.suppress(StoneError):
-        Codec(metadata_of(store), Asked.of("json"))
+        Codec(metadata_of(store), FormatRequest.from_arguments("json"))

@@ -29,7 +29,7 @@ from stones import (
 from stones.engine import Space
 from stones.formats.checksums import GUARD
 from stones.formats.metadata import IDS, read_metadata
-from stones.migrations.reencode import Migrated
+from stones.migrations.reencode import MigrationReport
 from stones.repair.info import inspect
 
 from .hostile import Bomb
@@ -249,7 +249,7 @@ def test_it_is_migrated_to_any_serializer_with_values_equal(path, old, to):
         assert dict(store) == entries
         assert formats_in_use(store) == {IDS[to]}
         store["new"] = (1, 2)
-        assert migrate(store, to) == Migrated(0, len(entries) + 1)
+        assert migrate(store, to) == MigrationReport(0, len(entries) + 1)
     with stone(path, LmdbStore) as store:
         assert dict(store) == entries | {b"new": (1, 2)}
     assert all(key.startswith(b"stones:") for key in main_keys(path))
@@ -261,7 +261,7 @@ def test_it_has_no_checksums_until_it_is_migrated_to_have_them(path, old):
         LmdbStore(path, serialize=serializer, checksums=True)
     with LmdbStore(path, serialize=serializer, checksums=False) as store:
         assert store.stats()["checksums"] is False
-        assert migrate(store, checksums=True) == Migrated(len(entries), len(entries))
+        assert migrate(store, checksums=True) == MigrationReport(len(entries), len(entries))
         assert dict(store) == entries
         assert formats_in_use(store) == {IDS[serializer] | GUARD}
     with LmdbStore(path, serialize=serializer, checksums=True) as store:

@@ -33,10 +33,10 @@ from stones import (
 )
 from stones.engine import Space
 from stones.formats.checksums import GUARD
-from stones.formats.codec import Asked
+from stones.formats.codec import FormatRequest
 from stones.formats.metadata import IDS, read_metadata, write_formats
 from stones.formats.serializers import serializer
-from stones.migrations.reencode import Migrated
+from stones.migrations.reencode import MigrationReport
 
 FULL = ["pickle", "json", "cbor", "msgpack"]
 # Of processes that are killed and interrupted, whose coverage would come to nothing.
@@ -97,7 +97,7 @@ def test_values_are_equal_before_and_after(opened, serialize, to):
     store = opened(serialize=serialize)
     store.update(VALUES)
     done = migrate(store, to)
-    assert done == Migrated(0 if serialize == to else len(VALUES), len(VALUES))
+    assert done == MigrationReport(0 if serialize == to else len(VALUES), len(VALUES))
     assert dict(store) == VALUES
     assert {key: type(value) for key, value in store.items()} == {
         key: type(value) for key, value in VALUES.items()
@@ -110,7 +110,7 @@ def test_bytes_can_be_migrated_to_noop_and_back(opened, to):
     store = opened(serialize="noop")
     store.update({b"a": b"\x00\xff", b"b": b""})
     migrate(store, to)
-    assert migrate(store, "noop") == Migrated(2, 2)
+    assert migrate(store, "noop") == MigrationReport(2, 2)
     assert raw_values(store) == {b"a": b"\x05\x00\xff", b"b": b"\x05"}
 
 
@@ -176,14 +176,16 @@ def test_migrating_to_the_format_that_it_has_changes_nothing(opened):
     store = opened(serialize="json")
     store.update(VALUES)
     before = metadata_of(store), raw_values(store)
-    assert migrate(store, "json") == Migrated(0, len(VALUES))
+    assert migrate(store, "json") == MigrationReport(0, len(VALUES))
     assert (metadata_of(store), raw_values(store)) == before
 
 
 def test_an_empty_store_can_be_migrated(opened):
     store = opened(serialize="json")
     seen = []
-    assert migrate(store, "cbor", progress=lambda *steps: seen.append(steps)) == Migrated(0, 0)
+    assert migrate(store, "cbor", progress=lambda *steps: seen.append(steps)) == MigrationReport(
+        0, 0
+    )
     assert seen == [(1, 1)]
     assert metadata_of(store).write.serializer == "cbor"
     assert metadata_of(store).migration is None
@@ -209,7 +211,7 @@ def test_the_records_of_collections_are_re_encoded_too(opened):
     ada = User("ada@example.org", 36, datetime(1815, 12, 10))
     users.add(ada)
     store["other"] = 1
-    assert migrate(store, "msgpack") == Migrated(2, 2)
+    assert migrate(store, "msgpack") == MigrationReport(2, 2)
     assert dict(users) == {"ada@example.org": ada}
     assert len(users) == 1
     assert users.update("ada@example.org", age=37) == attrs.evolve(ada, age=37)
@@ -297,20 +299,20 @@ def test_to_a_serializer_of_ones_own_and_back(opened):
     register_serializer("own-cbor", *CBOR)
     store = opened(serialize="json")
     store.update(VALUES)
-    assert migrate(store, "own-cbor") == Migrated(len(VALUES), len(VALUES))
+    assert migrate(store, "own-cbor") == MigrationReport(len(VALUES), len(VALUES))
     assert dict(store) == VALUES
     assert formats_in_use(store) == {32}
-    assert migrate(store, "pickle") == Migrated(len(VALUES), len(VALUES))
+    assert migrate(store, "pickle") == MigrationReport(len(VALUES), len(VALUES))
     assert dict(store) == VALUES
 
 
 def test_to_functions_and_back(opened):
     store = opened(serialize="msgpack")
     store.update(VALUES)
-    assert migrate(store, dump_load=CBOR) == Migrated(len(VALUES), len(VALUES))
+    assert migrate(store, dump_load=CBOR) == MigrationReport(len(VALUES), len(VALUES))
     assert dict(store) == VALUES
     store["more"] = 1
-    assert migrate(store, "json") == Migrated(len(VALUES) + 1, len(VALUES) + 1)
+    assert migrate(store, "json") == MigrationReport(len(VALUES) + 1, len(VALUES) + 1)
     assert dict(store) == VALUES | {b"more": 1}
 
 
@@ -364,11 +366,11 @@ def test_a_migration_from_functions_is_resumed_by_opening_with_them(path):
 def test_from_functions_to_other_functions_is_refused(opened):
     store = opened(dump_load=REVERSED)
     store["key"] = b"value"
-    assert migrate(store, dump_load=REVERSED) == Migrated(0, 1)
+    assert migrate(store, dump_load=REVERSED) == MigrationReport(0, 1)
     with pytest.raises(MigrationError, match="register_serializer"):
         migrate(store, dump_load=CBOR)
     migrate(store, "json")
-    assert migrate(store, dump_load=CBOR) == Migrated(1, 1)
+    assert migrate(store, dump_load=CBOR) == MigrationReport(1, 1)
     assert store["key"] == b"value"
 
 
@@ -455,7 +457,7 @@ def test_a_migration_that_cannot_begin_leaves_the_store_as_it_was(opened):
     store._engine.write(lambda txn: write_formats(txn, full))
     with pytest.raises(MigrationError, match="96 formats of your own"):
         migrate(store, dump_load=REVERSED)
-    assert store._asked == Asked.of("json")
+    assert store._asked == FormatRequest.from_arguments("json")
     assert migrate(store, "cbor").values == 1
     assert store["key"] == b"value"
 
@@ -482,7 +484,7 @@ def test_an_interrupted_migration_goes_on_where_it_stopped(opened, at):
     interrupted(store, "json", at)
     assert dict(store) == entries
     left = sum(raw[0] != IDS["json"] for raw in raw_values(store).values())
-    assert migrate(store, "json") == Migrated(left, 3000)
+    assert migrate(store, "json") == MigrationReport(left, 3000)
     assert left < 3000 or at <= 0.5
     assert dict(store) == entries
     assert formats_in_use(store) == {IDS["json"]}

@@ -13,7 +13,7 @@ from lmdb.verify import VerifyError, verify
 from stones.engines.lmdb.file.pages import DamageError, File
 from stones.engines.lmdb.file.survey import MAIN, Survey
 from stones.engines.lmdb.file_copy import meta_of
-from stones.repair.held_snapshot import Instant, held
+from stones.repair.held_snapshot import HeldSnapshot, hold
 
 NAMES = (b"one", b"two")
 
@@ -155,7 +155,7 @@ def test_the_pages_of_an_instant_stay_while_others_write(tmp_path):
     with lmdb.open(str(tmp_path), map_size=1 << 24) as env:
         with env.begin(write=True) as txn:
             txn.put(b"key", b"before" * 2000)
-        with held(str(tmp_path)) as instant:
+        with hold(str(tmp_path)) as instant:
             for number in range(50):
                 with env.begin(write=True) as txn:
                     txn.put(b"key", b"%d" % number * 5000)
@@ -184,18 +184,18 @@ def test_the_death_of_the_process_that_opens_the_file_is_told(tmp_path, monkeypa
     python.write_text(f"#!/bin/sh\nkill -{signal} $$\n")
     python.chmod(0o700)
     monkeypatch.setattr("sys.executable", str(python))
-    with held(str(tmp_path)) as instant:
+    with hold(str(tmp_path)) as instant:
         expected = f"a process that opens it with LMDB ends with SIG{signal}"
-        assert instant == Instant(None, expected)
+        assert instant == HeldSnapshot(None, expected)
 
 
 def test_a_process_that_cannot_be_started_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", "")
-    with held(str(tmp_path)) as instant:
+    with hold(str(tmp_path)) as instant:
         assert "no process could be started" in instant.problem
 
 
 def test_a_file_of_another_kind_is_told(tmp_path):
     (tmp_path / "data.mdb").write_bytes(b"text " * 5000)
-    with held(str(tmp_path)) as instant:
+    with hold(str(tmp_path)) as instant:
         assert "LMDB cannot open it" in instant.problem

@@ -32,9 +32,9 @@ from stones.engine import Space
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.lmdb.file.pages import File
 from stones.engines.lmdb.file.trees import Walk
-from stones.formats.codec import Asked
+from stones.formats.codec import FormatRequest
 from stones.repair.check import examined
-from stones.repair.held_snapshot import Instant
+from stones.repair.held_snapshot import HeldSnapshot
 
 from .damage import DATA, PAGE, Item, Places, make
 
@@ -89,7 +89,9 @@ def put(path, space, stored, raw):
 def is_sound(path):
     """As `check`, without a process for it."""
     with closing(File(str(path / "data.mdb"))) as file:
-        return examined("", file, Instant(None, None), Asked.of(None)).sound
+        return examined(
+            "", file, HeldSnapshot(None, None), FormatRequest.from_arguments(None)
+        ).sound
 
 
 # -- any damage --------------------------------------------------------------------------------

@@ -643,14 +643,14 @@ def test_a_loop_run_inside_a_transaction_is_not_part_of_it(store):
 # -- generators that hold a transaction --------------------------------------------------------
 
 
-def held(store, key):
+def hold(store, key):
     with store.transaction():
         store[key] = 1
         yield
 
 
 def test_a_transaction_may_end_in_another_context_than_it_began_in(store):
-    block = held(store, "k")
+    block = hold(store, "k")
     contextvars.copy_context().run(next, block)
     with pytest.raises(StopIteration):
         contextvars.copy_context().run(next, block)
@@ -659,7 +659,7 @@ def test_a_transaction_may_end_in_another_context_than_it_began_in(store):
 
 
 def test_a_transaction_that_is_abandoned_is_undone(store):
-    block = held(store, "k")
+    block = hold(store, "k")
     next(block)
     del block
     assert store == {}
@@ -668,7 +668,7 @@ def test_a_transaction_that_is_abandoned_is_undone(store):
 
 
 def test_a_block_whose_outer_one_is_gone_fails_and_writes_nothing(store):
-    outer = held(store, "outer")
+    outer = hold(store, "outer")
     next(outer)
     with pytest.raises(TransactionError, match="ended"), store.transaction():
         store["inner"] = 1
@@ -680,7 +680,7 @@ def test_a_block_whose_outer_one_is_gone_fails_and_writes_nothing(store):
 
 def test_transactions_on_two_stores_may_end_in_any_order(open_store):
     one, other = open_store(), open_store()
-    first = held(one, "a")
+    first = hold(one, "a")
     next(first)
     with pytest.raises(ZeroDivisionError), other.transaction():
         with pytest.raises(StopIteration):

@@ -43,7 +43,7 @@ from . import predicates
 from .comparisons import Predicate, comparison
 from .jsonpath_ng_evaluation import Finder, evaluate
 from .predicates import Placeholder
-from .prefilter import needle
+from .prefilter import required_text
 
 T = TypeVar("T")
 
@@ -93,9 +93,9 @@ class Filter:
             expressions = predicates.bound(expressions, values, self.text)
         return predicates.predicate(expressions, self.text)
 
-    def needle(self, values: Mapping[str, Any]) -> bytes | None:
+    def required_text(self, values: Mapping[str, Any]) -> bytes | None:
         """A text that the bytes of every matching record contain, if there is one."""
-        return None if self.whole else needle(self._expressions, values)
+        return None if self.whole else required_text(self._expressions, values)
 
     def select(self, records: list[Any], values: Mapping[str, Any]) -> list[int]:
         """The positions of the matching records in the list of all of them."""

@@ -19,17 +19,17 @@ _PLAIN_STEPS = frozenset({Child, Descendants, Fields, Index, Slice, This, Wildca
 make new ones of them."""
 
 
-def needle(expressions: Iterable[JSONPath], values: Mapping[str, Any]) -> bytes | None:
+def required_text(expressions: Iterable[JSONPath], values: Mapping[str, Any]) -> bytes | None:
     """The longest text that every record which fulfils all the expressions contains, or None."""
     wanted = []
     for node in expressions:
         if isinstance(node, Expression) and node.op in ("=", "==") and _is_plain(node.target):
             value = node.value
             wanted.append(values[value.name] if isinstance(value, Placeholder) else value)
-    return longest(wanted)
+    return longest_literal(wanted)
 
 
-def longest(wanted: Iterable[Any]) -> bytes | None:
+def longest_literal(wanted: Iterable[Any]) -> bytes | None:
     """The longest of these values that every serializer of ours writes as its own letters."""
     found = [value.encode() for value in wanted if type(value) is str and _is_literal(value)]
     return max(found, key=len, default=None)

@@ -29,13 +29,13 @@ class Query(Generic[K, R]):
         collection: "Collection[K, R]",
         *,
         predicate: Predicate | None = None,
-        needle: bytes | None = None,
+        required_text: bytes | None = None,
         whole: Callable[[list[Any]], list[int]] | None = None,
         limit: int | None = None,
     ) -> None:
         self._collection = collection
         self._predicate = predicate
-        self._needle = needle
+        self._required_text = required_text
         self._whole = whole
         self._limit = limit
 
@@ -90,7 +90,7 @@ class Query(Generic[K, R]):
         return Query(
             self._collection,
             predicate=self._predicate,
-            needle=self._needle,
+            required_text=self._required_text,
             whole=self._whole,
             limit=count if self._limit is None else min(count, self._limit),
         )
@@ -102,7 +102,7 @@ class Query(Generic[K, R]):
         return f"<Query of the collection {self._collection.name!r}>"
 
     def _matches(self) -> Iterator[tuple[bytes, Any]]:
-        entries = self._collection._store._entries(self._collection._span, self._needle)
+        entries = self._collection._store._entries(self._collection._span, self._required_text)
         if self._whole is not None:
             listed = list(entries)
             places = self._whole([value for _, value in listed])

@@ -17,7 +17,7 @@ from stones.errors import StoneError
 from stones.formats.serializers import serializer
 from stones.stores.lmdb import LmdbStore
 
-from .options import Key, open_store, opening, path_argument, serializers, shown, trust_option
+from .options import Key, open_store, opening, path_argument, serializers, show_key, trust_option
 from .store_commands import FAILED, INTERRUPTED, backup, check, info, migrate, salvage
 
 NOT_THERE = 3
@@ -170,11 +170,11 @@ def keys(path: str, prefix: bytes, limit: int | None, **options: Any) -> None:
     """Print the keys in order, one a line."""
     with open_store(path, readonly=True, **options) as store:
         for key in store.range(prefix=prefix, limit=limit):
-            click.echo(shown(key))
+            click.echo(show_key(key))
 
 
 class NotThere(click.ClickException):
     exit_code = NOT_THERE
 
     def __init__(self, path: str, key: bytes) -> None:
-        super().__init__(f"there is no key {shown(key)} in {path}")
+        super().__init__(f"there is no key {show_key(key)} in {path}")

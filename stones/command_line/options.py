@@ -13,10 +13,10 @@ from stones.stores.lmdb import LmdbStore
 F = TypeVar("F", bound=Callable[..., Any])
 
 
-def shown(key: bytes) -> str:
+def show_key(key: bytes) -> str:
     r"""A key as printable text; what is not printable UTF-8 as escapes, a backslash as two.
 
-    >>> print(shown('größe\n'.encode() + b'\xff'))
+    >>> print(show_key('größe\n'.encode() + b'\xff'))
     größe\n\xff
     """
     text = key.decode("utf-8", "surrogateescape")
@@ -36,12 +36,12 @@ _ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.?)", re.DOTALL)
 _PLAIN = {b"\\": b"\\", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
 
 
-def typed(text: str) -> bytes:
+def parse_key(text: str) -> bytes:
     r"""The key that `shown` would show so: `\xff` is one byte, `\\` a backslash.
 
     Raises ValueError for another escape.
 
-    >>> typed(r'a\x00b')
+    >>> parse_key(r'a\x00b')
     b'a\x00b'
     """
     return _ESCAPE.sub(_unescaped, text.encode("utf-8", "surrogateescape"))
@@ -66,7 +66,7 @@ class Key(click.ParamType):  # type: ignore[type-arg]  # generic in later versio
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> bytes:
         try:
-            return typed(value)
+            return parse_key(value)
         except ValueError as error:
             self.fail(str(error), param, ctx)
 

@@ -11,7 +11,7 @@ import attrs
 import click
 
 from stones.engines.lmdb.engine import LmdbEngine
-from stones.formats.metadata import called
+from stones.formats.metadata import format_name
 from stones.repair.info import FormatUse, StoreInfo, inspect
 
 from .options import (
@@ -19,7 +19,7 @@ from .options import (
     opening,
     path_argument,
     serializers,
-    shown,
+    show_key,
     table_option,
     trust_option,
 )
@@ -50,7 +50,7 @@ def migrate(path: str, to: str | None, checksums: bool | None, **options: Any) -
         raise Interrupted(
             "interrupted: the store is valid, whatever has been re-encoded; run this again to go on"
         ) from None
-    written = called(figures["serializer"], figures["checksums"])
+    written = format_name(figures["serializer"], figures["checksums"])
     click.echo(f"{done.values:,} of {done.total:,} values re-encoded: all are {written} now")
 
 
@@ -85,7 +85,7 @@ def info(path: str, table: bytes | None, as_json: bool) -> None:
 
 def report(found: StoreInfo) -> str:
     """What `stones info` shows to people."""
-    written = found.serializer and called(found.serializer, found.checksums)
+    written = found.serializer and format_name(found.serializer, found.checksums)
     rows = [
         ("entries", f"{found.entries:,}, {_size(found.size)}"),
         ("file", f"{_size(found.file_size)}, of which {_size(found.used_size)} in use"),
@@ -106,7 +106,7 @@ def report(found: StoreInfo) -> str:
 
 def _format_row(use: FormatUse) -> str:
     name = use.serializer or ("damaged, empty" if use.id is None else f"not listed, {use.id}")
-    return f"{called(name, use.checksums)}: {use.values:,} values, {_size(use.size)}"
+    return f"{format_name(name, use.checksums)}: {use.values:,} values, {_size(use.size)}"
 
 
 def _size(count: float) -> str:
@@ -188,13 +188,14 @@ def backup(path: str, new: str, no_compact: bool, table: bytes | None) -> None:
 def _plain(found: Any) -> dict[str, Any]:
     """A result for JSON; a key is written as the other commands show it."""
     return attrs.asdict(
-        found, value_serializer=lambda _, __, value: shown(value) if type(value) is bytes else value
+        found,
+        value_serializer=lambda _, __, value: show_key(value) if type(value) is bytes else value,
     )
 
 
 def _print_findings(findings: Sequence[Any], more: int) -> None:
     for finding in findings:
-        key = "" if finding.key is None else f"{shown(finding.key)}: "
+        key = "" if finding.key is None else f"{show_key(finding.key)}: "
         click.echo(key + " ".join(finding.what.split()))
     if more:
         click.echo(f"and {more:,} more")

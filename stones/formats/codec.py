@@ -1,6 +1,6 @@
 """Values to stored bytes and back, by what the store's metadata says and what its opener asked for.
 
-`Asked` is what the opener wants and trusts, `Codec` does the work for one generation of the
+`FormatRequest` is what the opener wants and trusts, `Codec` does the work for one generation of the
 metadata (see `stones.formats.metadata`). What a stored value is made of is in
 `stones.formats.checksums`.
 """
@@ -28,7 +28,7 @@ Entries = Iterator[tuple[bytes, bytes]]
 
 
 @frozen
-class Asked:
+class FormatRequest:
     """How the opener of a store wants its values: as named here, or as the store says.
 
     It also decides what is trusted: a store that was opened with a safe serializer named must not
@@ -41,13 +41,13 @@ class Asked:
     checksums: bool | None = None
 
     @classmethod
-    def of(
+    def from_arguments(
         cls,
         serialize: str | None,
         dump_load: Any = (),
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
-    ) -> "Asked":
+    ) -> "FormatRequest":
         """From the arguments of a store. Raises SerializerError for what cannot be had."""
         if dump_load:
             if serialize is not None:
@@ -58,7 +58,7 @@ class Asked:
         trusts = serialize in (None, "pickle") if trust_pickle is None else trust_pickle
         return cls(serialize, None, trusts, checksums)
 
-    def also(self, name: str, custom: Serializer | None = None) -> "Asked":
+    def widened(self, name: str, custom: Serializer | None = None) -> "FormatRequest":
         """The same, for a user who has since asked for the serializer `name` as well."""
         if self.name is None:
             return evolve(self, custom=custom or self.custom)
@@ -156,7 +156,7 @@ def legacy_metadata(codec: "LegacyCodec") -> Metadata:
 class Codec:
     """Values to stored bytes and back, by one generation of the metadata."""
 
-    def __init__(self, metadata: Metadata, asked: Asked) -> None:
+    def __init__(self, metadata: Metadata, asked: FormatRequest) -> None:
         self.metadata = metadata
         self._asked = asked
         writer = asked.writer(metadata.write, "the store")
@@ -250,7 +250,7 @@ class Codec:
 class LegacyCodec(Codec):
     """Values as stones 0.3 wrote them: no format byte, encodings of its own."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: FormatRequest) -> None:
         if asked.name is None:
             raise FormatMismatchError(
                 "this is a database of stones 0.3, which did not note its serializer: name it, "

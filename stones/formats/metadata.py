@@ -74,9 +74,9 @@ class Metadata:
         return self.write.id | (GUARD if self.checksums else 0)
 
     @property
-    def called(self) -> str:
+    def write_name(self) -> str:
         """How new values are written, in words."""
-        return called(self.write.serializer, self.checksums)
+        return format_name(self.write.serializer, self.checksums)
 
     def migrating_to(self, name: str, checksums: bool) -> "Metadata":
         """The same, but new values are written by `name`, and older ones are to follow.
@@ -105,7 +105,7 @@ class Metadata:
         return free
 
 
-def called(serializer: str, checksums: bool) -> str:
+def format_name(serializer: str, checksums: bool) -> str:
     """A format in words."""
     return f"{serializer} with checksums" if checksums else serializer
 

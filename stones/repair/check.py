@@ -21,27 +21,27 @@ from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.engines.lmdb.file.survey import MAIN, Survey, misnumbered, page_count
 from stones.engines.lmdb.file.trees import read_free
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
-from stones.formats.codec import Asked
+from stones.formats.codec import FormatRequest
 
 from .contents import (
     DATA,
     META,
-    Contents,
-    Finding,
+    DamageFinding,
+    StoredMetadata,
     entries,
     finding,
     is_legacy,
     legacy_contents,
     read_contents,
 )
-from .held_snapshot import Instant, held
+from .held_snapshot import HeldSnapshot, hold
 
 MOST_FINDINGS = 10_000
 _TRIES = 20
 
 
 @frozen
-class Report:
+class CheckReport:
     """What `check` has found."""
 
     path: str
@@ -52,7 +52,7 @@ class Report:
     unread: int
     """Of these, how many could not be looked into: pickles that are not trusted, values by a
     serializer that is not known here."""
-    findings: tuple[Finding, ...]
+    findings: tuple[DamageFinding, ...]
     """Empty for a sound store. At most 10,000."""
     more: int
     """How many findings there are beyond these."""
@@ -70,7 +70,7 @@ def check(
     serialize: str | None = None,
     dump_load: tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()] = (),
     table: bytes | None = None,
-) -> Report:
+) -> CheckReport:
     """Look through the store at `path` for damage: the file, the metadata, each value, each count.
 
     It works while others write, and on the state of one instant. It never runs LMDB on the file in
@@ -85,10 +85,10 @@ def check(
     Raises StoreOpenError where there is no file or it cannot be read, FormatMismatchError for a
     store of a later version, StorageError where others write and nothing can hold an instant.
     """
-    asked = Asked.of(serialize, dump_load, trust_pickle)
+    asked = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
     shown, place = os.fspath(path), os.path.abspath(os.fspath(path))
     check_place(place, create=False)
-    with held(place) as instant, closing(open_file(place)) as file:
+    with hold(place) as instant, closing(open_file(place)) as file:
         before = file.stamp()
         try:
             report = examined(shown, file, instant, asked, table)
@@ -106,25 +106,25 @@ def check(
 
 
 def examined(
-    path: str, file: File, instant: Instant, asked: Asked, table: bytes | None = None
-) -> Report:
+    path: str, file: File, instant: HeldSnapshot, asked: FormatRequest, table: bytes | None = None
+) -> CheckReport:
     """What `check` finds, once there is an instant to look at, or none that could be held."""
     metas, wrong = stable_metas(file)
-    findings = [Finding(what) for what in wrong]
+    findings = [DamageFinding(what) for what in wrong]
     if instant.problem is not None:
-        findings.append(Finding(instant.problem))
+        findings.append(DamageFinding(instant.problem))
     if instant.meta is None and not metas:
-        return Report(path, None, 0, 0, tuple(findings), 0)
+        return CheckReport(path, None, 0, 0, tuple(findings), 0)
     meta = instant.meta or metas[0]
     file.page_size = meta.page_size
-    findings += [Finding(what) for what in _misnumbered(file, metas)]
+    findings += [DamageFinding(what) for what in _misnumbered(file, metas)]
     survey = Survey(file, meta)
     contents = None
     tree, version = DATA, None
     if is_legacy(survey):
         tree, version = table or MAIN, "0.3"
         if table is not None and table not in survey.trees:
-            findings.append(Finding(f"there is no table {table!r}"))
+            findings.append(DamageFinding(f"there is no table {table!r}"))
         contents = legacy_contents(asked)
     elif survey.trees:
         version = "1"
@@ -133,7 +133,7 @@ def examined(
     found = chain(findings, map(finding, survey.problems()), _store(survey, contents), values)
     kept = tuple(islice(found, MOST_FINDINGS))
     more = sum(1 for _ in found)
-    return Report(path, version, values.entries, values.unread, kept, more)
+    return CheckReport(path, version, values.entries, values.unread, kept, more)
 
 
 def open_file(place: str) -> File:
@@ -172,30 +172,32 @@ def _misnumbered(file: File, metas: list[Meta]) -> list[str]:
     return [misnumbered(metas[1])] if later and file.metas()[0] == metas else []
 
 
-def _store(survey: Survey, contents: Contents | None) -> Iterator[Finding]:
+def _store(survey: Survey, contents: StoredMetadata | None) -> Iterator[DamageFinding]:
     """What is wrong with the file as a store."""
     if contents is None:
         if not survey.walks[MAIN].lost:
-            yield Finding("there is no store in it: it is an LMDB file without entries")
+            yield DamageFinding("there is no store in it: it is an LMDB file without entries")
         return
     if not is_legacy(survey):
         for name in SPACES:
             if name not in survey.trees:
-                yield Finding(f"{name.decode()} is not in the main tree")
+                yield DamageFinding(f"{name.decode()} is not in the main tree")
         if survey.plain_entries:
-            yield Finding(f"the main tree has {survey.plain_entries} values of its own")
+            yield DamageFinding(f"the main tree has {survey.plain_entries} values of its own")
     yield from contents.findings
 
 
 class _Values:
     """What is wrong with the values, and with the counts of the collections."""
 
-    def __init__(self, file: File, survey: Survey, tree: bytes, contents: Contents | None) -> None:
+    def __init__(
+        self, file: File, survey: Survey, tree: bytes, contents: StoredMetadata | None
+    ) -> None:
         self._entries = entries(file, survey, tree)
         self._contents = contents
         self.entries = self.unread = 0
 
-    def __iter__(self) -> Iterator[Finding]:
+    def __iter__(self) -> Iterator[DamageFinding]:
         contents = self._contents
         if contents is None:
             return
@@ -209,11 +211,11 @@ class _Values:
                 self.unread += 1
                 continue
             if problem is not None:
-                yield Finding(problem, key)
+                yield DamageFinding(problem, key)
         for head, noted in contents.counts():
             if b"%d" % records[head] != noted:
                 name, number = (raw.decode(errors="replace") for raw in (head, noted))
-                yield Finding(
+                yield DamageFinding(
                     f"the collection {name!r} has {records[head]} records, but notes {number:.40}",
                     head + b"/",
                 )

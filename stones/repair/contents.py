@@ -18,7 +18,7 @@ from stones.engines.lmdb.file.trees import Walk
 from stones.engines.memory import MemoryEngine
 from stones.errors import CollectionError, CorruptValueError, FormatMismatchError
 from stones.formats.checksums import GUARD, unseal
-from stones.formats.codec import Asked, Codec, LegacyCodec
+from stones.formats.codec import Codec, FormatRequest, LegacyCodec
 from stones.formats.metadata import (
     CLAIMS,
     IDS,
@@ -37,7 +37,7 @@ CLAIM, COUNT = CLAIMS[0], COUNTS[0]
 
 
 @frozen
-class Finding:
+class DamageFinding:
     """Something in a store that is not as it should be."""
 
     what: str
@@ -47,7 +47,7 @@ class Finding:
 
 
 @frozen
-class Contents:
+class StoredMetadata:
     """How the entries of a store are to be read."""
 
     codec: Codec | None
@@ -59,7 +59,7 @@ class Contents:
     """
     claims: Mapping[bytes, KeyCodec[Any]]
     """The keys of each collection, by the first part of them."""
-    findings: tuple[Finding, ...]
+    findings: tuple[DamageFinding, ...]
     """What is wrong with the metadata."""
 
     def problem(self, key: bytes, raw: bytes) -> str | None:
@@ -127,15 +127,15 @@ def walked(file: File, walk: Walk) -> Iterator[tuple[bytes, bytes]]:
                 yield entry.key, file.value(entry)
 
 
-def legacy_contents(asked: Asked) -> Contents:
+def legacy_contents(asked: FormatRequest) -> StoredMetadata:
     """How to read a database of stones 0.3."""
     codec = None if asked.name is None else LegacyCodec(asked)
-    return Contents(codec, {}, None, {}, ())
+    return StoredMetadata(codec, {}, None, {}, ())
 
 
-def read_contents(stored: Mapping[bytes, bytes], asked: Asked) -> Contents:
+def read_contents(stored: Mapping[bytes, bytes], asked: FormatRequest) -> StoredMetadata:
     """How to read a store with this metadata. FormatMismatchError for one of a later version."""
-    findings: list[Finding] = []
+    findings: list[DamageFinding] = []
     claims = {}
     sound = {}
     for key, raw in stored.items():
@@ -144,18 +144,18 @@ def read_contents(stored: Mapping[bytes, bytes], asked: Asked) -> Contents:
                 claims[key.removeprefix(CLAIM)] = _claim(raw)
             except (ValueError, TypeError, KeyError, RecursionError, CollectionError) as error:
                 what = f"metadata: the description of a collection cannot be read: {error}"
-                findings.append(Finding(what, key))
+                findings.append(DamageFinding(what, key))
                 continue
         sound[key] = raw
     findings += [
-        Finding("metadata: a number of records without a collection", key)
+        DamageFinding("metadata: a number of records without a collection", key)
         for key in stored
         if key.startswith(COUNT) and key.removeprefix(COUNT) not in claims
     ]
     formats, wrong = _formats(sound)
     findings += wrong
     codec = _codec(formats or _shipped(), asked)
-    return Contents(codec, sound, formats, claims, tuple(findings))
+    return StoredMetadata(codec, sound, formats, claims, tuple(findings))
 
 
 def _claim(raw: bytes) -> KeyCodec[Any]:
@@ -165,7 +165,7 @@ def _claim(raw: bytes) -> KeyCodec[Any]:
     return named_codec(described["key"])
 
 
-def _formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[Finding]]:
+def _formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[DamageFinding]]:
     version = stored.get(b"version", b"")
     if version.isdigit() and int(version) > int(LAYOUT):
         raise FormatMismatchError(
@@ -174,9 +174,9 @@ def _formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[Findi
         )
     wrong = []
     if version != LAYOUT:
-        wrong.append(Finding("metadata: the version of the layout is lost", b"version"))
+        wrong.append(DamageFinding("metadata: the version of the layout is lost", b"version"))
     if not stored.get(b"generation"):
-        wrong.append(Finding("metadata: the generation is lost", b"generation"))
+        wrong.append(DamageFinding("metadata: the generation is lost", b"generation"))
     txn = MemoryEngine().begin(write=True)
     for key, raw in {**stored, b"version": LAYOUT, b"generation": b"0"}.items():
         txn.put(Space.META, key, raw)
@@ -190,7 +190,7 @@ def _formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[Findi
             raise CorruptValueError("it has the numbers of other formats")
         return found, wrong
     except CorruptValueError as error:
-        wrong.append(Finding(f"metadata: the list of formats is lost: {error}", b"formats"))
+        wrong.append(DamageFinding(f"metadata: the list of formats is lost: {error}", b"formats"))
         return None, wrong
 
 
@@ -199,7 +199,7 @@ def _shipped() -> Metadata:
     return evolve(new_metadata("pickle"), formats=formats, generation=b"0")
 
 
-def _codec(metadata: Metadata, asked: Asked) -> Codec:
+def _codec(metadata: Metadata, asked: FormatRequest) -> Codec:
     try:
         return Codec(metadata, asked)
     except FormatMismatchError:
@@ -207,6 +207,6 @@ def _codec(metadata: Metadata, asked: Asked) -> Codec:
         return Codec(evolve(metadata, write=Format(IDS["noop"], "noop")), asked)
 
 
-def finding(problem: Problem) -> Finding:
+def finding(problem: Problem) -> DamageFinding:
     """What a survey found, for the user."""
-    return Finding(problem.what, problem.key)
+    return DamageFinding(problem.what, problem.key)

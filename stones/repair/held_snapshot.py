@@ -22,7 +22,7 @@ _PATIENCE = 1000
 
 
 @frozen
-class Instant:
+class HeldSnapshot:
     """A state of the file: `meta`, or None where the child could not open it; then `problem`.
 
     `held`: its pages stay as they are, whatever others write. Else there is no table of readers to
@@ -35,7 +35,7 @@ class Instant:
 
 
 @contextmanager
-def held(path: str) -> Iterator[Instant]:
+def hold(path: str) -> Iterator[HeldSnapshot]:
     """Hold an instant of the LMDB environment in the directory `path`."""
     # What a user runs may have no file, or a main module that must not be run again; so neither
     # fork nor multiprocessing, but a module of ours, found where this process has found it.
@@ -50,7 +50,7 @@ def held(path: str) -> Iterator[Instant]:
             env={**os.environ, "PYTHONPATH": paths},
         )
     except OSError as error:
-        yield Instant(None, f"no process could be started that opens it with LMDB: {error}")
+        yield HeldSnapshot(None, f"no process could be started that opens it with LMDB: {error}")
         return
     with child:
         assert child.stdin is not None
@@ -61,17 +61,17 @@ def held(path: str) -> Iterator[Instant]:
             child.stdin.close()
 
 
-def _answer(child: "subprocess.Popen[bytes]", answer: str) -> Instant:
+def _answer(child: "subprocess.Popen[bytes]", answer: str) -> HeldSnapshot:
     kind, _, text = answer.partition(" ")
     if kind in ("held", "seen"):
         raw = bytes.fromhex(text)
         meta = Meta.parsed(raw, int.from_bytes(raw[:8], sys.byteorder))
-        return Instant(meta, None, kind == "held")
+        return HeldSnapshot(meta, None, kind == "held")
     if kind == "error":
-        return Instant(None, f"LMDB cannot open it: {text}")
+        return HeldSnapshot(None, f"LMDB cannot open it: {text}")
     code = child.wait()
     how = Signals(-code).name if code < 0 else f"exit code {code}"
-    return Instant(None, f"a process that opens it with LMDB ends with {how}")
+    return HeldSnapshot(None, f"a process that opens it with LMDB ends with {how}")
 
 
 def _main(path: str) -> None:

@@ -18,11 +18,11 @@ from stones.engines.lmdb.databases import SPACES
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.lmdb.environment import check_place
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
-from stones.engines.lmdb.file.survey import MAIN, Stray, Survey, called, spanned
-from stones.engines.lmdb.new_directory import whole
+from stones.engines.lmdb.file.survey import MAIN, Stray, Survey, describe_span, space_title
+from stones.engines.lmdb.new_directory import new_directory
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
 from stones.formats.checksums import GUARD
-from stones.formats.codec import Asked, LegacyCodec, legacy_metadata
+from stones.formats.codec import FormatRequest, LegacyCodec, legacy_metadata
 from stones.formats.metadata import IDS, Format, Metadata, new_metadata, write_formats
 
 from .check import MOST_FINDINGS, open_file, stable_metas
@@ -30,7 +30,7 @@ from .contents import (
     COUNT,
     DATA,
     META,
-    Finding,
+    DamageFinding,
     finding,
     is_legacy,
     legacy_contents,
@@ -45,7 +45,7 @@ _Entry = tuple[bytes, bytes, bool]
 
 
 @frozen
-class Salvaged:
+class SalvageReport:
     """What `salvage` has done."""
 
     path: str
@@ -58,7 +58,7 @@ class Salvaged:
     stray: int
     """Of these, how many were found on pages that nothing led to any more. They were in a part of
     the tree that is lost, as far as can be told."""
-    lost: tuple[Finding, ...]
+    lost: tuple[DamageFinding, ...]
     """What was damaged, and what is not in the new store for that. At most 10,000."""
     more: int
     """How many there are beyond these."""
@@ -77,7 +77,7 @@ def salvage(
     serialize: str | None = None,
     dump_load: tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()] = (),
     table: bytes | None = None,
-) -> Salvaged:
+) -> SalvageReport:
     """Write everything that can be read of the store at `path` into a new store at `new`.
 
     No program may write to `path` meanwhile; it is not changed. `new` is not there yet, or is an
@@ -92,13 +92,13 @@ def salvage(
     for a store of a later version, StorageError where the file is written meanwhile, or `new`
     cannot be.
     """
-    asked = Asked.of(serialize, dump_load, trust_pickle)
+    asked = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
     shown, place = os.fspath(path), os.path.abspath(os.fspath(path))
     check_place(place, create=False)
     with closing(open_file(place)) as file:
         before = file.stamp()
         try:
-            with whole(os.fspath(new)) as made:
+            with new_directory(os.fspath(new)) as made:
                 rescue = _Rescue(file, asked, shown, table)
                 rescue.write(made)
                 if file.stamp() != before:
@@ -109,7 +109,7 @@ def salvage(
         except DamageError as error:
             raise StorageError(f"cannot salvage {shown!r}: {error}") from error
     kept, more = rescue.lost[:MOST_FINDINGS], rescue.lost[MOST_FINDINGS:]
-    return Salvaged(
+    return SalvageReport(
         path=shown,
         new=os.fspath(new),
         entries=rescue.entries,
@@ -123,16 +123,18 @@ def salvage(
 class _Rescue:
     """One salvage: chooses a state of the file, reads it, and writes the new store."""
 
-    def __init__(self, file: File, asked: Asked, path: str, table: bytes | None) -> None:
+    def __init__(self, file: File, asked: FormatRequest, path: str, table: bytes | None) -> None:
         self._file = file
-        self.lost: list[Finding] = []
+        self.lost: list[DamageFinding] = []
         self.entries = self.unread = self.stray = 0
         metas, wrong = stable_metas(file)
-        self.lost += map(Finding, wrong)
+        self.lost += map(DamageFinding, wrong)
         if not metas:
             raise StoreOpenError(f"nothing can be read of {path!r}: {wrong[0]}")
         if len(metas) == 1:
-            self.lost.append(Finding("if that was the later one, the last transaction is lost"))
+            self.lost.append(
+                DamageFinding("if that was the later one, the last transaction is lost")
+            )
         self._survey = self._chosen(metas)
         self._strays: Mapping[bytes, list[Stray]] = {}
         self._formats: Metadata | None = None
@@ -186,14 +188,16 @@ class _Rescue:
         chosen = (readable or surveys)[0]
         if chosen is not surveys[0]:
             self.lost += map(finding, surveys[0].problems())
-            self.lost.append(Finding("the last transaction is lost: this is the state before it"))
+            self.lost.append(
+                DamageFinding("the last transaction is lost: this is the state before it")
+            )
         return chosen
 
     def _read(self, tree: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
         """The entries of a tree: key, stored value, is it stray. `lost` tells what is missing."""
-        survey, name = self._survey, called(tree)
+        survey, name = self._survey, space_title(tree)
         if tree != MAIN and tree not in survey.trees:
-            self.lost.append(Finding(f"{name} is not in the main tree: all keys"))
+            self.lost.append(DamageFinding(f"{name} is not in the main tree: all keys"))
             walk = None
         else:
             walk = survey.walk(tree)
@@ -208,13 +212,13 @@ class _Rescue:
         found = walk.entries + sum(stray.entries for stray in strays)
         if found != walk.tree.entries:
             self.lost += [
-                Finding(f"{name}: {lost.what}: {spanned(lost.low, lost.high)}")
+                DamageFinding(f"{name}: {lost.what}: {describe_span(lost.low, lost.high)}")
                 for lost in walk.lost
             ]
-        self.lost += [Finding(f"{name}: {what}", key) for key, what in walk.damaged]
+        self.lost += [DamageFinding(f"{name}: {what}", key) for key, what in walk.damaged]
         if found < walk.tree.entries:
             missing = walk.tree.entries - found
-            self.lost.append(Finding(f"{name}: {missing:,} of {walk.tree.entries:,} entries"))
+            self.lost.append(DamageFinding(f"{name}: {missing:,} of {walk.tree.entries:,} entries"))
 
     def _batches(self) -> Iterator[list[_Entry]]:
         batch: list[_Entry] = []
@@ -226,7 +230,7 @@ class _Rescue:
                 self.unread += 1
                 problem = None
             if problem is not None:
-                self.lost.append(Finding(problem, key))
+                self.lost.append(DamageFinding(problem, key))
                 continue
             batch.append((key, self._prefix + raw, is_stray))
             size += len(raw)

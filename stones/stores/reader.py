@@ -237,10 +237,12 @@ class Reader(Mapping[K, V]):
             return entries
         return ((self._key_out(key), value) for key, value in entries)
 
-    def _entries(self, span: Span, needle: bytes | None = None) -> Iterator[tuple[bytes, Any]]:
+    def _entries(
+        self, span: Span, required_text: bytes | None = None
+    ) -> Iterator[tuple[bytes, Any]]:
         """The stored keys and the decoded values, from one snapshot that is opened at the first.
 
-        Entries whose value does not contain the text `needle` may be left out.
+        Entries whose value does not contain the text `required_text` may be left out.
         """
         txn, own = self._reading()
         engine = self._engine
@@ -248,8 +250,8 @@ class Reader(Mapping[K, V]):
             codec = self._codec_at(txn)
             id, loads, first, read = codec.id, codec.loads, codec.first, codec.read
             entries = txn.scan(DATA, span.start, span.stop, reverse=span.reverse)
-            if needle is not None and codec.shows_text:
-                entries = codec.with_text(needle, entries)
+            if required_text is not None and codec.shows_text:
+                entries = codec.with_text(required_text, entries)
             for key, raw in entries:
                 if engine.closed:
                     raise StoreClosedError(f"the store {self._name!r} was closed meanwhile")

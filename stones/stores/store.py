@@ -25,7 +25,7 @@ from stones.errors import (
     TransactionError,
     ValueTypeError,
 )
-from stones.formats.codec import Asked, Codec, LegacyCodec, check_checksums
+from stones.formats.codec import Codec, FormatRequest, LegacyCodec, check_checksums
 from stones.formats.metadata import (
     Metadata,
     new_metadata,
@@ -159,7 +159,9 @@ class Store(Reader[K, V], MutableMapping[K, V]):
                     f"value_type is a class, list for instance, not {value_type!r}"
                 )
             check_checksums(checksums)
-            self._asked = Asked.of(serialize, dump_load, trust_pickle, checksums)
+            self._asked = FormatRequest.from_arguments(
+                serialize, dump_load, trust_pickle, checksums
+            )
             # How to write, which only changes in a write transaction; and another one, by metadata
             # of before that or that a reader has met since.
             self._codec = self._other_codec = self._open_codec()

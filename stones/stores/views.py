@@ -43,7 +43,7 @@ def after_prefix(prefix: bytes) -> bytes | None:
     return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
 
 
-class Walkable(Protocol[K_co, V_co]):
+class EntrySource(Protocol[K_co, V_co]):
     """What a view reads from: each walk opens one snapshot when its first item is asked for."""
 
     def _keys(self, span: Span) -> Iterator[K_co]: ...
@@ -59,7 +59,7 @@ class Range(Mapping[K, V]):
     counts by walking: O(entries).
     """
 
-    def __init__(self, source: Mapping[K, V], walk: Walkable[K, V], span: Span) -> None:
+    def __init__(self, source: Mapping[K, V], walk: EntrySource[K, V], span: Span) -> None:
         self._source = source
         self._walk = walk
         self._span = span
@@ -106,7 +106,7 @@ class Range(Mapping[K, V]):
 class Keys(KeysView[K]):
     """The keys: set-like, in order."""
 
-    def __init__(self, mapping: "Mapping[K, Any]", source: Walkable[K, Any], span: Span) -> None:
+    def __init__(self, mapping: "Mapping[K, Any]", source: EntrySource[K, Any], span: Span) -> None:
         super().__init__(mapping)
         self._of = mapping
         self._source = source
@@ -130,7 +130,7 @@ class Keys(KeysView[K]):
 class Values(ValuesView[V]):
     """The values, in the order of their keys."""
 
-    def __init__(self, mapping: "Mapping[Any, V]", source: Walkable[Any, V], span: Span) -> None:
+    def __init__(self, mapping: "Mapping[Any, V]", source: EntrySource[Any, V], span: Span) -> None:
         super().__init__(mapping)
         self._of = mapping
         self._source = source
@@ -157,7 +157,7 @@ class Values(ValuesView[V]):
 class Items(ItemsView[K, V]):
     """The (key, value) pairs: set-like, in the order of the keys."""
 
-    def __init__(self, mapping: "Mapping[K, V]", source: Walkable[K, V], span: Span) -> None:
+    def __init__(self, mapping: "Mapping[K, V]", source: EntrySource[K, V], span: Span) -> None:
         super().__init__(mapping)
         self._of = mapping
         self._source = source

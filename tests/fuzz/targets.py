@@ -21,12 +21,12 @@ import stones.formats.stones03  # noqa: F401  # so that atheris instruments it: 
 from stones import Collection, MemoryStore, key, migrate
 from stones.collections.keys import key_codec
 from stones.collections.queries.jsonpath import parse_filter, parse_search, parse_values
-from stones.command_line.options import shown, typed
+from stones.command_line.options import parse_key, show_key
 from stones.engine import MAX_KEY_SIZE, Space
 from stones.engines.memory import MemoryEngine
 from stones.errors import CorruptValueError, QueryError, SerializerError, StoneError
 from stones.formats.checksums import GUARD, seal
-from stones.formats.codec import Asked, Codec, LegacyCodec
+from stones.formats.codec import Codec, FormatRequest, LegacyCodec
 from stones.formats.metadata import IDS, new_metadata
 from stones.stores.store import Store
 
@@ -146,7 +146,7 @@ READ_ONLY = ("nested too deeply", "CBORSimpleValue", "UndefinedType", "frozendic
 
 def _check_codec(name: str, body: bytes) -> None:
     """Bytes are no value, or one that can be written and comes back."""
-    codec = Codec(new_metadata(name), Asked.of(name))
+    codec = Codec(new_metadata(name), FormatRequest.from_arguments(name))
     raw = bytes([IDS[name]]) + body
     with suppress(CorruptValueError):
         value = _decoded(codec, raw)
@@ -211,7 +211,7 @@ def decode_legacy(data: bytes) -> None:
     """What stones 0.3 would have read. It gives back other types than those written."""
     source = Source(data)
     place = source.number() % 6
-    codec = LegacyCodec(Asked.of(("json", "cbor", "msgpack")[place % 3]))
+    codec = LegacyCodec(FormatRequest.from_arguments(("json", "cbor", "msgpack")[place % 3]))
     form = (forms.json_form, forms.cbor_form, forms.msgpack_form)[place % 3]
     raw = source.rest() if place < 3 else form(source, 6)
     with suppress(CorruptValueError, SerializerError):
@@ -231,7 +231,7 @@ VALUES = [
 
 
 def _values(name: str) -> list[bytes]:
-    codec = Codec(new_metadata(name), Asked.of(name))
+    codec = Codec(new_metadata(name), FormatRequest.from_arguments(name))
     return [b"\1" + codec.encode(b"key", value)[1:] for value in VALUES] + [bytes(range(0, 250, 2))]
 
 
@@ -382,7 +382,7 @@ def query(data: bytes) -> None:
 def _filter(text: str) -> None:
     filter = parse_filter(text)
     values = dict.fromkeys(filter.names, VALUE)
-    filter.needle(values)
+    filter.required_text(values)
     filter.select(list(RECORDS), values)
     if not filter.whole:
         test = filter.bind(values)
@@ -410,11 +410,11 @@ VALUE = 36
 
 def type_key(data: bytes) -> None:
     """Any key can be shown and typed, and what can be typed means one key."""
-    assert typed(shown(data)) == data
-    assert shown(data).isprintable()
+    assert parse_key(show_key(data)) == data
+    assert show_key(data).isprintable()
     text = data.decode("utf-8", "surrogateescape")
     with suppress(ValueError):
-        assert typed(shown(typed(text))) == typed(text)
+        assert parse_key(show_key(parse_key(text))) == parse_key(text)
 
 
 # -- all of them -----------------------------------------------------------------------------------

@@ -46,10 +46,10 @@ from .environment import (
 )
 from .file_copy import copy
 from .growth import PATIENCE, Gate
-from .new_directory import whole
-from .sharing import after_fork, close, parted, share
+from .new_directory import new_directory
+from .sharing import after_fork, close, closed_but_in_use, share
 from .transaction import ENDED, LmdbTransaction, translated
-from .unregistered_reader import OvertakenError, UnlistedTransaction
+from .unregistered_reader import SnapshotOverwrittenError, UnregisteredTransaction
 
 T = TypeVar("T")
 
@@ -123,7 +123,7 @@ class LmdbEngine(Engine):
         # How get() begins; None where that takes more than LMDB's own begin(), as `begin` does it.
         self._begin: Callable[..., lmdb.Transaction[bytes]] | None = None
         self._dbs: Databases = ()
-        self.unlisted = False  # it may not write the table of readers
+        self.unregistered = False  # it may not write the table of readers
         self._after_opening()
         check_place(self.path, create=create and not readonly)
         self._connect()
@@ -195,7 +195,7 @@ class LmdbEngine(Engine):
 
     def _begin_transaction(self, *, write: bool) -> "LmdbTransaction":
         env = self._opened()
-        kind = UnlistedTransaction if self.unlisted else LmdbTransaction
+        kind = UnregisteredTransaction if self.unregistered else LmdbTransaction
         made = kind(self, env, ENDED, self._dbs, writable=write)
         try:
             made._txn = self._begin_raw(env, write=write)
@@ -235,8 +235,8 @@ class LmdbEngine(Engine):
         return value
 
     def read(self, look: Callable[[Transaction], T]) -> T:
-        for _ in range(_TRIES if self.unlisted else 0):
-            with suppress(OvertakenError):
+        for _ in range(_TRIES if self.unregistered else 0):
+            with suppress(SnapshotOverwrittenError):
                 return super().read(look)
         return super().read(look)
 
@@ -308,7 +308,7 @@ class LmdbEngine(Engine):
 
     def backup(self, path: str, *, compact: bool = True) -> None:
         self._opened()  # a closed store says so first
-        with whole(path) as place:
+        with new_directory(path) as place:
             copy(self, place, compact=compact)
 
     # -- the rest ------------------------------------------------------------------------------
@@ -341,7 +341,7 @@ class LmdbEngine(Engine):
 
     def _connect(self) -> None:
         """Open the environment and its spaces; make them where they are not there yet."""
-        env = parted(self.path)
+        env = closed_but_in_use(self.path)
         if env is not None and (
             env.flags()["readonly"] != self.readonly or durability_of(env) != self.durability
         ):
@@ -368,12 +368,12 @@ class LmdbEngine(Engine):
         if self._gate is None and env.info()["map_size"] < LARGEST_MAP:
             self._gate = Gate(env, self.path, self._remapped)
         self.identity = identity(self.path) or (0, 0)
-        self.unlisted = not env.flags()["lock"]
+        self.unregistered = not env.flags()["lock"]
         self._env = env
         self._choose_begin(env)
 
     def _choose_begin(self, env: lmdb.Environment) -> None:
-        apart = self.legacy or self._gate is not None or self.unlisted
+        apart = self.legacy or self._gate is not None or self.unregistered
         self._begin = None if apart else env.begin
 
     def _remapped(self) -> lmdb.Environment:

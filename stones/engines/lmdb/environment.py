@@ -26,7 +26,7 @@ from typing import Any
 
 import lmdb
 
-from stones.engines.lmdb.file.truncation import check_length
+from stones.engines.lmdb.file.truncation import check_not_truncated
 from stones.errors import StorageError, StoreFullError, StoreOpenError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
@@ -63,7 +63,7 @@ def open_environment(
             _sweep(path)
             if identity(path) is None:
                 _make(path)
-        check_length(path)
+        check_not_truncated(path)
         lock = _can_lock(path) if readonly else True
         if lock:
             _allocate(os.path.join(path, "lock.mdb"))

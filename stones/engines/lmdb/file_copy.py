@@ -15,7 +15,7 @@ from stones.errors import StorageError
 
 from .environment import identity
 from .transaction import translated
-from .unregistered_reader import OvertakenError, UnlistedTransaction
+from .unregistered_reader import SnapshotOverwrittenError, UnregisteredTransaction
 
 if TYPE_CHECKING:
     from .engine import LmdbEngine
@@ -37,7 +37,7 @@ def copy(engine: "LmdbEngine", place: str, *, compact: bool) -> None:
     """Write the data file of a copy into the directory `place`. Raises StorageError."""
     target = os.path.join(place, "data.mdb")
     # Where writers do not know of this reader, LMDB might copy what they write over.
-    if compact and not engine.unlisted:
+    if compact and not engine.unregistered:
         _copy_compact(engine, target)
     else:
         _copy_pages(engine, target)
@@ -92,12 +92,12 @@ def _copy_pages(engine: "LmdbEngine", target: str) -> None:
             raise StorageError(f"cannot copy {engine.path!r}: its meta pages cannot be read")
         try:
             _write_pages(meta, os.path.join(engine.path, "data.mdb"), target)
-            if isinstance(txn, UnlistedTransaction):
+            if isinstance(txn, UnregisteredTransaction):
                 txn.check()
             return
         except DamageError as damage:
             raise StorageError(f"cannot copy {engine.path!r}: {damage}") from damage
-        except OvertakenError:
+        except SnapshotOverwrittenError:
             os.unlink(target)
         finally:
             txn.abort()

@@ -12,7 +12,7 @@ from .environment import check_vacant, sync
 
 
 @contextmanager
-def whole(path: str) -> Iterator[str]:
+def new_directory(path: str) -> Iterator[str]:
     """A directory to fill, which is at `path` when the block has ended, and has been synced.
 
     It is made beside `path`, as PATH.partial, and moved there. If the block raises, it is removed;

@@ -51,13 +51,13 @@ def close(engine: "LmdbEngine") -> None:
     _settle()
 
 
-def parted(path: str) -> lmdb.Environment | None:
+def closed_but_in_use(path: str) -> lmdb.Environment | None:
     """The environment at `path` that was closed and is still in use, by iterators mostly."""
     return _parting.get(identity(path) or (0, 0))
 
 
 def _settle() -> None:
-    # Asked again once the lock is released: who could not have it meanwhile has left it to us.
+    # Looked at again after the lock is released: another thread may have queued an engine.
     while _closing and _lock.acquire(blocking=False):
         try:
             _close_all()

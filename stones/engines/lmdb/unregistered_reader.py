@@ -18,11 +18,11 @@ from stones.errors import StorageError
 from .transaction import LmdbTransaction
 
 
-class OvertakenError(StorageError):
+class SnapshotOverwrittenError(StorageError):
     """What was being read has been written over, or may have been."""
 
 
-class UnlistedTransaction(LmdbTransaction):
+class UnregisteredTransaction(LmdbTransaction):
     """A read transaction that writers do not know of. Any of its methods may be overtaken."""
 
     __slots__ = ()
@@ -36,13 +36,13 @@ class UnlistedTransaction(LmdbTransaction):
             return super().count(space)
 
     def check(self) -> None:
-        """Raise OvertakenError where writers may have reused what this transaction sees."""
+        """Raise SnapshotOverwrittenError where writers may have reused pages of this snapshot."""
         try:
             overtaken = self._env.info()["last_txnid"] > self._txn.id() + 1
         except lmdb.Error as error:
             raise self._failed(error) from error
         if overtaken:
-            raise OvertakenError(
+            raise SnapshotOverwrittenError(
                 f"{self._engine.path!r} is being written, and this process may not write its "
                 "lock.mdb, where readers are listed: what it reads does not stay. Read again, or "
                 "give it the right to write that file"

@@ -99,9 +99,9 @@ class Survey:
         if self.last_freed > self._meta.txnid:
             yield Problem(misnumbered(self._meta))
         for name, walk in self.walks.items():
-            title = called(name)
+            title = space_title(name)
             for lost in walk.lost:
-                yield Problem(f"{title}: {lost.what}: {spanned(lost.low, lost.high)}", name)
+                yield Problem(f"{title}: {lost.what}: {describe_span(lost.low, lost.high)}", name)
             for key, what in walk.damaged:
                 yield Problem(f"{title}: {what}", name, key)
             if not walk.lost and not walk.damaged:
@@ -267,12 +267,12 @@ def misnumbered(meta: Meta) -> str:
     return f"meta page {slot} has the number {meta.txnid}, but is of a later transaction"
 
 
-def called(name: bytes) -> str:
+def space_title(name: bytes) -> str:
     """A tree for a message."""
     return "the main tree" if name == MAIN else name.decode("utf-8", "backslashreplace")
 
 
-def spanned(low: bytes, high: bytes | None) -> str:
+def describe_span(low: bytes, high: bytes | None) -> str:
     """A span of keys for a message."""
     if not low and high is None:
         return "all keys"

@@ -13,7 +13,7 @@ from stones.errors import StoreOpenError
 from .pages import File
 
 
-def check_length(path: str) -> None:
+def check_not_truncated(path: str) -> None:
     """Raise StoreOpenError where the data file in the directory `path` has been cut short."""
     try:
         file = File(os.path.join(path, "data.mdb"))
