@@ -1,71 +1,79 @@
-"""Records of one attrs class, kept in a store under a key prefix: `Collection(stor, User)`.
+"""Collection: records of one attrs class, kept in a store under a key prefix.
 
-A collection works on the engine's transactions, beside the dict face of the store. Whatever one
-operation changes, the record and what is kept about it, it changes in one transaction.
+A collection works on the database of the store, beside the dict face. Whatever one operation
+changes, the record and what is kept about it, it changes in one transaction (see
+`stones.collections.stored_records`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, MutableMapping
 from enum import Enum
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, overload
 
 import attrs
 
 from stones.collections.queries.jsonpath import equals, parse_filter, parse_search
 from stones.collections.queries.prefilter import longest_literal
-from stones.collections.queries.query import Query, check_limit
+from stones.collections.queries.query import Query
 from stones.collections.records.record_type import record_type
-from stones.engine import MAX_KEY_SIZE, Space, Transaction
-from stones.errors import (
-    CollectionError,
-    CorruptValueError,
-    DuplicateKeyError,
-    InvalidKeyError,
-    KeyTooLongError,
-    ReadOnlyError,
-    RecordError,
-)
-from stones.stores.claims import (
-    COLLECTION_NAME,
-    add_to_count,
-    claim_key,
-    count_key,
-    read_collection,
-    read_count,
-    write_collection,
-)
-from stones.stores.reader import DATA, Reader
-from stones.stores.store import MISSING, Store
-from stones.stores.views import Items, Keys, Range, Span, Values, after_prefix
+from stones.errors import CollectionError, InvalidKeyError, RecordError
+from stones.stores.claims import COLLECTION_NAME
+from stones.stores.reader import Reader
+from stones.stores.spans import span_of
+from stones.stores.views import Items, Keys, Range, Values
 
 from .keys import new_key
+from .stored_records import StoredRecords
 
-K = TypeVar("K")
-R = TypeVar("R")
+if TYPE_CHECKING:
+    from datetime import date
+    from uuid import UUID
+
+    # A default for a type variable (PEP 696): see stones.stores.reader.
+    from typing_extensions import TypeVar
+
+    K = TypeVar("K", default=str | bytes | int | UUID | date | tuple[Any, ...])
+    R = TypeVar("R", default=Any)
+else:
+    from typing import TypeVar
+
+    K = TypeVar("K")
+    R = TypeVar("R")
 T = TypeVar("T")
+
+MISSING: Any = object()
 
 
 class Collection(MutableMapping[K, R]):
     """A mutable mapping from keys to records of an attrs class.
 
     `store` is an open store, or a snapshot of one for a collection that is only read. `record` is
-    the class; its fields made with `key()` are the primary key (several of them a tuple), without
-    any a key is generated: a UUID that sorts by time. `name`, the name of the class unless it is
-    given, makes the prefix: the records are the keys `name/...` of the store, as plain dicts.
+    the class. Its fields made with `key()` are the primary key; several of them make a tuple.
+    Without such a field a key is generated: a UUID that sorts by time. `name`, the name of the
+    class unless it is given, makes the prefix: the records are the keys `name/...` of the store, as
+    plain dicts.
 
-    Records come in key order; what you get is a copy, and `put` or `update` stores it again.
+    Records come in key order. What you get is a copy: `put` or `update` stores it again.
     Raises CollectionError for a class or a name that cannot be used.
+
+    Type checkers cannot see the type of the key field. Name it, and they know all the rest:
+
+    >>> from attrs import define
+    >>> from stones import Collection, MemoryStore, key
+    >>> @define
+    ... class User:
+    ...     email: str = key()
+    ...     name: str
+    ...     age: int
+    >>> users: Collection[str, User] = Collection(MemoryStore(), User)
+    >>> users.add(User('ada@example.org', 'Ada', 36))
+    'ada@example.org'
+    >>> users['ada@example.org'].age
+    36
     """
 
-    def __init__(
-        self: "Collection[Any, R]",
-        store: Reader[Any, Any],
-        record: type[R],
-        name: str | None = None,
-    ) -> None:
+    def __init__(self, store: Reader[Any, Any], record: type[R], name: str | None = None) -> None:
         if not isinstance(store, Reader):
             raise CollectionError(f"a collection is kept in a store, not in {store!r}")
-        self._store = store
         self._type = record_type(record)
         self.name = self._type.name if name is None else name
         if not isinstance(self.name, str) or not COLLECTION_NAME.fullmatch(self.name):
@@ -73,52 +81,42 @@ class Collection(MutableMapping[K, R]):
                 f"{self.name!r} cannot name a collection: use letters, digits, '_', '-' and '.', "
                 "64 at most: Collection(store, Class, name='users')"
             )
-        self._prefix = self.name.encode() + b"/"
-        self._span = Span(self._prefix, after_prefix(self._prefix))
-        self._count_key = count_key(self.name)
-        self._claim_key = claim_key(self.name)
-        self._encode = self._type.key_codec.encode
-        self._claim_or_check()
+        self._store = store  # a store that is dropped is closed
+        self._records: StoredRecords[K, R] = StoredRecords(store.database, self._type, self.name)
 
     # -- reading -------------------------------------------------------------------------------
 
     def __getitem__(self, key: K) -> R:
         """The record with this key. Raises KeyError with the key. O(log n)."""
-        stored = self._prefix + self._encode(key)
-        raw = self._store._raw(stored)
-        if raw is None:
+        record = self._records.get(key)
+        if record is None:
             raise KeyError(key)
-        return self._load(stored, self._store._decode(stored, raw))
+        return record
 
-    def __contains__(self, key: object) -> bool:
-        return self._store._raw(self._encoded(key)) is not None
+    def __contains__(self, key: Any) -> bool:
+        return self._records.contains(key)
 
     def __len__(self) -> int:
         """How many records there are. O(1)."""
-        txn, own = self._store._reading()
-        try:
-            return self._count(txn)
-        finally:
-            if own:
-                txn.abort()
+        return self._records.count()
 
     def __iter__(self) -> Iterator[K]:
-        return self._keys(self._span)
+        return self._records.keys(self._records.span)
 
     def __reversed__(self) -> Iterator[K]:
-        return self._keys(self._span.reversed())
+        return self._records.keys(self._records.span.reversed())
 
     def keys(self) -> Keys[K]:
         """The keys: a set-like view, in order."""
-        return Keys(self, self, self._span)
+        return Keys(self, self._records, self._records.span)
 
     def values(self) -> Values[R]:
         """The records, in key order."""
-        return Values(self, self, self._span)
+        return Values(self, self._records, self._records.span)
 
     def items(self) -> Items[K, R]:
         """The (key, record) pairs, in key order."""
-        return Items(self, self, self._span)
+        return Items(self, self._records, self._records.span)
 
     def range(
         self,
@@ -134,29 +132,24 @@ class Collection(MutableMapping[K, R]):
         """The records between two keys, in key order, as a lazy read-only mapping.
 
         `prefix` is for keys that are str or bytes. Costs O(log n) to start and O(1) a record.
-        Raises KeyTypeError for a key of another type, InvalidKeyError for bounds that exclude each
-        other.
+
+        Raises KeyTypeError for a key of another type, ValueTypeError for a `limit` that is not an
+        int, InvalidKeyError for bounds that exclude each other or a negative `limit`.
         """
-        if prefix is not None and (ge, gt, le, lt) != (None,) * 4:
-            raise InvalidKeyError("range() takes either prefix= or bounds, not both")
-        if (ge is not None and gt is not None) or (le is not None and lt is not None):
-            raise InvalidKeyError("range() takes one lower and one upper bound: ge or gt, le or lt")
         if prefix is not None and self._type.key_codec.name not in ("str", "bytes"):
             raise InvalidKeyError(f"{self.name}: a prefix is for keys that are str or bytes")
-        check_limit(limit)
-        start, stop = self._span.start, self._span.stop
-        if prefix is not None:
-            start = self._encoded(prefix)
-            stop = after_prefix(start)
-        if ge is not None:
-            start = self._encoded(ge)
-        if gt is not None:
-            start = self._encoded(gt) + b"\0"
-        if lt is not None:
-            stop = self._encoded(lt)
-        if le is not None:
-            stop = self._encoded(le) + b"\0"
-        return Range(self, self, Span(start, stop, reverse, limit))
+        span = span_of(
+            self._records.encode_key,
+            self._records.span,
+            ge=ge,
+            gt=gt,
+            le=le,
+            lt=lt,
+            prefix=prefix,
+            reverse=reverse,
+            limit=limit,
+        )
+        return Range(self, self._records, span)
 
     # -- queries -------------------------------------------------------------------------------
 
@@ -174,15 +167,17 @@ class Collection(MutableMapping[K, R]):
         """
         if path is None:
             self._type.check_fields(values)
-            values = {name: self._plain(value) for name, value in values.items()}
+            values = {name: _plain(value) for name, value in values.items()}
             predicate = equals(values) if values else None
-            return Query(self, predicate=predicate, required_text=longest_literal(values.values()))
+            return Query(
+                self._records, predicate=predicate, required_text=longest_literal(values.values())
+            )
         filter = parse_filter(path)
-        values = {name: self._plain(value) for name, value in values.items()}
+        values = {name: _plain(value) for name, value in values.items()}
         if filter.whole:
-            return Query(self, whole=lambda records: filter.select(records, values))
+            return Query(self._records, whole=lambda records: filter.select(records, values))
         return Query(
-            self, predicate=filter.bind(values), required_text=filter.required_text(values)
+            self._records, predicate=filter.bind(values), required_text=filter.required_text(values)
         )
 
     def search(self, path: str, /, **values: Any) -> Iterator[Any]:
@@ -191,16 +186,21 @@ class Collection(MutableMapping[K, R]):
         `search('$[*].address.city')` and what begins with a filter reads record by record; a path
         that needs the whole list (`$..city`, `$[0:3]`) holds all records in memory.
         """
-        values = {name: self._plain(value) for name, value in values.items()}
-        return parse_search(path).values(self._dicts(), values)
+        values = {name: _plain(value) for name, value in values.items()}
+        dicts = (value for _, value in self._records.scan())
+        return parse_search(path).values(dicts, values)
 
     # -- writing -------------------------------------------------------------------------------
 
     def add(self, record: R) -> K:
-        """Store a new record and return its key. Raises DuplicateKeyError if that is taken."""
-        with self._writing() as txn:
-            key: K = self._add(txn, record)
-            self._add_count(txn, 1)
+        """Store a new record and return its key.
+
+        Raises DuplicateKeyError where there is a record with this key, RecordError for a record
+        that does not fit the class.
+        """
+        with self._records.writing() as changes:
+            key: K = self._key_of(record)
+            self._records.write(changes, key, record, overwrite=False)
         return key
 
     def add_many(
@@ -212,13 +212,13 @@ class Collection(MutableMapping[K, R]):
         far, after each of them.
         """
         added = 0
-        with self._writing() as txn:
+        write, key_of = self._records.write, self._key_of
+        with self._records.writing() as changes:
             for record in records:
-                self._add(txn, record)
+                write(changes, key_of(record), record, overwrite=False)
                 added += 1
                 if progress is not None:
                     progress(added)
-            self._add_count(txn, added)
         return added
 
     def put(self, record: R) -> K:
@@ -226,18 +226,18 @@ class Collection(MutableMapping[K, R]):
 
         For a class without key fields each call stores another record: use `self[key] = record`.
         """
-        with self._writing() as txn:
+        with self._records.writing() as changes:
             key: K = self._key_of(record)
-            self._write(txn, key, record)
+            self._records.write(changes, key, record)
         return key
 
     def __setitem__(self, key: K, record: R) -> None:
         """Store a record under its key. Raises RecordError if the record has another one."""
         self._check_key(key, record)
-        with self._writing() as txn:
-            self._write(txn, key, record)
+        with self._records.writing() as changes:
+            self._records.write(changes, key, record)
 
-    def update(self, key: K, /, **changes: Any) -> R:  # type: ignore[override]
+    def update(self, key: K, /, **changes: Any) -> R:  # type: ignore[override]  # not dict's
         """Change some fields of a record, atomically, and return the changed one.
 
         Raises KeyError with the key, RecordError for a field or a value that does not fit.
@@ -249,20 +249,18 @@ class Collection(MutableMapping[K, R]):
 
         `change` gets the record, and returns another one or None after changing it in place.
         """
-        stored = self._encoded(key)
         # Ambient, so that `change` may use the store and its collections: all of it is one.
-        with self._writing(ambient=True) as txn:
-            raw = txn.get(DATA, stored)
-            if raw is None:
+        with self._records.writing(ambient=True) as changes:
+            before = self._records.read(changes, key)
+            if before is None:
                 raise KeyError(key)
-            before = self._load(stored, self._store._decode(stored, raw))
             try:
                 result = change(before)
             except RecordError as error:
                 raise RecordError(f"{self.name}[{key!r}]: {error}") from error
             record = before if result is None else result
             self._check_key(key, record)
-            self._write(txn, key, record)  # counted anew, where `change` has removed it meanwhile
+            self._records.write(changes, key, record)
         return record
 
     def __delitem__(self, key: K) -> None:
@@ -272,12 +270,9 @@ class Collection(MutableMapping[K, R]):
 
     def delete(self, key: K) -> bool:
         """Remove a record; was it there?"""
-        stored = self._encoded(key)
-        with self._writing() as txn:
-            found = txn.delete(DATA, stored)
-            if found:
-                self._add_count(txn, -1)
-        return found
+        stored = self._records.encode_key(key)
+        with self._records.writing() as changes:
+            return self._records.remove(changes, stored)
 
     @overload
     def pop(self, key: K, /) -> R: ...
@@ -287,99 +282,45 @@ class Collection(MutableMapping[K, R]):
     def pop(self, key: K, /, default: T) -> R | T: ...
     def pop(self, key: K, /, default: Any = MISSING) -> Any:
         """Remove a record and return it; where it is not there, `default` or KeyError."""
-        stored = self._encoded(key)
-        with self._writing() as txn:
-            raw = txn.get(DATA, stored)
-            if raw is None and default is MISSING:
-                raise KeyError(key)
-            if raw is None:
-                return default
-            record = self._load(stored, self._store._decode(stored, raw))
-            txn.delete(DATA, stored)
-            self._add_count(txn, -1)
-        return record
+        stored = self._records.encode_key(key)
+        with self._records.writing() as changes:
+            record = self._records.read(changes, key)
+            if record is not None:
+                self._records.remove(changes, stored)
+                return record
+        if default is MISSING:
+            raise KeyError(key)
+        return default
 
     def popitem(self) -> tuple[K, R]:
-        """Remove and return the last record in key order. Raises KeyError where there is none."""
-        with self._writing() as txn:
-            last = next(txn.scan(DATA, self._span.start, self._span.stop, reverse=True), None)
+        """Remove and return the last record in key order. KeyError in an empty collection."""
+        with self._records.writing() as changes:
+            last = self._records.last(changes)
             if last is None:
                 raise KeyError(f"popitem(): the collection {self.name!r} is empty")
-            record = self._load(last[0], self._store._decode(*last))
-            txn.delete(DATA, last[0])
-            self._add_count(txn, -1)
-        return self._key_out(last[0]), record
+            stored, record = last
+            self._records.remove(changes, stored)
+        return self._records.decode_key(stored), record
 
     def setdefault(self, key: K, default: R) -> R:
         """The record with this key; where there is none, `default` is stored there."""
-        stored = self._encoded(key)
-        with self._writing() as txn:
-            raw = txn.get(DATA, stored)
-            if raw is None:
+        with self._records.writing() as changes:
+            record = self._records.read(changes, key)
+            if record is None:
                 self._check_key(key, default)
-                self._write(txn, key, default)
+                self._records.write(changes, key, default)
                 return default
-        return self._load(stored, self._store._decode(stored, raw))
+        return record
 
     def clear(self) -> None:
         """Remove every record of this collection."""
-        with self._writing() as txn:
-            for stored in txn.keys(DATA, self._span.start, self._span.stop):
-                txn.delete(DATA, stored)
-            txn.delete(Space.META, self._count_key)
+        with self._records.writing() as changes:
+            self._records.remove_all(changes)
 
     def __repr__(self) -> str:
         return f"<Collection {self.name!r} of {self._type.cls.__name__}: {len(self):,} records>"
 
     # -- below ---------------------------------------------------------------------------------
-
-    def _keys(self, span: Span) -> Iterator[K]:
-        txn, own = self._store._reading()
-        try:
-            for stored in txn.keys(DATA, span.start, span.stop, reverse=span.reverse):
-                yield self._key_out(stored)
-        finally:
-            if own:
-                txn.abort()
-
-    def _values(self, span: Span) -> Iterator[R]:
-        for stored, value in self._store._entries(span):
-            yield self._load(stored, value)
-
-    def _items(self, span: Span) -> Iterator[tuple[K, R]]:
-        for stored, value in self._store._entries(span):
-            yield self._key_out(stored), self._load(stored, value)
-
-    def _dicts(self) -> Iterator[Any]:
-        for _, value in self._store._entries(self._span):
-            yield value
-
-    def _encoded(self, key: Any) -> bytes:
-        return self._prefix + self._encode(key)
-
-    def _key_out(self, stored: bytes) -> Any:
-        return self._type.key_codec.decode(stored[len(self._prefix) :])
-
-    @staticmethod
-    def _plain(value: Any) -> Any:
-        """What a value that is asked for looks like in a stored record."""
-        if isinstance(value, Enum):
-            return value.value
-        if attrs.has(type(value)):
-            return record_type(type(value)).dump(value)
-        return value
-
-    def _load(self, stored: bytes, value: Any) -> R:
-        try:
-            return self._type.load(value)
-        except RecordError as error:
-            raise RecordError(f"{self.name}[{self._key_out(stored)!r}]: {error}") from error
-
-    def _dump(self, stored: bytes, key: Any, record: R) -> bytes:
-        try:
-            return self._store._codec.encode(stored, self._type.dump(record))
-        except RecordError as error:
-            raise RecordError(f"{self.name}[{key!r}]: {error}") from error
 
     def _key_of(self, record: R) -> Any:
         key = self._type.key_of(self._checked(record))
@@ -403,119 +344,11 @@ class Collection(MutableMapping[K, R]):
                 "a record, add() the new one and delete() the old one"
             )
 
-    def _add(self, txn: Transaction, record: R) -> Any:
-        key = self._key_of(record)
-        stored = self._writable(key)
-        if txn.get(DATA, stored) is not None:
-            raise DuplicateKeyError(
-                f"{self.name}[{key!r}] is there already: use put() to replace it, or update() to "
-                "change some fields"
-            )
-        txn.put(DATA, stored, self._dump(stored, key, record))
-        return key
 
-    def _write(self, txn: Transaction, key: Any, record: R) -> None:
-        stored = self._writable(key)
-        is_new = txn.get(DATA, stored) is None
-        txn.put(DATA, stored, self._dump(stored, key, record))
-        if is_new:
-            self._add_count(txn, 1)
-
-    def _writable(self, key: Any) -> bytes:
-        stored = self._encoded(key)
-        if len(stored) > MAX_KEY_SIZE:
-            raise KeyTooLongError(
-                f"{self.name}: a key has at most {MAX_KEY_SIZE - len(self._prefix)} bytes here, "
-                f"{key!r:.60} has {len(stored) - len(self._prefix)}"
-            )
-        return stored
-
-    def _count(self, txn: Transaction) -> int:
-        return read_count(txn, self._count_key)
-
-    def _add_count(self, txn: Transaction, added: int) -> None:
-        if added:
-            add_to_count(txn, self._count_key, added)
-
-    @contextmanager
-    def _writing(self, *, ambient: bool = False) -> Iterator[Transaction]:
-        if not isinstance(self._store, Store):
-            raise ReadOnlyError(f"{self.name}: a collection of a snapshot is read-only")
-        opened = self._store._ambient() if ambient else self._store._writing()
-        with opened as txn:
-            if txn.get(Space.META, self._claim_key) is None:  # its claim may have been undone
-                self._claim(txn, self._store)
-            yield txn
-
-    def _claim_or_check(self) -> None:
-        """Make the prefix ours in the store's metadata, or see that it is already."""
-        txn, own = self._store._reading()
-        try:
-            found = read_collection(txn, self.name)
-        finally:
-            if own:
-                txn.abort()
-        if found is not None:
-            self._check_description(found)
-        if found == self._description():
-            return
-        if not isinstance(self._store, Store) or self._store._readonly:
-            if found is None:
-                raise CollectionError(
-                    f"there is no collection {self.name!r}, and this is read-only"
-                )
-            return
-        with self._writing() as txn:  # which claims it, unless another process was quicker
-            found = read_collection(txn, self.name)
-            assert found is not None
-            self._check_description(found)
-            if found != self._description():  # the class has changed; the next change is from here
-                write_collection(txn, self.name, self._description())
-
-    def _claim(self, txn: Transaction, store: Store[Any, Any]) -> None:
-        if store._engine.legacy:
-            raise CollectionError(
-                "a database of stones 0.3 has no collections: re-encode it first, with migrate() "
-                "or `stones migrate`"
-            )
-        stray = next(txn.keys(DATA, self._span.start, self._span.stop), None)
-        if stray is not None:
-            raise CollectionError(
-                f"the store has keys that begin with {self._prefix!r} but are no records, "
-                f"{stray!r} for one: name the collection otherwise, or move them"
-            )
-        write_collection(txn, self.name, self._description())
-        store._reload(txn)
-
-    def _description(self) -> dict[str, Any]:
-        return {
-            "record": self._type.cls.__qualname__,
-            "key": self._type.key_codec.name,
-            "fields": list(self._type.fields),
-        }
-
-    def _check_description(self, found: Mapping[str, Any]) -> None:
-        mine = self._description()
-        if not _is_description(found):
-            raise CorruptValueError(
-                f"what the store says of the collection {self.name!r} is damaged: it lacks the "
-                "record class, the key type or the fields"
-            )
-        if found["key"] != mine["key"]:
-            raise CollectionError(
-                f"the collection {self.name!r} has keys of type {found['key']:.80}, those of "
-                f"{mine['record']} are {mine['key']}: give one of the two another name="
-            )
-        if not any(found[about] == mine[about] for about in ("record", "fields")):
-            raise CollectionError(
-                f"the collection {self.name!r} holds records of class {found['record']:.80}, not "
-                f"{mine['record']}: give one of the two another name="
-            )
-
-
-def _is_description(found: Mapping[str, Any]) -> bool:
-    fields = found.get("fields")
-    if type(fields) is not list:
-        return False
-    texts = (found.get("record"), found.get("key"), *fields)
-    return all(type(text) is str and text.isprintable() for text in texts)
+def _plain(value: Any) -> Any:
+    """What a value that is asked for looks like in a stored record."""
+    if isinstance(value, Enum):
+        return value.value
+    if attrs.has(type(value)):
+        return record_type(type(value)).dump(value)
+    return value

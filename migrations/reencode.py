@@ -20,9 +20,9 @@ from stones.errors import MigrationError, ReadOnlyError, SerializerError, StoneE
 from stones.formats.codec import Codec, LegacyCodec, check_checksums, legacy_metadata
 from stones.formats.metadata import IDS, Metadata, format_name, read_metadata, write_formats
 from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
-from stones.stores import transactions
-from stones.stores.reader import DATA
-from stones.stores.store import Snapshot, Store
+from stones.stores.database import Database
+from stones.stores.database_reader import DATA, DatabaseSnapshot
+from stones.stores.store import Store
 
 Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
 Progress = Callable[[int, int], object]
@@ -62,14 +62,15 @@ def migrate(
     Raises MigrationError, before anything is changed, for a value that `to` cannot hold or that
     cannot be read, and inside of a transaction; SerializerError for a serializer that is not known.
     """
-    target = _target(store, to, dump_load, checksums)
-    _check_possible(store, target)
-    total = len(store)
+    database = store.database
+    target = _target(database, to, dump_load, checksums)
+    _check_possible(database, target)
+    total = database.count()
     steps = _Steps(progress, max(2 * total, 1))
     values = 0
-    if not _is_done(store, target):
-        _check_values(store, target, steps)
-        values = _reencode(store, target, _begin(store, target), steps)
+    if not _is_done(database, target):
+        _check_values(database, target, steps)
+        values = _reencode(database, target, _begin(database, target), steps)
     steps.finish()
     return MigrationReport(values, total)
 
@@ -107,35 +108,33 @@ class _Target:
 
 
 def _target(
-    store: Store[Any, Any], to: str | None, dump_load: Functions, checksums: bool | None
+    database: Database, to: str | None, dump_load: Functions, checksums: bool | None
 ) -> _Target:
     if (to is not None and dump_load) or (to is None and not dump_load and checksums is None):
         raise SerializerError(
             "migrate() takes the name of a serializer, or else dump_load=, or checksums="
         )
     check_checksums(checksums)
-    with store.snapshot() as view:
-        metadata = view._codec.metadata
+    metadata = database.metadata()
     if to is not None:
         target = serializer(to)
     elif dump_load:
         target = custom_serializer(dump_load)
     else:
-        target = store._asked.writer(metadata.write, "the store")
+        target = database.request.writer(metadata.write, "the store")
     named = to is not None or bool(dump_load)
     chosen = metadata.checksums if checksums is None else checksums
     return _Target(target, chosen, named, checksums is not None)
 
 
-def _check_possible(store: Store[Any, Any], target: _Target) -> None:
-    if transactions.joined(store._engine) is not None:
+def _check_possible(database: Database, target: _Target) -> None:
+    if database.in_transaction():
         raise MigrationError("migrate() works in transactions of its own: call it outside of any")
-    with store.snapshot() as view:
-        metadata = view._codec.metadata
-    if store._readonly:
+    metadata = database.metadata()
+    if database.readonly:
         raise ReadOnlyError("a store that was opened read-only cannot be migrated")
     in_use = metadata.formats.values() if metadata.migration else [metadata.write]
-    own = store._asked.custom
+    own = database.request.custom
     if target.name != CUSTOM or CUSTOM not in {format.serializer for format in in_use}:
         return
     if own is None or own.decode != target.serializer.decode:
@@ -146,51 +145,52 @@ def _check_possible(store: Store[Any, Any], target: _Target) -> None:
         )
 
 
-def _is_done(store: Store[Any, Any], target: _Target) -> bool:
-    with store.snapshot() as view:
-        codec = view._codec
+def _is_done(database: Database, target: _Target) -> bool:
+    with database.snapshot() as view:
+        codec = view.codec
     return not isinstance(codec, LegacyCodec) and target.is_reached(codec.metadata)
 
 
-def _check_values(store: Store[Any, Any], target: _Target, steps: "_Steps") -> None:
+def _check_values(database: Database, target: _Target, steps: "_Steps") -> None:
     """Try to re-encode every value, and write nothing."""
     start: bytes | None = b""
     while start is not None:
         # A snapshot for some of them only: space is not reused as long as one is open.
-        with store.snapshot() as view:
+        with database.snapshot() as view:
             start = _check_some(view, target, start, steps)
 
 
 def _check_some(
-    view: Snapshot[Any, Any], target: _Target, start: bytes, steps: "_Steps"
+    view: DatabaseSnapshot, target: _Target, start: bytes, steps: "_Steps"
 ) -> bytes | None:
     """Try values from the key `start` on; where to go on, or None at the end."""
-    metadata = view._codec.metadata
-    done = view._codec.prefix if target.is_written_in(metadata) else b""
-    for scanned, (key, raw) in enumerate(view._txn.scan(DATA, start)):
-        if scanned == BATCH_SCAN:
-            return key
-        steps.step()
-        if done and raw[:1] == done:
-            continue
-        try:
-            _reencoded(view._codec, target, key, raw)
-        except StoneError as error:
-            raise MigrationError(
-                f"cannot migrate to {target}: {_at(key, error)}; no value was changed"
-            ) from error
+    codec = view.codec
+    done = codec.prefix if target.is_written_in(codec.metadata) else b""
+    with view.reading() as txn:
+        for scanned, (key, raw) in enumerate(txn.scan(DATA, start)):
+            if scanned == BATCH_SCAN:
+                return key
+            steps.step()
+            if done and raw[:1] == done:
+                continue
+            try:
+                _reencoded(codec, target, key, raw)
+            except StoneError as error:
+                raise MigrationError(
+                    f"cannot migrate to {target}: {_at(key, error)}; no value was changed"
+                ) from error
     return None
 
 
-def _begin(store: Store[Any, Any], target: _Target) -> str | None:
+def _begin(database: Database, target: _Target) -> str | None:
     """Make the target what everybody writes from now on. The id of the migration."""
-    asked = store._asked
+    request = database.request
     if target.names_serializer:
         custom = target.serializer if target.name == CUSTOM else None
-        store._asked = asked.widened(target.name, custom)
+        request = request.widened(target.name, custom)
 
     def change(txn: Transaction) -> str | None:
-        metadata = store._codec_for(txn).metadata
+        metadata = database.read_codec(txn).metadata
         if not target.is_still_meant(metadata):
             raise MigrationError(
                 f"another migration, to {metadata.write_name}, has begun meanwhile: this one does "
@@ -198,20 +198,17 @@ def _begin(store: Store[Any, Any], target: _Target) -> str | None:
             )
         if not target.is_written_in(metadata):
             write_formats(txn, metadata.migrating_to(target.name, target.checksums))
-        store._reload(txn)
-        return store._codec.metadata.migration
+        database.reload(txn)
+        return database.codec.metadata.migration
 
-    try:
-        _adopt(store, target)
-        return store._write(change)
-    except BaseException:
-        store._asked = asked
-        raise
+    with database.requesting(request):
+        _adopt(database, target)
+        return database.write(change)
 
 
-def _adopt(store: Store[Any, Any], target: _Target) -> None:
+def _adopt(database: Database, target: _Target) -> None:
     """Turn a database of stones 0.3 into one of ours, which has to be migrated."""
-    codec = store._codec
+    codec = database.codec
     if not isinstance(codec, LegacyCodec):
         return
     metadata = legacy_metadata(codec)
@@ -220,18 +217,16 @@ def _adopt(store: Store[Any, Any], target: _Target) -> None:
         if read_metadata(txn) is None:  # else another process was quicker
             write_formats(txn, metadata.migrating_to(target.name, target.checksums))
 
-    store._engine.adopt(bytes([metadata.write.id]), finish)
+    database.engine.adopt(bytes([metadata.write.id]), finish)
 
 
-def _reencode(
-    store: Store[Any, Any], target: _Target, migration: str | None, steps: "_Steps"
-) -> int:
+def _reencode(database: Database, target: _Target, migration: str | None, steps: "_Steps") -> int:
     """Re-encode what is left in old formats, and end the migration. How many values that were."""
     changed = left = 0
     first_left = ""
     start: bytes | None = b""
     while start is not None:
-        batch = store._write(partial(_reencode_some, store, target, migration, start))
+        batch = database.write(partial(_reencode_some, database, target, migration, start))
         changed += batch.changed
         left += len(batch.left)
         first_left = first_left or "".join(batch.left[:1])
@@ -243,7 +238,7 @@ def _reencode(
             f"{target} and are left as they were, readable; change them and migrate again: "
             f"{first_left}"
         )
-    store._write(partial(_end, store, migration))
+    database.write(partial(_end, database, migration))
     return changed
 
 
@@ -257,14 +252,14 @@ class _Batch:
 
 
 def _reencode_some(
-    store: Store[Any, Any],
+    database: Database,
     target: _Target,
     migration: str | None,
     start: bytes,
     txn: Transaction,
 ) -> _Batch:
     """Re-encode the next few values from the key `start` on, in this transaction."""
-    codec = store._codec_for(txn)
+    codec = database.read_codec(txn)
     if codec.metadata.migration != migration:
         if target.is_reached(codec.metadata):
             return _Batch(0, 0, [], None)  # another process did the rest
@@ -295,13 +290,13 @@ def _reencode_some(
     return _Batch(len(changes), scanned, left, next_start)
 
 
-def _end(store: Store[Any, Any], migration: str | None, txn: Transaction) -> None:
+def _end(database: Database, migration: str | None, txn: Transaction) -> None:
     """Note that every value is in the format that is written now."""
-    metadata = store._codec_for(txn).metadata
+    metadata = database.read_codec(txn).metadata
     # Another migration may have begun since, and then its values are not ours to tell of.
     if migration is not None and metadata.migration == migration:
         write_formats(txn, metadata.migrated())
-    store._reload(txn)
+    database.reload(txn)
 
 
 def _reencoded(codec: Codec, target: _Target, key: bytes, raw: bytes) -> bytes:

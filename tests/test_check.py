@@ -218,7 +218,7 @@ def test_a_value_that_does_not_match_its_checksum_is_told_also_where_it_is_not_r
 ):
     with stone(path, LmdbStore, serialize, options={"checksums": True}) as store:
         store.update({"good": b"1" * 50, "bad": b"1" * 50})
-        raw = bytearray(store._engine.get(Space.DATA, b"bad"))
+        raw = bytearray(store.database.engine.get(Space.DATA, b"bad"))
     assert findings(path) == []
     raw[-9] ^= 4
     put(path, Space.DATA, b"bad", bytes(raw))

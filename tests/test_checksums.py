@@ -29,7 +29,7 @@ from stones import (
 )
 from stones.engine import Space
 from stones.formats.checksums import GUARD
-from stones.formats.metadata import IDS, read_metadata
+from stones.formats.metadata import IDS
 from stones.migrations.reencode import MigrationReport
 
 from .processes import Follower
@@ -52,11 +52,11 @@ def path(tmp_path):
 
 
 def raw_values(store):
-    return dict(store._engine.begin().scan(Space.DATA))
+    return dict(store.database.engine.begin().scan(Space.DATA))
 
 
 def put_raw(store, key, raw):
-    store._engine.write(lambda txn: txn.put(Space.DATA, key, raw))
+    store.database.engine.write(lambda txn: txn.put(Space.DATA, key, raw))
 
 
 def first_bytes(store):
@@ -65,7 +65,7 @@ def first_bytes(store):
 
 def is_migrating(store):
     with store.snapshot() as view:
-        return read_metadata(view._txn).migration is not None
+        return view.database.metadata().migration is not None
 
 
 def flipped(raw, bit):
@@ -583,11 +583,11 @@ def test_a_value_that_was_read_before_the_last_checksum_was_made_and_is_deleted_
     """As a thread finds it that is overtaken in between."""
     store = opened(serialize="noop")
     store["key"] = b"value"
-    read = store._raw(b"key")
+    read = store.database.get(b"key")
     migrate(store, checksums=True)
-    assert store._decode(b"key", read) == b"value"
+    assert store.database.decode(b"key", read) == b"value"
     del store["key"]
-    assert store._decode(b"key", read) == b"value"
+    assert store.database.decode(b"key", read) == b"value"
 
 
 def test_raw_lmdb_sees_what_the_docs_say(path):

@@ -316,7 +316,7 @@ def write_in_vain(store):
 
 
 ACTS = {
-    "open": lambda store: CountingStore(store._engine.engine),
+    "open": lambda store: CountingStore(store.database.engine.engine),
     "claim one more": lambda store: Collection(store, Note, name="new"),
     "claim and undo": claim_in_vain,
     "claim two in a transaction": in_transaction(
@@ -344,11 +344,11 @@ def test_no_cost_grows_with_the_number_of_collections(new_engine):
     costs = {}
     for store in (few, many):
         for name, act in ACTS.items():
-            store._engine.done.clear()
+            store.database.engine.done.clear()
             opened = act(store)
-            done = store._engine.done
+            done = store.database.engine.done
             if isinstance(opened, CountingStore):
-                done = opened._engine.done
+                done = opened.database.engine.done
             costs.setdefault(name, []).append(dict(done))
     assert {name: of[0] for name, of in costs.items()} == {
         name: of[1] for name, of in costs.items()
@@ -360,10 +360,10 @@ def test_without_collections_no_claim_is_looked_up(new_engine):
     store = CountingStore(new_engine())
     with store.transaction():
         store["User/1"] = 1
-        store._engine.done.clear()
+        store.database.engine.done.clear()
         store["User/2"] = 2
         store.delete("User/1")
-    assert store._engine.done == {"put": 1, "delete": 1}
+    assert store.database.engine.done == {"put": 1, "delete": 1}
 
 
 def test_with_collections_a_claim_is_looked_up_by_one_read_and_only_for_keys_with_a_slash(
@@ -372,11 +372,11 @@ def test_with_collections_a_claim_is_looked_up_by_one_read_and_only_for_keys_wit
     store = with_collections(new_engine(), 3)
     with store.transaction():
         store["first"] = 1
-        store._engine.done.clear()
+        store.database.engine.done.clear()
         store["plain"] = 2
-        assert store._engine.done == {"put": 1}
+        assert store.database.engine.done == {"put": 1}
         store["free/2"] = 2
-        assert store._engine.done == {"put": 2, "get": 1}
+        assert store.database.engine.done == {"put": 2, "get": 1}
 
 
 def test_one_more_collection_does_not_make_others_read_the_metadata_again(new_engine):
@@ -384,7 +384,7 @@ def test_one_more_collection_does_not_make_others_read_the_metadata_again(new_en
     store = with_collections(engine, 3)
     store["key"] = 1
     Collection(CountingStore(engine), Note, name="new")
-    codec = store._codec
+    codec = store.database.codec
     with pytest.raises(ReservedKeyError):
         store["new/x"] = 1
-    assert store._codec is codec
+    assert store.database.codec is codec

@@ -320,7 +320,7 @@ def test_info_tells_formats_collections_and_sizes(run, store):
     store.update({b"%03d" % number: number for number in range(100)})
     Collection(store, User).add(User("ada", "Ada"))
     found = json.loads(run("info", store.path, "--json"))
-    record = store._engine.get(Space.DATA, b"User/ada")
+    record = store.database.engine.get(Space.DATA, b"User/ada")
     assert found == {
         "path": store.path,
         "version": "1",
@@ -329,7 +329,7 @@ def test_info_tells_formats_collections_and_sizes(run, store):
         "migrating": False,
         "entries": 101,
         "size": 100 * (3 + 2) + len(b"User/ada") + len(record),
-        "index_entries": store._engine.begin().count(Space.INDEX),
+        "index_entries": store.database.engine.begin().count(Space.INDEX),
         "file_size": os.path.getsize(os.path.join(store.path, "data.mdb")),
         "used_size": store.stats()["used_size"],
         "formats": [
@@ -402,7 +402,9 @@ def test_info_tells_what_has_checksums(run, store):
 
 def test_info_counts_damaged_values_and_reads_none(run, store):
     for number, raw in enumerate([b"", b"\x63damaged", b"\x04\xc1"]):
-        store._engine.write(lambda txn, raw=raw, key=b"%d" % number: txn.put(Space.DATA, key, raw))
+        store.database.engine.write(
+            lambda txn, raw=raw, key=b"%d" % number: txn.put(Space.DATA, key, raw)
+        )
     shown = run("info", store.path)
     assert "format      damaged, empty: 1 values, 0 bytes" in shown
     assert "format      not listed, 99: 1 values, 8 bytes" in shown
@@ -452,7 +454,7 @@ def damage(path):
     """Make a store with one value that cannot be read: the key has a byte that is no text."""
     with stone(path, LmdbStore, "msgpack") as store:
         store.update({b"good": 1, b"bad\xff": 2})
-        store._engine.write(lambda txn: txn.put(Space.DATA, b"bad\xff", b"\4\xc1"))
+        store.database.engine.write(lambda txn: txn.put(Space.DATA, b"bad\xff", b"\4\xc1"))
 
 
 def test_check_says_that_a_store_is_sound(run, store, path):
@@ -528,7 +530,7 @@ def test_migrate_re_encodes(run, store):
     shown = run("migrate", store.path, "--to", "cbor")
     assert shown == "1,200 of 1,200 values re-encoded: all are cbor now\n"
     assert run("migrate", store.path, "--to", "cbor").startswith("0 of 1,200 values")
-    assert {raw[0] for _, raw in store._engine.begin().scan(Space.DATA)} == {3}
+    assert {raw[0] for _, raw in store.database.engine.begin().scan(Space.DATA)} == {3}
 
 
 def test_migrate_refuses_before_it_starts(run, path):
@@ -547,7 +549,7 @@ def test_migrate_gives_checksums_and_takes_them_away(run, store):
     assert shown.endswith("all are json with checksums now\n")
     shown = run("migrate", store.path, "--to", "cbor", "--no-checksums")
     assert shown == "1,200 of 1,200 values re-encoded: all are cbor now\n"
-    assert {raw[0] for _, raw in store._engine.begin().scan(Space.DATA)} == {3}
+    assert {raw[0] for _, raw in store.database.engine.begin().scan(Space.DATA)} == {3}
 
 
 def test_migrate_gives_checksums_to_pickles_without_reading_them(run, path):
@@ -561,8 +563,8 @@ def test_migrate_gives_checksums_to_pickles_without_reading_them(run, path):
 def test_get_tells_a_value_that_is_damaged(run, path):
     with LmdbStore(path, serialize="json", checksums=True) as store:
         store["key"] = "value"
-        damaged = store._engine.get(Space.DATA, b"key").replace(b"value", b"vague")
-        store._engine.write(lambda txn: txn.put(Space.DATA, b"key", damaged))
+        damaged = store.database.engine.get(Space.DATA, b"key").replace(b"value", b"vague")
+        store.database.engine.write(lambda txn: txn.put(Space.DATA, b"key", damaged))
     assert "b'key' is damaged: it does not match its checksum" in run("get", path, "key", code=1)
 
 

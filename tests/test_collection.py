@@ -29,6 +29,7 @@ from stones import (
     ReservedKeyError,
     StoneError,
     StoreClosedError,
+    ValueTypeError,
     key,
     stone,
 )
@@ -837,14 +838,24 @@ def test_a_name_that_is_no_string_is_refused(store, name):
         Collection(store, User, name=name)
 
 
-@pytest.mark.parametrize("limit", ["1", 2.5, -1])
-def test_a_limit_that_is_no_number_is_refused(users, limit):
-    with pytest.raises(InvalidKeyError):
+@pytest.mark.parametrize(
+    ("limit", "error"),
+    [("1", ValueTypeError), (2.5, ValueTypeError), (True, ValueTypeError), (-1, InvalidKeyError)],
+)
+def test_a_limit_that_is_no_number_is_refused_everywhere_in_the_same_way(
+    users, store, limit, error
+):
+    with pytest.raises(error, match="a limit is"):
         users.range(limit=limit)
-    with pytest.raises(InvalidKeyError):
+    with pytest.raises(error, match="a limit is"):
         users.find().limit(limit)
+    with pytest.raises(error, match="a limit is"):
+        store.range(limit=limit)
+
+
+def test_a_prefix_and_a_bound_exclude_each_other(users):
     with pytest.raises(InvalidKeyError):
-        users.range(prefix=limit if isinstance(limit, str) else "x", ge="y")
+        users.range(prefix="x", ge="y")
 
 
 def test_a_prefix_is_for_keys_that_have_one(store):

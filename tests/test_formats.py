@@ -68,12 +68,11 @@ def run(code, *arguments):
 
 
 def put_raw(store, space, key, raw):
-    store._engine.write(lambda txn: txn.put(space, key, raw))
+    store.database.engine.write(lambda txn: txn.put(space, key, raw))
 
 
 def metadata_of(store):
-    with store.snapshot() as view:
-        return read_metadata(view._txn)
+    return store.database.engine.read(read_metadata)
 
 
 @pytest.fixture
@@ -92,7 +91,7 @@ def test_the_formats_that_we_ship_have_the_same_ids_for_ever():
 def test_a_value_starts_with_the_id_of_its_format(serializer):
     store = MemoryStore(serialize=serializer)
     store[b"key"] = b"value"
-    assert store._engine.get(Space.DATA, b"key")[0] == IDS[serializer]
+    assert store.database.engine.get(Space.DATA, b"key")[0] == IDS[serializer]
 
 
 def test_a_store_without_a_serializer_named_takes_its_own(path):
@@ -100,7 +99,7 @@ def test_a_store_without_a_serializer_named_takes_its_own(path):
     with stone(path, LmdbStore) as store:
         assert store == VALUES
         store[b"more"] = 1
-        assert store._engine.get(Space.DATA, b"more")[0] == IDS["cbor"]
+        assert store.database.engine.get(Space.DATA, b"more")[0] == IDS["cbor"]
 
 
 def test_a_new_store_without_a_serializer_named_is_pickled():
@@ -111,11 +110,11 @@ def test_values_in_any_mixture_of_formats_can_be_read():
     store = MemoryStore(serialize="pickle")
     for name in ["json", "cbor", "msgpack", "pickle"]:
         store[name] = (name, 1)
-        store._engine.write(
+        store.database.engine.write(
             lambda txn, name=name: write_formats(txn, read_metadata(txn).migrating_to(name, False))
         )
     store["last"] = ("last", 1)
-    assert {raw[0] for _, raw in store._engine.begin().scan(Space.DATA)} == {1, 2, 3, 4}
+    assert {raw[0] for _, raw in store.database.engine.begin().scan(Space.DATA)} == {1, 2, 3, 4}
     assert all(value == (key.decode(), 1) for key, value in store.items())
 
 
@@ -228,13 +227,13 @@ def test_an_undone_change_of_the_metadata_is_never_taken_for_a_later_one():
     store = MemoryStore(serialize="json")
     with pytest.raises(ZeroDivisionError), store.transaction():
         with store.transaction():
-            store._write(lambda txn: write_formats(txn, new_metadata("cbor")))
+            store.database.write(lambda txn: write_formats(txn, new_metadata("cbor")))
         store["key"] = 1
-        assert store._codec.metadata.write.serializer == "cbor"
+        assert store.database.codec.metadata.write.serializer == "cbor"
         1 / 0
-    store._write(lambda txn: write_formats(txn, new_metadata("msgpack")))
+    store.database.write(lambda txn: write_formats(txn, new_metadata("msgpack")))
     store["key"] = 1
-    assert store._codec.metadata.write.serializer == "msgpack"
+    assert store.database.codec.metadata.write.serializer == "msgpack"
 
 
 def test_an_id_is_never_given_to_another_serializer():
@@ -268,7 +267,7 @@ def test_there_is_an_id_for_96_serializers_of_ones_own():
 
 def test_the_keys_of_a_collection_are_claimed_and_no_others():
     store = MemoryStore(serialize="json")
-    store._write(partial(write_collection, name="User", description={"key": "str"}))
+    store.database.write(partial(write_collection, name="User", description={"key": "str"}))
     for key in [
         "User",
         "Users/1",
@@ -349,7 +348,7 @@ def test_what_the_damaged_metadata_below_is_made_of_is_whole(path):
 def test_damaged_metadata_is_an_error_of_its_own(path, damage):
     with stone(path, LmdbStore, "msgpack") as store:
         put_raw(store, Space.META, b"formats", damage)
-        store._engine.write(lambda txn: txn.put(Space.META, b"generation", b"other"))
+        store.database.engine.write(lambda txn: txn.put(Space.META, b"generation", b"other"))
         with pytest.raises(CorruptValueError, match="metadata"):
             store["key"] = 1
     with pytest.raises(CorruptValueError, match="metadata"):
@@ -379,7 +378,7 @@ def test_a_collection_with_a_damaged_name_is_an_error_of_its_own(store):
 @pytest.mark.parametrize("description", [{}, {"key": None}, {"key": "str", "record": []}])
 def test_a_description_that_lacks_something_is_damaged(description):
     store = MemoryStore()
-    store._write(partial(write_collection, name="Note", description=description))
+    store.database.write(partial(write_collection, name="Note", description=description))
     with pytest.raises(CorruptValueError, match="'Note' is damaged"):
         Collection(store, Note)
 
@@ -400,7 +399,7 @@ def test_a_damaged_generation_is_followed_by_another_one():
     store["key"] = 1
     migrate(store, "cbor")
     assert store["key"] == 1
-    assert read_generation(store._engine.begin()).startswith(b"2-")
+    assert read_generation(store.database.engine.begin()).startswith(b"2-")
 
 
 # -- several processes -----------------------------------------------------------------------------
@@ -418,7 +417,7 @@ for line in sys.stdin:
         print(dict(store), flush=True)
     if line.startswith('write'):
         store['written'] = (1, 2)
-        print(store._engine.get(Space.DATA, b'written')[0], flush=True)
+        print(store.database.engine.get(Space.DATA, b'written')[0], flush=True)
 """
 
 
@@ -446,7 +445,7 @@ def test_a_store_in_the_same_process_writes_in_the_format_of_now(path):
         one["key"] = (1, 2)
         migrate(other, "json")
         one["more"] = (3, 4)
-        assert one._engine.get(Space.DATA, b"more")[0] == IDS["json"]
+        assert one.database.engine.get(Space.DATA, b"more")[0] == IDS["json"]
         assert dict(one) == dict(other) == {b"key": (1, 2), b"more": (3, 4)}
 
 
@@ -490,7 +489,7 @@ def plant(store, bomb, id=IDS["pickle"]):
     metadata = metadata_of(store)
     formats = {**metadata.formats, IDS["pickle"]: Format(IDS["pickle"], "pickle")}
     hostile = evolve(metadata, formats=formats, migration="unfinished")
-    store._engine.write(partial(write_formats, metadata=hostile))
+    store.database.engine.write(partial(write_formats, metadata=hostile))
 
 
 def test_a_pickle_can_run_code(bomb):

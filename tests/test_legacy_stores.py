@@ -28,7 +28,7 @@ from stones import (
 )
 from stones.engine import Space
 from stones.formats.checksums import GUARD
-from stones.formats.metadata import IDS, read_metadata
+from stones.formats.metadata import IDS
 from stones.migrations.reencode import MigrationReport
 from stones.repair.info import inspect
 
@@ -81,7 +81,7 @@ def main_keys(path):
 
 
 def formats_in_use(store):
-    return {raw[0] for _, raw in store._engine.begin().scan(Space.DATA)}
+    return {raw[0] for _, raw in store.database.engine.begin().scan(Space.DATA)}
 
 
 # -- as they are -----------------------------------------------------------------------------------
@@ -409,7 +409,7 @@ def test_a_migration_killed_at_any_instant_loses_nothing_and_the_same_command_go
         check_fixed(store)
         assert formats_in_use(store) == {IDS["msgpack"]}
         with store.snapshot() as view:
-            assert read_metadata(view._txn).migration is None
+            assert view.database.metadata().migration is None
 
 
 def test_two_migrations_at_once_are_one(path, stones03):

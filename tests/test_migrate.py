@@ -61,7 +61,7 @@ def path(tmp_path):
 
 
 def raw_values(store):
-    return dict(store._engine.begin().scan(Space.DATA))
+    return dict(store.database.engine.begin().scan(Space.DATA))
 
 
 def formats_in_use(store):
@@ -69,8 +69,7 @@ def formats_in_use(store):
 
 
 def metadata_of(store):
-    with store.snapshot() as view:
-        return read_metadata(view._txn)
+    return store.database.engine.read(read_metadata)
 
 
 class StopHereError(Exception):
@@ -251,7 +250,7 @@ def test_a_value_that_the_target_cannot_hold_is_refused_and_named(opened, value,
 def test_a_damaged_value_is_refused_and_named(opened, raw):
     store = opened(serialize="pickle")
     store["fine"] = 1
-    store._engine.write(lambda txn: txn.put(Space.DATA, b"damaged", raw))
+    store.database.engine.write(lambda txn: txn.put(Space.DATA, b"damaged", raw))
     with pytest.raises(MigrationError, match="cannot migrate to json: the value of b'damaged'"):
         migrate(store, "json")
     assert store["fine"] == 1
@@ -441,10 +440,10 @@ def test_pickle_named_as_the_target_is_trusted_from_then_on(opened):
 
 def test_a_refused_migration_to_pickle_makes_nothing_trusted(opened):
     store = opened(serialize="json")
-    store._engine.write(lambda txn: txn.put(Space.DATA, b"damaged", b""))
+    store.database.engine.write(lambda txn: txn.put(Space.DATA, b"damaged", b""))
     with pytest.raises(MigrationError):
         migrate(store, "pickle")
-    assert not store._asked.trusts_pickle
+    assert not store.database.request.trusts_pickle
 
 
 def test_a_migration_that_cannot_begin_leaves_the_store_as_it_was(opened):
@@ -454,10 +453,10 @@ def test_a_migration_that_cannot_begin_leaves_the_store_as_it_was(opened):
     for number in range(96):
         metadata = metadata.migrating_to(f"own{number}", False)
     full = metadata.migrating_to("json", False).migrated()
-    store._engine.write(lambda txn: write_formats(txn, full))
+    store.database.engine.write(lambda txn: write_formats(txn, full))
     with pytest.raises(MigrationError, match="96 formats of your own"):
         migrate(store, dump_load=REVERSED)
-    assert store._asked == FormatRequest.from_arguments("json")
+    assert store.database.request == FormatRequest.from_arguments("json")
     assert migrate(store, "cbor").values == 1
     assert store["key"] == b"value"
 

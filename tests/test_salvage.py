@@ -290,7 +290,7 @@ def test_pickles_are_copied_without_reading_them(tmp_path):
     assert not (tmp_path / "boom").exists()
     with stone(tmp_path / "new", LmdbStore) as store:
         assert store["harmless"] == {1, 2}
-        assert store._engine.get(Space.DATA, b"bomb") == bomb
+        assert store.database.engine.get(Space.DATA, b"bomb") == bomb
 
 
 def test_damaged_pickles_are_left_out_where_they_are_trusted(tmp_path):
@@ -337,7 +337,7 @@ def test_lost_metadata_is_made_anew_from_the_values(tmp_path, name, lost):
 def test_checksums_survive_lost_metadata_and_tell_what_is_damaged(tmp_path, name):
     with stone(tmp_path / "db", LmdbStore, name, options={"checksums": True}) as store:
         store.update({"good": b"1" * 50, "bad": b"1" * 50})
-        raw = bytearray(store._engine.get(Space.DATA, b"bad"))
+        raw = bytearray(store.database.engine.get(Space.DATA, b"bad"))
     raw[-9] ^= 4
     put(tmp_path / "db", Space.DATA, b"bad", bytes(raw))
     put(tmp_path / "db", Space.META, b"formats", b"")

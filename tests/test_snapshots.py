@@ -79,7 +79,7 @@ def test_a_snapshot_is_read_only(store):
             write()
     with pytest.raises(KeyTypeError):
         view[1]
-    assert repr(view) == f"<Snapshot of {store._name!r}>"
+    assert repr(view) == f"<Snapshot of {store.database.name!r}>"
 
 
 def test_a_closed_snapshot_says_so(store):

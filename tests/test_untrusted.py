@@ -195,7 +195,7 @@ def plant(store, name, entries):
         for space, at, raw in entries:
             txn.put(space, at, raw)
 
-    store._engine.write(change)
+    store.database.engine.write(change)
 
 
 def write_file(path, name, *entries):
@@ -216,7 +216,7 @@ class Received(MemoryStore):
 
     def __init__(self, made, **options):
         self.made = made  # dropped, it would close the engine
-        Store.__init__(self, made._engine, name="received", **options)
+        Store.__init__(self, made.database.engine, name="received", **options)
 
 
 # -- what is done with it --------------------------------------------------------------------------

@@ -2,14 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
-from stones.errors import InvalidKeyError, NotOneError
+from stones.collections.stored_records import StoredRecords
+from stones.errors import NotOneError
+from stones.stores.spans import check_limit
 
 from .jsonpath import parse_values
-
-if TYPE_CHECKING:
-    from stones.collections.collection import Collection
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -26,14 +25,14 @@ class Query(Generic[K, R]):
 
     def __init__(
         self,
-        collection: "Collection[K, R]",
+        records: StoredRecords[K, R],
         *,
         predicate: Predicate | None = None,
         required_text: bytes | None = None,
         whole: Callable[[list[Any]], list[int]] | None = None,
         limit: int | None = None,
     ) -> None:
-        self._collection = collection
+        self._records = records
         self._predicate = predicate
         self._required_text = required_text
         self._whole = whole
@@ -41,17 +40,17 @@ class Query(Generic[K, R]):
 
     def __iter__(self) -> Iterator[R]:
         for stored, value in self._matches():
-            yield self._collection._load(stored, value)
+            yield self._records.load(stored, value)
 
     def keys(self) -> Iterator[K]:
         """The keys of the matching records."""
         for stored, _ in self._matches():
-            yield self._collection._key_out(stored)
+            yield self._records.decode_key(stored)
 
     def items(self) -> Iterator[tuple[K, R]]:
         """The matching records with their keys."""
         for stored, value in self._matches():
-            yield self._collection._key_out(stored), self._collection._load(stored, value)
+            yield self._records.decode_key(stored), self._records.load(stored, value)
 
     def values(self, path: str) -> Iterator[Any]:
         """What the JSONPath `path` finds in each matching record: `values('address.city')`.
@@ -71,12 +70,12 @@ class Query(Generic[K, R]):
         if len(found) == 1:
             return found[0]
         how_many = "more than one record matches" if found else "no record matches"
-        raise NotOneError(f"{self._collection.name}: {how_many}, one() wants exactly one")
+        raise NotOneError(f"{self._records.name}: {how_many}, one() wants exactly one")
 
     def count(self) -> int:
         """How many records match."""
         if self._predicate is None and self._whole is None:
-            count = len(self._collection)
+            count = self._records.count()
             return count if self._limit is None else min(count, self._limit)
         return sum(1 for _ in self._matches())
 
@@ -88,7 +87,7 @@ class Query(Generic[K, R]):
         """The same, but no more than `count` records."""
         check_limit(count)
         return Query(
-            self._collection,
+            self._records,
             predicate=self._predicate,
             required_text=self._required_text,
             whole=self._whole,
@@ -99,10 +98,10 @@ class Query(Generic[K, R]):
         return self.exists()
 
     def __repr__(self) -> str:
-        return f"<Query of the collection {self._collection.name!r}>"
+        return f"<Query of the collection {self._records.name!r}>"
 
     def _matches(self) -> Iterator[tuple[bytes, Any]]:
-        entries = self._collection._store._entries(self._collection._span, self._required_text)
+        entries = self._records.scan(self._required_text)
         if self._whole is not None:
             listed = list(entries)
             places = self._whole([value for _, value in listed])
@@ -111,9 +110,3 @@ class Query(Generic[K, R]):
             predicate = self._predicate
             entries = (entry for entry in entries if predicate(entry[1]))
         return entries if self._limit is None else islice(entries, self._limit)
-
-
-def check_limit(limit: int | None) -> None:
-    """Raise InvalidKeyError for what cannot be a number of records."""
-    if limit is not None and (not isinstance(limit, int) or limit < 0):
-        raise InvalidKeyError(f"a limit is a number, 0 or more, not {limit!r}")

@@ -1,71 +1,87 @@
 """The store on disk: LMDB, one file a store, many readers and one writer, crash-proof.
 
-`stones.engines.lmdb.engine` is the engine below it.
+`stones.engines.lmdb` is the engine below it.
 """
 
 import os
-from typing import Any, overload
+from collections.abc import Iterable, Mapping
+from typing import Any, Literal, get_args
 
 from stones.engines.lmdb.engine import LmdbEngine
-from stones.engines.lmdb.environment import DURABILITY, remove_files
-from stones.errors import StoreOpenError, ValueTypeError
+from stones.engines.lmdb.environment import remove_files
+from stones.errors import StoreOpenError
 
 from .reader import K, V
-from .store import STORE_OPTIONS, Store
+from .store import Functions, Store
+
+Durability = Literal["full", "lazy", "none"]
+"""What a write has survived when it returns: see `LmdbStore`."""
 
 
 class LmdbStore(Store[K, V]):
     """A store in a directory on disk, for any number of threads and processes on this machine.
 
-    `path` is made where it is not there yet. `readonly=True` opens an existing store without ever
-    writing to it; `create=False` refuses a path where there is none. `durability` says what a
-    write has survived when it returns: `'full'`, a power cut; `'lazy'`, a crash of the process,
-    while a power cut may undo the last writes; `'none'`, a crash of the process, while a power cut
-    may destroy the store. `table` is only for a database of stones 0.3 that kept its values in a
-    named table.
+    Beside the options of `Store` it takes these:
+
+    - `path` is a directory. It is made where it is not there yet.
+    - `readonly=True` opens an existing store without ever writing to it.
+    - `create=False` refuses a path where there is no store.
+    - `durability` says what a write has survived when it returns. `'full'`: a power cut. `'lazy'`:
+      a crash of the process, while a power cut may undo the last writes. `'none'`: a crash of the
+      process, while a power cut may destroy the store.
+    - `table` is for a database of stones 0.3 that kept its values in a named table.
+
+    Raises StoreOpenError where the store cannot be opened, FormatMismatchError where it is written
+    by another serializer than the one named, SerializerError for an unknown serializer.
+
+    >>> with LmdbStore('my-db', serialize='msgpack') as store:
+    ...     store['greeting'] = 'hello'
+    >>> with LmdbStore('my-db', readonly=True) as store:
+    ...     store['greeting']
+    'hello'
     """
 
-    @overload
-    def __init__(
-        self: "LmdbStore[str, Any]",
-        path: str | os.PathLike[str],
-        *,
-        key_type: type[str],
-        **options: Any,
-    ) -> None: ...
-    @overload
-    def __init__(
-        self: "LmdbStore[bytes, Any]", path: str | os.PathLike[str], **options: Any
-    ) -> None: ...
     def __init__(
         self,
         path: str | os.PathLike[str],
         *,
         readonly: bool = False,
         create: bool = True,
-        durability: str = "full",
+        durability: Durability = "full",
         table: bytes | None = None,
-        **options: Any,
+        serialize: str | None = None,
+        dump_load: Functions = (),
+        value_type: type = bytes,
+        key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
+        trust_pickle: bool | None = None,
+        checksums: bool | None = None,
+        iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
+        kwargs: Mapping[str, V] | None = None,
     ) -> None:
-        unknown = sorted(options.keys() - STORE_OPTIONS)
-        if unknown:
-            raise ValueTypeError(
-                f"LmdbStore has no option {unknown[0]!r}: it has readonly, create, durability, "
-                "table, " + ", ".join(sorted(STORE_OPTIONS))
-            )
         if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
             raise StoreOpenError(f"the path of a store is a str or a Path, not {path!r}")
-        if not isinstance(durability, str) or durability not in DURABILITY:
+        if durability not in get_args(Durability):
             raise StoreOpenError(
-                f"durability is one of {', '.join(DURABILITY)}, not {durability!r:.80}"
+                f"durability is one of {', '.join(get_args(Durability))}, not {durability!r:.80}"
             )
         self.path = os.fspath(path)
-        self._readonly = readonly
         engine = LmdbEngine.open(
             self.path, readonly=readonly, create=create, table=table, durability=durability
         )
-        self._files = engine
-        super().__init__(engine, name=self.path, **options)
+        self._directory = engine.path
+        super().__init__(
+            engine,
+            name=self.path,
+            readonly=readonly,
+            serialize=serialize,
+            dump_load=dump_load,
+            value_type=value_type,
+            key_type=key_type,
+            trust_pickle=trust_pickle,
+            checksums=checksums,
+            iterable=iterable,
+            kwargs=kwargs,
+        )
 
     def destroy(self, *, yes_im_sure: bool = False) -> None:
         """Close the store and delete its files, and the directory where nothing else is in it.
@@ -75,4 +91,4 @@ class LmdbStore(Store[K, V]):
         """
         if yes_im_sure:
             self.close()
-            remove_files(self._files.path)
+            remove_files(self._directory)

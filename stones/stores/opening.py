@@ -1,107 +1,189 @@
 """`stone()`, which opens a store of any kind."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from stones.errors import StoreOpenError
+from stones.errors import StoreOpenError, ValueTypeError
 
-from .store import MemoryStore, Store
+from .reader import K
+from .store import Functions, MemoryStore, Store
 
 if TYPE_CHECKING:
-    from .lmdb import LmdbStore
+    from .lmdb import Durability, LmdbStore
 
 S = TypeVar("S", bound=Store[Any, Any])
 
-Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()] | None
-
 
 @overload
 def stone(
     name: str | os.PathLike[str],
-    store: type[MemoryStore[Any, Any]] = ...,
-    serialize: str | None = ...,
-    dump_load: Functions = ...,
-    value_type: type = ...,
-    *,
-    options: Mapping[str, Any] = ...,
-) -> MemoryStore[bytes, Any]: ...
-@overload
-def stone(
-    name: str | os.PathLike[str],
     store: "type[LmdbStore[Any, Any]]",
-    serialize: str | None = ...,
-    dump_load: Functions = ...,
-    value_type: type = ...,
+    serialize: str | None = None,
+    dump_load: Functions | None = (),
+    value_type: type = bytes,
+    key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
+    options: Mapping[str, Any] = {},
     *,
-    options: Mapping[str, Any] = ...,
-) -> "LmdbStore[bytes, Any]": ...
+    trust_pickle: bool | None = None,
+    checksums: bool | None = None,
+    iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    readonly: bool = False,
+    create: bool = True,
+    durability: "Durability" = "full",
+    table: bytes | None = None,
+) -> "LmdbStore[K, Any]": ...
 @overload
 def stone(
     name: str | os.PathLike[str],
-    store: type[MemoryStore[Any, Any]] = ...,
-    serialize: str | None = ...,
-    dump_load: Functions = ...,
-    value_type: type = ...,
+    store: type[MemoryStore[Any, Any]],
+    serialize: str | None = None,
+    dump_load: Functions | None = (),
+    value_type: type = bytes,
+    key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
+    options: Mapping[str, Any] = {},
     *,
-    key_type: type[str],
-    options: Mapping[str, Any] = ...,
-) -> MemoryStore[str, Any]: ...
-@overload
-def stone(
-    name: str | os.PathLike[str],
-    store: "type[LmdbStore[Any, Any]]",
-    serialize: str | None = ...,
-    dump_load: Functions = ...,
-    value_type: type = ...,
-    *,
-    key_type: type[str],
-    options: Mapping[str, Any] = ...,
-) -> "LmdbStore[str, Any]": ...
+    trust_pickle: bool | None = None,
+    checksums: bool | None = None,
+    iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
+    kwargs: Mapping[str, Any] | None = None,
+) -> MemoryStore[K, Any]: ...
 @overload
 def stone(
     name: str | os.PathLike[str],
     store: type[S],
-    serialize: str | None = ...,
-    dump_load: Functions = ...,
-    value_type: type = ...,
-    key_type: type = ...,
-    options: Mapping[str, Any] = ...,
+    serialize: str | None = None,
+    dump_load: Functions | None = (),
+    value_type: type = bytes,
+    key_type: type[Any] = bytes,
+    options: Mapping[str, Any] = {},
+    *,
+    trust_pickle: bool | None = None,
+    checksums: bool | None = None,
+    iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    readonly: bool = False,
+    create: bool = True,
+    durability: "Durability" = "full",
+    table: bytes | None = None,
 ) -> S: ...
+@overload
 def stone(
     name: str | os.PathLike[str],
-    store: type[Any] = MemoryStore,
+    store: None = None,
     serialize: str | None = None,
-    dump_load: Functions = (),
+    dump_load: Functions | None = (),
     value_type: type = bytes,
-    key_type: type = bytes,
+    key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
     options: Mapping[str, Any] = {},
+    *,
+    trust_pickle: bool | None = None,
+    checksums: bool | None = None,
+    iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    readonly: bool = False,
+    create: bool = True,
+    durability: "Durability" = "full",
+    table: bytes | None = None,
+) -> Store[K, Any]: ...
+def stone(
+    name: str | os.PathLike[str],
+    store: type[Any] | None = None,
+    serialize: str | None = None,
+    dump_load: Functions | None = (),
+    value_type: type = bytes,
+    key_type: type[Any] = bytes,
+    options: Mapping[str, Any] = {},
+    *,
+    trust_pickle: bool | None = None,
+    checksums: bool | None = None,
+    iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
+    kwargs: Mapping[str, Any] | None = None,
+    readonly: bool = False,
+    create: bool = True,
+    durability: "Durability" = "full",
+    table: bytes | None = None,
 ) -> Any:
     """Open a store: `stone('my-db', LmdbStore, serialize='msgpack')`.
 
-    `name` is the path of a store on disk, which is made where it is not there yet; for a
-    `MemoryStore` it says nothing. `serialize` names how values are written: pickle, json, cbor,
-    msgpack, noop, or one of your own (`register_serializer`); None takes what the store is written
-    in, pickle for a new one. `dump_load=(encode, decode)` gives two functions in its place.
-    `value_type` is the container that `deep_add` makes; `key_type=str` gives keys back as str.
-    `options` are passed on to the store class.
+    `name` is the path of a store on disk, which is made where it is not there yet. `store` is the
+    class, `LmdbStore` or `MemoryStore`, or a class of your own. Without a class the name says it:
+    `lmdb:PATH` is a store on disk, `memory:` or any other name a store in memory, which is gone
+    with the process. A name without a class that looks like a path is refused.
 
-    Raises FormatMismatchError where the store is written by another serializer, StoreOpenError
-    where it cannot be opened, SerializerError for an unknown serializer.
+    The options are those of the class: see `Store`, and `LmdbStore` for `readonly`, `create`,
+    `durability` and `table`. `options` are more of them, for a class of your own.
 
-    >>> stor = stone('scratch', serialize='json')
-    >>> stor['greeting'] = 'hello'
-    >>> stor['greeting']
+    Raises StoreOpenError where the store cannot be opened, FormatMismatchError where it is written
+    by another serializer than the one named, SerializerError for an unknown serializer,
+    ValueTypeError for an option that the class does not have.
+
+    >>> store = stone('my-db', LmdbStore, serialize='json')
+    >>> store['greeting'] = 'hello'
+    >>> store['greeting']
     'hello'
+    >>> store.close()
+    >>> stone('lmdb:my-db')
+    <LmdbStore 'my-db': 1 entries, json>
     """
+    if store is None:
+        store, name = _class_of(name)
     if not (isinstance(store, type) and issubclass(store, Store)) or store is Store:
         raise StoreOpenError(f"{store!r} is no kind of store: use MemoryStore or LmdbStore")
-    opener: Any = store
-    return opener(
-        name,
-        serialize=serialize,
-        dump_load=dump_load or (),
-        value_type=value_type,
-        key_type=key_type,
-        **options,
-    )
+    special = {"readonly": readonly, "create": create, "durability": durability, "table": table}
+    more = {option: value for option, value in special.items() if value != _DEFAULTS[option]}
+    more.update(options)
+    if issubclass(store, MemoryStore):  # which would take an unknown option for an entry
+        unknown = more.keys() - (MemoryStore.__init__.__kwdefaults__ or {})
+        if unknown:
+            raise ValueTypeError(f"a MemoryStore has no option {min(unknown)!r}")
+    common = {
+        "serialize": serialize,
+        "dump_load": dump_load or (),
+        "value_type": value_type,
+        "key_type": key_type,
+        "trust_pickle": trust_pickle,
+        "checksums": checksums,
+        "iterable": iterable,
+        "kwargs": kwargs,
+    }
+    opener: Callable[..., Any] = store
+    return opener(name, **{**common, **more})
+
+
+_DEFAULTS = {"readonly": False, "create": True, "durability": "full", "table": None}
+
+
+def _class_of(name: Any) -> tuple[type[Store[Any, Any]], Any]:
+    """The class that a name without a class stands for, and the name for that class.
+
+    Raises StoreOpenError for a name that its user may have taken for a path: a store in memory
+    would lose what is on disk from sight, and what is written with the process.
+    """
+    if not isinstance(name, str | os.PathLike):
+        raise StoreOpenError(f"the name of a store is a str or a Path, not {name!r:.80}")
+    if isinstance(name, str):
+        scheme, colon, rest = name.partition(":")
+        if colon and scheme == "lmdb":
+            from .lmdb import LmdbStore  # it loads the client of LMDB
+
+            return LmdbStore, rest
+        if colon and scheme == "memory":
+            return MemoryStore, rest or "memory"
+        if colon and rest.startswith("//"):
+            raise StoreOpenError(f"{name!r}: stones knows lmdb:PATH and memory:, not {scheme}://")
+    if isinstance(name, os.PathLike) or _looks_like_a_path(name):
+        path = os.fspath(name)
+        raise StoreOpenError(
+            f"{path!r} looks like a path, but no class says that the store is on disk: open it by "
+            f"stone({path!r}, LmdbStore) or stone({'lmdb:' + path!r}); for a store in memory, "
+            "stone('memory:')"
+        )
+    return MemoryStore, name
+
+
+def _looks_like_a_path(name: str) -> bool:
+    if not name or "\0" in name:
+        return False
+    return os.sep in name or os.path.exists(os.path.join(name, "data.mdb"))

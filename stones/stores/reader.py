@@ -1,26 +1,30 @@
 """The reading half of the dict face: what a store and a snapshot of it have in common."""
 
-from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import suppress
 from itertools import zip_longest
-from typing import TYPE_CHECKING, Any, NoReturn, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, NoReturn, overload
 
-from stones.engine import Engine, Space, Transaction
-from stones.errors import InvalidKeyError, KeyTypeError, StoreClosedError, ValueTypeError
+from stones.errors import ValueTypeError
 from stones.formats.checksums import corrupt
-from stones.formats.codec import Codec
 
-from .views import EVERYTHING, Items, Keys, Range, Span, Values, after_prefix
+from .database_reader import DatabaseReader
+from .dict_keys import decode_key, encode_bound, encode_key
+from .spans import EVERYTHING, Span, span_of
+from .views import Items, Keys, Range, Values
 
 if TYPE_CHECKING:
-    from .store import Store
+    # A default for a type variable (PEP 696) makes `LmdbStore('my-db')` an LmdbStore[bytes, Any]
+    # to type checkers. Before Python 3.13 `typing` has no default, so nothing has one at run time.
+    from typing_extensions import TypeVar
 
-K = TypeVar("K")
-V = TypeVar("V")
+    K = TypeVar("K", default=bytes)
+    V = TypeVar("V", default=Any)
+else:
+    from typing import TypeVar
+
+    K = TypeVar("K")
+    V = TypeVar("V")
 T = TypeVar("T")
-
-DATA = Space.DATA
 
 
 class Reader(Mapping[K, V]):
@@ -31,97 +35,76 @@ class Reader(Mapping[K, V]):
     What you get is a copy: to change a value, store it again.
     """
 
-    # What begins with one underscore is between the layers: the collections and the migrations use
-    # it too, users do not.
+    database: DatabaseReader
+    """The layer below the dict, which collections and migrations work on too."""
 
-    _engine: Engine
-    _codec: Codec
-    _key_type: type
-    _value_type: type
-    _name: str
-
-    @abstractmethod
-    def _reading(self) -> tuple[Transaction, bool]:
-        """The transaction to read from; and whether it was opened just for this reading."""
-
-    @abstractmethod
-    def _raw(self, key: bytes) -> bytes | None:
-        """What is stored at a key."""
-
-    @abstractmethod
-    def _codec_at(self, txn: Transaction) -> Codec:
-        """The codec for what is read in this transaction."""
+    def __init__(self, database: DatabaseReader, key_type: type, value_type: type) -> None:
+        self.database = database
+        self._key_type = key_type
+        self._value_type = value_type
+        self._entries: DictEntries[K, V] = DictEntries(database, key_type)
 
     def __getitem__(self, key: K | bytes | str) -> V:
         """The value of `key`. Raises KeyError with the key. O(log n)."""
-        stored = key if type(key) is bytes and key else self._encoded(key)
-        raw = self._raw(stored)
+        stored = key if type(key) is bytes and key else encode_key(key)
+        database = self.database
+        raw = database.get(stored)
         if raw is None:
             raise KeyError(key)
-        codec = self._codec
-        if raw and raw[0] == codec.id:  # as in _decode, and without its call a twentieth faster
+        codec = database.codec
+        if raw and raw[0] == codec.id:  # as in decode(), and without its call a twentieth faster
             try:
-                return codec.loads(raw[1:])  # type: ignore[no-any-return]
+                value: V = codec.loads(raw[1:])
             except MemoryError:
                 raise
             except Exception as error:  # a decoder may raise anything on damaged bytes
                 raise corrupt(stored, error) from error
-        if raw and raw[0] == codec.first:
-            return codec.read(stored, raw)  # type: ignore[no-any-return]
-        return self._decode(stored, raw)  # type: ignore[no-any-return]
+        elif raw and raw[0] == codec.first:
+            value = codec.read(stored, raw)
+        else:
+            value = database.decode(stored, raw)
+        return value
 
     @overload
     def get(self, key: K | bytes | str) -> V | None: ...
     @overload
     def get(self, key: K | bytes | str, default: T) -> V | T: ...
     def get(self, key: Any, default: Any = None) -> Any:
-        """The value of `key`, or `default`."""
-        stored = key if type(key) is bytes and key else self._encoded(key)
-        raw = self._raw(stored)
-        return default if raw is None else self._decode(stored, raw)
+        """The value of `key`, or `default`. O(log n)."""
+        stored = key if type(key) is bytes and key else encode_key(key)
+        raw = self.database.get(stored)
+        return default if raw is None else self.database.decode(stored, raw)
 
     def get_many(self, keys: Iterable[K | bytes | str]) -> dict[K, V]:
         """Those of `keys` that are there, in that order, with their values from one snapshot."""
-        wanted = [self._encoded(key) for key in keys]
-        txn, own = self._reading()
-        try:
-            decode = self._codec_at(txn).decode
-            found = [(stored, txn.get(DATA, stored)) for stored in wanted]
-        finally:
-            if own:
-                txn.abort()
-        return {self._key_out(key): decode(key, raw) for key, raw in found if raw is not None}
+        found = self.database.get_many([encode_key(key) for key in keys])
+        return {decode_key(stored, self._key_type): value for stored, value in found}
 
     def __contains__(self, key: object) -> bool:
-        stored = key if type(key) is bytes and key else self._encoded(key)
-        return self._raw(stored) is not None
+        stored = key if type(key) is bytes and key else encode_key(key)
+        return self.database.get(stored) is not None
 
     def __len__(self) -> int:
         """How many entries there are, records of collections included. O(1)."""
-        txn, own = self._reading()
-        try:
-            return txn.count(DATA)
-        finally:
-            if own:
-                txn.abort()
+        return self.database.count()
 
     def __iter__(self) -> Iterator[K]:
-        return self._keys(EVERYTHING)
+        return self._entries.keys(EVERYTHING)
 
     def __reversed__(self) -> Iterator[K]:
-        return self._keys(EVERYTHING.reversed())
+        return self._entries.keys(EVERYTHING.reversed())
 
     def keys(self) -> Keys[K]:
         """The keys: a set-like view, in order."""
-        return Keys(self, self, EVERYTHING)
+        return Keys(self, self._entries, EVERYTHING)
 
     def values(self) -> Values[V]:
         """The values, in the order of their keys."""
-        return Values(self, self, EVERYTHING)
+        return Values(self, self._entries, EVERYTHING)
 
     def items(self) -> Items[K, V]:
         """The (key, value) pairs: a set-like view, in key order."""
-        return Items(self, self, EVERYTHING)
+        return Items(self, self._entries, EVERYTHING)
 
     def range(
         self,
@@ -136,58 +119,32 @@ class Reader(Mapping[K, V]):
     ) -> Range[K, V]:
         """The entries between two keys, in key order, as a lazy read-only mapping.
 
-        Costs O(log n) to start and O(1) an entry; memory does not grow with their number.
-        Raises TypeError for a key that is neither bytes nor str and a `limit` that is no int,
-        ValueError for two bounds on the same side, a `prefix` together with a bound, or a negative
-        `limit`.
+        `ge`, `gt`, `le` and `lt` are bounds; `prefix` stands for both. Costs O(log n) to start and
+        O(1) an entry; memory does not grow with the number of entries.
+
+        Raises KeyTypeError (a TypeError) for a key that is neither bytes nor str, ValueTypeError (a
+        TypeError) for a `limit` that is not an int, InvalidKeyError (a ValueError) for two bounds
+        on the same side, a `prefix` together with a bound, or a negative `limit`.
+
+        >>> from stones import MemoryStore
+        >>> store = MemoryStore({'a/1': 'x', 'a/2': 'y', 'b/1': 'z'})
+        >>> dict(store.range(prefix='a/'))
+        {b'a/1': 'x', b'a/2': 'y'}
+        >>> list(store.range(lt='b', reverse=True, limit=1))
+        [b'a/2']
         """
-        if prefix is not None and (ge, gt, le, lt) != (None,) * 4:
-            raise InvalidKeyError("range() takes either prefix= or bounds, not both")
-        if (ge is not None and gt is not None) or (le is not None and lt is not None):
-            raise InvalidKeyError("range() takes one lower and one upper bound: ge or gt, le or lt")
-        if not (limit is None or isinstance(limit, int)):
-            raise ValueTypeError(f"range() takes a whole number as limit, not {limit!r:.80}")
-        if limit is not None and limit < 0:
-            raise InvalidKeyError(f"range() takes a limit of 0 or more, not {limit}")
-        start, stop = b"", None
-        if prefix is not None:
-            start = self._encoded(prefix, empty=True)
-            stop = after_prefix(start)
-        if ge is not None:
-            start = self._encoded(ge, empty=True)
-        if gt is not None:
-            start = self._encoded(gt, empty=True) + b"\0"
-        if lt is not None:
-            stop = self._encoded(lt, empty=True) or b"\0"  # the lowest key: nothing is below either
-        if le is not None:
-            stop = self._encoded(le, empty=True) + b"\0"
-        return Range(self, self, Span(start, stop, reverse, limit))
-
-    def copy(self) -> "Store[K, V]":
-        """The same entries in a new MemoryStore with the same serializer."""
-        twin = self._empty_twin()
-        twin.update(self)
-        return twin
-
-    __copy__ = copy
-
-    def __deepcopy__(self, memo: object) -> "Store[K, V]":
-        return self.copy()  # values are copies at any rate
-
-    def __or__(self, other: Mapping[Any, Any]) -> "Store[K, V]":
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        twin = self.copy()
-        twin.update(other)
-        return twin
-
-    def __ror__(self, other: Mapping[Any, Any]) -> "Store[K, V]":
-        if not isinstance(other, Mapping):
-            return NotImplemented
-        twin = self._empty_twin()
-        twin.update(other)
-        twin.update(self)
-        return twin
+        span = span_of(
+            encode_bound,
+            EVERYTHING,
+            ge=ge,
+            gt=gt,
+            le=le,
+            lt=lt,
+            prefix=prefix,
+            reverse=reverse,
+            limit=limit,
+        )
+        return Range(self, self._entries, span)
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, Mapping):
@@ -204,7 +161,7 @@ class Reader(Mapping[K, V]):
             rest -= 1
         return rest == 0
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None  # type: ignore[assignment]  # as with dict
 
     def __reduce_ex__(self, protocol: object) -> NoReturn:
         raise ValueTypeError(
@@ -212,98 +169,32 @@ class Reader(Mapping[K, V]):
             "open it there"
         )
 
-    def _empty_twin(self) -> "Store[K, V]":
-        from .store import MemoryStore
 
-        return MemoryStore(
-            key_type=self._key_type, value_type=self._value_type, **self._codec.options()
-        )
+class DictEntries(Generic[K, V]):
+    """The entries of a database with the keys and values of the dict face: what views read."""
 
-    def _keys(self, span: Span) -> Iterator[K]:
-        txn, own = self._reading()
-        engine = self._engine
-        try:
-            for key in txn.keys(DATA, span.start, span.stop, reverse=span.reverse):
-                if engine.closed:
-                    raise StoreClosedError(f"the store {self._name!r} was closed meanwhile")
-                yield self._key_out(key)
-        finally:
-            if own:
-                txn.abort()
+    def __init__(self, database: DatabaseReader, key_type: type) -> None:
+        self._database = database
+        self._key_type = key_type
 
-    def _items(self, span: Span) -> Iterator[tuple[K, V]]:
-        entries: Iterator[Any] = self._entries(span)
+    def encode_key(self, key: Any) -> bytes:
+        """The stored form of a key."""
+        return encode_key(key)
+
+    def keys(self, span: Span) -> Iterator[K]:
+        """The keys in a span."""
+        keys: Iterator[Any] = self._database.keys(span)
+        if self._key_type is bytes:
+            return keys
+        return (decode_key(stored, self._key_type) for stored in keys)
+
+    def values(self, span: Span) -> Iterator[V]:
+        """The values in a span."""
+        return (value for _, value in self._database.entries(span))
+
+    def items(self, span: Span) -> Iterator[tuple[K, V]]:
+        """The keys with their values in a span."""
+        entries: Iterator[Any] = self._database.entries(span)
         if self._key_type is bytes:
             return entries
-        return ((self._key_out(key), value) for key, value in entries)
-
-    def _entries(
-        self, span: Span, required_text: bytes | None = None
-    ) -> Iterator[tuple[bytes, Any]]:
-        """The stored keys and the decoded values, from one snapshot that is opened at the first.
-
-        Entries whose value does not contain the text `required_text` may be left out.
-        """
-        txn, own = self._reading()
-        engine = self._engine
-        try:
-            codec = self._codec_at(txn)
-            id, loads, first, read = codec.id, codec.loads, codec.first, codec.read
-            entries = txn.scan(DATA, span.start, span.stop, reverse=span.reverse)
-            if required_text is not None and codec.shows_text:
-                entries = codec.with_text(required_text, entries)
-            for key, raw in entries:
-                if engine.closed:
-                    raise StoreClosedError(f"the store {self._name!r} was closed meanwhile")
-                # The common case in line: two calls less an entry, a sixth of items() in all.
-                if raw and raw[0] == id:
-                    try:
-                        value = loads(raw[1:])
-                    except MemoryError:
-                        raise
-                    except Exception as error:  # a decoder may raise anything on damaged bytes
-                        raise corrupt(key, error) from error
-                elif raw and raw[0] == first:
-                    value = read(key, raw)
-                else:
-                    value = codec.decode(key, raw)
-                yield key, value
-        finally:
-            if own:
-                txn.abort()
-
-    def _values(self, span: Span) -> Iterator[V]:
-        for _, value in self._entries(span):
-            yield value
-
-    def _decode(self, key: bytes, raw: bytes) -> Any:
-        return self._codec.decode(key, raw)
-
-    def _encoded(self, key: object, *, empty: bool = False) -> bytes:
-        """The stored form of a key from outside."""
-        if isinstance(key, str):
-            stored = _utf8(key)
-        elif isinstance(key, bytes):
-            stored = bytes(key)  # an instance of a subclass is another object
-        else:
-            raise KeyTypeError(f"a key is bytes or str, not {type(key).__name__} {key!r:.80}")
-        if not stored and not empty:
-            raise InvalidKeyError("a key has at least 1 byte: the empty key cannot be stored")
-        return stored
-
-    def _key_out(self, key: bytes) -> Any:
-        return key.decode("utf-8", "surrogateescape") if self._key_type is str else key
-
-
-def _utf8(key: str) -> bytes:
-    """UTF-8; bytes that are none, as `key_type=str` shows them: in lone surrogates (PEP 383)."""
-    try:  # not suppress(): that takes as long as all the rest of a key
-        return key.encode()
-    except UnicodeEncodeError:
-        pass
-    with suppress(UnicodeEncodeError):
-        stored = key.encode("utf-8", "surrogateescape")
-        # Surrogates for bytes that are UTF-8 after all would come back as another str.
-        if stored.decode("utf-8", "surrogateescape") == key:
-            return stored
-    raise InvalidKeyError(f"{key!r:.80} cannot be a key: it has no UTF-8")
+        return ((decode_key(stored, self._key_type), value) for stored, value in entries)

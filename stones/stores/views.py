@@ -4,13 +4,13 @@ A view does nothing until it is iterated. Then it opens a snapshot, and lets go 
 iteration ends, however it ends.
 """
 
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from itertools import islice
 from sys import maxsize
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
-from attrs import frozen
+from .spans import Span
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -18,65 +18,43 @@ K_co = TypeVar("K_co", covariant=True)
 V_co = TypeVar("V_co", covariant=True)
 
 
-@frozen
-class Span:
-    """The keys with start <= key < stop, as stored, and the order to go through them."""
-
-    start: bytes = b""
-    stop: bytes | None = None
-    reverse: bool = False
-    limit: int | None = None
-
-    def __contains__(self, key: bytes) -> bool:
-        return self.start <= key and (self.stop is None or key < self.stop)
-
-    def reversed(self) -> "Span":
-        return Span(self.start, self.stop, not self.reverse, self.limit)
-
-
-EVERYTHING = Span()
-
-
-def after_prefix(prefix: bytes) -> bytes | None:
-    """The lowest key that is above all keys with this prefix; None where there is none."""
-    stem = prefix.rstrip(b"\xff")
-    return stem[:-1] + bytes([stem[-1] + 1]) if stem else None
-
-
 class EntrySource(Protocol[K_co, V_co]):
-    """What a view reads from: each walk opens one snapshot when its first item is asked for."""
+    """The entries that a view reads.
 
-    def _keys(self, span: Span) -> Iterator[K_co]: ...
-    def _values(self, span: Span) -> Iterator[V_co]: ...
-    def _items(self, span: Span) -> Iterator[tuple[K_co, V_co]]: ...
-    def _encoded(self, key: object) -> bytes: ...
+    Each iterator opens one snapshot when its first item is asked for.
+    """
+
+    def keys(self, span: Span) -> Iterator[K_co]: ...
+    def values(self, span: Span) -> Iterator[V_co]: ...
+    def items(self, span: Span) -> Iterator[tuple[K_co, V_co]]: ...
+    def encode_key(self, key: Any) -> bytes: ...
 
 
 class Range(Mapping[K, V]):
     """The entries between two keys, as `range()` of a store gives them: a lazy read-only mapping.
 
     Nothing is read before it is asked for, and each reading sees the store as it is then. `len()`
-    counts by walking: O(entries).
+    counts them one by one: O(entries).
     """
 
-    def __init__(self, source: Mapping[K, V], walk: EntrySource[K, V], span: Span) -> None:
+    def __init__(self, mapping: Mapping[K, V], source: EntrySource[K, V], span: Span) -> None:
+        self._mapping = mapping
         self._source = source
-        self._walk = walk
         self._span = span
 
     def __getitem__(self, key: K) -> V:
         if key not in self:
             raise KeyError(key)
-        return self._source[key]
+        return self._mapping[key]
 
     def __contains__(self, key: object) -> bool:
-        stored, span = self._walk._encoded(key), self._span
-        if stored not in span or key not in self._source:
+        stored, span = self._source.encode_key(key), self._span
+        if stored not in span or key not in self._mapping:
             return False
         if span.limit is None:
             return True
         before = Span(stored + b"\0", span.stop) if span.reverse else Span(span.start, stored)
-        return sum(1 for _ in _limited(self._walk._keys(before), span)) < span.limit
+        return sum(1 for _ in _limited(self._source.keys(before), span)) < span.limit
 
     def __iter__(self) -> Iterator[K]:
         return iter(self.keys())
@@ -91,16 +69,16 @@ class Range(Mapping[K, V]):
         return any(True for _ in self)
 
     def keys(self) -> "Keys[K]":
-        return Keys(self, self._walk, self._span)
+        return Keys(self, self._source, self._span)
 
     def values(self) -> "Values[V]":
-        return Values(self, self._walk, self._span)
+        return Values(self, self._source, self._span)
 
     def items(self) -> "Items[K, V]":
-        return Items(self, self._walk, self._span)
+        return Items(self, self._source, self._span)
 
     def __repr__(self) -> str:
-        return f"<Range of {self._source!r}>"
+        return f"<Range of {self._mapping!r}>"
 
 
 class Keys(KeysView[K]):
@@ -108,23 +86,23 @@ class Keys(KeysView[K]):
 
     def __init__(self, mapping: "Mapping[K, Any]", source: EntrySource[K, Any], span: Span) -> None:
         super().__init__(mapping)
-        self._of = mapping
+        self._viewed = mapping
         self._source = source
         self._span = span
 
     def __iter__(self) -> Iterator[K]:
-        return _limited(self._source._keys(self._span), self._span)
+        return _limited(self._source.keys(self._span), self._span)
 
     def __reversed__(self) -> Iterator[K]:
-        return _backwards(self._source._keys, self._span)
+        return _backwards(self._source.keys, self._span)
 
     @property
     def mapping(self) -> MappingProxyType[K, Any]:
         """What these are the keys of, read-only."""
-        return MappingProxyType(self._of)
+        return MappingProxyType(self._viewed)
 
     def __repr__(self) -> str:
-        return f"Keys({self._of!r})"
+        return f"Keys({self._viewed!r})"
 
 
 class Values(ValuesView[V]):
@@ -132,26 +110,26 @@ class Values(ValuesView[V]):
 
     def __init__(self, mapping: "Mapping[Any, V]", source: EntrySource[Any, V], span: Span) -> None:
         super().__init__(mapping)
-        self._of = mapping
+        self._viewed = mapping
         self._source = source
         self._span = span
 
     def __iter__(self) -> Iterator[V]:
-        return _limited(self._source._values(self._span), self._span)
+        return _limited(self._source.values(self._span), self._span)
 
     def __reversed__(self) -> Iterator[V]:
-        return _backwards(self._source._values, self._span)
+        return _backwards(self._source.values, self._span)
 
     @property
     def mapping(self) -> MappingProxyType[Any, V]:
         """What these are the values of, read-only."""
-        return MappingProxyType(self._of)
+        return MappingProxyType(self._viewed)
 
     def __contains__(self, value: object) -> bool:
         return any(value is found or value == found for found in self)
 
     def __repr__(self) -> str:
-        return f"Values({self._of!r})"
+        return f"Values({self._viewed!r})"
 
 
 class Items(ItemsView[K, V]):
@@ -159,15 +137,15 @@ class Items(ItemsView[K, V]):
 
     def __init__(self, mapping: "Mapping[K, V]", source: EntrySource[K, V], span: Span) -> None:
         super().__init__(mapping)
-        self._of = mapping
+        self._viewed = mapping
         self._source = source
         self._span = span
 
     def __iter__(self) -> Iterator[tuple[K, V]]:
-        return _limited(self._source._items(self._span), self._span)
+        return _limited(self._source.items(self._span), self._span)
 
     def __reversed__(self) -> Iterator[tuple[K, V]]:
-        return _backwards(self._source._items, self._span)
+        return _backwards(self._source.items, self._span)
 
     def __contains__(self, item: object) -> bool:
         return isinstance(item, tuple) and len(item) == 2 and super().__contains__(item)
@@ -175,18 +153,18 @@ class Items(ItemsView[K, V]):
     @property
     def mapping(self) -> MappingProxyType[K, V]:
         """What these are the items of, read-only."""
-        return MappingProxyType(self._of)
+        return MappingProxyType(self._viewed)
 
     def __repr__(self) -> str:
-        return f"Items({self._of!r})"
+        return f"Items({self._viewed!r})"
 
 
 def _limited(entries: Iterator[Any], span: Span) -> Iterator[Any]:
     return entries if span.limit is None else islice(entries, min(span.limit, maxsize))
 
 
-def _backwards(walk: Any, span: Span) -> Iterator[Any]:
+def _backwards(entries: Callable[[Span], Iterator[Any]], span: Span) -> Iterator[Any]:
     if span.limit is None:
-        return iter(walk(span.reversed()))
-    # The other end of a limited range is only known once it has been walked.
-    return iter(list(_limited(walk(span), span))[::-1])
+        return entries(span.reversed())
+    # The other end of a limited range is only known once it has been read.
+    return iter(list(_limited(entries(span), span))[::-1])

@@ -1,0 +1,266 @@
+"""Database: an engine, the formats of its values, and the transaction that is open.
+
+The dict face (`stones.stores.store`), the collections (`stones.collections`) and the migrations
+(`stones.migrations`) all work on one `Database`. It is below them what a store is to a user: it
+knows which transaction the thread is in, and which codec reads and writes values in it. It knows
+nothing of keys that are not bytes, of records, or of views.
+"""
+
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, TypeVar
+
+from attrs import evolve
+
+from stones.engine import Engine, Transaction
+from stones.errors import ReadOnlyError, StoreClosedError, TransactionError
+from stones.formats.codec import Codec, FormatRequest, LegacyCodec
+from stones.formats.metadata import (
+    Metadata,
+    new_metadata,
+    read_generation,
+    read_metadata,
+    write_formats,
+)
+
+from . import transactions
+from .claims import check_unclaimed
+from .database_reader import DATA, DatabaseReader, DatabaseSnapshot
+
+T = TypeVar("T")
+
+
+class Database(DatabaseReader):
+    """An engine, the formats of its values, and the transaction that is open on it.
+
+    Any number of threads may share one. `open` comes first, `close` last; a database that is
+    collected without `close` lets go of its engine all the same.
+    """
+
+    def __init__(self, engine: Engine, *, name: str, readonly: bool = False) -> None:
+        self.engine = engine
+        self.name = name
+        self.readonly = readonly
+        self._close_engine = weakref.finalize(self, engine.close)
+        self._clock = _clock_of(engine)
+        # The write transaction in which the metadata was last looked at, and the clock then.
+        self._checked: Transaction | None = None
+        self._checked_at = 0
+
+    def open(self, request: FormatRequest) -> None:
+        """Read the metadata, or write the first. `request` says how values are to be written.
+
+        Raises FormatMismatchError where the store is written in another way.
+        """
+        self.request = request
+        # `codec` changes in write transactions only. `_other_codec` is one more: the codec before
+        # the last change, or a later one that a reader has met.
+        self.codec = self._other_codec = self._first_codec()
+
+    def close(self) -> None:
+        """Let go of the engine: each use of the database raises StoreClosedError from then on.
+
+        A second call does nothing. Raises TransactionError inside a transaction of the database.
+        """
+        if self.in_transaction():
+            raise TransactionError("close() inside a transaction of the store: end that first")
+        self.engine = ClosedEngine(self.name)
+        self._checked = None
+        self._close_engine()
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return isinstance(self.engine, ClosedEngine)
+
+    @property
+    def is_stones03(self) -> bool:
+        """Whether it is a database of stones 0.3, which has no metadata and no format bytes."""
+        return self.engine.legacy
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def get(self, key: bytes) -> bytes | None:
+        if transactions.ambient.get() is None:  # the usual case, decided at the least cost
+            return self.engine.get(DATA, key)
+        txn = transactions.joined(self.engine)
+        return self.engine.get(DATA, key) if txn is None else txn.get(DATA, key)
+
+    @contextmanager
+    def reading(self) -> Iterator[Transaction]:
+        txn = transactions.joined(self.engine)
+        if txn is not None:
+            yield txn
+            return
+        txn = self.engine.begin()
+        try:
+            yield txn
+        finally:
+            txn.abort()
+
+    def snapshot(self) -> DatabaseSnapshot:
+        """The database as it is now, frozen."""
+        return DatabaseSnapshot(self)
+
+    def in_transaction(self) -> bool:
+        """Whether this thread or task is in a transaction of the database."""
+        return transactions.joined(self.engine) is not None
+
+    def decode(self, key: bytes, raw: bytes) -> Any:
+        codec = self.codec
+        if raw and raw[0] == codec.first:
+            return codec.read(key, raw)
+        if self.is_stones03:
+            return codec.decode(key, raw)
+        # The codec that knows more formats is the later one. That one of the two takes values
+        # without a checksum says nothing: it may be the earlier one.
+        for codec in (self.codec, self._other_codec):
+            if codec.metadata.generation is not None and codec.knows(raw):
+                if codec.misses_checksum(raw):
+                    break
+                return codec.decode(key, raw)
+        # The store has got another format, or its first, since the metadata was read, and maybe
+        # since the value was read: look at both as of one instant.
+        with self.reading() as txn:
+            codec, now = self.codec_at(txn), txn.get(DATA, key)
+            if now is None:  # deleted since it was read, maybe before all were to have checksums
+                codec = Codec(evolve(codec.metadata, checksums=False), self.request)
+            return codec.decode(key, raw if now is None else now)
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def write(self, change: Callable[[Transaction], T]) -> T:
+        """What `change` returns, once it is committed, or is part of the ambient transaction.
+
+        Outside a transaction `change` may run in another thread, and more than once: see
+        `Engine.write`. It asks `codec_for_writing` itself.
+        """
+        if self.readonly:
+            self.check_writable()
+        txn = transactions.joined(self.engine, write=True)
+        return self.engine.write(change) if txn is None else change(txn)
+
+    @contextmanager
+    def writing(self) -> Iterator[Transaction]:
+        """A write transaction for one operation; a savepoint where an ambient one is open."""
+        self.check_writable()
+        with transactions.writing(self.engine) as txn:
+            self.codec_for_writing(txn)
+            yield txn
+
+    @contextmanager
+    def transaction(self) -> Iterator[Transaction]:
+        """A write transaction, or a savepoint, which is the ambient one for the block."""
+        self.check_writable()
+        with transactions.transaction(self.engine) as txn:
+            self.codec_for_writing(txn)
+            yield txn
+
+    def check_writable(self) -> None:
+        """Raise ReadOnlyError where the database was opened read-only."""
+        # The engine does not know: it is shared, and others may have opened it for writing.
+        if self.readonly:
+            raise ReadOnlyError(f"the store {self.name!r} was opened read-only")
+
+    def check_unclaimed(self, txn: Transaction, key: bytes) -> None:
+        """Raise ReservedKeyError for a key that only a collection may write."""
+        if self.codec.metadata.has_collections:
+            check_unclaimed(txn, key)
+
+    def sync(self) -> None:
+        """Wait until everything that was committed has reached the disk."""
+        self.check_writable()
+        self.engine.sync()
+
+    # -- formats -------------------------------------------------------------------------------
+
+    def codec_for_writing(self, txn: Transaction) -> Codec:
+        """The codec for this write transaction. It reads the generation once a transaction."""
+        if txn is self._checked and self._checked_at == self._clock.changes:
+            return self.codec
+        if read_generation(txn) != self.codec.metadata.generation:
+            self.reload(txn)
+        self._checked, self._checked_at = txn, self._clock.changes
+        return self.codec
+
+    def codec_at(self, txn: Transaction) -> Codec:
+        generation = read_generation(txn)
+        for codec in (self.codec, self._other_codec):
+            if codec.metadata.generation == generation:
+                return codec
+        self._other_codec = codec = self.read_codec(txn)
+        return codec
+
+    def read_codec(self, txn: Transaction) -> Codec:
+        """The codec by the metadata that this transaction sees."""
+        metadata = read_metadata(txn)
+        if metadata is None:  # still as stones 0.3 left it
+            return self.codec
+        return Codec(metadata, self.request)
+
+    def reload(self, txn: Transaction) -> None:
+        """Take over what this write transaction has changed in the metadata."""
+        self._other_codec, self.codec = self.codec, self.read_codec(txn)
+        self._clock.changes += 1
+
+    @contextmanager
+    def requesting(self, request: FormatRequest) -> Iterator[None]:
+        """Take `request` for the present one. If the block raises, the present one comes back."""
+        before, self.request = self.request, request
+        try:
+            yield
+        except BaseException:
+            self.request = before
+            raise
+
+    def _first_codec(self) -> Codec:
+        metadata = self.engine.read(read_metadata)
+        if metadata is None and self.is_stones03:
+            return LegacyCodec(self.request)
+        if metadata is None:
+            metadata = self.engine.write(self._create)
+        self.request.check(metadata, self.name)
+        return Codec(metadata, self.request)
+
+    def _create(self, txn: Transaction) -> Metadata:
+        metadata = read_metadata(txn)  # another process may have been quicker
+        if metadata is None:
+            request = self.request
+            write_formats(txn, new_metadata(request.name or "pickle", bool(request.checksums)))
+            metadata = read_metadata(txn)
+            assert metadata is not None
+        return metadata
+
+
+class ClosedEngine(Engine):
+    """What a closed database has in place of its engine."""
+
+    closed = True
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def begin(self, *, write: bool = False) -> Transaction:
+        raise StoreClosedError(f"the store {self._name!r} is closed: open it again to use it")
+
+    def close(self) -> None:
+        pass
+
+
+class _Clock:
+    """Counts the changes of the metadata through one engine, for all databases on it.
+
+    Two databases may share a transaction: the ambient one, or one of a group commit. If one of them
+    changes the metadata in it, the other must read the metadata again before its next write.
+    """
+
+    def __init__(self) -> None:
+        self.changes = 0
+
+
+_clocks: "weakref.WeakKeyDictionary[Engine, _Clock]" = weakref.WeakKeyDictionary()
+
+
+def _clock_of(engine: Engine) -> _Clock:
+    return _clocks.setdefault(engine, _Clock())

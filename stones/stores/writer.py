@@ -1,0 +1,209 @@
+"""The writing half of the dict face: what changes single entries, or many in one transaction."""
+
+from collections.abc import Iterable, Mapping, MutableMapping
+from typing import Any, Self, overload
+
+from stones.engine import Space, Transaction
+from stones.errors import SerializerError
+
+from .claims import COUNTS
+from .containers import added, removed
+from .database import Database
+from .database_reader import DATA
+from .dict_keys import decode_key, encode_key, encode_new_key
+from .reader import K, Reader, T, V
+
+MISSING: Any = object()
+
+
+class Writer(Reader[K, V], MutableMapping[K, V]):
+    """What can be done to a store beyond reading: a mutable, ordered dict.
+
+    Each operation is one transaction, or is part of the one that is open. A key that belongs to a
+    collection is refused with ReservedKeyError: its count and its indexes would be wrong.
+    """
+
+    database: Database
+
+    def __setitem__(self, key: K | bytes | str, value: V) -> None:
+        """Set the value of `key`. O(log n).
+
+        Raises SerializerError for a value that the serializer cannot hold, and for the key
+        KeyTypeError, InvalidKeyError, KeyTooLongError or ReservedKeyError.
+        """
+        self.put(key, value)
+
+    def put(self, key: K | bytes | str, value: V, overwrite: bool = True) -> bool:
+        """Set the value of `key`, unless it has one and `overwrite` is False. Was it written?
+
+        >>> from stones import MemoryStore
+        >>> store = MemoryStore()
+        >>> store.put('limit', 10), store.put('limit', 20, overwrite=False)
+        (True, False)
+        """
+        database = self.database
+        stored = encode_new_key(key, database.max_key_size)
+        codec = database.codec
+        raw = codec.encode(stored, value)  # before the lock is taken, and in this thread
+
+        def change(txn: Transaction) -> bool:
+            now = database.codec_for_writing(txn)
+            if now.metadata.has_collections:
+                database.check_unclaimed(txn, stored)
+            if not overwrite and txn.get(DATA, stored) is not None:
+                return False
+            # Another process may have changed the format since the value was encoded.
+            txn.put(DATA, stored, raw if now is codec else now.encode(stored, value))
+            return True
+
+        return database.write(change)
+
+    def __delitem__(self, key: K | bytes | str) -> None:
+        """Remove `key`. Raises KeyError with the key where it is not there."""
+        if not self.delete(key):
+            raise KeyError(key)
+
+    def delete(self, key: K | bytes | str) -> bool:
+        """Remove `key`; was it there?"""
+        database = self.database
+        stored = encode_key(key)
+
+        def change(txn: Transaction) -> bool:
+            database.codec_for_writing(txn)
+            database.check_unclaimed(txn, stored)
+            return txn.delete(DATA, stored)
+
+        return database.write(change)
+
+    @overload
+    def pop(self, key: K | bytes | str) -> V: ...
+    @overload
+    def pop(self, key: K | bytes | str, default: T) -> V | T: ...
+    def pop(self, key: Any, default: Any = MISSING) -> Any:
+        """Remove `key` and return its value; where it is not there, `default` or KeyError."""
+        stored = encode_key(key)
+        with self.database.writing() as txn:
+            raw = txn.get(DATA, stored)
+            if raw is not None:
+                self.database.check_unclaimed(txn, stored)
+                value = self.database.decode(stored, raw)
+                txn.delete(DATA, stored)
+                return value
+        if default is MISSING:
+            raise KeyError(key)
+        return default
+
+    def popitem(self) -> tuple[K, V]:
+        """Remove and return the last entry in key order. Raises KeyError in an empty store."""
+        with self.database.writing() as txn:
+            last = next(txn.scan(DATA, reverse=True), None)
+            if last is None:
+                raise KeyError("popitem(): the store is empty")
+            self.database.check_unclaimed(txn, last[0])
+            value = self.database.decode(*last)
+            txn.delete(DATA, last[0])
+            return decode_key(last[0], self._key_type), value
+
+    def setdefault(self, key: K | bytes | str, default: V = None) -> V:  # type: ignore[assignment]  # as dict
+        """The value of `key`; where it has none, `default` becomes its value."""
+        stored = encode_new_key(key, self.database.max_key_size)
+        with self.database.writing() as txn:
+            raw = txn.get(DATA, stored)
+            if raw is None:
+                self.database.check_unclaimed(txn, stored)
+                raw = self.database.codec.encode(stored, default)
+                txn.put(DATA, stored, raw)
+            value: V = self.database.decode(stored, raw)
+            return value
+
+    def update(  # type: ignore[override]  # keys may be str too
+        self, other: Mapping[Any, V] | Iterable[tuple[Any, V]] = (), /, **kwargs: V
+    ) -> None:
+        """Set many values in one transaction: all of them or, on an error, none.
+
+        `other` is a mapping, an object with `keys()`, or any iterable of pairs. It is read while
+        its entries are written, in constant memory. If it reads from this store, it sees the store
+        as it was before.
+
+        >>> from stones import MemoryStore
+        >>> store = MemoryStore()
+        >>> store.update({'a': 1}, b=2)
+        >>> dict(store)
+        {b'a': 1, b'b': 2}
+        """
+        database = self.database
+        max_key_size = database.max_key_size
+        with database.writing() as txn:
+            put, encode = txn.put, database.codec.encode
+            for entries in (pairs(other), kwargs.items()):
+                for key, value in entries:
+                    stored = (
+                        key
+                        if type(key) is bytes and 0 < len(key) <= max_key_size
+                        else encode_new_key(key, max_key_size)
+                    )
+                    # `other` may have made the first collection, in the transaction around this.
+                    if database.codec.metadata.has_collections:
+                        database.check_unclaimed(txn, stored)
+                    try:
+                        raw = encode(stored, value)
+                    except SerializerError as error:
+                        raise SerializerError(f"the value of {key!r}: {error}") from error
+                    put(DATA, stored, raw)
+
+    def __ior__(self, other: Mapping[Any, V] | Iterable[tuple[Any, V]]) -> Self:
+        self.update(other)
+        return self
+
+    def clear(self) -> None:
+        """Remove every entry, the records of collections included."""
+        with self.database.writing() as txn:
+            txn.clear(DATA)
+            txn.clear(Space.INDEX)
+            for key in txn.keys(Space.META, *COUNTS):
+                txn.delete(Space.META, key)
+
+    def deep_add(self, key: K | bytes | str, value: Any) -> None:
+        """Add `value` to the container at `key`, which is made where there is no container yet.
+
+        The store's `value_type` says of which class it is: list, tuple (both add at the end), set
+        or frozenset. Raises ValueTypeError (a TypeError) for another class, and where the value at
+        `key` is not a container.
+
+        >>> from stones import MemoryStore
+        >>> store = MemoryStore(value_type=list)
+        >>> store.deep_add('names', 'Ada')
+        >>> store.deep_add('names', 'Grace')
+        >>> store['names']
+        ['Ada', 'Grace']
+        """
+        stored = encode_new_key(key, self.database.max_key_size)
+        with self.database.writing() as txn:
+            self.database.check_unclaimed(txn, stored)
+            container = self._container(txn, stored)
+            grown = added(self._value_type, container, value)
+            txn.put(DATA, stored, self.database.codec.encode(stored, grown))
+
+    def deep_remove(self, key: K | bytes | str, value: Any) -> bool:
+        """Take `value` out of the container at `key`, the first one in a list; was it in there?"""
+        stored = encode_key(key)
+        with self.database.writing() as txn:
+            self.database.check_unclaimed(txn, stored)
+            rest = removed(self._value_type, self._container(txn, stored), value)
+            if rest is None:
+                return False
+            txn.put(DATA, stored, self.database.codec.encode(stored, rest))
+            return True
+
+    def _container(self, txn: Transaction, stored: bytes) -> Any:
+        raw = txn.get(DATA, stored)
+        return () if raw is None else self.database.decode(stored, raw)
+
+
+def pairs(other: Any) -> Iterable[tuple[Any, Any]]:
+    """The (key, value) pairs of what dict.update() takes: a mapping, or an iterable of pairs."""
+    if isinstance(other, Mapping):
+        return other.items()
+    if hasattr(other, "keys"):
+        return ((key, other[key]) for key in other.keys())  # noqa: SIM118  # it has only keys()
+    return other  # type: ignore[no-any-return]  # whatever it is, iterating it tells
