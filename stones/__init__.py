@@ -1,10 +1,11 @@
 """stones: a dict that outlives the process, and typed collections above it.
 
-Start with `stone`, which opens a store, and `Collection`, which keeps records in one.
+Start with `stone`, which opens a store, and `Collection`, which keeps records in one. This module
+is the public face: it hands out what lies in the folders below.
 """
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from stones.formats.serializers import register_serializer, serializer_names
 from stones.stores.opening import stone
@@ -39,9 +40,10 @@ if TYPE_CHECKING:
     from stones.collections.collection import Collection
     from stones.collections.queries.query import Query
     from stones.collections.records.record_type import key
-    from stones.migrations.reencode import migrate
+    from stones.migrations.reencode import MigrationReport, migrate
     from stones.repair.check import CheckReport, check
     from stones.repair.contents import DamageFinding
+    from stones.repair.info import StoreInfo, inspect
     from stones.repair.salvage import SalvageReport, salvage
     from stones.stores.lmdb import LmdbStore
 
@@ -62,6 +64,7 @@ __all__ = [
     "LmdbStore",
     "MemoryStore",
     "MigrationError",
+    "MigrationReport",
     "NotOneError",
     "Query",
     "QueryError",
@@ -76,10 +79,12 @@ __all__ = [
     "Store",
     "StoreClosedError",
     "StoreFullError",
+    "StoreInfo",
     "StoreOpenError",
     "TransactionError",
     "ValueTypeError",
     "check",
+    "inspect",
     "key",
     "migrate",
     "register_serializer",
@@ -88,32 +93,41 @@ __all__ = [
     "stone",
 ]
 
-# The client of a back end (lmdb), and what the layers above bring along (JSONPath), is loaded when
+# The client of an engine (lmdb), and what the layers above bring along (JSONPath), is loaded when
 # it is first asked for.
 _LAZY = {
+    "CheckReport": "stones.repair.check",
     "Collection": "stones.collections.collection",
     "DamageFinding": "stones.repair.contents",
     "LmdbStore": "stones.stores.lmdb",
+    "MigrationReport": "stones.migrations.reencode",
     "Query": "stones.collections.queries.query",
-    "CheckReport": "stones.repair.check",
     "SalvageReport": "stones.repair.salvage",
+    "StoreInfo": "stones.repair.info",
     "check": "stones.repair.check",
+    "inspect": "stones.repair.info",
     "key": "stones.collections.records.record_type",
     "migrate": "stones.migrations.reencode",
     "salvage": "stones.repair.salvage",
 }
 
+# Names of the reports before they said what they are of. Imports of them go on working.
+_FORMER = {"Finding": "DamageFinding", "Report": "CheckReport", "Salvaged": "SalvageReport"}
 
-def __getattr__(name: str) -> Any:
-    if name in _LAZY:
-        found = getattr(import_module(_LAZY[name]), name)
-    elif name == "__version__":
-        found = import_module("importlib.metadata").version("stones")
-    else:
-        raise AttributeError(f"module 'stones' has no attribute {name!r}")
-    globals()[name] = found
-    return found
+# Hidden from type checkers, to which each name would exist otherwise.
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> object:
+        current = _FORMER.get(name, name)
+        if current in _LAZY:
+            found = getattr(import_module(_LAZY[current]), current)
+        elif name == "__version__":
+            found = import_module("importlib.metadata").version("stones")
+        else:
+            raise AttributeError(f"module 'stones' has no attribute {name!r}")
+        globals()[name] = found
+        return found
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    return sorted(__all__)

@@ -23,7 +23,7 @@ RANKS = [  # lowest first
     {"stones.collections", "stones.migrations"},
     {"stones.repair"},
     {"stones.command_line"},
-    {"stones", "stones.__main__"},
+    {"stones", "stones.__main__", "stones.info"},
 ]
 
 
@@ -187,6 +187,63 @@ def test_a_wrong_import_is_found(module, source):
 )
 def test_a_right_import_passes(module, source):
     assert violations(module, source) == []
+
+
+def is_private(name: str) -> bool:
+    return name.startswith("_") and not name.endswith("_")
+
+
+def private_names(source: str) -> set[str]:
+    """The names with an underscore that a module defines: functions, classes, attributes."""
+    found = set()
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.FunctionDef(name) | ast.AsyncFunctionDef(name) | ast.ClassDef(name):
+                found.add(name)
+            case ast.Name(name, ast.Store()) | ast.Attribute(ast.Name("self"), name, ast.Store()):
+                found.add(name)
+    return {name for name in found if is_private(name)}
+
+
+def private_uses(source: str, own: set[str]) -> list[str]:
+    """The names with an underscore that a module takes from what is not defined in `own`."""
+    found = []
+    for node in ast.walk(ast.parse(source)):
+        match node:
+            case ast.Attribute(ast.Name("self" | "cls"), _):
+                continue
+            case ast.Attribute(_, name) if is_private(name) and name not in own:
+                found.append(f"{node.lineno}: {ast.unparse(node)}")
+            case ast.ImportFrom(names=names):
+                found += [f"{node.lineno}: {x.name}" for x in names if is_private(x.name)]
+    return found
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_uses_no_private_name_of_another_folder(module):
+    folder = folder_of(module)
+    own = {
+        name
+        for neighbour, path in MODULES.items()
+        if folder_of(neighbour) == folder
+        for name in private_names(path.read_text())
+    }
+    assert private_uses(MODULES[module].read_text(), own) == []
+
+
+@pytest.mark.parametrize(
+    ("source", "uses"),
+    [
+        ("store._engine", 1),
+        ("self._store._engine", 1),
+        ("from .views import _limited", 1),
+        ("made()._engine.begin()", 1),
+        ("self._engine; cls._engine; self.__dict__; x._value_; _", 0),
+        ("other._own; self.twin._own", 0),
+    ],
+)
+def test_the_use_of_a_private_name_is_found(source, uses):
+    assert len(private_uses(source, {"_own"})) == uses
 
 
 @pytest.mark.parametrize("layer", ["collections", "migrations"])

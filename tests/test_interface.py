@@ -1,0 +1,241 @@
+"""The public face shows itself: names, signatures, types, and how a name chooses the store."""
+
+import inspect
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import stones
+from stones import (
+    CheckReport,
+    DamageFinding,
+    LmdbStore,
+    MemoryStore,
+    SalvageReport,
+    Store,
+    StoreOpenError,
+    ValueTypeError,
+    stone,
+)
+
+ROOT = Path(__file__).parent.parent
+COMMON = {
+    "serialize",
+    "dump_load",
+    "value_type",
+    "key_type",
+    "trust_pickle",
+    "checksums",
+    "iterable",
+    "kwargs",
+}
+ON_DISK = {"readonly", "create", "durability", "table"}
+
+
+# -- names -----------------------------------------------------------------------------------------
+
+
+def test_dir_shows_the_public_names_and_nothing_else():
+    assert dir(stones) == sorted(stones.__all__)
+
+
+@pytest.mark.parametrize("name", stones.__all__)
+def test_every_public_name_is_there(name):
+    assert getattr(stones, name).__doc__
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    with pytest.raises(AttributeError, match="no attribute 'Collektion'"):
+        stones.Collektion  # type: ignore[attr-defined]
+
+
+def test_earlier_names_can_be_imported_still():
+    from stones import Finding, Report, Salvaged, info
+
+    assert (Finding, Report, Salvaged) == (DamageFinding, CheckReport, SalvageReport)
+    assert info.inspect is stones.inspect
+    assert info.StoreInfo is stones.StoreInfo
+
+
+# -- signatures ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("callable_", "options"),
+    [(stone, COMMON | ON_DISK), (LmdbStore, COMMON | ON_DISK), (MemoryStore, COMMON)],
+)
+def test_a_signature_shows_every_option(callable_, options):
+    assert options <= inspect.signature(callable_).parameters.keys()
+
+
+@pytest.mark.parametrize("callable_", [stone, LmdbStore, Store])
+def test_a_signature_has_no_room_for_what_is_no_option(callable_):
+    kinds = {parameter.kind for parameter in inspect.signature(callable_).parameters.values()}
+    assert inspect.Parameter.VAR_KEYWORD not in kinds
+
+
+def test_stone_takes_the_options_of_a_store_on_disk_by_name(tmp_path):
+    with stone(tmp_path / "db", LmdbStore, "json", checksums=True, durability="lazy") as store:
+        assert store.stats()["durability"] == "lazy"
+        assert store.stats()["checksums"]
+    with pytest.raises(StoreOpenError, match="no store"):
+        stone(tmp_path / "other", LmdbStore, create=False)
+    with stone(tmp_path / "db", LmdbStore, readonly=True) as store:
+        assert store == {}
+
+
+@pytest.mark.parametrize("option", [{"readonly": True}, {"options": {"bogus": 1}}])
+def test_an_option_that_a_store_in_memory_does_not_have_is_refused(option):
+    with pytest.raises(ValueTypeError, match=f"no option '({'|'.join(ON_DISK)}|bogus)'"):
+        stone("memory:", **option)
+
+
+# -- a dict ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [{"a": 1, "b": 2}],
+        [[("a", 1), ("b", 2)]],
+        [iter([("a", 1), ("b", 2)])],
+        [MemoryStore(a=1, b=2)],
+    ],
+)
+def test_a_store_in_memory_is_filled_as_a_dict_is(arguments):
+    assert MemoryStore(*arguments) == {b"a": 1, b"b": 2}
+
+
+def test_keyword_arguments_are_entries_unless_they_are_options():
+    store = MemoryStore({"a": 1}, b=2, c=3, serialize="json", iterable={"d": 4})
+    assert store == {b"a": 1, b"b": 2, b"c": 3, b"d": 4}
+    assert store.stats()["serializer"] == "json"
+
+
+def test_a_name_is_no_entry():
+    assert MemoryStore("name") == MemoryStore(name="name") == MemoryStore() == {}
+
+
+@pytest.mark.parametrize("option", ["serialise", "checksum", "valuetype", "keytype"])
+def test_a_misspelled_option_is_not_taken_for_an_entry(option):
+    with pytest.raises(ValueTypeError, match=f"no option '{option}'"):
+        MemoryStore(**{option: "json"})
+
+
+def test_what_a_dict_cannot_be_made_of_is_refused():
+    with pytest.raises(TypeError):
+        MemoryStore(5)
+
+
+# -- names and paths -------------------------------------------------------------------------------
+
+
+def test_a_url_chooses_the_class(tmp_path):
+    with stone(f"lmdb:{tmp_path / 'db'}", serialize="json") as store:
+        assert type(store) is LmdbStore
+        assert store.path == str(tmp_path / "db")
+    assert type(stone("memory:")) is type(stone("memory:name")) is MemoryStore
+
+
+def test_a_store_in_memory_says_so():
+    assert repr(stone("notes")) == "<MemoryStore 'notes' (in memory only): 0 entries, pickle>"
+
+
+def test_what_looks_like_a_path_is_not_opened_in_memory(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    stone("db", LmdbStore).close()
+    for name in ("data/db", Path("db"), "db"):
+        with pytest.raises(StoreOpenError, match=r"looks like a path.*LmdbStore"):
+            stone(name)
+    with stone("data/db", MemoryStore) as store:
+        assert store == {}
+
+
+@pytest.mark.parametrize("name", ["postgresql://localhost/db", "http://example.org"])
+def test_an_unknown_url_is_refused(name):
+    with pytest.raises(StoreOpenError, match="stones knows lmdb:PATH and memory:"):
+        stone(name)
+
+
+@pytest.mark.parametrize("name", [None, 5, b"db"])
+def test_a_name_is_a_text_or_a_path(name):
+    with pytest.raises(StoreOpenError, match="str or a Path"):
+        stone(name)
+
+
+# -- types -----------------------------------------------------------------------------------------
+
+TYPED = """
+from typing import Any
+from attrs import define
+from stones import Collection, LmdbStore, MemoryStore, Snapshot, key, stone
+
+@define
+class User:
+    email: str = key()
+    age: int = 0
+
+reveal_type(stone("db", LmdbStore))
+reveal_type(stone("db", LmdbStore, key_type=str))
+reveal_type(stone("db", MemoryStore, key_type=str))
+reveal_type(stone("lmdb:db"))
+reveal_type(LmdbStore("db"))
+reveal_type(LmdbStore("db", key_type=str))
+reveal_type(MemoryStore({"a": 1}, b=2))
+store: LmdbStore[str, int] = LmdbStore("db", key_type=str)
+reveal_type(store["a"])
+with store.snapshot() as view:
+    reveal_type(list(view))
+users: Collection[str, User] = Collection(store, User)
+reveal_type(users["ada"].age)
+reveal_type(users.add(User("ada")))
+reveal_type(users.find().first())
+reveal_type(Collection[str, User](store, User).add(User("ada")))
+reveal_type(Collection(store, User)["ada"])
+reveal_type(Collection(store, User).add(User("ada")))
+LmdbStore("db", durability="fast")
+LmdbStore("db", bogus=1)
+stone("db", LmdbStore, durability="fast")
+"""
+KEY = "str | bytes | int | UUID | date | tuple[Any, ...]"
+REVEALED = [
+    "LmdbStore[bytes, Any]",
+    "LmdbStore[str, Any]",
+    "MemoryStore[str, Any]",
+    "Store[bytes, Any]",
+    "LmdbStore[bytes, Any]",
+    "LmdbStore[str, Any]",
+    "MemoryStore[bytes, int]",
+    "int",
+    "list[str]",
+    "int",
+    "str",
+    "User | None",
+    "str",
+    "User",
+    KEY,
+]
+
+
+def without_modules(text):
+    """Names of classes without the modules that they are from."""
+    return re.sub(r"\b(?:\w+\.)+(?=\w)", "", text)
+
+
+def test_mypy_sees_the_types(tmp_path):
+    (tmp_path / "typed.py").write_text(TYPED)
+    result = subprocess.run(
+        [sys.executable, "-m", "mypy", "--strict", "--no-pretty", "typed.py"],
+        cwd=tmp_path,
+        env={"MYPYPATH": str(ROOT), "PATH": ""},
+        capture_output=True,
+        text=True,
+    )
+    lines = result.stdout.splitlines()
+    revealed = [line.split('"')[1] for line in lines if "Revealed type" in line]
+    assert [without_modules(text) for text in revealed] == REVEALED
+    wrong = [line for line in lines if " error: " in line]
+    assert [line.split(":")[1] for line in wrong] == ["29", "30", "31"], result.stdout
