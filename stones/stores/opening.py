@@ -129,6 +129,8 @@ def stone(
     """
     if store is None:
         store, name = _class_of(name)
+    # A name of its own: to type checkers the class of a store takes an engine.
+    opener: Callable[..., Any] = store
     if not (isinstance(store, type) and issubclass(store, Store)) or store is Store:
         raise StoreOpenError(f"{store!r} is no kind of store: use MemoryStore or LmdbStore")
     special = {"readonly": readonly, "create": create, "durability": durability, "table": table}
@@ -148,7 +150,6 @@ def stone(
         "iterable": iterable,
         "kwargs": kwargs,
     }
-    opener: Callable[..., Any] = store
     return opener(name, **{**common, **more})
 
 

@@ -35,19 +35,21 @@ class Reader(Mapping[K, V]):
     What you get is a copy: to change a value, store it again.
     """
 
-    database: DatabaseReader
-    """The layer below the dict, which collections and migrations work on too."""
-
     def __init__(self, database: DatabaseReader, key_type: type, value_type: type) -> None:
-        self.database = database
+        self._source = database
         self._key_type = key_type
         self._value_type = value_type
         self._entries: DictEntries[K, V] = DictEntries(database, key_type)
 
+    @property
+    def database(self) -> DatabaseReader:
+        """The layer below the dict, which collections and migrations work on too."""
+        return self._source
+
     def __getitem__(self, key: K | bytes | str) -> V:
         """The value of `key`. Raises KeyError with the key. O(log n)."""
         stored = key if type(key) is bytes and key else encode_key(key)
-        database = self.database
+        database = self._source
         raw = database.get(stored)
         if raw is None:
             raise KeyError(key)
@@ -68,25 +70,27 @@ class Reader(Mapping[K, V]):
     @overload
     def get(self, key: K | bytes | str) -> V | None: ...
     @overload
+    def get(self, key: K | bytes | str, default: V) -> V: ...
+    @overload
     def get(self, key: K | bytes | str, default: T) -> V | T: ...
     def get(self, key: Any, default: Any = None) -> Any:
         """The value of `key`, or `default`. O(log n)."""
         stored = key if type(key) is bytes and key else encode_key(key)
-        raw = self.database.get(stored)
-        return default if raw is None else self.database.decode(stored, raw)
+        raw = self._source.get(stored)
+        return default if raw is None else self._source.decode(stored, raw)
 
     def get_many(self, keys: Iterable[K | bytes | str]) -> dict[K, V]:
         """Those of `keys` that are there, in that order, with their values from one snapshot."""
-        found = self.database.get_many([encode_key(key) for key in keys])
+        found = self._source.get_many([encode_key(key) for key in keys])
         return {decode_key(stored, self._key_type): value for stored, value in found}
 
     def __contains__(self, key: object) -> bool:
         stored = key if type(key) is bytes and key else encode_key(key)
-        return self.database.get(stored) is not None
+        return self._source.get(stored) is not None
 
     def __len__(self) -> int:
         """How many entries there are, records of collections included. O(1)."""
-        return self.database.count()
+        return self._source.count()
 
     def __iter__(self) -> Iterator[K]:
         return self._entries.keys(EVERYTHING)

@@ -77,10 +77,14 @@ class Snapshot(Copyable[K, V]):
     (1, 2)
     """
 
-    database: DatabaseSnapshot
-
     def __init__(self, store: "Store[K, V]") -> None:
-        super().__init__(store.database.snapshot(), store._key_type, store._value_type)
+        self._snapshot = store.database.snapshot()
+        super().__init__(self._snapshot, store._key_type, store._value_type)
+
+    @property
+    def database(self) -> DatabaseSnapshot:
+        """The layer below the dict, which collections work on too."""
+        return self._snapshot
 
     def _read_only(self, *args: Any, **options: Any) -> Any:
         """In place of all that writes. Raises ReadOnlyError."""

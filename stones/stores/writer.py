@@ -23,7 +23,14 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
     collection is refused with ReservedKeyError: its count and its indexes would be wrong.
     """
 
-    database: Database
+    def __init__(self, database: Database, key_type: type, value_type: type) -> None:
+        super().__init__(database, key_type, value_type)
+        self._target = database
+
+    @property
+    def database(self) -> Database:
+        """The layer below the dict, which collections and migrations work on too."""
+        return self._target
 
     def __setitem__(self, key: K | bytes | str, value: V) -> None:
         """Set the value of `key`. O(log n).
@@ -77,6 +84,8 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
 
     @overload
     def pop(self, key: K | bytes | str) -> V: ...
+    @overload
+    def pop(self, key: K | bytes | str, default: V) -> V: ...
     @overload
     def pop(self, key: K | bytes | str, default: T) -> V | T: ...
     def pop(self, key: Any, default: Any = MISSING) -> Any:
