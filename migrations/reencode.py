@@ -1,11 +1,15 @@
-"""From one format to another, while other threads and processes go on reading and writing.
+"""`migrate`: from one format to another, while other threads and processes read and write.
 
-A format is a serializer, with checksums or without. First every value is tried, so that one which
-is damaged, or which the new serializer cannot hold, stops the migration before it starts. Then the
-metadata names the new format as the one to write: from their next transaction on, all processes
-write in it, and read any mixture (see `stones.formats.metadata`). Then the values that are left in
-old formats are re-encoded in small transactions, in key order. A kill at any point leaves a valid
-store, and running again finds by the first byte what is left.
+A format is a serializer, with checksums or without. A migration has three steps:
+
+1. It tries every value, and writes nothing. A damaged value stops it here, and so does a value that
+   the new serializer cannot hold.
+2. It names the new format in the metadata. From their next transaction on, all processes write in
+   it, and read any mixture (see `stones.formats.metadata`).
+3. It re-encodes the values that are left in old formats, in small transactions, in key order.
+
+If the process is killed at any point, the store is valid. Running the migration again finds by the
+first byte of each value which values are left.
 """
 
 from collections.abc import Callable
@@ -28,17 +32,21 @@ Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
 Progress = Callable[[int, int], object]
 
 BATCH_VALUES = 500
+"""A transaction re-encodes at most so many values before others may write."""
 BATCH_BYTES = 4_000_000
+"""A transaction re-encodes about so many bytes at most."""
 BATCH_SCAN = 20_000
-"""So many values or bytes does a transaction re-encode, or so many look at, before others may."""
+"""A transaction looks at no more values than this."""
 
 
 @frozen
 class MigrationReport:
-    """What a migration did: how many values it re-encoded, of how many there were at its start."""
+    """What a migration did."""
 
     values: int
+    """The values that it re-encoded."""
     total: int
+    """The values that the store had when it started."""
 
 
 def migrate(
@@ -49,18 +57,26 @@ def migrate(
     checksums: bool | None = None,
     progress: Progress | None = None,
 ) -> MigrationReport:
-    """Re-encode every value of `store` by the serializer `to`, or functions `dump_load`, online.
+    """Re-encode every value of `store` by the serializer `to`, or by functions, online.
 
-    `checksums` says whether every value is to have one. What is not named stays as it is. Values
-    are equal before and after. Other threads and processes that have the store open go on reading
-    and writing, whatever they named. May be interrupted or killed at any time; running it again
-    goes on where it was. Takes constant memory, and two passes over the values. `progress` is
-    called with the steps done and all the steps, about a hundred times.
+    `dump_load=(encode, decode)` are the functions. `checksums` says whether every value is to have
+    a checksum. What you do not name stays as it is. Values are equal before and after. Other
+    threads and processes that have the store open go on reading and writing, whatever serializer
+    they named. The migration may be interrupted or killed at any time: run it again to go on. It
+    takes constant memory, and two passes over the values. `progress` is called with the steps done
+    and the number of all steps, about a hundred times.
 
-    A database of stones 0.3 becomes one of ours on the way: close it in programs that use 0.3.
+    A database of stones 0.3 becomes a store of this version: close it in programs that use 0.3.
 
     Raises MigrationError, before anything is changed, for a value that `to` cannot hold or that
-    cannot be read, and inside of a transaction; SerializerError for a serializer that is not known.
+    cannot be read, and inside a transaction; SerializerError for an unknown serializer.
+
+    >>> from stones import MemoryStore, migrate
+    >>> store = MemoryStore({'point': (1, 2)}, serialize='pickle')
+    >>> migrate(store, 'cbor')
+    MigrationReport(values=1, total=1)
+    >>> store['point']
+    (1, 2)
     """
     database = store.database
     target = _target(database, to, dump_load, checksums)
@@ -83,7 +99,7 @@ class _Target:
     checksums: bool
     names_serializer: bool
     names_checksums: bool
-    """Whether the user has named it; what he has not is to stay as it is."""
+    """Whether the user has named checksums. What the user has not named stays as it is."""
 
     @property
     def name(self) -> str:
@@ -101,7 +117,7 @@ class _Target:
         return self.is_written_in(metadata) and metadata.migration is None
 
     def is_still_meant(self, metadata: Metadata) -> bool:
-        """Whether what the user has not named is as it was when the target was made."""
+        """Whether the part that the user has not named is as it was when the target was made."""
         return (self.names_serializer or metadata.write.serializer == self.name) and (
             self.names_checksums or metadata.checksums == self.checksums
         )
@@ -155,7 +171,7 @@ def _check_values(database: Database, target: _Target, steps: "_Steps") -> None:
     """Try to re-encode every value, and write nothing."""
     start: bytes | None = b""
     while start is not None:
-        # A snapshot for some of them only: space is not reused as long as one is open.
+        # Each snapshot serves some of the values: while a snapshot is open, no space is reused.
         with database.snapshot() as view:
             start = _check_some(view, target, start, steps)
 
@@ -193,8 +209,8 @@ def _begin(database: Database, target: _Target) -> str | None:
         metadata = database.read_codec(txn).metadata
         if not target.is_still_meant(metadata):
             raise MigrationError(
-                f"another migration, to {metadata.write_name}, has begun meanwhile: this one does "
-                "not start; migrate again"
+                f"another migration, to {metadata.write_name}, has begun: this one does not start; "
+                "migrate again"
             )
         if not target.is_written_in(metadata):
             write_formats(txn, metadata.migrating_to(target.name, target.checksums))
@@ -207,7 +223,7 @@ def _begin(database: Database, target: _Target) -> str | None:
 
 
 def _adopt(database: Database, target: _Target) -> None:
-    """Turn a database of stones 0.3 into one of ours, which has to be migrated."""
+    """Turn a database of stones 0.3 into a store of this version, still to be migrated."""
     codec = database.codec
     if not isinstance(codec, LegacyCodec):
         return
@@ -234,8 +250,8 @@ def _reencode(database: Database, target: _Target, migration: str | None, steps:
         steps.step(batch.scanned)
     if left:
         raise MigrationError(
-            f"{left} of the values that were written meanwhile cannot be re-encoded by "
-            f"{target} and are left as they were, readable; change them and migrate again: "
+            f"{left} values that were written during the migration cannot be re-encoded by "
+            f"{target}; they stay as they are, readable; change them and migrate again: "
             f"{first_left}"
         )
     database.write(partial(_end, database, migration))
@@ -247,7 +263,7 @@ class _Batch:
     changed: int
     scanned: int
     left: list[str]
-    """What is wrong with the values that could not be re-encoded."""
+    """For each value that could not be re-encoded, the reason."""
     next: bytes | None
 
 
@@ -264,14 +280,14 @@ def _reencode_some(
         if target.is_reached(codec.metadata):
             return _Batch(0, 0, [], None)  # another process did the rest
         raise MigrationError(
-            f"another migration, to {codec.metadata.write_name}, has begun meanwhile: this "
-            f"one, to {target}, stops here; no value is lost, and any mixture can be read"
+            f"another migration, to {codec.metadata.write_name}, has begun: this one, to {target}, "
+            "stops here; no value is lost, and any mixture can be read"
         )
     changes: list[tuple[bytes, bytes]] = []
     left: list[str] = []
     scanned = size = 0
     next_start = None
-    # Closed before the first put: an open scan would read on to the end, to stay as it is.
+    # Closed before the first put: at a put, an open scan would read on to the end of the store.
     with closing(_closable(txn.scan(DATA, start))) as entries:
         for key, raw in entries:
             if len(changes) >= BATCH_VALUES or size >= BATCH_BYTES or scanned >= BATCH_SCAN:
@@ -293,7 +309,7 @@ def _reencode_some(
 def _end(database: Database, migration: str | None, txn: Transaction) -> None:
     """Note that every value is in the format that is written now."""
     metadata = database.read_codec(txn).metadata
-    # Another migration may have begun since, and then its values are not ours to tell of.
+    # If another migration has begun since, this one does not know whether its values are done.
     if migration is not None and metadata.migration == migration:
         write_formats(txn, metadata.migrated())
     database.reload(txn)
@@ -313,8 +329,8 @@ def _reencoded(codec: Codec, target: _Target, key: bytes, raw: bytes) -> bytes:
 def _check_same(value: Any, encoded: bytes, target: Serializer) -> None:
     """Raise SerializerError for what comes back as another value.
 
-    The serializers that we ship give back what they are given, or refuse it. Those of users are
-    tried, as far as it can be told: not for objects of classes of their own.
+    The serializers that we ship give back what they are given, or refuse it. A user's serializer is
+    tried on each value. For objects of the user's classes only `==` can tell.
     """
     try:
         back = target.decode(encoded)
@@ -337,12 +353,12 @@ def _at(key: bytes, error: StoneError) -> str:
 
 
 def _closable(entries: Any) -> Any:
-    """A generator over `entries`, since not every iterator can be closed."""
+    """A generator over `entries`: a generator can be closed, an iterator may have no close()."""
     yield from entries
 
 
 class _Steps:
-    """Counts, and tells the progress at most once a hundredth."""
+    """Counts the steps of a migration, and reports the progress about a hundred times."""
 
     def __init__(self, progress: Progress | None, total: int) -> None:
         self._progress = progress

@@ -525,7 +525,7 @@ def test_a_migration_stops_where_another_one_has_begun(opened, by):
     store = opened()
     entries = {b"%05d" % number: (number,) for number in range(3000)}
     store.update(entries)
-    with pytest.raises(MigrationError, match="another migration, to cbor, has begun meanwhile"):
+    with pytest.raises(MigrationError, match="another migration, to cbor, has begun"):
         overtaken(store, by, 0.6)
     assert dict(store) == entries
     assert formats_in_use(store) == {IDS["cbor"]}
@@ -559,7 +559,9 @@ def test_what_is_written_meanwhile_and_cannot_be_re_encoded_is_left_and_named(op
         while done > 0.4 * steps and todo:
             store[todo.pop()] = 2j
 
-    with pytest.raises(MigrationError, match=r"2 of the values .* b'00000'.* complex, at \$"):
+    with pytest.raises(
+        MigrationError, match=r"2 values that were written .* b'00000'.* complex, at \$"
+    ):
         migrate(store, "json", progress=write)
     assert store[b"00001"] == 2j
     assert metadata_of(store).migration is not None

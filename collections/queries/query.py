@@ -1,4 +1,4 @@
-"""What `find()` returns: the matching records, read when they are asked for."""
+"""Query: what `find()` of a collection returns. It reads the records when they are asked for."""
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
@@ -19,8 +19,24 @@ Predicate = Callable[[Mapping[str, Any]], bool]
 class Query(Generic[K, R]):
     """The records of a collection that match a filter, in key order.
 
-    Nothing is read until you iterate or ask; each time it is read anew, from a snapshot of that
-    moment. It goes through the collection record by record, in constant memory.
+    Nothing is read until you iterate or ask. Each iteration reads anew, from one snapshot. It goes
+    through the collection record by record, in constant memory; a path that needs the whole list,
+    such as `$[0:3]`, holds all records in memory.
+
+    >>> from attrs import define
+    >>> from stones import Collection, MemoryStore, key
+    >>> @define
+    ... class City:
+    ...     name: str = key()
+    ...     people: int
+    >>> cities: Collection[str, City] = Collection(MemoryStore(), City)
+    >>> cities.add_many([City('Bonn', 330_000), City('Kyiv', 2_900_000), City('Lviv', 720_000)])
+    3
+    >>> large = cities.find('$[?(@.people > 500000)]')
+    >>> large.count(), list(large.keys())
+    (2, ['Kyiv', 'Lviv'])
+    >>> [city.name for city in large.limit(1)]
+    ['Kyiv']
     """
 
     def __init__(
@@ -55,7 +71,8 @@ class Query(Generic[K, R]):
     def values(self, path: str) -> Iterator[Any]:
         """What the JSONPath `path` finds in each matching record: `values('address.city')`.
 
-        A record without it gives nothing, one with several (`tags[*]`) all of them.
+        A record in which the path finds nothing gives nothing. If it finds several values, as
+        `tags[*]` does, the record gives all of them.
         """
         wanted = parse_values(path)
         return (found for _, value in self._matches() for found in wanted.of(value))
@@ -65,7 +82,7 @@ class Query(Generic[K, R]):
         return next(iter(self), None)
 
     def one(self) -> R:
-        """The only matching record. Raises NotOneError where there is none, or more than one."""
+        """The only matching record. Raises NotOneError for no record, and for more than one."""
         found = list(islice(self, 2))
         if len(found) == 1:
             return found[0]

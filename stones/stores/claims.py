@@ -1,8 +1,8 @@
-"""What collections claim: the collection NAME has the keys NAME/..., which only it may write.
+"""Claims: only the collection NAME may write the keys NAME/..., and how many records it has.
 
-A claim is kept in the metadata of the store, with what the collection says of itself. There may be
-thousands, so nobody keeps them in memory: a claim is looked up in the transaction that it matters
-to. So claiming one more changes nothing for others, and nothing has to be told to them.
+The metadata of the store holds a claim, with the description of the collection. A store may have
+thousands of collections, so claims are not kept in memory: each write looks up the claim that
+concerns its key, in its own transaction. So a new claim takes effect in every process at once.
 """
 
 import json
@@ -15,13 +15,13 @@ from stones.errors import CorruptValueError, ReservedKeyError
 from stones.formats.metadata import CLAIMS, has_collections, next_generation
 
 COUNTS = (b"count/", b"count0")
-"""How many records collections have is in the metadata from the first to below the second key."""
+"""The counts of records are in the metadata from the first to below the second key."""
 COLLECTION_NAME = re.compile(r"\w[\w.-]{0,63}")
 MAX_NAME_SIZE = 256
 """The longest name of a collection in bytes: 64 characters of UTF-8."""
 
 _COUNT_DIGITS = 18
-"""More records than that there cannot be, nor does len() take them."""
+"""len() takes no larger number of records."""
 
 
 def check_unclaimed(txn: Transaction, key: bytes) -> None:
@@ -37,7 +37,7 @@ def check_unclaimed(txn: Transaction, key: bytes) -> None:
 
 
 def read_collection(txn: Transaction, name: str) -> Mapping[str, Any] | None:
-    """What the collection `name` says of itself, or None. Raises CorruptValueError. One read."""
+    """The description of the collection `name`, or None. Raises CorruptValueError. One read."""
     raw = txn.get(Space.META, claim_key(name))
     if raw is None:
         return None
@@ -53,9 +53,10 @@ def read_collection(txn: Transaction, name: str) -> Mapping[str, Any] | None:
 
 
 def write_collection(txn: Transaction, name: str, description: Mapping[str, Any]) -> None:
-    """Store what a collection says of itself.
+    """Store the description of a collection.
 
-    Only the first collection begins another generation: from then on everybody looks claims up.
+    The first collection of a store begins another generation of the metadata. From then on every
+    process looks claims up.
     """
     if not has_collections(txn):
         next_generation(txn)
@@ -84,9 +85,9 @@ def read_count(txn: Transaction, key: bytes) -> int:
 
 
 def add_to_count(txn: Transaction, key: bytes, added: int) -> None:
-    """Count records that were added to a collection, or taken out of it, by its `count_key`.
+    """Add to the count of a collection's records, by its `count_key`; `added` may be negative.
 
-    Raises CorruptValueError where that leaves less than none: the count has been wrong before.
+    Raises CorruptValueError where the count would fall below 0: it was wrong before.
     """
     count = read_count(txn, key) + added
     if count < 0:
@@ -101,10 +102,10 @@ def _whose(key: bytes) -> str:
 
 
 def claim_key(name: str) -> bytes:
-    """Where the metadata has what the collection `name` says of itself."""
+    """The key in the metadata of the description of the collection `name`."""
     return CLAIMS[0] + name.encode()
 
 
 def count_key(name: str) -> bytes:
-    """Where the metadata has how many records the collection `name` has."""
+    """The key in the metadata of the count of records of the collection `name`."""
     return COUNTS[0] + name.encode()

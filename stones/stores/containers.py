@@ -14,7 +14,7 @@ def added(kind: type, container: Any, value: Any) -> Any:
 
 
 def removed(kind: type, container: Any, value: Any) -> Any | None:
-    """A container of type `kind` without (the first) `value`; None where it is not in there."""
+    """A container of type `kind` without the first `value`; None if `value` is not in it."""
     _check(kind, container)
     items = list(container)
     if value not in items:
@@ -31,7 +31,7 @@ def _check(kind: type, container: Any) -> None:
         )
     if not isinstance(container, _KINDS):
         raise ValueTypeError(
-            "deep_add() and deep_remove() work on a list, tuple, set or frozenset: the value there "
+            "deep_add() and deep_remove() work on a list, tuple, set or frozenset: the value "
             f"is of type {type(container).__name__}"
         )
 
@@ -40,4 +40,4 @@ def _made(kind: type, items: list[Any]) -> Any:
     try:
         return kind(items)
     except TypeError as error:  # a value that cannot be in a set
-        raise ValueTypeError(f"no {kind.__name__} can be made of it: {error}") from error
+        raise ValueTypeError(f"the values cannot be in a {kind.__name__}: {error}") from error

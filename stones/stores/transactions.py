@@ -1,9 +1,9 @@
 """The transaction that a thread, or an asyncio task, is in: the ambient one.
 
 Inside `with store.transaction():` every operation on the store, and on the collections in it, joins
-that transaction. It is found through a context variable, and checked against its owner, since a
-context is also copied into the tasks and threads that are started inside the block: those are not
-part of it.
+that transaction. A context variable holds it. Python copies the context into the tasks and threads
+that are started inside the block, but they are not part of the transaction: so each use checks that
+the thread and the task are those that opened it.
 """
 
 import os
@@ -18,7 +18,7 @@ from stones.engine import Engine, Transaction
 from stones.errors import TransactionError
 
 ambient: ContextVar[Mapping[Engine, "Scope"] | None] = ContextVar("stones.ambient", default=None)
-"""The open transactions of this context, by engine. None, the usual case, is cheap to test for."""
+"""The open transactions of this context, by engine. None: there is none, as in most reads."""
 
 
 class Scope:
@@ -27,7 +27,7 @@ class Scope:
     __slots__ = ("open", "process", "task", "thread", "txn")
 
     here: ClassVar[object] = object()
-    """This process. In a forked child it is another object, and no scope of the parent is open."""
+    """Stands for this process. A forked child gets another object, so its parent's scopes end."""
 
     def __init__(self, txn: Transaction) -> None:
         self.txn = txn
@@ -46,8 +46,8 @@ class Scope:
 def joined(engine: Engine, *, write: bool = False) -> Transaction | None:
     """The open transaction on `engine` that this thread or task is in, or None.
 
-    Raises TransactionError for a write by a thread or task that was started inside somebody else's
-    transaction, which is still open: it would wait for the one that waits for it.
+    Raises TransactionError for a write by a thread or task that was started inside the transaction
+    of another, if that is still open: the two would wait for each other.
     """
     scopes = ambient.get()
     scope = scopes.get(engine) if scopes else None
@@ -58,7 +58,7 @@ def joined(engine: Engine, *, write: bool = False) -> Transaction | None:
     if write:
         raise TransactionError(
             "this task or thread was started inside a transaction of another one, which is still "
-            "open: write after that has ended, or in the task that opened it"
+            "open: write after it has ended, or in the task that opened it"
         )
     return None
 
@@ -67,8 +67,9 @@ def joined(engine: Engine, *, write: bool = False) -> Transaction | None:
 def writing(engine: Engine) -> Iterator[Transaction]:
     """A write transaction for one operation; a savepoint where an ambient one is open.
 
-    On its own it is not ambient: what an operation reads from an iterable of the caller's, which
-    may read from the same store, is then as it was before, and takes no memory to keep it so.
+    It does not become the ambient transaction. An operation may read from an iterable of its
+    caller, which may read from the same store: that reading then sees the store as it was before
+    the operation, and no copy has to be kept in memory for it.
     """
     if joined(engine, write=True) is not None:
         with transaction(engine) as txn:
@@ -101,8 +102,8 @@ def transaction(engine: Engine) -> Iterator[Transaction]:
         txn.commit()
     finally:
         scope.open = False
-        # Not by reset(): a generator may be ended in another context than it was begun in, or
-        # before a block that was opened after it.
+        # Not by reset(): a generator may end in another context than the one it began in. It may
+        # also end before a block that was opened after it.
         now = dict(ambient.get() or {})
         if now.get(engine) is scope:
             del now[engine]
@@ -112,12 +113,12 @@ def transaction(engine: Engine) -> Iterator[Transaction]:
 
 
 def _check_innermost(engine: Engine, scope: Scope) -> None:
-    """Raise TransactionError where a block ends before one inside of it, as generators can."""
+    """Raise TransactionError where a block ends before a block inside it, as generators can."""
     innermost = (ambient.get() or {}).get(engine, scope)
     if innermost is not scope and innermost.is_open() and innermost.is_mine() and scope.is_mine():
         raise TransactionError(
-            "a transaction ends while one that was begun inside of it is still open: both are "
-            "undone; let generators with transactions end in the reverse order"
+            "a transaction ends while a transaction inside it is still open: both are undone; let "
+            "generators with transactions end in the reverse order"
         )
 
 
@@ -130,8 +131,8 @@ if hasattr(os, "register_at_fork"):
 
 
 def _task() -> object:
-    """The running asyncio task; None outside of any."""
-    # Importing asyncio costs more than all of stones; where nobody has, there are no tasks.
+    """The running asyncio task, or None."""
+    # Importing asyncio costs more than all of stones. If no module has imported it, no task runs.
     asyncio = sys.modules.get("asyncio")
     if asyncio is None:
         return None

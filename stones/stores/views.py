@@ -1,6 +1,6 @@
 """keys(), values() and items() of a store, and `range`: lazy, in key order, from one snapshot.
 
-A view does nothing until it is iterated. Then it opens a snapshot, and lets go of it when the
+A view reads nothing until it is iterated. Then it opens a snapshot, and lets go of it when the
 iteration ends, however it ends.
 """
 
@@ -98,7 +98,7 @@ class Keys(KeysView[K]):
 
     @property
     def mapping(self) -> MappingProxyType[K, Any]:
-        """What these are the keys of, read-only."""
+        """The mapping whose keys these are, read-only."""
         return MappingProxyType(self._viewed)
 
     def __repr__(self) -> str:
@@ -122,7 +122,7 @@ class Values(ValuesView[V]):
 
     @property
     def mapping(self) -> MappingProxyType[Any, V]:
-        """What these are the values of, read-only."""
+        """The mapping whose values these are, read-only."""
         return MappingProxyType(self._viewed)
 
     def __contains__(self, value: object) -> bool:
@@ -152,7 +152,7 @@ class Items(ItemsView[K, V]):
 
     @property
     def mapping(self) -> MappingProxyType[K, V]:
-        """What these are the items of, read-only."""
+        """The mapping whose items these are, read-only."""
         return MappingProxyType(self._viewed)
 
     def __repr__(self) -> str:
