@@ -26,7 +26,7 @@ from stones import (
 )
 from stones.engine import Space
 from stones.engines.lmdb.engine import LmdbEngine
-from stones.engines.lmdb.transaction import translated
+from stones.engines.lmdb.errors import translated
 from stones.stores import transactions
 
 from .processes import in_child, run

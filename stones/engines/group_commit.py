@@ -21,7 +21,7 @@ class Alone(Protocol):
     def __call__(self, change: Callable[[Transaction], T], /) -> T: ...
 
 
-class Commits:
+class GroupCommit:
     """The queue of changes to one engine.
 
     `begin` starts a write transaction on it, and `alone` runs a change in one of its own.

@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from stones.engines.lmdb.databases import SPACES
-from stones.engines.lmdb.environment import check_place
+from stones.engines.lmdb.directory import check_place
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.engines.lmdb.file.survey import MAIN, Survey, misnumbered, page_count
 from stones.engines.lmdb.file.trees import read_free

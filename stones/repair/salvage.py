@@ -15,8 +15,8 @@ from attrs import evolve, frozen
 
 from stones.engine import Space, Transaction
 from stones.engines.lmdb.databases import SPACES
+from stones.engines.lmdb.directory import check_place
 from stones.engines.lmdb.engine import LmdbEngine
-from stones.engines.lmdb.environment import check_place
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.engines.lmdb.file.survey import MAIN, Stray, Survey, describe_span, space_title
 from stones.engines.lmdb.new_directory import new_directory

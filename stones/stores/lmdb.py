@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
+from stones.engines.lmdb.directory import remove_files
 from stones.engines.lmdb.engine import LmdbEngine
-from stones.engines.lmdb.environment import remove_files
 from stones.errors import StoreOpenError
 
 from .reader import K, V

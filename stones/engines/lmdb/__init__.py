@@ -5,6 +5,8 @@ transaction          LmdbTransaction: get, put, delete, scan, savepoints
 unregistered_reader  reads where lock.mdb cannot be written
 databases            the named database of each space; the layout of stones 0.3
 environment          opens the LMDB environment: map size, table of readers, fork
+directory            is a store there, is the place free, remove it, wait for the disk
+errors               LMDB's errors as ours
 sharing              one engine a file in a process
 growth               grows the map where addresses are scarce
 file_copy            a copy of the file at one instant

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import lmdb
 
 from stones.engine import Engine, Space, Transaction
-from stones.engines.group_commit import Commits
+from stones.engines.group_commit import GroupCommit
 from stones.errors import (
     ReadOnlyError,
     StoneError,
@@ -34,21 +34,20 @@ from .databases import (
     open_legacy,
     open_spaces,
 )
+from .directory import check_place, check_vacant, identity
 from .environment import (
     DURABILITY,
     LARGEST_MAP,
-    check_place,
-    check_vacant,
     durability_of,
-    identity,
     keep_for_parent,
     open_environment,
 )
+from .errors import translated
 from .file_copy import copy
 from .growth import PATIENCE, Gate
 from .new_directory import new_directory
 from .sharing import after_fork, close, closed_but_in_use, share
-from .transaction import ENDED, LmdbTransaction, translated
+from .transaction import ENDED, LmdbTransaction
 from .unregistered_reader import SnapshotOverwrittenError, UnregisteredTransaction
 
 T = TypeVar("T")
@@ -130,7 +129,7 @@ class LmdbEngine(Engine):
 
     def _after_opening(self) -> None:
         """What a process has of its own."""
-        self._commits = Commits(partial(self.begin, write=True), super().write)
+        self._commits = GroupCommit(partial(self.begin, write=True), super().write)
         self._connecting = Lock()
         self._writing: Any = RLock()  # which can be asked whether this thread has it
         self._writer = 0  # the thread that has the write transaction

@@ -15,22 +15,20 @@ What needs care with an environment, and is taken care of here:
 
 import errno
 import os
-import shutil
 from collections.abc import Mapping
 from contextlib import suppress
 from importlib import import_module
 from tempfile import TemporaryDirectory
 from threading import Lock
-from time import time
 from typing import Any
 
 import lmdb
 
 from stones.engines.lmdb.file.truncation import check_not_truncated
-from stones.errors import StorageError, StoreFullError, StoreOpenError
+from stones.errors import StoreFullError, StoreOpenError
 
-NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What the system says of a disk without room."""
+from .directory import MAKING, can_lock, identity, sweep, sync
+from .errors import NO_ROOM
 
 LARGEST_MAP = 1 << 40
 SMALLEST_MAP = 1 << 26
@@ -60,11 +58,11 @@ def open_environment(
     """
     try:
         if not readonly:
-            _sweep(path)
+            sweep(path)
             if identity(path) is None:
                 _make(path)
         check_not_truncated(path)
-        lock = _can_lock(path) if readonly else True
+        lock = can_lock(path) if readonly else True
         if lock:
             _allocate(os.path.join(path, "lock.mdb"))
         environment = _mapped(
@@ -129,19 +127,6 @@ def _allocate(path: str) -> None:
         os.close(descriptor)
 
 
-def _sweep(path: str, age: float = 60) -> None:
-    """Remove what a process that was killed while it made a store has left, `age` seconds ago."""
-    with suppress(FileNotFoundError):  # there is nothing yet, or another process is quicker
-        for name in os.listdir(path):
-            left = os.path.join(path, name)
-            # Making takes some milliseconds.
-            if name.startswith(_NEW) and time() - os.stat(left).st_mtime >= age:
-                shutil.rmtree(left, ignore_errors=True)
-
-
-_NEW = ".new-"
-
-
 def _make(path: str) -> None:
     """Make an empty data file, which is there whole or not at all, whenever the power fails.
 
@@ -149,7 +134,7 @@ def _make(path: str) -> None:
     has only some of them.
     """
     os.makedirs(path, exist_ok=True)
-    with TemporaryDirectory(prefix=_NEW, dir=path) as scratch:
+    with TemporaryDirectory(prefix=MAKING, dir=path) as scratch:
         environment = lmdb.open(scratch, map_size=SMALLEST_MAP, lock=False)
         with environment.begin(write=True) as txn:
             txn.put(b"made", b"")
@@ -160,15 +145,6 @@ def _make(path: str) -> None:
             os.link(os.path.join(scratch, "data.mdb"), os.path.join(path, "data.mdb"))
     sync(path)
     sync(os.path.dirname(os.path.abspath(path)))
-
-
-def sync(path: str) -> None:
-    """Wait until a file or a directory is on the disk."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _open(path: str, **options: Any) -> lmdb.Environment:
@@ -204,59 +180,6 @@ def keep_for_parent(environment: lmdb.Environment) -> None:
     from ctypes import py_object, pythonapi  # a forked child is the only one who needs it
 
     pythonapi.Py_IncRef(py_object(environment))
-
-
-def identity(path: str) -> tuple[int, int] | None:
-    """What the data file in a directory is, whatever it is called; None where there is none yet."""
-    try:
-        found = os.stat(os.path.join(path, "data.mdb"))
-    except OSError:
-        return None
-    return found.st_dev, found.st_ino
-
-
-def check_place(path: str, *, create: bool) -> None:
-    """Raise StoreOpenError where there cannot be a store, or with `create=False` where none is."""
-    if os.path.isfile(path):
-        raise StoreOpenError(
-            f"{path!r} is a file: an LMDB store is a directory, with the file data.mdb in it"
-        )
-    if not create and not os.path.isfile(os.path.join(path, "data.mdb")):
-        raise StoreOpenError(f"there is no store at {path!r}")
-    if not os.path.isdir(os.path.dirname(path)):
-        raise StoreOpenError(f"cannot make the store {path!r}: the directory above it is not there")
-
-
-def check_vacant(path: str) -> None:
-    """Raise StoreOpenError where there is anything but an empty directory."""
-    if not path or "\0" in path:
-        raise StoreOpenError(f"the path of a new store is not empty and has no NUL: {path!r}")
-    if os.path.islink(path) and not os.path.exists(path):
-        raise StoreOpenError(f"{path!r} is a link that leads nowhere: name a new directory")
-    if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
-        raise StoreOpenError(f"{path!r} is there already: name a new or an empty directory")
-
-
-def _can_lock(path: str) -> bool:
-    """Whether readers can enter the lock file, so that writers spare what they read."""
-    lock = os.path.join(path, "lock.mdb")
-    return os.access(lock, os.W_OK) if os.path.exists(lock) else os.access(path, os.W_OK)
-
-
-def remove_files(path: str) -> None:
-    """Delete the files of a store, and the directory where nothing else is in it.
-
-    Raises StorageError where it cannot be removed.
-    """
-    for name in ("data.mdb", "lock.mdb"):
-        with suppress(FileNotFoundError):
-            os.unlink(os.path.join(path, name))
-    _sweep(path, age=0)
-    try:
-        os.rmdir(path)
-    except OSError as error:
-        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
-            raise StorageError(f"cannot remove {path!r}: {error}") from error
 
 
 def durability_of(environment: lmdb.Environment) -> str:

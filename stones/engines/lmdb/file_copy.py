@@ -13,8 +13,8 @@ import lmdb
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.errors import StorageError
 
-from .environment import identity
-from .transaction import translated
+from .directory import identity
+from .errors import translated
 from .unregistered_reader import SnapshotOverwrittenError, UnregisteredTransaction
 
 if TYPE_CHECKING:

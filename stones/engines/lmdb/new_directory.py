@@ -8,7 +8,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 
 from stones.errors import StorageError, StoreOpenError
 
-from .environment import check_vacant, sync
+from .directory import check_vacant, sync
 
 
 @contextmanager

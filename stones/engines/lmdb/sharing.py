@@ -16,7 +16,8 @@ from weakref import WeakValueDictionary
 import lmdb
 
 from . import environment
-from .environment import identity, keep_for_parent
+from .directory import identity
+from .environment import keep_for_parent
 
 if TYPE_CHECKING:
     from .engine import LmdbEngine

@@ -1,10 +1,6 @@
 """A transaction of the LMDB engine, and what its errors mean."""
 
-import errno
-import os
-import shutil
 from collections.abc import Callable, Iterator
-from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
 from threading import get_ident
 from typing import TYPE_CHECKING, Any, NoReturn
 from weakref import ref
@@ -12,15 +8,10 @@ from weakref import ref
 import lmdb
 
 from stones.engine import Space, Transaction
-from stones.errors import ReadOnlyError, StoneError, StorageError, StoreFullError, TransactionError
-
-from .environment import NO_ROOM
+from stones.errors import StoneError, StorageError, TransactionError
 
 if TYPE_CHECKING:
     from .engine import LmdbEngine
-
-_LITTLE = 1 << 20
-"""Bytes: a disk with less is full."""
 
 _MAX_VALUE = (1 << 32) - 1
 """Bytes, of LMDB."""
@@ -328,39 +319,3 @@ class _Scan:
 def _no_entries() -> Iterator[Any]:
     raise lmdb.BadTxnError("it was undone")
     yield
-
-
-def translated(error: lmdb.Error, path: str) -> StoneError:
-    """Our error for one of LMDB's."""
-    if isinstance(error, lmdb.BadTxnError) or "closed/deleted" in str(error):
-        return TransactionError(f"the transaction on {path!r} has ended: {error}")
-    if isinstance(error, lmdb.MapFullError):
-        return StoreFullError(
-            f"no room for more in {path!r}: all the addresses that the system has granted are in "
-            "use; nothing was changed. Run it again: the map grows before the next transaction, "
-            "unless snapshots or iterations stay open, or `ulimit -v` allows no more"
-        )
-    if isinstance(error, lmdb.TxnFullError):
-        return StorageError(
-            f"a transaction on {path!r} has changed more pages than LMDB keeps account of: "
-            f"{error}; nothing was changed. Do it in several transactions, or clear() the store"
-        )
-    # A write that is cut short is EIO to LMDB, whatever cut it short.
-    if error.code in NO_ROOM or (error.code == errno.EIO and _is_full(path)):
-        return StoreFullError(f"no room for more in {path!r}: {error}; nothing was changed")
-    if isinstance(error, lmdb.ReadersFullError):
-        return StorageError(
-            f"too many read transactions on {path!r}, over all processes: close snapshots and "
-            "iterators that are not used any more"
-        )
-    if isinstance(error, lmdb.ReadonlyError):
-        return ReadOnlyError(f"this is a read transaction of {path!r}, or it was opened read-only")
-    return StorageError(f"LMDB failed on {path!r}: {error}")
-
-
-def _is_full(path: str) -> bool:
-    """Whether the disk has no room, or the file has the largest size that the process may write."""
-    largest = getrlimit(RLIMIT_FSIZE)[0]
-    if largest != RLIM_INFINITY and os.path.getsize(os.path.join(path, "data.mdb")) >= largest // 2:
-        return True
-    return shutil.disk_usage(path).free < _LITTLE

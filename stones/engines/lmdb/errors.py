@@ -1,0 +1,52 @@
+"""LMDB's errors as ours: what was wrong, in which store, and what to do."""
+
+import errno
+import os
+import shutil
+from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
+
+import lmdb
+
+from stones.errors import ReadOnlyError, StoneError, StorageError, StoreFullError, TransactionError
+
+NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+"""What the system says of a disk without room."""
+
+_LITTLE = 1 << 20
+"""Bytes: a disk with less is full."""
+
+
+def translated(error: lmdb.Error, path: str) -> StoneError:
+    """Our error for one of LMDB's."""
+    if isinstance(error, lmdb.BadTxnError) or "closed/deleted" in str(error):
+        return TransactionError(f"the transaction on {path!r} has ended: {error}")
+    if isinstance(error, lmdb.MapFullError):
+        return StoreFullError(
+            f"no room for more in {path!r}: all the addresses that the system has granted are in "
+            "use; nothing was changed. Run it again: the map grows before the next transaction, "
+            "unless snapshots or iterations stay open, or `ulimit -v` allows no more"
+        )
+    if isinstance(error, lmdb.TxnFullError):
+        return StorageError(
+            f"a transaction on {path!r} has changed more pages than LMDB keeps account of: "
+            f"{error}; nothing was changed. Do it in several transactions, or clear() the store"
+        )
+    # A write that is cut short is EIO to LMDB, whatever cut it short.
+    if error.code in NO_ROOM or (error.code == errno.EIO and _is_full(path)):
+        return StoreFullError(f"no room for more in {path!r}: {error}; nothing was changed")
+    if isinstance(error, lmdb.ReadersFullError):
+        return StorageError(
+            f"too many read transactions on {path!r}, over all processes: close snapshots and "
+            "iterators that are not used any more"
+        )
+    if isinstance(error, lmdb.ReadonlyError):
+        return ReadOnlyError(f"this is a read transaction of {path!r}, or it was opened read-only")
+    return StorageError(f"LMDB failed on {path!r}: {error}")
+
+
+def _is_full(path: str) -> bool:
+    """Whether the disk has no room, or the file has the largest size that the process may write."""
+    largest = getrlimit(RLIMIT_FSIZE)[0]
+    if largest != RLIM_INFINITY and os.path.getsize(os.path.join(path, "data.mdb")) >= largest // 2:
+        return True
+    return shutil.disk_usage(path).free < _LITTLE
