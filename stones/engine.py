@@ -97,8 +97,11 @@ class Engine(ABC):
     closed: bool = False
     changes: int = 0
     """How often the metadata has been changed through this engine; see `Store._refresh`."""
-    legacy: bool = False
-    """It holds values as stones 0.3 wrote them: no metadata, no format bytes."""
+
+    @property
+    def legacy(self) -> bool:
+        """It holds values as stones 0.3 wrote them: no metadata, no format bytes."""
+        return False
 
     @abstractmethod
     def begin(self, *, write: bool = False) -> Transaction:

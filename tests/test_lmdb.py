@@ -417,7 +417,7 @@ def test_a_long_iteration_stops_nobody(path):
 
 def test_threads_that_write_at_the_same_time_share_commits(path):
     engine = LmdbEngine.open(str(path))
-    before = engine._opened().info()["last_txnid"]
+    before = engine._file.environment().info()["last_txnid"]
 
     def work(number: int) -> None:
         for step in range(50):
@@ -433,7 +433,7 @@ def test_threads_that_write_at_the_same_time_share_commits(path):
     txn = engine.begin()
     assert txn.count(Space.DATA) == 400
     txn.abort()
-    assert engine._opened().info()["last_txnid"] - before < 400
+    assert engine._file.environment().info()["last_txnid"] - before < 400
     engine.close()
 
 

@@ -1,7 +1,9 @@
 """The engine on disk: one LMDB file in a directory.
 
 engine               LmdbEngine: begins transactions, commits, closes
+open_file            the file as this process has it open: environment and databases
 transaction          LmdbTransaction: get, put, delete, scan, savepoints
+writer_lock          who has the one write transaction, and who may end it
 unregistered_reader  reads where lock.mdb cannot be written
 databases            the named database of each space; the layout of stones 0.3
 environment          opens the LMDB environment: map size, table of readers, fork

@@ -1,54 +1,33 @@
 """The engine on disk: LMDB, one file a store, many readers and one writer, crash-proof.
 
-The spaces are named databases of one environment (see `stones.engines.lmdb.environment` for what
-needs care there). All stores of a process on the same file share one engine.
+`stones.engines.lmdb.open_file` has the file, and what needs care with it. All stores of a process
+on the same file share one engine.
 """
 
 import os
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
-from threading import Lock, RLock, get_ident
 from typing import Any, TypeVar
 
 import lmdb
 
 from stones.engine import Engine, Space, Transaction
 from stones.engines.group_commit import GroupCommit
-from stones.errors import (
-    ReadOnlyError,
-    StoneError,
-    StorageError,
-    StoreClosedError,
-    StoreFullError,
-    StoreOpenError,
-    TransactionError,
-)
+from stones.errors import ReadOnlyError, StorageError, StoreFullError, StoreOpenError
 
-from .databases import (
-    SPACES,
-    Databases,
-    check_alone,
-    is_legacy,
-    move_values,
-    open_legacy,
-    open_spaces,
-)
-from .directory import check_place, check_vacant, identity
-from .environment import (
-    DURABILITY,
-    LARGEST_MAP,
-    durability_of,
-    keep_for_parent,
-    open_environment,
-)
-from .errors import translated
-from .file_copy import copy
+from . import environment
+from .databases import SPACES, check_alone, move_values
+from .directory import check_vacant
+from .environment import DURABILITY, begin
+from .file_copy import copy_compact, copy_pages
 from .growth import PATIENCE, Gate
 from .new_directory import new_directory
-from .sharing import after_fork, close, closed_but_in_use, share
+from .open_file import OpenFile
+from .sharing import SharedEngines
 from .transaction import ENDED, LmdbTransaction
 from .unregistered_reader import SnapshotOverwrittenError, UnregisteredTransaction
+from .writer_lock import WriterLock
 
 T = TypeVar("T")
 
@@ -56,7 +35,7 @@ READER_CHECK = 1000
 """After so many write transactions, the places of readers that were killed are cleared."""
 
 _TRIES = 10
-"""To begin, while other processes write more than is mapped."""
+"""How often to begin while other processes write more than is mapped here."""
 
 
 class LmdbEngine(Engine):
@@ -73,9 +52,9 @@ class LmdbEngine(Engine):
         table: bytes | None = None,
         durability: str = "full",
     ) -> "LmdbEngine":
-        """The engine for the directory `path`, which `close` must be called on as often as this.
+        """The engine for the directory `path`. Call `close` on it as often as this.
 
-        `create=False` refuses a path where there is no store, `new` one where there is anything.
+        `create=False` refuses a path where there is no store, `new` a path where there is anything.
         `table` is the named table that a database of stones 0.3 has its values in.
         Raises StoreOpenError.
         """
@@ -84,19 +63,20 @@ class LmdbEngine(Engine):
         make = partial(
             cls, path, readonly=readonly, create=create, table=table, durability=durability
         )
-        engine = share(path, make)
-        if engine._env is None:  # inherited through fork(), and not used since
-            engine.readonly = engine.readonly and readonly
-            engine.durability = min(engine.durability, durability, key=_strictness)
-        if engine.readonly and not readonly:
+        engine = _engines.open(path, make)
+        file = engine._file
+        if not file.is_connected():  # inherited through fork(), and not used since
+            file.readonly = file.readonly and readonly
+            file.durability = min(file.durability, durability, key=_strictness)
+        if file.readonly and not readonly:
             engine.close()
             raise StoreOpenError(
                 f"{path!r} is open read-only in this process: close that before you write to it"
             )
-        if not readonly and _strictness(engine.durability) > _strictness(durability):
+        if not readonly and _strictness(file.durability) > _strictness(durability):
             engine.close()
             raise StoreOpenError(
-                f"{path!r} is open with durability={engine.durability!r} in this process, which "
+                f"{path!r} is open with durability={file.durability!r} in this process, which "
                 f"is less than {durability!r}: close it first, or open it in the same way"
             )
         return engine
@@ -110,56 +90,57 @@ class LmdbEngine(Engine):
         table: bytes | None,
         durability: str = "full",
     ) -> None:
-        self.path = os.path.abspath(path)
-        self.readonly = readonly
-        self.durability = durability
         self.users = 0
+        """How many have opened it and not closed it."""
         self.closed = False
-        self.forks = 0  # those between the opening process and this one
-        self._table = table
-        self._env: lmdb.Environment | None = None
-        self._gate: Gate | None = None  # for all transactions, where the map may have to grow
-        # How get() begins; None where that takes more than LMDB's own begin(), as `begin` does it.
-        self._begin: Callable[..., lmdb.Transaction[bytes]] | None = None
-        self._dbs: Databases = ()
-        self.unregistered = False  # it may not write the table of readers
-        self._after_opening()
-        check_place(self.path, create=create and not readonly)
-        self._connect()
+        self._start()
+        self._file = OpenFile(
+            path, readonly=readonly, create=create, table=table, durability=durability
+        )
 
-    def _after_opening(self) -> None:
-        """What a process has of its own."""
-        self._commits = GroupCommit(partial(self.begin, write=True), super().write)
-        self._connecting = Lock()
-        self._writing: Any = RLock()  # which can be asked whether this thread has it
-        self._writer = 0  # the thread that has the write transaction
-        self._left: LmdbTransaction | None = None  # that one, where another thread has ended it
+    def _start(self) -> None:
+        """Make the parts that each process has for itself."""
+        self._group_commit = GroupCommit(partial(self.begin, write=True), super().write)
+        self._lock = WriterLock()
         self._writes = 0
 
-    # -- the contract --------------------------------------------------------------------------
+    @property
+    def path(self) -> str:
+        """The directory, as an absolute path."""
+        return self._file.path
 
-    def begin(self, *, write: bool = False) -> "LmdbTransaction":
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Device and inode of the data file."""
+        return self._file.identity
+
+    @property
+    def legacy(self) -> bool:
+        """The file is a database of stones 0.3."""
+        return self._file.legacy
+
+    # -- transactions --------------------------------------------------------------------------
+
+    def begin(self, *, write: bool = False) -> LmdbTransaction:
         if not write:
             return self._begin_reading()
         self._check_writable()
         txn = None
-        # Threads wait for each other here and not in LMDB: where several threads of a process wait
-        # for LMDB's lock and the process is killed, the lock may never wake another process again
-        # (raw py-lmdb: 7 times in 144 kills with two threads, never with one).
+        lock = self._lock
         try:
-            self._writing.acquire()
-            self._writer = get_ident()
+            lock.acquire()
             txn = self._begin_writing()
-            txn._locked = True
+            txn.holds_lock = True
         except BaseException:  # an interrupt comes anywhere, and must not leave the lock taken
             if txn is not None:
-                txn._txn = ENDED
-            self._let_go()
+                txn.raw = ENDED
+            while lock.is_mine():
+                lock.release()
             raise
         return txn
 
-    def _begin_writing(self) -> "LmdbTransaction":
-        env, gate = self._opened(), self._gate
+    def _begin_writing(self) -> LmdbTransaction:
+        env, gate = self._file.environment(), self._file.gate
         # Readers of other processes that were killed keep old pages in use until somebody looks.
         self._writes += 1
         if self._writes % READER_CHECK == 0:
@@ -169,72 +150,74 @@ class LmdbEngine(Engine):
         gate.make_room()
         return self._begin_mapped(partial(self._begin_transaction, write=True), gate)
 
-    def _begin_reading(self) -> "LmdbTransaction":
-        self._opened()  # in a forked child, only then is there a gate or none
-        gate = self._gate
+    def _begin_reading(self) -> LmdbTransaction:
+        file = self._file
+        file.environment()  # in a forked child, this decides whether there is a gate
+        gate = file.gate
         if gate is None:
             return self._begin_transaction(write=False)
-        begin = partial(self._begin_transaction, write=False)
-        return self._begin_mapped(partial(gate.read, begin), gate)
+        begin_reading = partial(self._begin_transaction, write=False)
+        return self._begin_mapped(partial(gate.read, begin_reading), gate)
 
-    def _begin_mapped(
-        self, begin: "Callable[[], LmdbTransaction]", gate: Gate
-    ) -> "LmdbTransaction":
-        """Begin, once all is mapped that another process has written meanwhile."""
+    def _begin_mapped(self, begin: Callable[[], LmdbTransaction], gate: Gate) -> LmdbTransaction:
+        """Begin, once this process has mapped all that other processes have written."""
         for _ in range(_TRIES):
             with suppress(lmdb.MapResizedError):
                 return begin()
             # Not within gate.read(): a writer has this lock when it comes to the gate.
-            if self._writing.acquire(timeout=PATIENCE):
+            if self._lock.acquire(timeout=PATIENCE):
                 try:
                     gate.take_over()
                 finally:
-                    self._writing.release()
+                    self._lock.release()
         raise StorageError(f"other processes make {self.path!r} grow too fast to be mapped here")
 
-    def _begin_transaction(self, *, write: bool) -> "LmdbTransaction":
-        env = self._opened()
-        kind = UnregisteredTransaction if self.unregistered else LmdbTransaction
-        made = kind(self, env, ENDED, self._dbs, writable=write)
+    def _begin_transaction(self, *, write: bool) -> LmdbTransaction:
+        file = self._file
+        env = file.environment()
+        kind = UnregisteredTransaction if file.unregistered else LmdbTransaction
+        made = kind(file, env, file.databases, lock=self._lock if write else None)
         try:
-            made._txn = self._begin_raw(env, write=write)
-            if self.legacy and made._txn.get(SPACES[Space.META], db=self._main) is not None:
-                # Another process has migrated the database of stones 0.3 meanwhile.
-                made._txn = ENDED
-                self._become_ours(env, open_spaces(env, self.path, readonly=self.readonly))
-                made._txn = self._begin_raw(env, write=write)
-                made._dbs = self._dbs
+            # LMDB's transaction goes straight into ours. In a variable of a frame, or an argument,
+            # the traceback of an interrupt would keep it open, and LMDB's lock taken.
+            made.raw = begin(env, write=write)
+            if file.legacy and made.raw.get(SPACES[Space.META], db=file.main) is not None:
+                # Another process has migrated the database of stones 0.3 since it was opened here.
+                made.raw = ENDED
+                file.has_spaces_now(env)
+                made.raw = begin(env, write=write)
+                made.databases = file.databases
         except lmdb.Error as error:
-            if isinstance(error, lmdb.MapResizedError) and self._gate is not None:
+            if isinstance(error, lmdb.MapResizedError) and file.gate is not None:
                 raise
-            raise self._translated(error) from error
+            raise file.translated(error) from error
         return made
 
-    def _begin_raw(self, env: lmdb.Environment, *, write: bool) -> "lmdb.Transaction[bytes]":
-        try:
-            return env.begin(write=write)
-        except lmdb.ReadersFullError:
-            if not env.reader_check():  # those that were killed
-                raise
-        return env.begin(write=write)
+    def _check_writable(self) -> None:
+        if self._file.readonly:
+            raise ReadOnlyError(f"the store {self.path!r} was opened read-only")
+        self._lock.check_free()
+
+    # -- reading and writing -------------------------------------------------------------------
 
     def get(self, space: Space, key: bytes) -> bytes | None:
-        begin = self._begin
+        file = self._file
+        begin = file.plain_begin
         if begin is None:
             return super().get(space, key)
         try:
             # No `with`, no object of ours: a sixth of the whole read.
-            txn = begin(self._dbs[space])
+            txn = begin(file.databases[space])
             value = txn.get(key)
             txn.abort()
         except lmdb.ReadersFullError:
             return super().get(space, key)
         except lmdb.Error as error:
-            raise self._translated(error) from error
+            raise file.translated(error) from error
         return value
 
     def read(self, look: Callable[[Transaction], T]) -> T:
-        for _ in range(_TRIES if self.unregistered else 0):
+        for _ in range(_TRIES if self._file.unregistered else 0):
             with suppress(SnapshotOverwrittenError):
                 return super().read(look)
         return super().read(look)
@@ -243,198 +226,110 @@ class LmdbEngine(Engine):
         self._check_writable()
         while True:
             try:
-                return self._commits.write(change)
+                return self._group_commit.write(change)
             except StoreFullError:
                 if not self._has_grown():
                     raise
 
     def _has_grown(self) -> bool:
-        """After a change that found no room: is there more now?"""
-        if self._gate is None or not self._gate.too_small:
+        """Whether there is more room now, after a change that found too little."""
+        gate = self._file.gate
+        if gate is None or not gate.too_small:
             return False
-        with self._writing:
-            return self._gate.make_room()
+        self._lock.acquire()
+        try:
+            return gate.make_room()
+        finally:
+            self._lock.release()
 
     def sync(self) -> None:
-        if self.readonly:
+        file = self._file
+        if file.readonly:
             raise ReadOnlyError(f"the store {self.path!r} was opened read-only: it writes nothing")
         try:
-            self._opened().sync(True)
+            file.environment().sync(True)
         except lmdb.Error as error:
-            raise self._translated(error) from error
+            raise file.translated(error) from error
 
-    def close(self) -> None:
-        close(self)
-
-    def disconnect(self) -> lmdb.Environment | None:
-        """Let go of the file, for the last user. The environment, which closes itself."""
-        # Not env.close(): it takes the map away from threads that are reading at this moment, which
-        # crashes the interpreter. An environment closes itself when the last transaction in it is
-        # gone; who opens the file before that takes it over.
-        env, self._env, self.closed, self._begin = self._env, None, True, None
-        return env
+    # -- the file as a whole -------------------------------------------------------------------
 
     def stats(self) -> dict[str, Any]:
-        """`path` and `durability`; `file_size`, `used_size` (the part of it that is not free) and
-        `map_size` (the addresses reserved for it), in bytes; `readers`, the places that read
-        transactions have taken in the table of readers."""
+        """Figures of the file.
+
+        `path` and `durability`; in bytes, `file_size`, `used_size` (the part of the file that is
+        not free) and `map_size` (the addresses reserved for it); `readers`, the places that read
+        transactions have taken in the table of readers.
+        """
+        file = self._file
         try:
-            env = self._opened()
+            env = file.environment()
             readers = env.readers().count("\n") - 1  # before this becomes one more of them
             map_size = env.info()["map_size"]
             txn = self._begin_reading()
             try:
-                dbs = [db for db in (self._main, *self._dbs) if db is not None]
-                trees = [txn._txn.stat(db) for db in dbs]
+                databases = [db for db in (file.main, *file.databases) if db is not None]
+                trees = [txn.raw.stat(db) for db in databases]
             finally:
                 txn.abort()
         except lmdb.Error as error:
-            raise self._translated(error) from error
+            raise file.translated(error) from error
         return {
             "path": self.path,
-            "durability": self.durability,
+            "durability": file.durability,
             "map_size": map_size,
-            "file_size": self._file_size(env),
+            "file_size": file.size(),
             "used_size": sum(map(_bytes_of, trees)) + 2 * trees[0]["psize"],
             "readers": max(readers, 0),
         }
 
-    def _file_size(self, env: lmdb.Environment) -> int:
-        if identity(self.path) == self.identity:
-            return os.path.getsize(os.path.join(self.path, "data.mdb"))
-        # It has been moved or removed meanwhile.
-        return (env.info()["last_pgno"] + 1) * int(env.stat()["psize"])
-
     def backup(self, path: str, *, compact: bool = True) -> None:
-        self._opened()  # a closed store says so first
+        file = self._file
+        file.environment()  # a closed store says so first
         with new_directory(path) as place:
-            copy(self, place, compact=compact)
-
-    # -- the rest ------------------------------------------------------------------------------
+            # Where writers do not know of this reader, LMDB might copy what they write over.
+            if compact and not file.unregistered:
+                copy_compact(place, file.path, self.begin)
+            else:
+                copy_pages(place, file.path, file.identity, self.begin)
 
     def adopt(self, prefix: bytes, finish: Callable[[Transaction], None]) -> None:
-        """Turn a database of stones 0.3 into one of ours, in one transaction.
+        """Turn a database of stones 0.3 into a store of this version, in one transaction.
 
         Each value moves to its space and gets `prefix` in front; `finish` writes the metadata.
         """
-        check_alone(self._opened(), self.path, self._table)
+        file = self._file
+        check_alone(file.environment(), file.path, file.table)
         txn = self.begin(write=True)
         try:
-            if self.legacy:  # else another process was quicker
-                source = self._dbs[Space.DATA]
-                txn._dbs = move_values(txn._env, txn._txn, self._main, source, prefix)
+            if file.legacy:  # else another process was quicker
+                source = file.databases[Space.DATA]
+                txn.databases = move_values(txn.environment, txn.raw, file.main, source, prefix)
                 finish(txn)
         except BaseException as error:
             txn.abort()
             if isinstance(error, lmdb.Error):
-                raise self._translated(error) from error
+                raise file.translated(error) from error
             raise
-        env, dbs = txn._env, txn._dbs
         txn.commit()
-        self._become_ours(env, dbs)
+        file.has_spaces_now(txn.environment, txn.databases)
 
-    def _become_ours(self, env: lmdb.Environment, dbs: Databases) -> None:
-        """It was a database of stones 0.3, until now."""
-        self._dbs, self.legacy = dbs, False
-        self._choose_begin(env)
+    # -- closing -------------------------------------------------------------------------------
 
-    def _connect(self) -> None:
-        """Open the environment and its spaces; make them where they are not there yet."""
-        env = closed_but_in_use(self.path)
-        if env is not None and (
-            env.flags()["readonly"] != self.readonly or durability_of(env) != self.durability
-        ):
-            raise StoreOpenError(
-                f"{self.path!r} was open in this process in another way, and iterations or "
-                "snapshots of then are not ended: end them first"
-            )
-        if env is None:
-            env = open_environment(
-                self.path,
-                readonly=self.readonly,
-                databases=len(SPACES) + 1,
-                durability=self.durability,
-            )
-        try:
-            self._main = env.open_db(None)
-            self.legacy = is_legacy(env, self._main)
-            if self.legacy:
-                self._dbs = open_legacy(env, self.path, self._main, self._table)
-            else:
-                self._dbs = open_spaces(env, self.path, readonly=self.readonly)
-        except lmdb.Error as error:
-            raise StoreOpenError(f"cannot open the store {self.path!r}: {error}") from error
-        if self._gate is None and env.info()["map_size"] < LARGEST_MAP:
-            self._gate = Gate(env, self.path, self._remapped)
-        self.identity = identity(self.path) or (0, 0)
-        self.unregistered = not env.flags()["lock"]
-        self._env = env
-        self._choose_begin(env)
+    def close(self) -> None:
+        _engines.close(self)
 
-    def _choose_begin(self, env: lmdb.Environment) -> None:
-        apart = self.legacy or self._gate is not None or self.unregistered
-        self._begin = None if apart else env.begin
-
-    def _remapped(self) -> lmdb.Environment:
-        self._connect()
-        return self._opened()
-
-    def closed_error(self) -> StoreClosedError:
-        """What to raise once the engine is closed."""
-        return StoreClosedError(f"the store {self.path!r} is closed: open it again to use it")
-
-    def _opened(self) -> lmdb.Environment:
-        env = self._env
-        if env is None:
-            if not self.closed:
-                self._reconnect()
-                return self._opened()
-            raise self.closed_error()
-        return env
-
-    def _check_writable(self) -> None:
-        if self.readonly:
-            raise ReadOnlyError(f"the store {self.path!r} was opened read-only")
-        if self._left is not None:
-            if self._writer != get_ident():
-                raise TransactionError(
-                    "a transaction was ended by another thread than the one that began it, which "
-                    "alone can let go of LMDB's lock, by its next write"
-                )
-            self._left.abort()
-        if self._writer == get_ident():
-            raise TransactionError(
-                "this thread has a transaction open on the store already: end that one first "
-                "(in asyncio: do not await inside a transaction)"
-            )
-
-    def _let_go(self) -> None:
-        """Release the lock, where this thread has it and no transaction that would."""
-        if self._writing._is_owned():
-            self._writer = 0
-            self._writing.release()
-
-    def _translated(self, error: lmdb.Error) -> StoneError:
-        if self.closed:
-            return self.closed_error()
-        if isinstance(error, lmdb.MapFullError) and self._gate is not None:
-            self._gate.too_small = True
-        return translated(error, self.path)
+    def disconnect(self) -> None:
+        """Let go of the file, for the last user."""
+        self.closed = True
+        self._file.disconnect()
 
     def leave_to_parent(self) -> None:
         """In a forked child: what is open is the parent's."""
-        if self._env is not None:
-            keep_for_parent(self._env)
-        self._env = self._gate = None
-        self.forks += 1
-        self._begin = None
-        self._after_opening()
+        self._file.leave_to_parent()
+        self._start()
 
-    def _reconnect(self) -> None:
-        """Open the file anew in a forked child."""
-        with self._connecting:
-            if self._env is None:
-                self._connect()
+
+_engines: SharedEngines[LmdbEngine] = SharedEngines()
 
 
 def _bytes_of(tree: Any) -> int:
@@ -446,5 +341,10 @@ def _strictness(durability: str) -> int:
     return list(DURABILITY).index(durability)  # the strictest first
 
 
+def _after_fork() -> None:
+    environment.after_fork()
+    _engines.after_fork()
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=after_fork)
+    os.register_at_fork(after_in_child=_after_fork)

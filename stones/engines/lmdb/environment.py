@@ -21,6 +21,7 @@ from importlib import import_module
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
+from weakref import WeakValueDictionary
 
 import lmdb
 
@@ -169,10 +170,37 @@ _forked = False
 _listing = Lock()
 
 
+def begin(environment: lmdb.Environment, *, write: bool) -> "lmdb.Transaction[bytes]":
+    """A transaction of LMDB's. If the table of readers is full, it first clears the places of
+    readers that were killed. Raises lmdb.Error."""
+    try:
+        return environment.begin(write=write)
+    except lmdb.ReadersFullError:
+        if not environment.reader_check():
+            raise
+    return environment.begin(write=write)
+
+
+def note_closed(environment: lmdb.Environment, identity: tuple[int, int]) -> None:
+    """Remember an environment that was closed, as long as there are transactions in it."""
+    _closed_but_in_use[identity] = environment
+
+
+def closed_but_in_use(path: str) -> lmdb.Environment | None:
+    """The environment at `path` that was closed and is still in use, by iterators mostly."""
+    return _closed_but_in_use.get(identity(path) or (0, 0))
+
+
+_closed_but_in_use: WeakValueDictionary[tuple[int, int], lmdb.Environment] = WeakValueDictionary()
+
+
 def after_fork() -> None:
     """In a forked child: the files that are open are the parent's."""
     global _forked, _listing  # the thread that held it may not be in the child
     _forked, _listing = True, Lock()
+    for environment in _closed_but_in_use.values():
+        keep_for_parent(environment)
+    _closed_but_in_use.clear()
 
 
 def keep_for_parent(environment: lmdb.Environment) -> None:

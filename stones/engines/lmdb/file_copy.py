@@ -6,19 +6,17 @@ are, is made here: LMDB's own waits for the writer, who may be this very thread.
 
 import os
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import Protocol, TypeVar
 
 import lmdb
 
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.errors import StorageError
 
-from .directory import identity
+from .directory import identity as identity_of
 from .errors import translated
+from .transaction import LmdbTransaction
 from .unregistered_reader import SnapshotOverwrittenError, UnregisteredTransaction
-
-if TYPE_CHECKING:
-    from .engine import LmdbEngine
 
 
 class _Ends(Protocol):
@@ -33,14 +31,61 @@ _CHUNK = 256
 """Pages that are copied at a time."""
 
 
-def copy(engine: "LmdbEngine", place: str, *, compact: bool) -> None:
-    """Write the data file of a copy into the directory `place`. Raises StorageError."""
+def copy_compact(place: str, path: str, begin: Callable[[], LmdbTransaction]) -> None:
+    """Let LMDB write the data file of a copy into the directory `place`, without free pages.
+
+    `begin` gives a read transaction on the file in the directory `path`.
+    Raises StorageError.
+    """
+    for _ in range(_TRIES):
+        # LMDB copies in a transaction of its own. This one sees all that is written, and it keeps
+        # the map from being enlarged, which would take the map away from LMDB's.
+        txn = begin()
+        try:
+            txn.environment.copy(place, compact=True)
+            return
+        except lmdb.MapResizedError:  # another process has written more since: again
+            os.unlink(os.path.join(place, "data.mdb"))
+        except lmdb.Error as error:
+            raise translated(error, place) from error
+        finally:
+            txn.abort()
+    raise StorageError(f"cannot copy {path!r}: it grows too fast")
+
+
+def copy_pages(
+    place: str, path: str, identity: tuple[int, int], begin: Callable[[], LmdbTransaction]
+) -> None:
+    """Write the data file of a copy into the directory `place`, with each page where it is.
+
+    `begin` gives a read transaction on the file in the directory `path`, whose device and inode are
+    `identity`. Raises StorageError.
+    """
+    if identity_of(path) != identity:
+        raise StorageError(
+            f"cannot copy {path!r} as it is: it has been moved or replaced since it was "
+            "opened; open it again where it is now"
+        )
     target = os.path.join(place, "data.mdb")
-    # Where writers do not know of this reader, LMDB might copy what they write over.
-    if compact and not engine.unregistered:
-        _copy_compact(engine, target)
-    else:
-        _copy_pages(engine, target)
+    for _ in range(_TRIES):
+        meta, txn = meta_of(path, begin, LmdbTransaction.id)
+        if meta is None or txn is None:
+            raise StorageError(f"cannot copy {path!r}: its meta pages cannot be read")
+        try:
+            _write_pages(meta, os.path.join(path, "data.mdb"), target)
+            if isinstance(txn, UnregisteredTransaction):
+                txn.check()
+            return
+        except DamageError as damage:
+            raise StorageError(f"cannot copy {path!r}: {damage}") from damage
+        except SnapshotOverwrittenError:
+            os.unlink(target)
+        finally:
+            txn.abort()
+    raise StorageError(
+        f"cannot copy {path!r}: it is being written, and this process may not write its "
+        "lock.mdb, which would keep what is copied; give it the right to"
+    )
 
 
 def meta_of(
@@ -61,50 +106,6 @@ def meta_of(
     finally:
         file.close()
     return None, None
-
-
-def _copy_compact(engine: "LmdbEngine", target: str) -> None:
-    for _ in range(_TRIES):
-        # LMDB copies in a transaction of its own. This one keeps the map from being enlarged, which
-        # would take it away from there, and is on all that is written.
-        txn = engine.begin()
-        try:
-            txn._env.copy(os.path.dirname(target), compact=True)
-            return
-        except lmdb.MapResizedError:  # another process has written more since: again
-            os.unlink(target)
-        except lmdb.Error as error:
-            raise translated(error, os.path.dirname(target)) from error
-        finally:
-            txn.abort()
-    raise StorageError(f"cannot copy {engine.path!r}: it grows too fast")
-
-
-def _copy_pages(engine: "LmdbEngine", target: str) -> None:
-    if identity(engine.path) != engine.identity:
-        raise StorageError(
-            f"cannot copy {engine.path!r} as it is: it has been moved or replaced since it was "
-            "opened; open it again where it is now"
-        )
-    for _ in range(_TRIES):
-        meta, txn = meta_of(engine.path, engine.begin, lambda txn: txn._txn.id())
-        if meta is None or txn is None:
-            raise StorageError(f"cannot copy {engine.path!r}: its meta pages cannot be read")
-        try:
-            _write_pages(meta, os.path.join(engine.path, "data.mdb"), target)
-            if isinstance(txn, UnregisteredTransaction):
-                txn.check()
-            return
-        except DamageError as damage:
-            raise StorageError(f"cannot copy {engine.path!r}: {damage}") from damage
-        except SnapshotOverwrittenError:
-            os.unlink(target)
-        finally:
-            txn.abort()
-    raise StorageError(
-        f"cannot copy {engine.path!r}: it is being written, and this process may not write its "
-        "lock.mdb, which would keep what is copied; give it the right to"
-    )
 
 
 def _write_pages(meta: Meta, source: str, target: str) -> None:

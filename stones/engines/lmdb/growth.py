@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from threading import Condition, get_ident
-from typing import TYPE_CHECKING
+from typing import Protocol, TypeVar
 from weakref import finalize
 
 import lmdb
@@ -28,8 +28,14 @@ from stones.errors import StorageError
 
 from .environment import LARGEST_MAP
 
-if TYPE_CHECKING:
-    from .transaction import LmdbTransaction
+
+class Ending(Protocol):
+    """A transaction that calls `on_end` when it ends."""
+
+    on_end: Callable[[], object] | None
+
+
+T = TypeVar("T", bound=Ending)
 
 PATIENCE = 5.0
 """Seconds to wait for the read transactions of other threads before a map is left as it is."""
@@ -59,7 +65,7 @@ class Gate:
         """Of the map, in bytes."""
         return self._env.info()["map_size"]
 
-    def read(self, begin: "Callable[[], LmdbTransaction]") -> "LmdbTransaction":
+    def read(self, begin: Callable[[], T]) -> T:
         """What `begin` returns: a read transaction, which counts until it ends or is dropped."""
         me = get_ident()
         with self._changed:

@@ -1,90 +1,87 @@
 """One engine a file: the stores of a process on one file share it, whatever path they name.
 
-LMDB's locks are POSIX locks, which belong to a process and a file: where a process opened a file
+LMDB's locks are POSIX locks, which belong to a process and a file. If a process opened a file
 twice, closing one of the two would give up the locks of both.
 
-Closing never waits. The garbage collector closes what was dropped, in any thread and in the middle
-of anything: also of an opening, which has the lock here and may itself wait for another thread.
+Closing never waits. The garbage collector closes a store that was dropped, in any thread and in
+the middle of anything. That may be an opening, which has the lock here and may itself wait for
+another thread.
 """
 
 from collections import deque
 from collections.abc import Callable
 from threading import Lock
-from typing import TYPE_CHECKING
-from weakref import WeakValueDictionary
+from typing import Generic, Protocol, TypeVar
 
-import lmdb
-
-from . import environment
 from .directory import identity
-from .environment import keep_for_parent
-
-if TYPE_CHECKING:
-    from .engine import LmdbEngine
-
-_engines: dict[tuple[int, int], "LmdbEngine"] = {}
-_closing: "deque[LmdbEngine]" = deque()  # to be closed by whoever next has the lock
-_lock = Lock()
-
-_parting: WeakValueDictionary[tuple[int, int], lmdb.Environment] = WeakValueDictionary()
-"""Environments that were closed, and in which there are transactions still."""
 
 
-def share(path: str, make: Callable[[], "LmdbEngine"]) -> "LmdbEngine":
-    """The engine that this process has for the file at `path`, with one user more; or a new one.
+class Shared(Protocol):
+    """An engine, as far as sharing it goes."""
 
-    `close` is to be called as often as this.
-    """
-    with _lock:
-        _close_all()
-        engine = _engines.get(identity(path) or (0, 0))
-        if engine is None:
-            engine = make()
-            _engines[engine.identity] = engine
-        engine.users += 1
-    _settle()
-    return engine
+    users: int
 
+    @property
+    def identity(self) -> tuple[int, int]:
+        """Of its file, see `directory.identity`."""
 
-def close(engine: "LmdbEngine") -> None:
-    """One user less; the last one closes the engine. Does not wait."""
-    _closing.append(engine)
-    _settle()
+    def disconnect(self) -> None:
+        """Let go of the file. Must not wait."""
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: what is open is the parent's."""
 
 
-def closed_but_in_use(path: str) -> lmdb.Environment | None:
-    """The environment at `path` that was closed and is still in use, by iterators mostly."""
-    return _parting.get(identity(path) or (0, 0))
+S = TypeVar("S", bound=Shared)
 
 
-def _settle() -> None:
-    # Looked at again after the lock is released: another thread may have queued an engine.
-    while _closing and _lock.acquire(blocking=False):
-        try:
-            _close_all()
-        finally:
-            _lock.release()
+class SharedEngines(Generic[S]):
+    """The engines that are open in this process, one for each file. Safe for threads."""
 
+    def __init__(self) -> None:
+        self._engines: dict[tuple[int, int], S] = {}
+        self._closing: deque[S] = deque()  # whoever next has the lock closes these
+        self._lock = Lock()
 
-def _close_all() -> None:
-    while _closing:
-        engine = _closing.popleft()
-        engine.users -= 1
-        if engine.users == 0:
-            if _engines.get(engine.identity) is engine:
-                del _engines[engine.identity]
-            env = engine.disconnect()
-            if env is not None:
-                _parting[engine.identity] = env
+    def open(self, path: str, make: Callable[[], S]) -> S:
+        """The engine for the file in the directory `path`, with one user more.
 
+        `make` gives a new engine where there is none. Call `close` as often as this.
+        """
+        with self._lock:
+            self._close_all()
+            engine = self._engines.get(identity(path) or (0, 0))
+            if engine is None:
+                engine = make()
+                self._engines[engine.identity] = engine
+            engine.users += 1
+        self._settle()
+        return engine
 
-def after_fork() -> None:
-    """In a forked child: what is open is the parent's."""
-    global _lock  # noqa: PLW0603  # the thread that held it may not be in the child
-    _lock = Lock()
-    environment.after_fork()
-    for env in _parting.values():
-        keep_for_parent(env)
-    _parting.clear()
-    for engine in list(_engines.values()):
-        engine.leave_to_parent()
+    def close(self, engine: S) -> None:
+        """One user less; the last one disconnects the engine. Does not wait."""
+        self._closing.append(engine)
+        self._settle()
+
+    def after_fork(self) -> None:
+        """In a forked child: what is open is the parent's."""
+        self._lock = Lock()  # the thread that held it may not be in the child
+        for engine in list(self._engines.values()):
+            engine.leave_to_parent()
+
+    def _settle(self) -> None:
+        # Looks again after the lock is released: another thread may have queued an engine.
+        while self._closing and self._lock.acquire(blocking=False):
+            try:
+                self._close_all()
+            finally:
+                self._lock.release()
+
+    def _close_all(self) -> None:
+        while self._closing:
+            engine = self._closing.popleft()
+            engine.users -= 1
+            if engine.users == 0:
+                if self._engines.get(engine.identity) is engine:
+                    del self._engines[engine.identity]
+                engine.disconnect()

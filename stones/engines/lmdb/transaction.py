@@ -1,8 +1,7 @@
 """A transaction of the LMDB engine, and what its errors mean."""
 
 from collections.abc import Callable, Iterator
-from threading import get_ident
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import Any, NoReturn
 from weakref import ref
 
 import lmdb
@@ -10,8 +9,9 @@ import lmdb
 from stones.engine import Space, Transaction
 from stones.errors import StoneError, StorageError, TransactionError
 
-if TYPE_CHECKING:
-    from .engine import LmdbEngine
+from .databases import Databases
+from .open_file import OpenFile
+from .writer_lock import WriterLock
 
 _MAX_VALUE = (1 << 32) - 1
 """Bytes, of LMDB."""
@@ -45,39 +45,42 @@ class LmdbTransaction(Transaction):
     __slots__ = (
         "__weakref__",
         "_changes",
-        "_dbs",
-        "_engine",
-        "_env",
+        "_file",
         "_forks",
         "_inner",
-        "_locked",
+        "_lock",
         "_parent",
         "_roomy",
         "_scans",
-        "_txn",
         "_writable",
+        "databases",
+        "environment",
+        "holds_lock",
         "on_end",
+        "raw",
     )
 
     def __init__(
         self,
-        engine: "LmdbEngine",
-        env: lmdb.Environment,
-        txn: "lmdb.Transaction[bytes]",
-        dbs: tuple[Any, ...],
+        file: OpenFile,
+        environment: lmdb.Environment,
+        databases: Databases,
         *,
-        writable: bool,
+        lock: WriterLock | None = None,
         parent: "LmdbTransaction | None" = None,
     ) -> None:
-        self._engine = engine
-        self._env = env
-        self._forks = engine.forks
-        self._txn = txn
-        self._dbs = dbs
-        self._writable = writable
+        self.environment = environment
+        self.databases = databases
+        self.raw: lmdb.Transaction[bytes] = ENDED
+        """LMDB's transaction. Whoever makes this object begins that one, straight into here."""
+        self.holds_lock = False
+        """Whether it releases the lock when it ends."""
+        self._file = file
+        self._lock = lock
+        self._forks = file.forks
+        self._writable = lock is not None or parent is not None
         self._parent = parent
         self._inner: ref[LmdbTransaction] | None = None  # the savepoint begun last
-        self._locked = False  # whether it holds the engine's lock, to be released when it ends
         self._scans: list[ref[_Scan]] = []
         self._changes = 0  # with those of the savepoints in it
         self._roomy = _FEW  # up to how many of them a savepoint has room
@@ -85,13 +88,13 @@ class LmdbTransaction(Transaction):
         """Called when a read transaction ends."""
 
     def get(self, space: Space, key: bytes) -> bytes | None:
-        db = self._dbs[space]
+        db = self.databases[space]
         if db is None:
             return None
-        if self._engine.closed:
-            raise self._engine.closed_error()
+        if self._file.closed:
+            raise self._file.closed_error()
         try:
-            return self._txn.get(key, None, db)
+            return self.raw.get(key, None, db)
         except lmdb.Error as error:
             raise self._failed(error) from error
 
@@ -100,7 +103,8 @@ class LmdbTransaction(Transaction):
             self._settle()
         self._changes += 1
         try:
-            self._txn.put(key, value, True, True, False, self._dbs[space])  # by name: 85 ns more
+            # Arguments by position: by name, they cost 85 ns more.
+            self.raw.put(key, value, True, True, False, self.databases[space])
         except lmdb.Error as error:
             if len(value) > _MAX_VALUE:
                 raise StorageError(
@@ -114,7 +118,7 @@ class LmdbTransaction(Transaction):
             self._settle()
         self._changes += 1
         try:
-            return self._txn.delete(key, db=self._dbs[space])
+            return self.raw.delete(key, db=self.databases[space])
         except lmdb.Error as error:
             raise self._failed(error) from error
 
@@ -129,23 +133,23 @@ class LmdbTransaction(Transaction):
         return self._walk(space, start, stop, reverse, False)
 
     def count(self, space: Space) -> int:
-        db = self._dbs[space]
+        db = self.databases[space]
         if db is None:
             return 0
-        if self._engine.closed:
-            raise self._engine.closed_error()
+        if self._file.closed:
+            raise self._file.closed_error()
         try:
-            return self._txn.stat(db)["entries"]
+            return self.raw.stat(db)["entries"]
         except lmdb.Error as error:
             raise self._failed(error) from error
 
     def clear(self, space: Space) -> None:
         if self._scans:
             self._settle()
-        if self._dbs[space] is None:
+        if self.databases[space] is None:
             return
         try:
-            self._txn.drop(self._dbs[space], delete=False)
+            self.raw.drop(self.databases[space], delete=False)
         except lmdb.Error as error:
             raise self._failed(error) from error
 
@@ -154,27 +158,26 @@ class LmdbTransaction(Transaction):
         if self._parent is None and self._changes >= self._roomy:
             self._make_room()
         try:
-            self._txn.id()  # raises where there is none any more
-            txn = self._env.begin(parent=self._txn, write=True)
+            self.raw.id()  # raises where there is none any more
+            inner = LmdbTransaction(self._file, self.environment, self.databases, parent=self)
+            inner.raw = self.environment.begin(parent=self.raw, write=True)
         except lmdb.Error as error:
             raise self._failed(error) from error
-        inner = LmdbTransaction(self._engine, self._env, txn, self._dbs, writable=True, parent=self)
         self._inner = ref(inner)
         return inner
 
     def commit(self) -> None:
-        if self._forks != self._engine.forks:
+        if self._forks != self._file.forks:
             raise TransactionError("the transaction was begun before fork(): it is the parent's")
-        if self._is_elsewhere():
-            self._engine._left = self
+        if self._is_left_to_its_thread():
             raise TransactionError(
                 "a transaction is to be ended by the thread that began it: this one is undone when "
                 "that thread writes again"
             )
         try:
             if self._roomy > _FEW:
-                self._txn.delete(_ROOM_KEY, db=self._dbs[Space.META])
-            self._txn.commit()
+                self.raw.delete(_ROOM_KEY, db=self.databases[Space.META])
+            self.raw.commit()
         except lmdb.Error as error:
             raise self._failed(error) from error
         finally:
@@ -184,16 +187,22 @@ class LmdbTransaction(Transaction):
 
     def abort(self) -> None:
         # What was inherited through fork() is the parent's to end.
-        if self._forks != self._engine.forks:
+        if self._forks != self._file.forks:
             return
-        if self._is_elsewhere():
-            self._engine._left = self
+        if self._is_left_to_its_thread():
             return
         if self._writable:
             self._drop()
         else:
-            self._txn.abort()
+            self.raw.abort()
         self._release()
+
+    def id(self) -> int:
+        """The number of the transaction whose state this one reads, or that it writes."""
+        try:
+            return self.raw.id()
+        except lmdb.Error as error:
+            raise self._failed(error) from error
 
     def _drop(self) -> None:
         """Undo the changes by letting go of LMDB's transaction, which undoes it at once.
@@ -206,28 +215,36 @@ class LmdbTransaction(Transaction):
             inner._drop()
         for scan in self._open_scans():
             scan.end()
-        self._txn = ENDED
+        self.raw = ENDED
 
-    def _is_elsewhere(self) -> bool:
-        return self._locked and self._engine._writer != get_ident()
+    def _is_left_to_its_thread(self) -> bool:
+        """Whether another thread began it: that one alone can end it, and does by its next write.
+
+        LMDB's lock belongs to a thread.
+        """
+        lock = self._lock
+        if lock is None or not self.holds_lock or lock.is_mine():
+            return False
+        lock.left_by_another_thread = self
+        return True
 
     def _release(self) -> None:
         if self.on_end is not None:
             self.on_end()
-        if self._locked:
-            self._locked = False
-            self._engine._left = None
-            self._engine._writer = 0
-            self._engine._writing.release()
+        lock = self._lock
+        if lock is not None and self.holds_lock:
+            self.holds_lock = False
+            lock.left_by_another_thread = None
+            lock.release()
 
     def _walk(
         self, space: Space, start: bytes, stop: bytes | None, reverse: bool, values: bool
     ) -> Iterator[Any]:
-        db = self._dbs[space]
+        db = self.databases[space]
         if db is None:
             return iter(())
         try:
-            cursor = self._txn.cursor(db)
+            cursor = self.raw.cursor(db)
             if reverse:
                 above = cursor.set_range(stop) if stop is not None else False
                 found = cursor.prev() if above else cursor.last()
@@ -272,11 +289,11 @@ class LmdbTransaction(Transaction):
         begins with the list all but full would fail (MDB_TXN_FULL). For a large value, LMDB makes
         places beforehand, and the same value again is written over the one before.
         """
-        if self._dbs[Space.META] is None:  # as stones 0.3 left it: there is no place for that
+        if self.databases[Space.META] is None:  # as stones 0.3 left it: there is no place for that
             return
         self._roomy = self._changes + _STEP
         try:
-            self._txn.put(_ROOM_KEY, bytes(_ROOM), db=self._dbs[Space.META])
+            self.raw.put(_ROOM_KEY, bytes(_ROOM), db=self.databases[Space.META])
         except lmdb.Error as error:
             raise self._failed(error) from error
 
@@ -292,7 +309,7 @@ class LmdbTransaction(Transaction):
         return [scan for scan in scans if scan is not None]
 
     def _failed(self, error: lmdb.Error) -> StoneError:
-        return self._engine._translated(error)
+        return self._file.translated(error)
 
 
 class _Scan:

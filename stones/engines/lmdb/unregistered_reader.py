@@ -38,12 +38,12 @@ class UnregisteredTransaction(LmdbTransaction):
     def check(self) -> None:
         """Raise SnapshotOverwrittenError where writers may have reused pages of this snapshot."""
         try:
-            overtaken = self._env.info()["last_txnid"] > self._txn.id() + 1
+            overtaken = self.environment.info()["last_txnid"] > self.raw.id() + 1
         except lmdb.Error as error:
             raise self._failed(error) from error
         if overtaken:
             raise SnapshotOverwrittenError(
-                f"{self._engine.path!r} is being written, and this process may not write its "
+                f"{self._file.path!r} is being written, and this process may not write its "
                 "lock.mdb, where readers are listed: what it reads does not stay. Read again, or "
                 "give it the right to write that file"
             )
