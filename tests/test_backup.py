@@ -11,6 +11,7 @@ from contextlib import closing
 import pytest
 
 from stones import LmdbStore, StorageError, StoreOpenError, check, stone
+from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.lmdb.environment import open_environment
 from stones.engines.lmdb.new_directory import new_directory
 
@@ -296,3 +297,20 @@ def test_the_disk_is_told_to_keep_a_backup(open_store, tmp_path, monkeypatch):
     store.backup(tmp_path / "copy")
     partial = str(tmp_path / "copy.partial")
     assert synced[-3:] == [f"{partial}/data.mdb", partial, str(tmp_path)]
+
+
+@pytest.mark.parametrize("compact", [True, False])
+def test_an_engine_writes_its_copy_into_a_directory_that_is_there(tmp_path, compact):
+    with stone(tmp_path / "db", LmdbStore) as store:
+        store["a"] = 1
+        place = tmp_path / "copy"
+        place.mkdir()
+        engine = LmdbEngine.open(str(tmp_path / "db"))
+        engine.copy_to(str(place), compact=compact)
+        store["later"] = 2
+        assert os.listdir(place) == ["data.mdb"]
+        with stone(place, LmdbStore) as copy:
+            assert dict(copy) == {b"a": 1}
+        with pytest.raises(StorageError):
+            engine.copy_to(str(tmp_path / "nowhere"), compact=compact)
+        engine.close()

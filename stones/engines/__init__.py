@@ -2,5 +2,6 @@
 
 memory        a sorted map in memory
 lmdb/         one LMDB file a store, for many threads and processes
+stones03      what an engine offers that may find a database of stones 0.3
 group_commit  threads that write at once share one commit
 """

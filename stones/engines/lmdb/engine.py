@@ -12,8 +12,9 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from stones.engine import Engine, Space, Transaction
+from stones.engine import Space, Transaction
 from stones.engines.group_commit import GroupCommit
+from stones.engines.stones03 import Stones03Engine
 from stones.errors import ReadOnlyError, StorageError, StoreFullError, StoreOpenError
 
 from . import environment
@@ -38,7 +39,7 @@ _TRIES = 10
 """How often to begin while other processes write more than is mapped here."""
 
 
-class LmdbEngine(Engine):
+class LmdbEngine(Stones03Engine):
     """The LMDB file in a directory, shared by all that open it in this process."""
 
     @classmethod
@@ -116,7 +117,6 @@ class LmdbEngine(Engine):
 
     @property
     def legacy(self) -> bool:
-        """The file is a database of stones 0.3."""
         return self._file.legacy
 
     # -- transactions --------------------------------------------------------------------------
@@ -283,20 +283,26 @@ class LmdbEngine(Engine):
         }
 
     def backup(self, path: str, *, compact: bool = True) -> None:
-        file = self._file
-        file.environment()  # a closed store says so first
+        self._file.environment()  # a closed store says so first
         with new_directory(path) as place:
-            # Where writers do not know of this reader, LMDB might copy what they write over.
-            if compact and not file.unregistered:
-                copy_compact(place, file.path, self.begin)
-            else:
-                copy_pages(place, file.path, file.identity, self.begin)
+            self.copy_to(place, compact=compact)
+
+    def copy_to(self, directory: str, *, compact: bool = True) -> None:
+        """Write the data file of a copy into `directory`, which is there and empty.
+
+        The copy is of one instant. Others read and write while it is made. With `compact=False` it
+        has the free pages of this file too, which takes less of the processor.
+        Raises StorageError; then the file may be there in part. Does not wait for the disk.
+        """
+        file = self._file
+        file.environment()  # raises where it is closed
+        # Where writers do not know of this reader, LMDB might copy pages while they are written.
+        if compact and not file.unregistered:
+            copy_compact(directory, file.path, self.begin)
+        else:
+            copy_pages(directory, file.path, file.identity, self.begin)
 
     def adopt(self, prefix: bytes, finish: Callable[[Transaction], None]) -> None:
-        """Turn a database of stones 0.3 into a store of this version, in one transaction.
-
-        Each value moves to its space and gets `prefix` in front; `finish` writes the metadata.
-        """
         file = self._file
         check_alone(file.environment(), file.path, file.table)
         txn = self.begin(write=True)

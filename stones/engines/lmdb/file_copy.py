@@ -80,6 +80,10 @@ def copy_pages(
             raise StorageError(f"cannot copy {path!r}: {damage}") from damage
         except SnapshotOverwrittenError:
             os.unlink(target)
+        except OSError as error:
+            if isinstance(error, StorageError):
+                raise
+            raise StorageError(f"cannot copy {path!r} to {place!r}: {error}") from error
         finally:
             txn.abort()
     raise StorageError(
