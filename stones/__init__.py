@@ -32,6 +32,7 @@ from .errors import (
     StoreFullError,
     StoreOpenError,
     TransactionError,
+    UnsupportedError,
     ValueTypeError,
 )
 from .errors import SerializerError as EncoderException  # its name in stones 0.3
@@ -82,6 +83,7 @@ __all__ = [
     "StoreInfo",
     "StoreOpenError",
     "TransactionError",
+    "UnsupportedError",
     "ValueTypeError",
     "check",
     "inspect",

@@ -1,8 +1,76 @@
-"""The contract of an engine: ordered bytes in a few separate spaces, reached inside a transaction.
+"""The contract of an engine: ordered bytes in a few separate spaces, reached in transactions.
 
-An engine knows nothing of serializers, dicts or records; a store (`stones.stores.store`) and the
-collections above it know nothing else of where the bytes live. Whoever writes another engine
-subclasses `Engine` and `Transaction` and proves it with `stones.testing.EngineTests`.
+An engine knows nothing of serializers, dicts or records. The store above it knows nothing of where
+the bytes are. An engine of your own is two classes, a subclass of `Engine` and a subclass of
+`Transaction`; `stones.testing.EngineTests` proves them. Here is a small one that keeps a dict for
+each space. A write transaction changes copies of the dicts, which its commit puts in their place:
+
+>>> from threading import Lock, get_ident
+>>> from stones.engine import Engine, Space, Supports, Transaction
+>>> from stones.errors import ReadOnlyError, StoreClosedError, TransactionError
+>>>
+>>> class DictEngine(Engine):
+...     supports = Supports(snapshots=True)
+...
+...     def __init__(self):
+...         self.spaces = [{} for _ in Space]
+...         self.lock = Lock()
+...         self.writer = None
+...
+...     def begin(self, *, write=False):
+...         if write and self.writer == get_ident():
+...             raise TransactionError("this thread has a write transaction open")
+...         if self.closed:
+...             raise StoreClosedError("the engine is closed")
+...         if write:
+...             self.lock.acquire()
+...             self.writer = get_ident()
+...         return DictTransaction(self, write)
+...
+...     def close(self):
+...         self.closed = True
+>>>
+>>> class DictTransaction(Transaction):
+...     def __init__(self, engine, write):
+...         self.engine, self.write = engine, write
+...         self.spaces = [dict(entries) for entries in engine.spaces] if write else engine.spaces
+...
+...     def entries(self, space, write=False):
+...         if self.spaces is None:
+...             raise TransactionError("the transaction has ended")
+...         if write and not self.write:
+...             raise ReadOnlyError("this is a read transaction")
+...         return self.spaces[space]
+...
+...     def get(self, space, key):
+...         return self.entries(space).get(key)
+...
+...     def put(self, space, key, value):
+...         self.entries(space, write=True)[key] = value
+...
+...     def delete(self, space, key):
+...         return self.entries(space, write=True).pop(key, None) is not None
+...
+...     def scan(self, space, start=b"", stop=None, *, reverse=False):
+...         entries = sorted(self.entries(space).items(), reverse=reverse)
+...         return iter([e for e in entries if start <= e[0] and (stop is None or e[0] < stop)])
+...
+...     def commit(self):
+...         self.entries(Space.DATA)
+...         if self.write:
+...             self.engine.spaces = self.spaces
+...         self.abort()
+...
+...     def abort(self):
+...         if self.write and self.spaces is not None:
+...             self.engine.writer = None
+...             self.engine.lock.release()
+...         self.spaces = None
+>>>
+>>> engine = DictEngine()
+>>> engine.write(lambda txn: txn.put(Space.DATA, b"key", b"value"))
+>>> engine.get(Space.DATA, b"key")
+b'value'
 """
 
 from abc import ABC, abstractmethod
@@ -10,31 +78,83 @@ from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any, TypeVar
 
-from .errors import StoreClosedError, TransactionError
+from attrs import frozen
+
+from .errors import StoreClosedError, TransactionError, UnsupportedError
 
 T = TypeVar("T")
 
 MAX_KEY_SIZE = 511
-"""The longest key in bytes. It is LMDB's limit; the other engines keep it too, so that what is
-tried out in memory works on disk."""
+"""The longest key in bytes that LMDB can store.
+
+The other engines of stones have the same limit, so that a program that was tried out in memory
+works on disk.
+"""
 
 
 class Space(IntEnum):
-    """The separate key spaces of an engine; the same key may be in each of them."""
+    """The separate key spaces of an engine. The same key may be in each of them.
+
+    >>> list(Space)
+    [<Space.DATA: 0>, <Space.INDEX: 1>, <Space.META: 2>]
+    """
 
     DATA = 0
-    """What the user put there."""
+    """The entries of the user, and the records of collections."""
     INDEX = 1
-    """What the collections keep to find records by their fields."""
+    """The entries that collections keep to find records by their fields."""
     META = 2
     """What the store knows of itself: formats, collections, counts."""
 
 
-class Transaction(ABC):
-    """A consistent view of an engine, and the changes made in it until `commit`.
+@frozen(kw_only=True)
+class Supports:
+    """What an engine can do, beyond what every engine must do. The defaults promise nothing.
 
-    Keys are bytes, 1 to 511 of them, in the order of their unsigned bytes. A transaction belongs to
-    one thread at a time. Any of its methods raises TransactionError once it has ended.
+    >>> Supports(snapshots=True)
+    Supports(processes=False, snapshots=True, savepoints=False, durability=(), max_key_size=511, \
+max_value_size=None)
+    """
+
+    processes: bool = False
+    """Several processes may have it open at once.
+
+    An engine that keeps values beyond the process, and does not support this, raises StoreOpenError
+    in the second process.
+    """
+    snapshots: bool = False
+    """A read transaction sees one state from its beginning to its end.
+
+    Without snapshots, each call sees what was committed last, and a scan may see some of the
+    entries that are committed while it runs.
+    """
+    savepoints: bool = False
+    """`Transaction.begin` works."""
+    durability: tuple[str, ...] = ()
+    """The names of the ways in which a commit is kept, strictest first.
+
+    Empty for an engine whose values end with the process, or with `close`.
+    """
+    max_key_size: int = MAX_KEY_SIZE
+    """The longest key, in bytes. Who writes takes care of it; an engine need not check."""
+    max_value_size: int | None = None
+    """The largest value, in bytes; None for no limit but memory and disk."""
+
+
+class Transaction(ABC):
+    """A view of an engine, and the changes made in it until `commit`.
+
+    Keys are bytes, at least one of them, in the order of their unsigned bytes. A transaction
+    belongs to one thread at a time. Once it has ended, its methods raise TransactionError. A write
+    transaction must be ended by the thread that began it.
+
+    >>> from stones.engines.memory import MemoryEngine
+    >>> txn = MemoryEngine().begin(write=True)
+    >>> txn.put(Space.DATA, b"b", b"2")
+    >>> txn.put(Space.DATA, b"a", b"1")
+    >>> list(txn.scan(Space.DATA))
+    [(b'a', b'1'), (b'b', b'2')]
+    >>> txn.commit()
     """
 
     __slots__ = ()
@@ -45,11 +165,15 @@ class Transaction(ABC):
 
     @abstractmethod
     def put(self, space: Space, key: bytes, value: bytes) -> None:
-        """Set the value of `key`. O(log n). Raises ReadOnlyError in a read transaction."""
+        """Set the value of `key`. O(log n).
+
+        Raises ReadOnlyError in a read transaction, StorageError for a value that is larger than
+        `supports.max_value_size`.
+        """
 
     @abstractmethod
     def delete(self, space: Space, key: bytes) -> bool:
-        """Remove `key`; was it there? O(log n). Raises ReadOnlyError in a read transaction."""
+        """Remove `key`. Was it there? O(log n). Raises ReadOnlyError in a read transaction."""
 
     @abstractmethod
     def scan(
@@ -57,44 +181,64 @@ class Transaction(ABC):
     ) -> Iterator[tuple[bytes, bytes]]:
         """The entries with start <= key < stop in key order, or in reverse.
 
-        The iterator goes on seeing what was there when `scan` was called, whatever is written in
-        this transaction meanwhile. O(log n) to start, O(1) an entry.
+        The iterator shows the entries that this transaction saw when `scan` was called. Later
+        writes in the same transaction do not change them. O(log n) to start, O(1) an entry.
         """
 
     @abstractmethod
-    def count(self, space: Space) -> int:
-        """How many keys there are. O(1)."""
-
-    @abstractmethod
-    def begin(self) -> "Transaction":
-        """A savepoint: a transaction inside this one, which rests until the inner one ends."""
-
-    @abstractmethod
     def commit(self) -> None:
-        """Make the changes last: in the engine, or for a savepoint in the one around it."""
+        """End the transaction and keep its changes.
+
+        The changes of a savepoint go into the transaction around it. Readers see all changes of a
+        transaction at once, or no change. Raises TransactionError if it has ended, StorageError if
+        the changes cannot be kept; they are undone then.
+        """
 
     @abstractmethod
     def abort(self) -> None:
-        """Drop the changes. Without effect on a transaction that has ended."""
+        """End the transaction and undo its changes. Without effect if it has ended."""
+
+    def begin(self) -> "Transaction":
+        """A savepoint: a transaction inside this one, which must not be used until that ends.
+
+        Raises UnsupportedError where the engine does not support savepoints.
+        """
+        raise UnsupportedError(
+            "this engine has no savepoints: end the transaction before you begin another one"
+        )
+
+    def count(self, space: Space) -> int:
+        """The number of keys. O(n); an engine that knows the number overrides this."""
+        return sum(1 for _ in self.keys(space))
 
     def keys(
         self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[bytes]:
-        """The keys of `scan`, for an engine that can leave the values where they are."""
+        """The keys of `scan`. An engine that can leave the values where they are overrides this."""
         for key, _ in self.scan(space, start, stop, reverse=reverse):
             yield key
 
     def clear(self, space: Space) -> None:
-        """Remove every key of a space."""
+        """Remove every key of a space. O(n); an engine that can do it at once overrides this."""
         for key in self.keys(space):
             self.delete(space, key)
 
 
 class Engine(ABC):
-    """A place for bytes: opened by its constructor, shared by threads, gone after `close`."""
+    """A place for bytes. Its constructor opens it, threads share it, `close` ends its use.
 
-    readonly: bool = False
+    >>> from stones.engines.memory import MemoryEngine
+    >>> engine = MemoryEngine()
+    >>> engine.write(lambda txn: txn.put(Space.DATA, b"key", b"value"))
+    >>> engine.get(Space.DATA, b"key")
+    b'value'
+    >>> engine.close()
+    """
+
+    supports: Supports = Supports()
+    """What this engine can do. A class attribute, or set by the constructor."""
     closed: bool = False
+    """Whether the engine is closed. An iteration that is still open ends with an error then."""
     changes: int = 0
     """How often the metadata has been changed through this engine; see `Store._refresh`."""
 
@@ -107,22 +251,23 @@ class Engine(ABC):
     def begin(self, *, write: bool = False) -> Transaction:
         """Start a transaction.
 
-        Any number of read transactions may be open, each on the state at its start. There is one
-        write transaction at a time: another thread or process waits here for it to end; where the
-        same thread already has one open, waiting would never end, so that is a TransactionError.
-        Raises StoreClosedError after `close`, ReadOnlyError for a write to a read-only engine.
+        Any number of read transactions may be open; they neither wait for a write transaction nor
+        hold it up. One write transaction is open at a time. If another thread or process has it,
+        `begin` waits for its end. If this thread has it, waiting would never end, and `begin`
+        raises TransactionError. Raises StoreClosedError after `close`, ReadOnlyError for a write to
+        an engine that was opened read-only.
         """
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of files and memory. Transactions still open are aborted; twice is harmless."""
+        """Let go of files and memory. Open transactions are lost. Closing twice is harmless."""
 
     def sync(self) -> None:
         """Wait until all that is committed has reached the disk, where there is one."""
-        self.begin().abort()  # a closed engine says so
+        self.begin().abort()  # raises StoreClosedError for a closed engine
 
     def stats(self) -> dict[str, Any]:
-        """What the engine says of itself: sizes in bytes."""
+        """Some figures about the engine, by name. Sizes are in bytes."""
         return {}
 
     def backup(self, path: str, *, compact: bool = True) -> None:
@@ -161,7 +306,7 @@ class Engine(ABC):
         raise TransactionError("this engine holds nothing of stones 0.3")
 
     def read(self, look: Callable[[Transaction], T]) -> T:
-        """What `look` returns, given a read transaction. It may be called more than once."""
+        """The result of `look`, called with a read transaction. It may be called more than once."""
         txn = self.begin()
         try:
             return look(txn)
@@ -169,15 +314,15 @@ class Engine(ABC):
             txn.abort()
 
     def get(self, space: Space, key: bytes) -> bytes | None:
-        """One read in a transaction of its own."""
+        """The value of `key`, or None: one read in a transaction of its own."""
         return self.read(lambda txn: txn.get(space, key))
 
     def write(self, change: Callable[[Transaction], T]) -> T:
-        """Run `change` in a write transaction and return its result once that is committed.
+        """The result of `change`, called with a write transaction, once that is committed.
 
-        An engine may commit the changes of several threads together; so `change` may run in
-        another thread, and more than once where the transaction that it shared had to be undone.
-        It must only depend on the transaction, and an exception from it undoes all of it.
+        An exception from `change` undoes all of it. An engine may commit the changes of several
+        threads together. So `change` may run in another thread, and it may run again if the
+        transaction that it shared had to be undone. It must depend on its transaction only.
         """
         txn = self.begin(write=True)
         try:

@@ -74,6 +74,10 @@ class TransactionError(StoneError, RuntimeError):
     """A transaction is used where it cannot be: ended already, or open in another task."""
 
 
+class UnsupportedError(StoneError, NotImplementedError):
+    """Something that the engine of this store cannot do; `engine.supports` says what it can."""
+
+
 class CollectionError(StoneError, ValueError):
     """A collection that cannot be made as asked: its name, its record class, its keys."""
 

@@ -13,7 +13,7 @@ from threading import Lock, get_ident
 from typing import Any
 from weakref import WeakSet
 
-from stones.engine import Engine, Space, Transaction
+from stones.engine import Engine, Space, Supports, Transaction
 from stones.errors import ReadOnlyError, StoreClosedError, TransactionError
 
 LEAF_SIZE = 512
@@ -21,6 +21,8 @@ LEAF_SIZE = 512
 
 class MemoryEngine(Engine):
     """Ordered bytes in memory. Any number of threads; one process."""
+
+    supports = Supports(snapshots=True, savepoints=True)
 
     def __init__(self) -> None:
         self._trees: tuple[_Tree, ...] | None = tuple(_Tree() for _ in Space)

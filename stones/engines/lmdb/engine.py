@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from stones.engine import Space, Transaction
+from stones.engine import MAX_KEY_SIZE, Space, Supports, Transaction
 from stones.engines.group_commit import GroupCommit
 from stones.engines.stones03 import Stones03Engine
 from stones.errors import ReadOnlyError, StorageError, StoreFullError, StoreOpenError
@@ -26,7 +26,7 @@ from .growth import PATIENCE, Gate
 from .new_directory import new_directory
 from .open_file import OpenFile
 from .sharing import SharedEngines
-from .transaction import ENDED, LmdbTransaction
+from .transaction import ENDED, MAX_VALUE_SIZE, LmdbTransaction
 from .unregistered_reader import SnapshotOverwrittenError, UnregisteredTransaction
 from .writer_lock import WriterLock
 
@@ -41,6 +41,15 @@ _TRIES = 10
 
 class LmdbEngine(Stones03Engine):
     """The LMDB file in a directory, shared by all that open it in this process."""
+
+    supports = Supports(
+        processes=True,
+        snapshots=True,
+        savepoints=True,
+        durability=tuple(DURABILITY),
+        max_key_size=MAX_KEY_SIZE,
+        max_value_size=MAX_VALUE_SIZE,
+    )
 
     @classmethod
     def open(

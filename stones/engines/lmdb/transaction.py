@@ -13,8 +13,8 @@ from .databases import Databases
 from .open_file import OpenFile
 from .writer_lock import WriterLock
 
-_MAX_VALUE = (1 << 32) - 1
-"""Bytes, of LMDB."""
+MAX_VALUE_SIZE = (1 << 32) - 1
+"""The largest value that LMDB can store, in bytes."""
 
 _FEW = 8_000
 """Changes that can be made in a transaction before LMDB's list of changed pages is full: it has
@@ -106,7 +106,7 @@ class LmdbTransaction(Transaction):
             # Arguments by position: by name, they cost 85 ns more.
             self.raw.put(key, value, True, True, False, self.databases[space])
         except lmdb.Error as error:
-            if len(value) > _MAX_VALUE:
+            if len(value) > MAX_VALUE_SIZE:
                 raise StorageError(
                     f"a value has less than 4 GiB when it is encoded, that of {key!r} has "
                     f"{len(value):,} bytes: split it, or keep it in a file of its own"
