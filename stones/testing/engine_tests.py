@@ -1,0 +1,156 @@
+"""What every engine must do for its threads and processes, and when it is closed."""
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from stones.engine import Engine, Transaction
+from stones.errors import StoreClosedError, StoreOpenError, TransactionError
+
+from .elsewhere import in_process
+from .entries import DATA, KEYS, EntryTests, entries, fill
+from .transactions import TransactionTests
+
+
+class EngineTests(EntryTests, TransactionTests):
+    """The specification of `Engine` and `Transaction`. A subclass has a fixture `open_engine`."""
+
+    @pytest.fixture
+    def open_engine(self) -> Callable[[], Engine]:
+        """Opens the engine: an empty one, and the same place again when it is called again."""
+        raise NotImplementedError("a subclass of EngineTests has a fixture `open_engine`")
+
+    @pytest.fixture
+    def engine(self, open_engine: Callable[[], Engine]) -> Iterator[Engine]:
+        """An empty engine."""
+        engine = open_engine()
+        yield engine
+        engine.close()
+
+    def test_there_is_one_writer_at_a_time(self, engine: Engine) -> None:
+        txn = engine.begin(write=True)
+        started, done = threading.Event(), []
+
+        def other() -> None:
+            started.set()
+            engine.write(lambda txn: txn.put(DATA, b"k", b"other"))
+            done.append(True)
+
+        thread = threading.Thread(target=other)
+        thread.start()
+        started.wait(30)
+        thread.join(0.1)
+        assert not done
+        txn.put(DATA, b"k", b"first")
+        txn.commit()
+        thread.join(30)
+        assert engine.get(DATA, b"k") == b"other"
+
+    def test_a_second_writer_in_the_same_thread_is_an_error_not_a_deadlock(
+        self, engine: Engine
+    ) -> None:
+        txn = engine.begin(write=True)
+        with pytest.raises(TransactionError):
+            engine.begin(write=True)
+        with pytest.raises(TransactionError):
+            engine.write(lambda txn: txn.count(DATA))
+        txn.abort()
+        engine.write(lambda txn: txn.put(DATA, b"k", b"v"))
+
+    def test_threads_write_without_losing_anything(self, engine: Engine) -> None:
+        def count_up(txn: Transaction) -> None:
+            txn.put(DATA, b"n", b"%d" % (int(txn.get(DATA, b"n") or 0) + 1))
+
+        def work() -> None:
+            for _ in range(25):
+                engine.write(count_up)
+
+        threads = [threading.Thread(target=work) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert engine.get(DATA, b"n") == b"200"
+
+    def test_a_failing_change_does_not_touch_those_of_other_threads(self, engine: Engine) -> None:
+        def fail(txn: Transaction) -> None:
+            txn.put(DATA, b"lost", b"1")
+            raise ZeroDivisionError
+
+        def work(number: int) -> None:
+            for step in range(20):
+                if number % 2:
+                    with pytest.raises(ZeroDivisionError):
+                        engine.write(fail)
+                else:
+                    key = b"%d-%d" % (number, step)
+                    engine.write(lambda txn, key=key: txn.put(DATA, key, b""))  # type: ignore[misc]
+
+        threads = [threading.Thread(target=work, args=[number]) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        assert sorted(key for key, _ in entries(engine)) == sorted(
+            b"%d-%d" % (number, step) for number in (0, 2, 4) for step in range(20)
+        )
+
+    def test_a_closed_engine_says_so(self, engine: Engine) -> None:
+        engine.close()
+        engine.close()
+        with pytest.raises(StoreClosedError):
+            engine.begin()
+        with pytest.raises(StoreClosedError):
+            engine.begin(write=True)
+        with pytest.raises(StoreClosedError):
+            engine.get(DATA, b"k")
+
+    def test_sync_waits_for_the_disk_and_changes_nothing(self, engine: Engine) -> None:
+        fill(engine, KEYS)
+        engine.sync()
+        assert len(entries(engine)) == len(KEYS)
+        engine.close()
+        with pytest.raises(StoreClosedError):
+            engine.sync()
+
+    def test_what_is_committed_is_there_again_or_durability_is_empty(
+        self, engine: Engine, open_engine: Callable[[], Engine]
+    ) -> None:
+        fill(engine, KEYS)
+        txn = engine.begin(write=True)
+        txn.put(DATA, b"lost", b"1")
+        txn.abort()
+        engine.close()
+        again = open_engine()
+        found = [key for key, _ in entries(again)]
+        again.close()
+        assert found == (KEYS if engine.supports.durability else [])
+
+    def test_other_processes_write_too_or_are_refused_or_are_on_their_own(
+        self, engine: Engine, open_engine: Callable[[], Engine]
+    ) -> None:
+        def child() -> str:
+            try:
+                other = open_engine()
+            except StoreOpenError:
+                return "refused"
+            fill(other, [b"child"])
+            other.close()
+            return "written"
+
+        fill(engine, [b"parent"])
+        outcome = in_process(child)
+        alone = not engine.supports.processes
+        assert outcome == ("refused" if alone and engine.supports.durability else "written")
+        fill(engine, [b"parent too"])
+        expected = [b"parent", b"parent too"] if alone else [b"child", b"parent", b"parent too"]
+        assert [key for key, _ in entries(engine)] == expected
+
+    def test_durability_names_each_mode_once(self, engine: Engine) -> None:
+        modes = engine.supports.durability
+        assert len(set(modes)) == len(modes)
+        assert all(isinstance(mode, str) and mode for mode in modes)
+
+    def test_stats_is_a_mapping(self, engine: Engine) -> None:
+        assert isinstance(engine.stats(), dict)
