@@ -279,7 +279,7 @@ def test_a_backup_to_where_it_cannot_be_is_refused(open_store, tmp_path):
 def test_files_of_others_where_a_backup_is_made_are_left_alone(open_store, tmp_path):
     (tmp_path / "copy.partial").mkdir()
     (tmp_path / "copy.partial" / "thesis.txt").write_text("a file of somebody")
-    with pytest.raises(StoreOpenError, match=r"'thesis.txt' for one: move it away"):
+    with pytest.raises(StoreOpenError, match=r"for instance 'thesis.txt': move it away"):
         open_store().backup(tmp_path / "copy")
     assert (tmp_path / "copy.partial" / "thesis.txt").read_text() == "a file of somebody"
 

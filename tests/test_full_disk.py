@@ -1,7 +1,7 @@
 """A disk without room: the write fails with a clear error, nothing is changed, and all goes on.
 
-The programs run on a disk of 8 MB, where a mount is allowed, and under a limit of the size of files
-everywhere. A ballast takes the room, and gives it back.
+The programs run under a limit of the size of files, and also on a disk of 8 MB where a mount is
+allowed. A ballast file takes the room, and gives it back.
 """
 
 import shutil
@@ -57,7 +57,7 @@ SMALL_DISK = 'mount -t tmpfs -o size=8m tmpfs "$1" && shift && exec "$@"'
 
 
 def mounting() -> list[str] | None:
-    """The command that runs another one with a small disk; None where that is forbidden."""
+    """A command that runs another command with a small disk; None if that is forbidden."""
     for options in (["--mount"], ["--user", "--map-root-user", "--mount"]):
         command = ["unshare", *options, "sh", "-c", SMALL_DISK, "sh"]
         if shutil.which("unshare") is None:

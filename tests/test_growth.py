@@ -1,7 +1,7 @@
 """The map of a file grows by itself, where the system does not grant addresses without end.
 
-The programs open a store while they are allowed few addresses, and are allowed more later: the map
-starts small, as it would under `ulimit -v` or on 32 bits.
+The programs open a store while few addresses are allowed, and allow more later. So the map starts
+small, as it would under `ulimit -v` or on 32 bits.
 """
 
 import subprocess
@@ -200,7 +200,7 @@ def test_what_another_process_has_written_beyond_the_map_is_taken_over(run):
     assert run(code) == "b'yy' b'1'\n202 True\n203\n"
 
 
-def test_all_threads_of_a_process_take_over_what_another_one_writes_meanwhile(run):
+def test_all_threads_of_a_process_see_what_another_process_writes_beyond_the_map(run):
     code = """
     store = open_small()
     store['a'] = b'1'

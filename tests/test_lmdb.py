@@ -1,4 +1,4 @@
-"""What is LMDB's own: the file, the processes that share it, the disk that is full."""
+"""What only LMDB has: the file, processes that share it, a disk that is full."""
 
 import mmap
 import multiprocessing
@@ -437,7 +437,7 @@ def test_threads_that_write_at_the_same_time_share_commits(path):
     engine.close()
 
 
-def test_an_interrupt_of_a_waiting_write_is_that_threads_alone(path):
+def test_an_interrupt_of_a_waiting_write_concerns_only_its_thread(path):
     code = """
 import os, signal, threading, time
 store = stone(argv[0], LmdbStore)
@@ -556,7 +556,7 @@ def test_what_cannot_be_a_path_or_an_option_is_refused_and_nothing_stays_open(pa
         store["a"] = 1
 
 
-def test_a_store_that_is_opened_again_while_an_iterator_of_before_is_alive_is_the_same_file(path):
+def test_a_store_that_is_opened_again_while_an_old_iterator_is_alive_is_the_same_file(path):
     store = stone(path, LmdbStore)
     store.update(a=1, b=2)
     running = iter(store)

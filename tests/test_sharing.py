@@ -20,7 +20,7 @@ class User:
     name: str = key()
 
 
-def test_a_store_opened_read_only_does_not_write_through_another_ones_file(path):
+def test_a_read_only_store_does_not_write_to_the_file_that_it_shares(path):
     with stone(path, LmdbStore) as writable:
         writable["a"] = 1
         users = Collection(writable, User)
@@ -51,7 +51,7 @@ def test_a_store_opened_read_only_does_not_write_through_another_ones_file(path)
         assert (writable["a"], len(users)) == (3, 1)
 
 
-def test_the_last_one_closes_the_file_and_no_other(path):
+def test_the_last_store_closes_the_file_and_no_other_does(path):
     stores = [stone(path, LmdbStore) for _ in range(3)]
     stores[0]["a"] = 1
     for store in stores[:2]:

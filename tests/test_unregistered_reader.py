@@ -29,7 +29,7 @@ def path():
 
 @pytest.fixture
 def writing(path):
-    """Other generations of all entries, each in one transaction, by another process."""
+    """Another process gives all entries a new value, over and over, in one transaction each."""
 
     def write() -> None:
         with LmdbStore(path, durability="none") as store:
@@ -84,7 +84,7 @@ def test_single_reads_go_on(path):
 
 
 @pytest.mark.usefixtures("writing")
-def test_an_instant_is_seen_whole_or_an_error_says_why_not(path):
+def test_a_snapshot_is_seen_whole_or_an_error_says_why_not(path):
     def act(store):
         errors = 0
         for step in range(300):

@@ -1,9 +1,9 @@
 """The engine that keeps everything in memory: a persistent sorted map, copied where it is written.
 
 A `_Tree` is a list of sorted leaves. A transaction shares the leaves of the tree that it started
-from, and copies a leaf before it first writes to it; so a snapshot or a transaction costs nothing
-to open, a rollback is dropping the changed tree, and readers never wait. A write in a transaction
-of its own copies one leaf and the list of leaves: about O(sqrt n).
+from, and copies a leaf before it first writes to it. So it costs nothing to open a snapshot or a
+transaction, a rollback drops the changed tree, and readers never wait. A write in a transaction of
+its own copies one leaf and the list of leaves, which is about O(sqrt n).
 """
 
 import os
@@ -17,10 +17,14 @@ from stones.engine import Engine, Space, Supports, Transaction
 from stones.errors import ReadOnlyError, StoreClosedError, TransactionError
 
 LEAF_SIZE = 512
+"""The largest number of entries in a leaf."""
 
 
 class MemoryEngine(Engine):
-    """Ordered bytes in memory. Any number of threads; one process."""
+    """Ordered bytes in memory. Any number of threads may share it.
+
+    A forked child has a copy, which holds what was last committed.
+    """
 
     supports = Supports(snapshots=True, savepoints=True)
 
@@ -73,7 +77,7 @@ class MemoryEngine(Engine):
             lock.release()
 
     def _after_fork(self) -> None:
-        # The thread that held the lock may not be in the child; the trees are as last committed.
+        # The thread that held the lock may not be in the child. The trees are as last committed.
         self._writing = Lock()
         self._writer = 0
 
@@ -91,6 +95,8 @@ if hasattr(os, "register_at_fork"):
 
 
 class MemoryTransaction(Transaction):
+    """A view of the trees of a MemoryEngine; a write transaction has trees of its own."""
+
     __slots__ = ("_engine", "_lock", "_open", "_parent", "_trees", "_writable")
 
     def __init__(
@@ -121,7 +127,7 @@ class MemoryTransaction(Transaction):
         self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
         tree = self._tree(space)
-        # A later write in this transaction must not show: from here on it copies every leaf anew.
+        # A later write in this transaction must not show. After the fork, it copies each leaf anew.
         return self._guarded((tree.fork() if self._writable else tree).scan(start, stop, reverse))
 
     def count(self, space: Space) -> int:
@@ -150,7 +156,7 @@ class MemoryTransaction(Transaction):
                 self._engine._release(self._lock)
 
     def _end(self) -> "tuple[_Tree, ...]":
-        """What was changed; this transaction keeps none of it, whoever keeps the transaction."""
+        """The changed trees. The transaction no longer holds them, even if somebody holds it."""
         trees, self._trees, self._open = self._trees, (), False
         return trees
 
@@ -160,18 +166,18 @@ class MemoryTransaction(Transaction):
         if self._engine._trees is None:
             raise StoreClosedError("the store is closed")
         if write and not self._writable:
-            raise ReadOnlyError("this is a read transaction: write in one begun with write=True")
+            raise ReadOnlyError("this is a read transaction: begin one with write=True to write")
         return self._trees[space]
 
     def _guarded(self, entries: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
         for entry in entries:
             if not self._open or self._engine._trees is None:
-                self._tree(Space.DATA)  # which says why not
+                self._tree(Space.DATA)  # raises the error that says why
             yield entry
 
 
 class _Leaf:
-    """Some hundred neighbouring entries, and the tree that may change them in place."""
+    """Up to LEAF_SIZE neighbouring entries, and the tree that may change them in place."""
 
     __slots__ = ("keys", "owner", "values")
 
@@ -182,7 +188,7 @@ class _Leaf:
 
 
 class _Tree:
-    """A sorted map whose copies share all that neither of them has changed since."""
+    """A sorted map. Its copies share each leaf until one of them changes it."""
 
     __slots__ = ("count", "_firsts", "_leaves", "_owner")
 
@@ -191,12 +197,12 @@ class _Tree:
 
     def clear(self) -> None:
         self._owner: object = object()
-        self._firsts: list[bytes] = [b""]  # the lowest key that belongs into each leaf
+        self._firsts: list[bytes] = [b""]  # for each leaf, the lowest key that belongs there
         self._leaves: list[_Leaf] = [_Leaf([], [], self._owner)]
         self.count = 0
 
     def fork(self) -> "_Tree":
-        """An independent copy, in O(1). What both of them have now, neither changes in place."""
+        """An independent copy, in O(1). From now on, neither changes a shared leaf in place."""
         twin = _Tree.__new__(_Tree)
         twin.count, twin._firsts, twin._leaves = self.count, self._firsts, self._leaves
         self._owner = twin._owner = None
@@ -218,7 +224,7 @@ class _Tree:
         leaf.values.insert(at, value)
         self.count += 1
         if len(leaf.keys) > LEAF_SIZE:
-            # Keys that come in order leave full leaves behind them, not half empty ones.
+            # Keys that come in order leave full leaves behind, and not half of each empty.
             half = LEAF_SIZE if at == LEAF_SIZE else LEAF_SIZE // 2
             right = _Leaf(leaf.keys[half:], leaf.values[half:], self._owner)
             del leaf.keys[half:], leaf.values[half:]
@@ -240,7 +246,7 @@ class _Tree:
     def scan(
         self, start: bytes, stop: bytes | None, reverse: bool
     ) -> Iterator[tuple[bytes, bytes]]:
-        # A tree that is scanned was forked or is never written: the lists stay as they are.
+        # A tree was forked before a scan, or is never written: the lists stay as they are.
         leaves = self._leaves
         low = max(bisect_right(self._firsts, start) - 1, 0)
         high = len(leaves) if stop is None else bisect_left(self._firsts, stop)
@@ -254,7 +260,7 @@ class _Tree:
                 yield keys[at], values[at]
 
     def _own(self, place: int) -> _Leaf:
-        """The leaf at `place`, which this tree may change; copied where it is shared."""
+        """The leaf at `place`, which this tree may change. A shared leaf is copied first."""
         if self._owner is None:
             self._owner = object()
             self._firsts, self._leaves = self._firsts.copy(), self._leaves.copy()

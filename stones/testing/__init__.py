@@ -1,7 +1,8 @@
 """The compliance suite of engines: what every engine must do, ours or yours.
 
-Subclass `EngineTests` in a test module of pytest, and give it a fixture `open_engine`: a function
-that opens the engine, at each call of a test in the same place, which is empty at the first::
+Subclass `EngineTests` in a test module of pytest, and give it a fixture `open_engine`. That is a
+function without arguments that opens the engine. Each call within a test opens the same place,
+which is empty at first::
 
     from stones.testing import EngineTests
 
@@ -10,19 +11,19 @@ that opens the engine, at each call of a test in the same place, which is empty 
         def open_engine(self, tmp_path):
             return lambda: MyEngine(tmp_path / "data")
 
-The suite looks at `engine.supports`. A test of something that the engine does not support checks
-that the engine refuses it, or that it does what the contract says instead; no test is skipped.
+The suite looks at `engine.supports`. If the engine does not support something, the test of it
+checks that the engine refuses it, or does what the contract says instead. No test is skipped.
 
-An engine that passes gets the whole dict face, transactions, snapshots and collections from stones.
+An engine that passes gets the whole dict face, transactions and collections from stones.
 
-engine_tests  EngineTests: threads, processes, closing, opening again
-transactions  commits, rollbacks, snapshots, savepoints
-entries       keys and values, order, bounds, sizes
-elsewhere     runs a function in another thread or process
+engine_tests     EngineTests: threads, processes, closing, opening again
+transactions     commits, rollbacks, snapshots, savepoints
+keys_and_values  order, bounds, sizes
+elsewhere        runs a function in another thread or process
 """
 
 from .elsewhere import in_process, in_thread
 from .engine_tests import EngineTests
-from .entries import KEYS, entries, fill
+from .keys_and_values import KEYS, entries, fill
 
 __all__ = ["KEYS", "EngineTests", "entries", "fill", "in_process", "in_thread"]

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 
 def in_thread(function: Callable[[], object]) -> list[object]:
-    """Run in another thread, to its end; what it returned, or raised."""
+    """Run a function in another thread, to its end. One item: its result, or its error."""
     outcome: list[object] = []
 
     def run() -> None:
@@ -24,7 +24,7 @@ def in_thread(function: Callable[[], object]) -> list[object]:
 
 
 def in_process(function: Callable[[], str]) -> str:
-    """Run in a forked child, to its end; what it returned, or the error that it raised."""
+    """Run a function in a forked child, to its end. Its result, or the repr of its error."""
     reading, writing = os.pipe()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)  # of forking beside other threads

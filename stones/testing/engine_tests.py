@@ -9,16 +9,16 @@ from stones.engine import Engine, Transaction
 from stones.errors import StoreClosedError, StoreOpenError, TransactionError
 
 from .elsewhere import in_process
-from .entries import DATA, KEYS, EntryTests, entries, fill
+from .keys_and_values import DATA, KEYS, KeyAndValueTests, entries, fill
 from .transactions import TransactionTests
 
 
-class EngineTests(EntryTests, TransactionTests):
+class EngineTests(KeyAndValueTests, TransactionTests):
     """The specification of `Engine` and `Transaction`. A subclass has a fixture `open_engine`."""
 
     @pytest.fixture
     def open_engine(self) -> Callable[[], Engine]:
-        """Opens the engine: an empty one, and the same place again when it is called again."""
+        """A function that opens the engine: at first an empty one, later the same place again."""
         raise NotImplementedError("a subclass of EngineTests has a fixture `open_engine`")
 
     @pytest.fixture

@@ -8,7 +8,7 @@ from stones.engine import Engine, Transaction
 from stones.errors import ReadOnlyError, TransactionError, UnsupportedError
 
 from .elsewhere import in_thread
-from .entries import DATA, KEYS, entries, fill
+from .keys_and_values import DATA, KEYS, entries, fill
 
 
 class TransactionTests:

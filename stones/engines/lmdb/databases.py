@@ -1,6 +1,7 @@
-"""The spaces of an LMDB file: a named database each, which a database of stones 0.3 does not have.
+"""The spaces of an LMDB file: each is a named database.
 
-0.3 had its values in the main database, or in a table of their own, and nothing else in the file.
+A database of stones 0.3 has no spaces. Its values are in the main database, or in a table of their
+own, and nothing else is in the file.
 """
 
 from typing import Any
@@ -11,24 +12,27 @@ from stones.engine import Space
 from stones.errors import MigrationError, StoreOpenError
 
 SPACES = (b"stones:data", b"stones:index", b"stones:meta")
-"""The named database of each space. The main database holds nothing else (but in stones 0.3)."""
+"""The names of the databases of the spaces. The main database of a store holds nothing else."""
 
 Databases = tuple[Any, ...]
-"""The database of each space; None where it has none."""
+"""The database of each space; None in place of a space that the file does not have."""
 
 
 def is_legacy(env: lmdb.Environment, main: Any) -> bool:
-    """Whether an environment holds something, and none of our spaces."""
+    """Whether an environment holds something, but not the spaces of a store."""
     with env.begin() as txn:
         ours = txn.get(SPACES[Space.META], db=main) is not None
         return not ours and txn.stat(main)["entries"] > 0
 
 
 def open_spaces(env: lmdb.Environment, path: str, *, readonly: bool) -> Databases:
-    """The databases of the spaces, made where they are not there yet. Raises StoreOpenError."""
+    """The databases of the spaces. Missing ones are made, unless `readonly`.
+
+    Raises StoreOpenError.
+    """
     if not readonly:
-        # py-lmdb keeps a handle from a read transaction only where all is read-only. So opening
-        # waits for a writer, here as in another process.
+        # py-lmdb keeps a handle from a read transaction only if the environment is read-only. So
+        # opening waits for the writer, whether that is in this process or in another one.
         with env.begin(write=True) as txn:
             return tuple(env.open_db(name, txn=txn) for name in SPACES)
     try:
@@ -38,7 +42,10 @@ def open_spaces(env: lmdb.Environment, path: str, *, readonly: bool) -> Database
 
 
 def open_legacy(env: lmdb.Environment, path: str, main: Any, table: bytes | None) -> Databases:
-    """The databases of stones 0.3: its values are the data. Raises StoreOpenError."""
+    """The databases of a file of stones 0.3: its values are in the space DATA.
+
+    `table` names the table with the values; None for the main database. Raises StoreOpenError.
+    """
     if table is not None:
         return env.open_db(table, create=False), None, None
     tables = env.dbs()
@@ -51,21 +58,21 @@ def open_legacy(env: lmdb.Environment, path: str, main: Any, table: bytes | None
 
 
 def check_alone(env: lmdb.Environment, path: str, table: bytes | None) -> None:
-    """Raise MigrationError where a database of stones 0.3 has tables beside the one in use."""
+    """Raise MigrationError if a file of stones 0.3 has tables beside the one in use."""
     others = [name for name in env.dbs() if name not in (*SPACES, table)]
     if others:
         raise MigrationError(
-            f"{path!r} has other tables of stones 0.3 too, {others}, which could not be reached "
-            "any more: copy each table into a store of its own instead"
+            f"{path!r} has more tables of stones 0.3, {others}, which could not be reached after "
+            "this: copy each table into a store of its own instead"
         )
 
 
 def move_values(
     env: lmdb.Environment, txn: "lmdb.Transaction[bytes]", main: Any, source: Any, prefix: bytes
 ) -> Databases:
-    """Move each value of a database of stones 0.3 into the space of data, with `prefix` in front.
+    """Move each value of a database of stones 0.3 into the space DATA, with `prefix` in front.
 
-    The databases of all spaces, which are made in this transaction.
+    Returns the databases of the spaces, which are made in the same transaction.
     """
     dbs = tuple(env.open_db(name, txn=txn) for name in SPACES)
     with txn.cursor(db=source) as cursor:

@@ -16,7 +16,10 @@ MAKING = ".new-"
 
 
 def identity(path: str) -> tuple[int, int] | None:
-    """What the data file in a directory is, whatever it is called; None where there is none yet."""
+    """Device and inode of the data file in a directory; None if there is no data file yet.
+
+    They are the same, whatever path leads to the file.
+    """
     try:
         found = os.stat(os.path.join(path, "data.mdb"))
     except OSError:
@@ -25,7 +28,10 @@ def identity(path: str) -> tuple[int, int] | None:
 
 
 def check_place(path: str, *, create: bool) -> None:
-    """Raise StoreOpenError where there cannot be a store, or with `create=False` where none is."""
+    """Raise StoreOpenError if no store can be at `path`.
+
+    With `create=False`, also if there is no store yet.
+    """
     if os.path.isfile(path):
         raise StoreOpenError(
             f"{path!r} is a file: an LMDB store is a directory, with the file data.mdb in it"
@@ -37,7 +43,7 @@ def check_place(path: str, *, create: bool) -> None:
 
 
 def check_vacant(path: str) -> None:
-    """Raise StoreOpenError where there is anything but an empty directory."""
+    """Raise StoreOpenError if there is anything at `path` but an empty directory."""
     if not path or "\0" in path:
         raise StoreOpenError(f"the path of a new store is not empty and has no NUL: {path!r}")
     if os.path.islink(path) and not os.path.exists(path):
@@ -47,15 +53,15 @@ def check_vacant(path: str) -> None:
 
 
 def can_lock(path: str) -> bool:
-    """Whether readers can enter the lock file, so that writers spare what they read."""
+    """Whether this process can register its readers in lock.mdb, so that writers know of them."""
     lock = os.path.join(path, "lock.mdb")
     return os.access(lock, os.W_OK) if os.path.exists(lock) else os.access(path, os.W_OK)
 
 
 def remove_files(path: str) -> None:
-    """Delete the files of a store, and the directory where nothing else is in it.
+    """Delete the files of a store, and the directory if nothing else is in it.
 
-    Raises StorageError where it cannot be removed.
+    Raises StorageError if the directory cannot be removed.
     """
     for name in ("data.mdb", "lock.mdb"):
         with suppress(FileNotFoundError):
@@ -69,11 +75,11 @@ def remove_files(path: str) -> None:
 
 
 def sweep(path: str, age: float = 60) -> None:
-    """Remove what a process that was killed while it made a store has left, `age` seconds ago."""
-    with suppress(FileNotFoundError):  # there is nothing yet, or another process is quicker
+    """Remove what a killed process has left of a new store, if it is older than `age` seconds."""
+    with suppress(FileNotFoundError):  # there is no directory yet, or another process was quicker
         for name in os.listdir(path):
             left = os.path.join(path, name)
-            # Making takes some milliseconds.
+            # To make a data file takes some milliseconds.
             if name.startswith(MAKING) and time() - os.stat(left).st_mtime >= age:
                 shutil.rmtree(left, ignore_errors=True)
 

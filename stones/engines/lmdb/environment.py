@@ -1,16 +1,17 @@
-"""LMDB environments: opening one in a directory, telling whether two are the same, and fork.
+"""LMDB environments: opening one in a directory, closing it late, and fork.
 
-What needs care with an environment, and is taken care of here:
+An environment needs care in four ways:
 
-- The map. A large range of addresses is reserved at opening, which costs nothing on a 64-bit system
-  (the file stays as small as its pages); where it is refused, a smaller one is tried, which then
+- The map. Opening reserves a large range of addresses, which costs nothing on a 64-bit system: the
+  file stays as small as its pages. If the system refuses that, a smaller map is tried, which then
   grows with the file (`stones.engines.lmdb.growth`).
-- The table of readers. LMDB leaves its file full of holes, and a disk without room for one of them
-  ends the process (SIGBUS) at the next read. Its room is taken when it is made.
-- POSIX locks belong to a process and a file, so opening a file twice in a process would break
-  them. `identity` tells a file by device and inode, whatever path leads to it.
-- After fork() a child must neither use, nor close, nor collect the environments of its parent: that
-  would free the parent's slots in the table of readers. It opens the file anew.
+- The table of readers. LMDB leaves its file full of holes. If the disk has no room for one of them,
+  the next read ends the process (SIGBUS). So the room is taken when the file is made.
+- POSIX locks belong to a process and a file. If a process opened a file twice, closing one of the
+  two would give up the locks of both. So an environment that was closed, and is still in use by
+  open transactions, is used again by whoever opens the file.
+- After fork(), a child must neither use, nor close, nor collect the environments of its parent:
+  that would free the parent's slots in the table of readers. The child opens the file anew.
 """
 
 import errno
@@ -32,30 +33,33 @@ from .directory import MAKING, can_lock, identity, sweep, sync
 from .errors import NO_ROOM
 
 LARGEST_MAP = 1 << 40
+"""The map that is tried first, in bytes. A map of this size need not grow."""
 SMALLEST_MAP = 1 << 26
+"""The map that is tried last, in bytes."""
 MAX_READERS = 1024
-"""Read transactions at a time, over all processes. LMDB has 126; a slot costs 64 bytes."""
+"""Read transactions at a time, over all processes. LMDB has 126 of its own; a slot is 64 bytes."""
 
 DURABILITY: Mapping[str, Mapping[str, bool]] = {
     "full": {},
     "lazy": {"metasync": False},
     "none": {"sync": False},
 }
-"""How writes reach the disk, strictest first, and what that is to LMDB: MDB_NOMETASYNC, MDB_NOSYNC.
+"""How writes reach the disk, strictest first, and the options of LMDB for it.
 
-docs/explanation/durability.md has what each can lose, and why."""
+They are MDB_NOMETASYNC and MDB_NOSYNC. docs/explanation/durability.md says what each can lose.
+"""
 
-# A head and as many slots, each a line of the processor's cache: what LMDB makes on Linux.
+# A head and the slots, each as long as a line of the processor's cache: as LMDB on Linux.
 _LOCK_FILE = 3 * 64 + (MAX_READERS - 1) * 64
 
 
 def open_environment(
     path: str, *, readonly: bool, databases: int, durability: str = "full"
 ) -> lmdb.Environment:
-    """The environment in the directory `path`, made where there is none.
+    """The environment in the directory `path`. If there is no data file, it is made.
 
-    Its map is the largest that the system grants: LARGEST_MAP, or else what leaves room for others.
-    Raises StoreOpenError, StoreFullError where the disk has no room for a new one.
+    Its map is the largest that the system grants, up to LARGEST_MAP.
+    Raises StoreOpenError, and StoreFullError if the disk has no room for a new file.
     """
     try:
         if not readonly:
@@ -96,7 +100,7 @@ def open_environment(
 
 
 def _mapped(path: str, **options: Any) -> lmdb.Environment:
-    """An environment with the largest map that is granted. Raises MemoryError where none is."""
+    """An environment with the largest map that is granted. Raises MemoryError if there is none."""
     size = LARGEST_MAP
     while True:
         try:
@@ -112,15 +116,15 @@ def _no_addresses(path: str, error: Exception) -> StoreOpenError:
 
 
 def _allocate(path: str) -> None:
-    """Take the room of a table of readers, where it is new or has holes. Raises OSError."""
+    """Take the room of the table of readers on disk, if it is new or has holes. Raises OSError."""
     if not hasattr(os, "posix_fallocate"):
         return
     with suppress(FileNotFoundError):
         found = os.stat(path)
-        # One of another size was made by another program, which may have it open now.
+        # A file of another size was made by another program, which may have it open now.
         if found.st_size not in (0, _LOCK_FILE) or found.st_blocks * 512 >= _LOCK_FILE:
             return
-    # Whoever closes a file gives up the locks that this process has on it: none has it open yet.
+    # Closing a file gives up all locks that this process has on it: it has none open yet.
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     try:
         os.posix_fallocate(descriptor, 0, _LOCK_FILE)
@@ -129,10 +133,10 @@ def _allocate(path: str) -> None:
 
 
 def _make(path: str) -> None:
-    """Make an empty data file, which is there whole or not at all, whenever the power fails.
+    """Make an empty data file. It is there whole or not at all, whenever the power fails.
 
-    LMDB writes the first pages of a file without waiting for the disk, and refuses a file that
-    has only some of them.
+    LMDB writes the first pages of a file without waiting for the disk, and refuses a file that has
+    only some of these pages.
     """
     os.makedirs(path, exist_ok=True)
     with TemporaryDirectory(prefix=MAKING, dir=path) as scratch:
@@ -151,8 +155,8 @@ def _make(path: str) -> None:
 def _open(path: str, **options: Any) -> lmdb.Environment:
     """`lmdb.open`, also in a forked child whose parent has the same file open.
 
-    py-lmdb keeps a list of the open files, so that none is opened twice in a process, and the child
-    has inherited it. But the child is another process: it gets other keys in that list.
+    py-lmdb keeps a list of the open files, so that no file is opened twice in a process. A forked
+    child inherits that list, although it is another process. So it uses other keys in the list.
     """
     if not _forked:
         return lmdb.open(path, **options)
@@ -171,8 +175,10 @@ _listing = Lock()
 
 
 def begin(environment: lmdb.Environment, *, write: bool) -> "lmdb.Transaction[bytes]":
-    """A transaction of LMDB's. If the table of readers is full, it first clears the places of
-    readers that were killed. Raises lmdb.Error."""
+    """A transaction of LMDB. Raises lmdb.Error.
+
+    If the table of readers is full, the places of readers that were killed are cleared first.
+    """
     try:
         return environment.begin(write=write)
     except lmdb.ReadersFullError:
@@ -204,8 +210,8 @@ def after_fork() -> None:
 
 
 def keep_for_parent(environment: lmdb.Environment) -> None:
-    """See to it that an inherited environment is never collected, not even at exit."""
-    from ctypes import py_object, pythonapi  # a forked child is the only one who needs it
+    """Keep an inherited environment from being collected, even when the process exits."""
+    from ctypes import py_object, pythonapi  # only a forked child needs these
 
     pythonapi.Py_IncRef(py_object(environment))
 

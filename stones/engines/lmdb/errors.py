@@ -1,4 +1,4 @@
-"""LMDB's errors as ours: what was wrong, in which store, and what to do."""
+"""The errors of LMDB as errors of stones: what was wrong, in which store, and what to do."""
 
 import errno
 import os
@@ -10,28 +10,28 @@ import lmdb
 from stones.errors import ReadOnlyError, StoneError, StorageError, StoreFullError, TransactionError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
-"""What the system says of a disk without room."""
+"""The error codes of the system for a disk without room."""
 
 _LITTLE = 1 << 20
-"""Bytes: a disk with less is full."""
+"""Bytes. A disk with less is full."""
 
 
 def translated(error: lmdb.Error, path: str) -> StoneError:
-    """Our error for one of LMDB's."""
+    """The error of stones for an error of LMDB on the store at `path`."""
     if isinstance(error, lmdb.BadTxnError) or "closed/deleted" in str(error):
         return TransactionError(f"the transaction on {path!r} has ended: {error}")
     if isinstance(error, lmdb.MapFullError):
         return StoreFullError(
             f"no room for more in {path!r}: all the addresses that the system has granted are in "
             "use; nothing was changed. Run it again: the map grows before the next transaction, "
-            "unless snapshots or iterations stay open, or `ulimit -v` allows no more"
+            "unless snapshots or iterations stay open, or `ulimit -v` allows no more addresses"
         )
     if isinstance(error, lmdb.TxnFullError):
         return StorageError(
             f"a transaction on {path!r} has changed more pages than LMDB keeps account of: "
             f"{error}; nothing was changed. Do it in several transactions, or clear() the store"
         )
-    # A write that is cut short is EIO to LMDB, whatever cut it short.
+    # If a write is cut short, LMDB says EIO, whatever the reason.
     if error.code in NO_ROOM or (error.code == errno.EIO and _is_full(path)):
         return StoreFullError(f"no room for more in {path!r}: {error}; nothing was changed")
     if isinstance(error, lmdb.ReadersFullError):
@@ -45,7 +45,7 @@ def translated(error: lmdb.Error, path: str) -> StoneError:
 
 
 def _is_full(path: str) -> bool:
-    """Whether the disk has no room, or the file has the largest size that the process may write."""
+    """Whether the disk has no room, or the process may not make the file larger."""
     largest = getrlimit(RLIMIT_FSIZE)[0]
     if largest != RLIM_INFINITY and os.path.getsize(os.path.join(path, "data.mdb")) >= largest // 2:
         return True

@@ -1,7 +1,7 @@
 """Copies of an LMDB file as of one instant, while others write.
 
-LMDB makes a compact one, without the pages that are free. A plain one, with the pages where they
-are, is made here: LMDB's own waits for the writer, who may be this very thread.
+LMDB makes a compact copy, without the free pages. A copy with each page where it is, is made here:
+LMDB's own function for it waits for the writer, which may be this thread.
 """
 
 import os
@@ -87,17 +87,18 @@ def copy_pages(
         finally:
             txn.abort()
     raise StorageError(
-        f"cannot copy {path!r}: it is being written, and this process may not write its "
-        "lock.mdb, which would keep what is copied; give it the right to"
+        f"cannot copy {path!r}: others write to it, and this process may not write its lock.mdb, "
+        "which would keep the copied pages as they are; give this process the right to write it"
     )
 
 
 def meta_of(
     path: str, begin: Callable[[], T], txnid: Callable[[T], int]
 ) -> tuple[Meta, T] | tuple[None, None]:
-    """A read transaction that `begin` gives, and the meta page that is its state.
+    """The meta page of a state of the file, and a read transaction from `begin` on that state.
 
-    Others may commit between the two, so several are tried; None where none fits.
+    `txnid` gives the number of a transaction. If others commit between reading the page and
+    beginning, the next pair is tried; None and None if that goes on.
     """
     file = File(os.path.join(path, "data.mdb"))
     try:
@@ -113,17 +114,17 @@ def meta_of(
 
 
 def _write_pages(meta: Meta, source: str, target: str) -> None:
-    """Write the file `target`: the state `meta` of `source`, with the pages where they are.
+    """Write the file `target`: the state `meta` of `source`, with each page where it is.
 
-    The caller sees to it that they are not written meanwhile. Raises OSError, or DamageError where
-    the file is shorter than it should be.
+    A read transaction of the caller keeps others from writing these pages. Raises OSError, and
+    DamageError if the file is shorter than it should be.
     """
     file = File(source)
     try:
         file.page_size = meta.page_size
         count = meta.last_page + 1
         with open(target, "xb") as copy:
-            # LMDB wants two meta pages; the other one of the source may be of a later transaction.
+            # LMDB wants two meta pages. The second of the source may be of a later transaction.
             pair = [meta.raw, meta.earlier()]
             copy.write(b"".join(reversed(pair) if meta.txnid & 1 else pair))
             copy.writelines(

@@ -1,17 +1,17 @@
 """Growing the map of an LMDB file, where the system does not grant addresses without end.
 
-Mostly the map is so large that it never has to grow (`environments.LARGEST_MAP`). Where addresses
-are scarce (`ulimit -v`, 32 bits) it starts small. LMDB can only enlarge it while this process has
-no transaction open, so all of them pass a gate:
+Mostly the map is so large that it never has to grow (`environment.LARGEST_MAP`). If addresses are
+scarce (`ulimit -v`, 32 bits), it starts small. LMDB can only enlarge the map while this process has
+no transaction open. So all transactions pass a gate:
 
-- The map grows before a write transaction begins, as soon as half of it is in use, or the last one
-  has found it too small. The file stays as small as its pages, whatever the map.
-- Whoever enlarges it waits for the read transactions that are open, and holds up new ones. A thread
-  that has one open itself waits for nobody, and is not held up: that could never end.
-- Where another process has written more than this one has mapped, the next transaction takes over.
+- The map grows before a write transaction begins, if half of the map is in use, or if the last
+  transaction found it too small. The file stays as small as its pages, whatever the map.
+- The thread that enlarges the map waits for the open read transactions, and holds up new ones. A
+  thread that has a read transaction open waits for nobody and is not held up: that would never end.
+- If another process has written more than this one has mapped, the next transaction maps it.
 
-Processes do not grow the file against each other: LMDB notes the size of a map with a commit, under
-its lock, and only ever a larger one.
+Two processes cannot undo each other's growth: LMDB notes the size of a map with a commit, under its
+lock, and only ever a larger size.
 """
 
 import mmap
@@ -42,9 +42,9 @@ PATIENCE = 5.0
 
 
 class Gate:
-    """What the transactions of a process on one small map pass. Safe for threads.
+    """The gate that all transactions of a process on one small map pass. Safe for threads.
 
-    `reopen` maps the file anew where the map could not be enlarged after all.
+    `reopen` maps the file anew if enlarging the map has failed half-way.
     """
 
     def __init__(
@@ -56,17 +56,17 @@ class Gate:
         self._changed = Condition()
         self._readers: list[int] = []  # the thread of each read transaction that is open
         self._growing = False
-        self._waited = 0  # how much was in use when a writer last waited for readers
+        self._waited = 0  # bytes in use when a writer last waited for readers
         self.too_small = False
-        """A transaction has failed for want of room in the map."""
+        """A transaction has failed because the map has no room."""
 
     @property
     def size(self) -> int:
-        """Of the map, in bytes."""
+        """The size of the map in bytes."""
         return self._env.info()["map_size"]
 
     def read(self, begin: Callable[[], T]) -> T:
-        """What `begin` returns: a read transaction, which counts until it ends or is dropped."""
+        """A read transaction from `begin`. It counts as open until it ends or is dropped."""
         me = get_ident()
         with self._changed:
             if me not in self._readers:
@@ -83,15 +83,15 @@ class Gate:
             self._changed.notify_all()
 
     def make_room(self) -> bool:
-        """Before a write transaction: enlarge the map where it has become small. Was it enlarged?
+        """Before a write transaction: enlarge the map if it has become small. Was it enlarged?
 
-        As `take_over`, to be called by the one thread that may write.
+        Only the thread that may write calls this, and `take_over`.
         """
         size, used = self.size, self._used()
         if not self.too_small and 2 * used <= size:
             return False
-        # It is worth waiting for readers after a failure, and while there is little room; but then
-        # not before each of the writes that follow, for readers who may stay.
+        # It is worth waiting for readers after a failure, or if there is little room. It is not
+        # worth it again before each following write: the readers may stay.
         urgent = self.too_small or (4 * used > 3 * size and 16 * (used - self._waited) > size)
         if urgent:
             self._waited = used
@@ -99,7 +99,7 @@ class Gate:
         return 2 * size <= LARGEST_MAP and self._enlarge(2 * size, PATIENCE if urgent else 0)
 
     def take_over(self) -> None:
-        """Map all that another process has written. Raises StorageError where that cannot be."""
+        """Map all that another process has written. Raises StorageError if that cannot be done."""
         size, wanted = self.size, self._used()
         if wanted <= size:
             return  # another thread was quicker
@@ -113,7 +113,7 @@ class Gate:
             )
 
     def _used(self) -> int:
-        """How much of the map the last transaction needs, in bytes."""
+        """The part of the map that the last transaction needs, in bytes."""
         pages: int = self._env.info()["last_pgno"] + 1
         return pages * int(self._env.stat()["psize"])
 
@@ -125,7 +125,7 @@ class Gate:
                 return False
             try:
                 self._env.set_mapsize(size)
-            except lmdb.Error:  # it was granted a moment ago; now there is no map at all
+            except lmdb.Error:  # it was granted a moment ago, and now there is no map at all
                 self._env.close()
                 self._env = self._reopen()
                 return False
@@ -141,7 +141,7 @@ class Gate:
             self._changed.notify_all()
 
     def _is_quiet(self, patience: float) -> bool:
-        """Wait until no read transaction is open, but not for one of this thread."""
+        """Wait until no read transaction is open, unless one is of this thread. Did they end?"""
         until = time.monotonic() + patience
         while self._readers:
             if get_ident() in self._readers or time.monotonic() >= until:
@@ -151,7 +151,7 @@ class Gate:
 
 
 def _is_granted(size: int) -> bool:
-    """Whether the system grants so many more bytes of addresses, for a moment at least."""
+    """Whether the system grants `size` more bytes of addresses, for a moment at least."""
     try:
         mmap.mmap(-1, size, flags=mmap.MAP_PRIVATE, prot=0).close()
     except (OSError, ValueError, OverflowError):

@@ -1,4 +1,4 @@
-"""A directory that is there whole, and on the disk, or not there at all: backups and the like."""
+"""A directory that is there whole and on the disk, or not at all: for backups and the like."""
 
 import os
 import shutil
@@ -13,13 +13,13 @@ from .directory import check_vacant, sync
 
 @contextmanager
 def new_directory(path: str) -> Iterator[str]:
-    """A directory to fill, which is at `path` when the block has ended, and has been synced.
+    """A directory to fill. When the block has ended, it is at `path` and on the disk.
 
-    It is made beside `path`, as PATH.partial, and moved there. If the block raises, it is removed;
-    if the process ends in it, PATH.partial is left behind, and the next attempt replaces it.
+    It is made beside `path`, as PATH.partial, and then moved. If the block raises, PATH.partial is
+    removed. If the process ends in the block, PATH.partial stays, and the next attempt replaces it.
 
-    Raises StoreOpenError where there is anything at `path` but an empty directory, or where another
-    attempt is under way; StorageError where it cannot be written.
+    Raises StoreOpenError if there is anything at `path` but an empty directory, or if another
+    attempt is under way. Raises StorageError if the directory cannot be written.
     """
     check_vacant(path)
     place = os.path.abspath(path)
@@ -30,14 +30,14 @@ def new_directory(path: str) -> Iterator[str]:
             others = set(os.listdir(partial)) - {"data.mdb", "lock.mdb"}
             if others:
                 raise StoreOpenError(
-                    f"{partial!r}, where {path!r} is to be made, has files of others in it, "
-                    f"{min(others)!r} for one: move it away"
+                    f"{partial!r}, where {path!r} is to be made, has other files in it, for "
+                    f"instance {min(others)!r}: move it away"
                 )
             for name in os.listdir(partial):
                 os.unlink(os.path.join(partial, name))
             try:
                 yield partial
-                with suppress(FileNotFoundError):  # of those who had the copy open
+                with suppress(FileNotFoundError):  # there is one if somebody had the copy open
                     os.unlink(os.path.join(partial, "lock.mdb"))
                 for name in os.listdir(partial):
                     sync(os.path.join(partial, name))
@@ -56,7 +56,7 @@ def new_directory(path: str) -> Iterator[str]:
 
 
 def _claimed(partial: str) -> int:
-    """A descriptor of the directory `partial`, which nobody else fills as long as it is open."""
+    """A descriptor of the directory `partial`, which nobody else fills while that is open."""
     while True:
         with suppress(FileExistsError):
             os.mkdir(partial)
@@ -68,6 +68,6 @@ def _claimed(partial: str) -> int:
         except BlockingIOError as error:
             os.close(descriptor)
             raise StoreOpenError(
-                f"{partial!r} is being written by another process: wait until it has ended"
+                f"{partial!r} is being written by another process: wait until that has ended"
             ) from error
-        os.close(descriptor)  # it has been moved to its place meanwhile
+        os.close(descriptor)  # another process has just moved its directory to its place

@@ -98,7 +98,7 @@ class OpenFile:
     def has_spaces_now(self, env: lmdb.Environment, databases: Databases | None = None) -> None:
         """The file was a database of stones 0.3 and has been migrated, here or elsewhere.
 
-        `databases` are those of the spaces; they are opened where they are not given.
+        `databases` are the databases of the spaces. If they are not given, they are opened.
         """
         self.databases = databases or open_spaces(env, self.path, readonly=self.readonly)
         self.legacy = False
@@ -117,7 +117,7 @@ class OpenFile:
         return StoreClosedError(f"the store {self.path!r} is closed: open it again to use it")
 
     def translated(self, error: lmdb.Error) -> StoneError:
-        """Our error for one of LMDB's."""
+        """The error of stones for an error of LMDB."""
         if self.closed:
             return self.closed_error()
         if isinstance(error, lmdb.MapFullError) and self.gate is not None:
@@ -130,14 +130,14 @@ class OpenFile:
                 self._connect()
 
     def _connect(self) -> None:
-        """Open the environment and its databases; make the spaces where there are none yet."""
+        """Open the environment and its databases. Make the spaces in a new file."""
         env = closed_but_in_use(self.path)
         if env is not None and (
             env.flags()["readonly"] != self.readonly or durability_of(env) != self.durability
         ):
             raise StoreOpenError(
-                f"{self.path!r} was open in this process in another way, and iterations or "
-                "snapshots of then are not ended: end them first"
+                f"{self.path!r} was open in this process with other options, and iterations or "
+                "snapshots from then are still open: end them first"
             )
         if env is None:
             env = open_environment(

@@ -23,7 +23,7 @@ class Shared(Protocol):
 
     @property
     def identity(self) -> tuple[int, int]:
-        """Of its file, see `directory.identity`."""
+        """The identity of its file: `directory.identity`."""
 
     def disconnect(self) -> None:
         """Let go of the file. Must not wait."""

@@ -1,4 +1,4 @@
-"""A transaction of the LMDB engine, and what its errors mean."""
+"""A transaction of the LMDB engine: reading, writing, savepoints, and how it ends."""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -17,17 +17,19 @@ MAX_VALUE_SIZE = (1 << 32) - 1
 """The largest value that LMDB can store, in bytes."""
 
 _FEW = 8_000
-"""Changes that can be made in a transaction before LMDB's list of changed pages is full: it has
-131,072 places, and a change takes 16 at the very most."""
+"""Changes that a transaction can hold before LMDB's list of changed pages may be full.
+
+The list has 131,072 places, and a change takes at most 16.
+"""
 _STEP = 64
-"""Changes after which a transaction with more than that is looked after again."""
+"""Beyond that, the changes after which room is made again."""
 _ROOM = 1 << 21
-"""Bytes, 512 pages: LMDB sees to it that there are twice as many places before it takes a value."""
+"""Bytes, 512 pages. Before LMDB takes such a value, it frees twice as many places."""
 _ROOM_KEY = b"room"
 
 
 class _Ended:
-    """In place of LMDB's transaction before it has begun, and once it was dropped."""
+    """Stands in place of LMDB's transaction before that has begun, and after it was dropped."""
 
     def _refuse(self, *args: Any, **options: Any) -> NoReturn:
         raise lmdb.BadTxnError("it is not open")
@@ -42,6 +44,8 @@ ENDED: Any = _Ended()
 
 
 class LmdbTransaction(Transaction):
+    """A transaction on an open file: LMDB's, and what LMDB does not do by itself."""
+
     __slots__ = (
         "__weakref__",
         "_changes",
@@ -82,8 +86,8 @@ class LmdbTransaction(Transaction):
         self._parent = parent
         self._inner: ref[LmdbTransaction] | None = None  # the savepoint begun last
         self._scans: list[ref[_Scan]] = []
-        self._changes = 0  # with those of the savepoints in it
-        self._roomy = _FEW  # up to how many of them a savepoint has room
+        self._changes = 0  # including the changes of its savepoints
+        self._roomy = _FEW  # up to so many changes, a savepoint has room
         self.on_end: Callable[[], object] | None = None
         """Called when a read transaction ends."""
 
@@ -108,7 +112,7 @@ class LmdbTransaction(Transaction):
         except lmdb.Error as error:
             if len(value) > MAX_VALUE_SIZE:
                 raise StorageError(
-                    f"a value has less than 4 GiB when it is encoded, that of {key!r} has "
+                    f"an encoded value has less than 4 GiB, the value of {key!r} has "
                     f"{len(value):,} bytes: split it, or keep it in a file of its own"
                 ) from error
             raise self._failed(error) from error
@@ -158,7 +162,7 @@ class LmdbTransaction(Transaction):
         if self._parent is None and self._changes >= self._roomy:
             self._make_room()
         try:
-            self.raw.id()  # raises where there is none any more
+            self.raw.id()  # raises if the transaction has ended
             inner = LmdbTransaction(self._file, self.environment, self.databases, parent=self)
             inner.raw = self.environment.begin(parent=self.raw, write=True)
         except lmdb.Error as error:
@@ -171,8 +175,8 @@ class LmdbTransaction(Transaction):
             raise TransactionError("the transaction was begun before fork(): it is the parent's")
         if self._is_left_to_its_thread():
             raise TransactionError(
-                "a transaction is to be ended by the thread that began it: this one is undone when "
-                "that thread writes again"
+                "a transaction is ended by the thread that began it: this one is undone when that "
+                "thread writes again"
             )
         try:
             if self._roomy > _FEW:
@@ -186,7 +190,7 @@ class LmdbTransaction(Transaction):
             self._parent._changes += self._changes
 
     def abort(self) -> None:
-        # What was inherited through fork() is the parent's to end.
+        # A transaction that was inherited through fork() is the parent's to end.
         if self._forks != self._file.forks:
             return
         if self._is_left_to_its_thread():
@@ -207,8 +211,8 @@ class LmdbTransaction(Transaction):
     def _drop(self) -> None:
         """Undo the changes by letting go of LMDB's transaction, which undoes it at once.
 
-        Its own abort() first waits for an instant at which no thread is inside of LMDB; where two
-        threads read all the time that never comes, and LMDB's lock is held until it does.
+        LMDB's own abort() first waits for an instant at which no thread is inside LMDB. If two
+        threads read all the time, that instant never comes, and LMDB's lock stays taken.
         """
         inner = None if self._inner is None else self._inner()
         if inner is not None:
@@ -218,10 +222,7 @@ class LmdbTransaction(Transaction):
         self.raw = ENDED
 
     def _is_left_to_its_thread(self) -> bool:
-        """Whether another thread began it: that one alone can end it, and does by its next write.
-
-        LMDB's lock belongs to a thread.
-        """
+        """Whether another thread began it: only that thread can end it, and its next write will."""
         lock = self._lock
         if lock is None or not self.holds_lock or lock.is_mine():
             return False
@@ -282,14 +283,16 @@ class LmdbTransaction(Transaction):
             raise self._failed(error) from error
 
     def _make_room(self) -> None:
-        """Let LMDB write out pages of a very large transaction, before there is a savepoint in it.
+        """Let LMDB write out pages of a very large transaction, before a savepoint begins in it.
 
-        It keeps a list of the pages that a transaction has changed, and writes out some of them
-        when that is nearly full, but inside of a savepoint only the savepoint's own. One that
-        begins with the list all but full would fail (MDB_TXN_FULL). For a large value, LMDB makes
-        places beforehand, and the same value again is written over the one before.
+        LMDB keeps a list of the pages that a transaction has changed. If the list is nearly full,
+        it writes out some of the pages, but in a savepoint only the savepoint's own. A savepoint
+        that begins with a nearly full list would fail (MDB_TXN_FULL). Before LMDB takes a large
+        value, it makes places in the list. So a large value is written here, always to one key.
         """
-        if self.databases[Space.META] is None:  # as stones 0.3 left it: there is no place for that
+        if (
+            self.databases[Space.META] is None
+        ):  # a database of stones 0.3 has no place for the value
             return
         self._roomy = self._changes + _STEP
         try:
@@ -298,12 +301,12 @@ class LmdbTransaction(Transaction):
             raise self._failed(error) from error
 
     def _settle(self) -> None:
-        """Before a write: let the open scans read the rest of what they are to see."""
+        """Before a write: let the open scans read the rest of their entries."""
         for scan in self._open_scans():
             scan.settle()
 
     def _open_scans(self) -> "list[_Scan]":
-        """The scans that somebody still reads from, which are no longer this transaction's."""
+        """The scans that somebody still reads from. The transaction forgets them."""
         scans = [scan() for scan in self._scans]
         self._scans.clear()
         return [scan for scan in scans if scan is not None]

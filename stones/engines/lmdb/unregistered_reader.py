@@ -1,9 +1,10 @@
 """Read transactions where LMDB's table of readers cannot be written.
 
-A reader enters its instant in lock.mdb, and writers leave the pages of that instant alone. Who may
-not write that file reads without: then only the last two states are sure to be whole. For LMDB
-never writes over a page that the last transaction, or the one before, can see; so an instant is
-intact until the third transaction after it begins. That is looked at before and after each step.
+A reader enters the number of its snapshot in lock.mdb, and writers do not reuse the pages of that
+snapshot. A process that may not write lock.mdb reads without that entry. Then only the last two
+snapshots are sure to be whole: LMDB never writes over a page that the last transaction, or the
+transaction before it, can see. So a snapshot is intact until the third transaction after it begins.
+Each step of a read checks that before and afterwards.
 """
 
 from collections.abc import Iterator
@@ -19,11 +20,11 @@ from .transaction import LmdbTransaction
 
 
 class SnapshotOverwrittenError(StorageError):
-    """What was being read has been written over, or may have been."""
+    """The snapshot that was being read has been written over, or may have been."""
 
 
 class UnregisteredTransaction(LmdbTransaction):
-    """A read transaction that writers do not know of. Any of its methods may be overtaken."""
+    """A read transaction that writers do not know of. It may raise SnapshotOverwrittenError."""
 
     __slots__ = ()
 
@@ -43,19 +44,19 @@ class UnregisteredTransaction(LmdbTransaction):
             raise self._failed(error) from error
         if overtaken:
             raise SnapshotOverwrittenError(
-                f"{self._file.path!r} is being written, and this process may not write its "
-                "lock.mdb, where readers are listed: what it reads does not stay. Read again, or "
-                "give it the right to write that file"
+                f"others write to {self._file.path!r}, and this process may not write its "
+                "lock.mdb, the list of readers: its snapshot was overwritten. Read again, or give "
+                "this process the right to write that file"
             )
 
     @contextmanager
     def _intact(self) -> Iterator[None]:
-        """A step: what is read in it was not written over before, nor while it was read."""
+        """A step of a read. Raises if the snapshot was overwritten before the step or during it."""
         self.check()
         try:
             yield
         finally:
-            self.check()  # an error too may come from that
+            self.check()  # also after an error, which an overwritten page may have caused
 
     def _walk(
         self, space: Space, start: bytes, stop: bytes | None, reverse: bool, values: bool

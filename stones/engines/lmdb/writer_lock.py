@@ -53,8 +53,8 @@ class WriterLock:
         if left is not None and left.holds_lock:
             if not self.is_mine():
                 raise TransactionError(
-                    "a transaction was ended by another thread than the one that began it, which "
-                    "alone can let go of LMDB's lock, by its next write"
+                    "a transaction was ended by another thread than its own: the store can be "
+                    "written again once the thread that began the transaction writes to it"
                 )
             left.abort()
         if self.is_mine():

@@ -10,11 +10,11 @@ from stones.errors import StorageError
 DATA = Space.DATA
 
 KEYS = [b"\x00", b"\x00\x00", b"a", b"a\x00", b"ab", b"b", b"b\xff", b"\xff", b"\xff\xff"]
-"""In order, and chosen so that a wrong order shows."""
+"""Keys in order, chosen so that a wrong order shows."""
 
 
 def fill(engine: Engine, keys: list[bytes]) -> None:
-    """Put each key with its own reverse as value."""
+    """Put each key. Its value is the key in reverse."""
 
     def change(txn: Transaction) -> None:
         for key in keys:
@@ -24,7 +24,7 @@ def fill(engine: Engine, keys: list[bytes]) -> None:
 
 
 def entries(engine: Engine, space: Space = DATA, **bounds: Any) -> list[tuple[bytes, bytes]]:
-    """What a fresh read transaction sees."""
+    """The entries that a new read transaction sees, in the bounds that `scan` takes."""
     txn = engine.begin()
     try:
         return list(txn.scan(space, **bounds))
@@ -32,7 +32,7 @@ def entries(engine: Engine, space: Space = DATA, **bounds: Any) -> list[tuple[by
         txn.abort()
 
 
-class EntryTests:
+class KeyAndValueTests:
     """Part of `EngineTests`."""
 
     def test_what_is_put_can_be_got(self, engine: Engine) -> None:
