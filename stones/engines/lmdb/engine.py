@@ -149,24 +149,28 @@ class LmdbEngine(Stones03Engine):
         return txn
 
     def _begin_writing(self) -> LmdbTransaction:
-        env, gate = self._file.environment(), self._file.gate
+        file = self._file
+        env = file.environment()  # in a forked child, this decides whether there is a gate
+        gate = file.gate
         # Readers of other processes that were killed keep old pages in use until somebody looks.
         self._writes += 1
         if self._writes % READER_CHECK == 0:
             env.reader_check()
         if gate is None:
-            return self._begin_transaction(write=True)
+            return self._begin_in(env, write=True)
         gate.make_room()
-        return self._begin_mapped(partial(self._begin_transaction, write=True), gate)
+        return self._begin_mapped(lambda: self._begin_in(file.environment(), write=True), gate)
 
     def _begin_reading(self) -> LmdbTransaction:
         file = self._file
-        file.environment()  # in a forked child, this decides whether there is a gate
+        env = file.environment()  # in a forked child, this decides whether there is a gate
         gate = file.gate
         if gate is None:
-            return self._begin_transaction(write=False)
-        begin_reading = partial(self._begin_transaction, write=False)
-        return self._begin_mapped(partial(gate.read, begin_reading), gate)
+            return self._begin_in(env, write=False)
+        # The gate may map the file anew first, in another environment.
+        return self._begin_mapped(
+            lambda: gate.read(lambda: self._begin_in(file.environment(), write=False)), gate
+        )
 
     def _begin_mapped(self, begin: Callable[[], LmdbTransaction], gate: Gate) -> LmdbTransaction:
         """Begin, once this process has mapped all that other processes have written."""
@@ -181,9 +185,8 @@ class LmdbEngine(Stones03Engine):
                     self._lock.release()
         raise StorageError(f"other processes make {self.path!r} grow too fast to be mapped here")
 
-    def _begin_transaction(self, *, write: bool) -> LmdbTransaction:
+    def _begin_in(self, env: lmdb.Environment, *, write: bool) -> LmdbTransaction:
         file = self._file
-        env = file.environment()
         kind = UnregisteredTransaction if file.unregistered else LmdbTransaction
         made = kind(file, env, file.databases, lock=self._lock if write else None)
         try:
@@ -205,7 +208,9 @@ class LmdbEngine(Stones03Engine):
     def _check_writable(self) -> None:
         if self._file.readonly:
             raise ReadOnlyError(f"the store {self.path!r} was opened read-only")
-        self._lock.check_free()
+        lock = self._lock
+        if lock.left_by_another_thread is not None or lock.is_mine():
+            lock.check_free()
 
     # -- reading and writing -------------------------------------------------------------------
 

@@ -193,12 +193,12 @@ class LmdbTransaction(Transaction):
         # A transaction that was inherited through fork() is the parent's to end.
         if self._forks != self._file.forks:
             return
-        if self._is_left_to_its_thread():
-            return
-        if self._writable:
-            self._drop()
-        else:
+        if not self._writable:
             self.raw.abort()
+        elif self._is_left_to_its_thread():
+            return
+        else:
+            self._drop()
         self._release()
 
     def id(self) -> int:
