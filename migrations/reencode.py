@@ -25,7 +25,7 @@ from stones.formats.codec import Codec, LegacyCodec, check_checksums, legacy_met
 from stones.formats.metadata import IDS, Metadata, format_name, read_metadata, write_formats
 from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
 from stones.stores.database import Database
-from stones.stores.database_reader import DATA, DatabaseSnapshot
+from stones.stores.database_reader import DATA
 from stones.stores.store import Store
 
 Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
@@ -162,8 +162,8 @@ def _check_possible(database: Database, target: _Target) -> None:
 
 
 def _is_done(database: Database, target: _Target) -> bool:
-    with database.snapshot() as view:
-        codec = view.codec
+    with database.reading() as txn:
+        codec = database.codec_at(txn)
     return not isinstance(codec, LegacyCodec) and target.is_reached(codec.metadata)
 
 
@@ -171,30 +171,28 @@ def _check_values(database: Database, target: _Target, steps: "_Steps") -> None:
     """Try to re-encode every value, and write nothing."""
     start: bytes | None = b""
     while start is not None:
-        # Each snapshot serves some of the values: while a snapshot is open, no space is reused.
-        with database.snapshot() as view:
-            start = _check_some(view, target, start, steps)
+        # Each transaction reads some of the values: while one is open, no space is reused.
+        with database.reading() as txn:
+            start = _check_some(database.codec_at(txn), txn, target, start, steps)
 
 
 def _check_some(
-    view: DatabaseSnapshot, target: _Target, start: bytes, steps: "_Steps"
+    codec: Codec, txn: Transaction, target: _Target, start: bytes, steps: "_Steps"
 ) -> bytes | None:
     """Try values from the key `start` on; where to go on, or None at the end."""
-    codec = view.codec
     done = codec.prefix if target.is_written_in(codec.metadata) else b""
-    with view.reading() as txn:
-        for scanned, (key, raw) in enumerate(txn.scan(DATA, start)):
-            if scanned == BATCH_SCAN:
-                return key
-            steps.step()
-            if done and raw[:1] == done:
-                continue
-            try:
-                _reencoded(codec, target, key, raw)
-            except StoneError as error:
-                raise MigrationError(
-                    f"cannot migrate to {target}: {_at(key, error)}; no value was changed"
-                ) from error
+    for scanned, (key, raw) in enumerate(txn.scan(DATA, start)):
+        if scanned == BATCH_SCAN:
+            return key
+        steps.step()
+        if done and raw[:1] == done:
+            continue
+        try:
+            _reencoded(codec, target, key, raw)
+        except StoneError as error:
+            raise MigrationError(
+                f"cannot migrate to {target}: {_at(key, error)}; no value was changed"
+            ) from error
     return None
 
 
@@ -233,7 +231,7 @@ def _adopt(database: Database, target: _Target) -> None:
         if read_metadata(txn) is None:  # else another process was quicker
             write_formats(txn, metadata.migrating_to(target.name, target.checksums))
 
-    database.engine.adopt(bytes([metadata.write.id]), finish)
+    database.adopt_stones03(bytes([metadata.write.id]), finish)
 
 
 def _reencode(database: Database, target: _Target, migration: str | None, steps: "_Steps") -> int:

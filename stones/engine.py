@@ -80,7 +80,7 @@ from typing import Any, TypeVar
 
 from attrs import frozen
 
-from .errors import StoreClosedError, TransactionError, UnsupportedError
+from .errors import UnsupportedError
 
 T = TypeVar("T")
 
@@ -239,13 +239,6 @@ class Engine(ABC):
     """What this engine can do. A class attribute, or set by the constructor."""
     closed: bool = False
     """Whether the engine is closed. An iteration that is still open ends with an error then."""
-    changes: int = 0
-    """How often the metadata has been changed through this engine; see `Store._refresh`."""
-
-    @property
-    def legacy(self) -> bool:
-        """It holds values as stones 0.3 wrote them: no metadata, no format bytes."""
-        return False
 
     @abstractmethod
     def begin(self, *, write: bool = False) -> Transaction:
@@ -269,41 +262,6 @@ class Engine(ABC):
     def stats(self) -> dict[str, Any]:
         """Some figures about the engine, by name. Sizes are in bytes."""
         return {}
-
-    def backup(self, path: str, *, compact: bool = True) -> None:
-        """Write a copy of one instant into the directory `path`, as an LMDB file.
-
-        It is on the disk when this returns, and there whole or not at all. `compact=False` allows
-        gaps, where that is faster.
-        """
-        from stones.engines.lmdb.engine import (
-            LmdbEngine,  # the only one with files that others can open
-        )
-        from stones.engines.lmdb.new_directory import new_directory
-
-        source = self.begin()
-
-        def copy(txn: Transaction) -> None:
-            for space in Space:
-                for key, value in source.scan(space):
-                    txn.put(space, key, value)
-
-        try:
-            with new_directory(path) as partial:
-                target = LmdbEngine.open(partial, new=True)
-                try:
-                    target.write(copy)
-                finally:
-                    target.close()
-        finally:
-            source.abort()
-
-    def adopt(self, prefix: bytes, finish: Callable[[Transaction], None]) -> None:
-        """Where the engine is `legacy`: turn it into one that is not, in one transaction.
-
-        Each value gets `prefix` in front; `finish` writes the metadata.
-        """
-        raise TransactionError("this engine holds nothing of stones 0.3")
 
     def read(self, look: Callable[[Transaction], T]) -> T:
         """The result of `look`, called with a read transaction. It may be called more than once."""
@@ -332,16 +290,3 @@ class Engine(ABC):
             raise
         txn.commit()
         return result
-
-
-class ClosedEngine(Engine):
-    """What a closed store has in place of its engine."""
-
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def begin(self, *, write: bool = False) -> Transaction:
-        raise StoreClosedError(f"the store {self._name!r} is closed: open it again to use it")
-
-    def close(self) -> None:
-        pass

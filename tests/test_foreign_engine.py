@@ -14,9 +14,10 @@ from pathlib import Path
 from threading import Lock, get_ident
 
 import pytest
-from attrs import evolve
+from attrs import define, evolve
 
 import stones.engine
+from stones import Collection, LmdbStore, Store, UnsupportedError, key, migrate
 from stones.engine import Engine, Space, Supports, Transaction
 from stones.errors import (
     ReadOnlyError,
@@ -152,3 +153,40 @@ class TestEngineOfTheDocs(EngineTests):
         for example in doctest.DocTestParser().get_examples(stones.engine.__doc__):
             exec(example.source, names)
         return names["DictEngine"]
+
+
+class SqliteStore(Store):
+    def __init__(self, path: Path, **options: object) -> None:
+        self.path = path
+        super().__init__(SqliteEngine(path), name=str(path), **options)
+
+    def destroy(self, *, yes_im_sure: bool = False) -> None:
+        if yes_im_sure:
+            self.close()
+            self.path.unlink()
+
+
+@define
+class User:
+    email: str = key()
+    age: int = 0
+
+
+def test_a_store_on_it_has_the_whole_dict_face_collections_and_migrations(tmp_path: Path) -> None:
+    with SqliteStore(tmp_path / "db", serialize="json") as store:
+        store.update(a=1, b=(2, 3))
+        with store.transaction():
+            store["c"] = store["a"] + 1
+        users: Collection[str, User] = Collection(store, User)
+        users.add_many([User("ada", 36), User("grace", 85)])
+        assert migrate(store, "cbor", checksums=True).values == 5
+        store.backup(tmp_path / "copy")
+        with pytest.raises(UnsupportedError, match="no snapshots"):
+            store.snapshot()
+    with SqliteStore(tmp_path / "db", key_type=str) as store:
+        assert dict(store.range(lt="User")) == {}
+        assert {name: store[name] for name in "abc"} == {"a": 1, "b": (2, 3), "c": 2}
+        assert Collection(store, User).find("$[?(@.age > 40)]").first() == User("grace", 85)
+        assert store == LmdbStore(tmp_path / "copy", key_type=str)
+        store.destroy(yes_im_sure=True)
+    assert not (tmp_path / "db").exists()

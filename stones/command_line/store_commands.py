@@ -13,6 +13,7 @@ import click
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.formats.metadata import format_name
 from stones.repair.info import FormatUse, StoreInfo, inspect
+from stones.stores.backup import write_backup
 
 from .options import (
     open_store,
@@ -180,7 +181,7 @@ def backup(path: str, new: str, no_compact: bool, table: bytes | None) -> None:
     """
     engine = LmdbEngine.open(path, readonly=True, create=False, table=table)
     try:
-        engine.backup(new, compact=not no_compact)
+        write_backup(engine, new, compact=not no_compact)
     finally:
         engine.close()
 

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 from attrs import evolve
 
 from stones.engine import Engine, Transaction
+from stones.engines.stones03 import Stones03Engine
 from stones.errors import ReadOnlyError, StoreClosedError, TransactionError
 from stones.formats.codec import Codec, FormatRequest, LegacyCodec
 from stones.formats.metadata import (
@@ -77,7 +78,8 @@ class Database(DatabaseReader):
     @property
     def is_stones03(self) -> bool:
         """Whether it is a database of stones 0.3, which has no metadata and no format bytes."""
-        return self.engine.legacy
+        engine = self.engine
+        return isinstance(engine, Stones03Engine) and engine.legacy
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -203,6 +205,16 @@ class Database(DatabaseReader):
         """Take over what this write transaction has changed in the metadata."""
         self._other_codec, self.codec = self.codec, self.read_codec(txn)
         self._clock.changes += 1
+
+    def adopt_stones03(self, prefix: bytes, finish: Callable[[Transaction], None]) -> None:
+        """Turn a database of stones 0.3 into a store of this version: see `Stones03Engine.adopt`.
+
+        Raises TransactionError where it is not one.
+        """
+        engine = self.engine
+        if not isinstance(engine, Stones03Engine):
+            raise TransactionError(f"{self.name!r} is not a database of stones 0.3")
+        engine.adopt(prefix, finish)
 
     @contextmanager
     def requesting(self, request: FormatRequest) -> Iterator[None]:

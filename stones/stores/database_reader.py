@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
-from stones.engine import MAX_KEY_SIZE, Engine, Space, Transaction
-from stones.errors import StoreClosedError
+from stones.engine import Engine, Space, Transaction
+from stones.errors import StoreClosedError, UnsupportedError
 from stones.formats.checksums import corrupt
 from stones.formats.codec import Codec
 from stones.formats.metadata import Metadata
@@ -48,7 +48,7 @@ class DatabaseReader(ABC):
     @property
     def max_key_size(self) -> int:
         """The longest key in bytes that can be stored."""
-        return MAX_KEY_SIZE
+        return self.engine.supports.max_key_size
 
     def metadata(self) -> Metadata:
         """Which formats the store has, as of now."""
@@ -121,6 +121,8 @@ class DatabaseSnapshot(DatabaseReader):
         self._txn = self.engine.begin()
         self._closed = False
         try:
+            if not self.engine.supports.snapshots:
+                raise UnsupportedError(f"the engine of {self.name!r} has no snapshots")
             self.codec = database.codec_at(self._txn)
         except BaseException:
             self._txn.abort()

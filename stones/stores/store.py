@@ -16,6 +16,7 @@ from stones.engines.memory import MemoryEngine
 from stones.errors import KeyTypeError, ReadOnlyError, SerializerError, ValueTypeError
 from stones.formats.codec import FormatRequest, check_checksums
 
+from .backup import write_backup
 from .claims import collection_names, count_key, read_count
 from .database import Database
 from .database_reader import DATA, DatabaseSnapshot
@@ -240,7 +241,7 @@ class Store(Copyable[K, V], Writer[K, V]):
         where there is a file or a full directory at `path`, StorageError where `path` cannot be
         written.
         """
-        self.database.engine.backup(os.fspath(path), compact=compact)
+        write_backup(self.database.engine, os.fspath(path), compact=compact)
 
     def close(self) -> None:
         """Close the store: using it raises StoreClosedError from then on. Again is harmless."""

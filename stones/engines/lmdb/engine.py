@@ -23,7 +23,6 @@ from .directory import check_vacant
 from .environment import DURABILITY, begin
 from .file_copy import copy_compact, copy_pages
 from .growth import PATIENCE, Gate
-from .new_directory import new_directory
 from .open_file import OpenFile
 from .sharing import SharedEngines
 from .transaction import ENDED, MAX_VALUE_SIZE, LmdbTransaction
@@ -295,11 +294,6 @@ class LmdbEngine(Stones03Engine):
             "used_size": sum(map(_bytes_of, trees)) + 2 * trees[0]["psize"],
             "readers": max(readers, 0),
         }
-
-    def backup(self, path: str, *, compact: bool = True) -> None:
-        self._file.environment()  # a closed store says so first
-        with new_directory(path) as place:
-            self.copy_to(place, compact=compact)
 
     def copy_to(self, directory: str, *, compact: bool = True) -> None:
         """Write the data file of a copy into `directory`, which is there and empty.

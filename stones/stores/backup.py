@@ -1,0 +1,36 @@
+"""A backup: a copy of a whole store at one instant, as an LMDB file in a new directory."""
+
+from functools import partial
+
+from stones.engine import Engine, Space, Transaction
+
+
+def write_backup(engine: Engine, path: str, *, compact: bool = True) -> None:
+    """Write a copy of one instant into the directory `path`, as an LMDB file.
+
+    When this returns, the copy is on the disk. It is there whole or not at all. `compact=False`
+    allows free pages in the copy of an LMDB file, which is faster.
+
+    Raises StoreOpenError where there is something at `path`, StorageError where it cannot be
+    written, StoreClosedError for a closed engine.
+    """
+    # LMDB's client loads only now: a store in memory may never need it.
+    from stones.engines.lmdb.engine import LmdbEngine
+    from stones.engines.lmdb.new_directory import new_directory
+
+    engine.begin().abort()  # a closed engine says so before a directory is made
+    with new_directory(path) as partial_copy:
+        if isinstance(engine, LmdbEngine):
+            engine.copy_to(partial_copy, compact=compact)
+            return
+        target = LmdbEngine.open(partial_copy, new=True)
+        try:
+            engine.read(lambda source: target.write(partial(_copy_entries, source)))
+        finally:
+            target.close()
+
+
+def _copy_entries(source: Transaction, target: Transaction) -> None:
+    for space in Space:
+        for key, value in source.scan(space):
+            target.put(space, key, value)
