@@ -37,10 +37,10 @@ DOCUMENTS = [
     if "_build" not in path.parts
 ]
 MODULES = sorted(
-    ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for folder in ["stones", "stones/collections", "stones/migrations"]
-    for path in ROOT.joinpath(folder).glob("*.py")
-    if path.stem != "__init__"
+    ".".join(Path(folder, name).relative_to(ROOT).with_suffix("").parts)
+    for folder, _, names in os.walk(ROOT / "stones", followlinks=True)
+    for name in names
+    if name.endswith(".py") and not name.startswith("__")
 )
 OPENING = re.compile(r"^ *```[^`\s]", re.MULTILINE)
 FENCE = re.compile(r"^( *)```([^`\s].*)\n((?:.*\n)*?)\1```$", re.MULTILINE)

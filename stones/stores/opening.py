@@ -119,6 +119,7 @@ def stone(
     by another serializer than the one named, SerializerError for an unknown serializer,
     ValueTypeError for an option that the class does not have.
 
+    >>> from stones import LmdbStore
     >>> store = stone('my-db', LmdbStore, serialize='json')
     >>> store['greeting'] = 'hello'
     >>> store['greeting']
