@@ -21,7 +21,7 @@ from stones.stores.reader import Reader
 from stones.stores.spans import span_of
 from stones.stores.views import Items, Keys, Range, Values
 
-from .keys import new_key
+from .generated_keys import new_key
 from .stored_records import StoredRecords
 
 if TYPE_CHECKING:

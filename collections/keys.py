@@ -1,27 +1,35 @@
-"""Keys to bytes that sort as the keys do, and back.
+"""Keys as bytes: `encode(a) < encode(b)` if, and only if, `a < b`. Decoding gives the key back.
 
-The bytes are compared as LMDB does it, by memcmp. A str key is its UTF-8, a bytes key is itself, a
-date or a datetime is its ISO 8601 text; so the records of a collection can be read by hand in the
-dict: `stor['User/ada@example.org']`. The others are written like this:
+A collection stores each record under its name, a slash and these bytes. LMDB compares keys byte by
+byte. The annotation of the key field chooses the codec:
 
+    str         its UTF-8
+    bytes       itself
+    date        its ISO 8601 text, 10 characters
+    datetime    its ISO 8601 text, 26 characters if it is naive; an aware datetime is converted to
+                UTC and has a Z behind the 26 characters
     UUID        its 16 bytes
-    int         0x80 + the number of bytes that follow, and those, big-endian; from 127 bytes on
-                0xff, their number as an int of this kind, and they; a negative one is the
-                complement of all the bytes of its magnitude
-    datetime    26 characters, naive; and Z behind them for an aware one, which is put in UTC
-    tuple       its elements, one after the other; str, bytes, date and datetime end in 0x00
+    int         see below
+    tuple       its elements, one after the other; str, bytes, date and datetime are terminated
 
-Where an element ends has to be seen from the bytes, without a change to their order. FoundationDB's
-tuple layer ends strings in 0x00 and escapes it inside of them by 0x00 0xff, which relies on no
-element starting with 0xff (https://github.com/apple/foundationdb/blob/main/design/tuple.md). Ours
-have no type code in front and may start with any byte. So 0x00 becomes 0x01 0x01 and 0x01 becomes
-0x01 0x02: the only 0x00 left is the end, and it sorts before whatever goes on.
+So a person can read most records by hand in the dict: `store['User/ada@example.org']`.
+
+An int of 0 or more is the byte 0x80 + n, and then its n bytes, big-endian. From n = 127 on, the
+first byte is 0xff, then comes n, written as an int, and then the n bytes. A negative int is written
+as its magnitude, with every byte complemented.
+
+In a tuple, the bytes must show where an element ends, and the order must stay. A terminated element
+ends with 0x00. Inside it, 0x00 is written as 0x01 0x01, and 0x01 as 0x01 0x02. So 0x00 stands only
+at the end, and an element sorts before every longer element that begins with it. FoundationDB's
+tuple layer writes an inner 0x00 as 0x00 0xff. That is possible because no element of FoundationDB
+begins with 0xff (https://github.com/apple/foundationdb/blob/main/design/tuple.md). Our elements
+have no type code in front, so they may begin with any byte.
+
+`stones.collections.records.record_type` finds the key fields of a class and asks here for the
+codec. `generated_keys` makes keys for records without a key field.
 """
 
 import ast
-import os
-import threading
-import time
 from collections.abc import Callable, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, Generic, TypeVar, get_args, get_origin
@@ -29,99 +37,88 @@ from uuid import UUID
 
 from attrs import frozen
 
-from stones.collections.records.annotations import inner, spelled
+from stones.collections.records.annotations import unwrap
+from stones.collections.records.messages import show_annotation, show_value
 from stones.errors import CollectionError, CorruptValueError, InvalidKeyError, KeyTypeError
-from stones.formats.serializers import ShortRepr
 
 K = TypeVar("K")
 
 
 @frozen
 class KeyCodec(Generic[K]):
-    """How keys of one type are written: `encode(a) < encode(b)` where, and only where, `a < b`.
+    """How keys of one type are written as bytes, and read. Made by `key_codec`.
 
-    `decode(encode(key)) == key`. What the type checker cannot see is checked when encoding:
-    KeyTypeError for a key of another type, InvalidKeyError for one that has no encoding.
-    Decoding raises CorruptValueError for bytes that are no key.
+    >>> codec = key_codec(tuple[str, int])
+    >>> codec.name
+    'tuple[str, int]'
+    >>> codec.encode(('Paris', 7))
+    b'Paris\\x00\\x81\\x07'
+    >>> codec.decode(b'Paris\\x00\\x81\\x07')
+    ('Paris', 7)
+    >>> sorted([('b', 1), ('a', 10), ('a', 9)], key=codec.encode)
+    [('a', 9), ('a', 10), ('b', 1)]
     """
 
     name: str
-    """The type, as in an annotation: `str`, `tuple[str, int]`."""
+    """The type, as an annotation spells it: `str`, `tuple[str, int]`."""
     encode: Callable[[K], bytes]
+    """The bytes of a key.
+
+    Raises KeyTypeError for a key of another type. Raises InvalidKeyError for a key of the right
+    type that cannot be written.
+    """
     decode: Callable[[bytes], K]
+    """The key of these bytes. Raises CorruptValueError for bytes that `encode` never writes."""
 
 
 def key_codec(annotation: Any) -> KeyCodec[Any]:
     """The codec for keys with this annotation.
 
-    It is int, str, bytes, UUID, date, datetime, or a tuple, of a fixed length, of these or of such
-    tuples. NewType, Annotated and type aliases are looked through.
+    A key is an int, str, bytes, UUID, date, datetime, or a tuple of these with a fixed length. A
+    tuple may hold such tuples. NewType, Annotated and type aliases count as the type inside them.
 
-    A bool is no int here, and a datetime no date. Subclasses are taken for the type itself, which
-    is what comes back. Aware datetimes sort by the instant and come back in UTC, microseconds and
-    all; naive ones sort among themselves.
+    >>> key_codec(str).encode('ada@example.org')
+    b'ada@example.org'
+    >>> key_codec(int).encode(256)
+    b'\\x82\\x01\\x00'
+    >>> key_codec(int).encode('256')
+    Traceback (most recent call last):
+        ...
+    stones.errors.KeyTypeError: expected a key of type int, got str '256'
+    >>> key_codec(float)
+    Traceback (most recent call last):
+        ...
+    stones.errors.CollectionError: float cannot be a key: a key is an int, str, bytes, ...
 
-    Raises CollectionError for an annotation of any other kind.
+    A bool does not count as an int, nor a datetime as a date. An instance of another subclass is
+    written as the plain type, and is read as the plain type. Aware datetimes sort by the instant.
+    They are read in UTC, to the microsecond. Naive datetimes sort among themselves.
+
+    Raises CollectionError for any other annotation.
     """
-    while (found := inner(annotation)) is not annotation:
-        annotation = found
+    annotation = unwrap(annotation)
     if isinstance(annotation, type) and annotation in _SIMPLE:
         return _SIMPLE[annotation]
-    element = _element(annotation)
-    return KeyCodec(element.name, element.encode, _whole(element))
+    element = _find_element(annotation)
+    return KeyCodec(element.name, element.encode, _decoder_of_one(element))
 
 
 def named_codec(name: str) -> KeyCodec[Any]:
-    """The codec that has this `name`. Raises CollectionError where there is none."""
+    """The codec with this `name`. Raises CollectionError if `name` is not a type of keys."""
     try:
-        return key_codec(_annotation(ast.parse(name, mode="eval").body))
+        return key_codec(_read_annotation(ast.parse(name, mode="eval").body))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise CollectionError(f"{name!r:.80} is no type of keys") from error
+        raise CollectionError(f"{name!r:.80} is not a type of keys") from error
 
 
-def new_key() -> UUID:
-    """A key for a record that has none of its own: a UUID of version 7 (RFC 9562).
-
-    It sorts after all that this process has made before, whatever the clock does, and by the
-    millisecond among those of others. No two are the same, between threads, processes and forks.
-    """
-    return _generated.next()
+# -- keys of one type --------------------------------------------------------------------------
 
 
-def described(value: object) -> str:
-    """A value for a message, with its type, and not too long: `int 5`, `str 'x'`."""
-    if value is None:
-        return "None"
-    shown = _SHORT.repr(value)
-    name = type(value).__name__
-    return shown if shown.startswith(name) else f"{name} {shown}"
+def _type_error(expected: str, key: object) -> KeyTypeError:
+    return KeyTypeError(f"expected a key of type {expected}, got {show_value(key)}")
 
 
-_SHORT = ShortRepr()
-_SHORT.long_int = "of very many digits"
-_SHORT.maxstring, _SHORT.maxother = 60, 80
-
-# -- below -------------------------------------------------------------------------------------
-
-
-@frozen
-class _Element:
-    """How a key is written where others may follow it: its end can be told from its bytes."""
-
-    name: str
-    encode: Callable[[Any], bytes]
-    decode: Callable[[bytes, int], tuple[Any, int]]
-    """The key that starts at a place, and the place where it ends.
-
-    Raises ValueError (CorruptValueError is one) or IndexError for bytes that are no key.
-    """
-
-
-def _wrong_type(expected: str, key: object) -> KeyTypeError:
-    return KeyTypeError(f"expected a key of type {expected}, got {described(key)}")
-
-
-def _corrupt(expected: str, raw: bytes) -> CorruptValueError:
+def _corrupt_error(expected: str, raw: bytes) -> CorruptValueError:
     return CorruptValueError(f"{raw!r:.80} is not a key of type {expected}: it is damaged")
 
 
@@ -130,24 +127,24 @@ def _encode_str(key: str) -> bytes:
         return str.encode(key)
     except UnicodeEncodeError as error:
         raise InvalidKeyError(
-            f"the key {key!r:.80} is not Unicode text, it holds a lone surrogate"
+            f"the key {key!r:.80} is not Unicode text: it holds a lone surrogate"
         ) from error
     except TypeError:
-        raise _wrong_type("str", key) from None
+        raise _type_error("str", key) from None
 
 
 def _decode_str(raw: bytes) -> str:
     try:
         return raw.decode()
     except UnicodeDecodeError as error:
-        raise _corrupt("str", raw) from error
+        raise _corrupt_error("str", raw) from error
 
 
 def _encode_bytes(key: bytes) -> bytes:
     if type(key) is bytes:
         return key
     if not isinstance(key, bytes):
-        raise _wrong_type("bytes", key)
+        raise _type_error("bytes", key)
     return bytes(memoryview(key))
 
 
@@ -157,7 +154,7 @@ def _decode_bytes(raw: bytes) -> bytes:
 
 def _encode_date(key: date) -> bytes:
     if not isinstance(key, date) or isinstance(key, datetime):
-        raise _wrong_type("date", key)
+        raise _type_error("date", key)
     return key.isoformat().encode()
 
 
@@ -165,22 +162,22 @@ def _decode_date(raw: bytes) -> date:
     try:
         key = date.fromisoformat(raw.decode("ascii"))
     except ValueError as error:
-        raise _corrupt("date", raw) from error
-    if _encode_date(key) != raw:  # ISO 8601 has other ways to write a date
-        raise _corrupt("date", raw)
+        raise _corrupt_error("date", raw) from error
+    if _encode_date(key) != raw:  # ISO 8601 has other forms too, such as 20240229
+        raise _corrupt_error("date", raw)
     return key
 
 
 def _encode_datetime(key: datetime) -> bytes:
     if not isinstance(key, datetime):
-        raise _wrong_type("datetime", key)
+        raise _type_error("datetime", key)
     if key.utcoffset() is None:
         return key.replace(tzinfo=None).isoformat(timespec="microseconds").encode()
     try:
         instant = key.astimezone(UTC)
     except OverflowError as error:
         raise InvalidKeyError(
-            f"the key {key} lies outside of the years 1 to 9999 in UTC, in which keys are kept"
+            f"the key {key} is outside the years 1 to 9999 in UTC, and keys are stored in UTC"
         ) from error
     return instant.replace(tzinfo=None).isoformat(timespec="microseconds").encode() + b"Z"
 
@@ -189,37 +186,33 @@ def _decode_datetime(raw: bytes) -> datetime:
     try:
         key = datetime.fromisoformat(raw.decode("ascii"))
     except ValueError as error:
-        raise _corrupt("datetime", raw) from error
+        raise _corrupt_error("datetime", raw) from error
     if _encode_datetime(key) != raw:
-        raise _corrupt("datetime", raw)
+        raise _corrupt_error("datetime", raw)
     return key
 
 
 def _encode_uuid(key: UUID) -> bytes:
     if not isinstance(key, UUID):
-        raise _wrong_type("UUID", key)
+        raise _type_error("UUID", key)
     return key.bytes
 
 
 def _decode_uuid(raw: bytes) -> UUID:
     if len(raw) != 16:
-        raise _corrupt("UUID", raw)
+        raise _corrupt_error("UUID", raw)
     return UUID(bytes=raw)
 
 
-def _uuid_at(raw: bytes, at: int) -> tuple[UUID, int]:
-    return _decode_uuid(raw[at : at + 16]), at + 16
-
-
 _HEADS = [bytes([0x80 + size]) for size in range(127)]
-_LONG = 0xFF
+_LONG = 0xFF  # the first byte of an int of 127 bytes or more
 _COMPLEMENT = bytes(range(255, -1, -1))
 
 
 def _encode_int(key: int) -> bytes:
     if type(key) is not int:
         if isinstance(key, bool) or not isinstance(key, int):
-            raise _wrong_type("int", key)
+            raise _type_error("int", key)
         key = int.__int__(key)
     if key < 0:
         return _encode_int(-key).translate(_COMPLEMENT)
@@ -230,66 +223,67 @@ def _encode_int(key: int) -> bytes:
     return b"\xff" + _encode_int(size) + magnitude
 
 
-def _int_at(raw: bytes, at: int) -> tuple[int, int]:
+def _decode_int_at(raw: bytes, at: int) -> tuple[int, int]:
     if raw[at] < 0x80:
-        key, end = _int_at(raw[at:].translate(_COMPLEMENT), 0)
+        key, end = _decode_int_at(raw[at:].translate(_COMPLEMENT), 0)
         if key == 0:
             raise ValueError
         return -key, at + end
     if raw[at] < _LONG:
         size, start = raw[at] - 0x80, at + 1
-    elif 0x80 < raw[at + 1] < _LONG:
-        size, start = _int_at(raw, at + 1)
+    elif 0x80 < raw[at + 1] < _LONG:  # the number of bytes is positive, and has a short form
+        size, start = _decode_int_at(raw, at + 1)
     else:
         raise ValueError
     end = start + size
     key = int.from_bytes(raw[start:end], "big")
-    # There is one way to write an int: no leading zeros, and the long form for long ones only.
+    # `encode` writes an int in one way: no leading zeros, and the long form from 127 bytes on.
     if end > len(raw) or (key.bit_length() + 7) // 8 != size or (size < 127) != (raw[at] < _LONG):
         raise ValueError
     return key, end
 
 
-_INT = _Element("int", _encode_int, _int_at)
-_UUID = _Element("UUID", _encode_uuid, _uuid_at)
+# -- elements of a tuple -----------------------------------------------------------------------
 
 
-def _ended(codec: KeyCodec[Any]) -> _Element:
-    """A key of any length, escaped and ended by 0x00."""
-    whole, read = codec.encode, codec.decode
+@frozen
+class _Element:
+    """How a key is written where others may follow: its bytes show where it ends."""
 
-    def encode(key: Any) -> bytes:
-        return _escaped(whole(key)) + b"\0"
+    name: str
+    encode: Callable[[Any], bytes]
+    decode: Callable[[bytes, int], tuple[Any, int]]
+    """The key that starts at a position, and the position where it ends.
 
-    def decode(raw: bytes, at: int) -> tuple[Any, int]:
-        end = raw.index(0, at)
-        body = raw[at:end]
-        if b"\1" in body:
-            plain = body.replace(b"\1\1", b"\0").replace(b"\1\2", b"\1")
-            if _escaped(plain) != body:
-                raise ValueError
-            body = plain
-        return read(body), end + 1
-
-    return _Element(codec.name, encode, decode)
+    Raises ValueError (CorruptValueError is one) or IndexError for bytes that are not a key.
+    """
 
 
-def _escaped(raw: bytes) -> bytes:
-    return raw.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+def _find_element(annotation: Any) -> _Element:
+    annotation = unwrap(annotation)
+    if isinstance(annotation, type) and annotation in _ELEMENTS:
+        return _ELEMENTS[annotation]
+    parts = get_args(annotation)
+    if get_origin(annotation) is tuple and parts and Ellipsis not in parts:
+        return _tuple_element([_find_element(part) for part in parts])
+    raise CollectionError(
+        f"{show_annotation(annotation)} cannot be a key: a key is an int, str, bytes, UUID, date, "
+        "datetime, or a tuple of these with a fixed length, such as tuple[str, int]"
+    )
 
 
-def _tuple(elements: list[_Element]) -> _Element:
+def _tuple_element(elements: list[_Element]) -> _Element:
     name = f"tuple[{', '.join(element.name for element in elements)}]"
     encoders = [element.encode for element in elements]
     decoders = [element.decode for element in elements]
 
     def encode(key: Any) -> bytes:
         if not isinstance(key, tuple) or len(key) != len(encoders):
-            raise _wrong_type(name, key)
+            raise _type_error(name, key)
         try:
             return b"".join([encode(part) for encode, part in zip(encoders, key, strict=True)])
         except KeyTypeError as error:
-            raise KeyTypeError(f"{_wrong_type(name, key)}: {error}") from None
+            raise KeyTypeError(f"{_type_error(name, key)}: {error}") from None
 
     def decode(raw: bytes, at: int) -> tuple[tuple[Any, ...], int]:
         key = []
@@ -301,95 +295,74 @@ def _tuple(elements: list[_Element]) -> _Element:
     return _Element(name, encode, decode)
 
 
-def _whole(element: _Element) -> Callable[[bytes], Any]:
+def _terminated(codec: KeyCodec[Any]) -> _Element:
+    """The element for keys of any length: escaped, and terminated by 0x00."""
+    encode_key, decode_key = codec.encode, codec.decode
+
+    def encode(key: Any) -> bytes:
+        return _escape(encode_key(key)) + b"\0"
+
+    def decode(raw: bytes, at: int) -> tuple[Any, int]:
+        end = raw.index(0, at)
+        body = raw[at:end]
+        if b"\1" in body:
+            plain = body.replace(b"\1\1", b"\0").replace(b"\1\2", b"\1")
+            if _escape(plain) != body:
+                raise ValueError
+            body = plain
+        return decode_key(body), end + 1
+
+    return _Element(codec.name, encode, decode)
+
+
+def _escape(raw: bytes) -> bytes:
+    return raw.replace(b"\1", b"\1\2").replace(b"\0", b"\1\1")
+
+
+def _decode_uuid_at(raw: bytes, at: int) -> tuple[UUID, int]:
+    return _decode_uuid(raw[at : at + 16]), at + 16
+
+
+def _decoder_of_one(element: _Element) -> Callable[[bytes], Any]:
     """The decoder for bytes that are one key and nothing else."""
 
     def decode(raw: bytes) -> Any:
         try:
             key, end = element.decode(raw, 0)
         except (ValueError, IndexError) as error:
-            raise _corrupt(element.name, raw) from error
+            raise _corrupt_error(element.name, raw) from error
         if end != len(raw):
-            raise _corrupt(element.name, raw)
+            raise _corrupt_error(element.name, raw)
         return key
 
     return decode
 
 
-def _annotation(node: ast.expr) -> Any:
-    """The annotation that is written so. Raises ValueError for one that is no type of keys."""
-    match node:
-        case ast.Name(name):
-            return {kind.__name__: kind for kind in _SIMPLE}.get(name)
-        case ast.Subscript(ast.Name("tuple"), ast.Tuple(parts)):
-            return tuple.__class_getitem__(tuple(map(_annotation, parts)))
-        case ast.Subscript(ast.Name("tuple"), part):
-            return tuple.__class_getitem__((_annotation(part),))
-    raise ValueError(f"{ast.unparse(node)} is no type of keys")
-
-
-def _element(annotation: Any) -> _Element:
-    while (found := inner(annotation)) is not annotation:
-        annotation = found
-    if isinstance(annotation, type) and annotation in _ELEMENTS:
-        return _ELEMENTS[annotation]
-    parts = get_args(annotation)
-    if get_origin(annotation) is tuple and parts and Ellipsis not in parts:
-        return _tuple([_element(part) for part in parts])
-    raise CollectionError(
-        f"{spelled(annotation)} cannot be a key: a key is an int, str, bytes, UUID, date, "
-        "datetime, or a tuple of these with a fixed length, such as tuple[str, int]"
-    )
-
-
+_INT = _Element("int", _encode_int, _decode_int_at)
 _SIMPLE: Mapping[type, KeyCodec[Any]] = {
     str: KeyCodec("str", _encode_str, _decode_str),
     bytes: KeyCodec("bytes", _encode_bytes, _decode_bytes),
     date: KeyCodec("date", _encode_date, _decode_date),
     datetime: KeyCodec("datetime", _encode_datetime, _decode_datetime),
     UUID: KeyCodec("UUID", _encode_uuid, _decode_uuid),
-    int: KeyCodec("int", _encode_int, _whole(_INT)),
+    int: KeyCodec("int", _encode_int, _decoder_of_one(_INT)),
 }
 _ELEMENTS: Mapping[type, _Element] = {
     int: _INT,
-    UUID: _UUID,
-    **{kind: _ended(_SIMPLE[kind]) for kind in (str, bytes, date, datetime)},
+    UUID: _Element("UUID", _encode_uuid, _decode_uuid_at),
+    **{kind: _terminated(_SIMPLE[kind]) for kind in (str, bytes, date, datetime)},
 }
 
-
-class KeySequence:
-    """The generated keys of one process, in rising order; `clock` counts milliseconds since 1970.
-
-    A UUID of version 7 is a time of 48 bits in milliseconds and 74 bits of our own. With each
-    millisecond these start at a random number of 72 bits, and within it they are raised by a random
-    step (RFC 9562, section 6.2, method 2); should they run over, they carry into the time. While
-    a clock that was set back catches up, the last time goes on.
-    """
-
-    def __init__(self, clock: Callable[[], int]) -> None:
-        self._clock = clock
-        self.restart()
-
-    def restart(self) -> None:
-        """Begin afresh: a forked child must not go on from the same number as its parent."""
-        # Re-entrant: a signal handler or a finalizer may ask for a key while its thread is in here.
-        self._lock = threading.RLock()
-        self._last = 0
-
-    def next(self) -> UUID:
-        """A key that is greater than all before."""
-        with self._lock:
-            now = self._clock()
-            if now > self._last >> 74:
-                self._last = now << 74 | int.from_bytes(os.urandom(9), "big")
-            else:
-                self._last += 1 + int.from_bytes(os.urandom(4), "big")
-            made = self._last
-        version, variant = 7 << 76, 2 << 62
-        moment, first, second = made >> 74, made >> 62 & 0xFFF, made & (1 << 62) - 1
-        return UUID(int=moment << 80 | version | first << 64 | variant | second)
+# -- names of codecs ---------------------------------------------------------------------------
 
 
-_generated = KeySequence(lambda: time.time_ns() // 1_000_000)
-if hasattr(os, "register_at_fork"):  # where processes can fork
-    os.register_at_fork(after_in_child=_generated.restart)
+def _read_annotation(node: ast.expr) -> Any:
+    """The annotation that a syntax tree spells. Raises ValueError if it is not a type of keys."""
+    match node:
+        case ast.Name(name):
+            return {kind.__name__: kind for kind in _SIMPLE}.get(name)
+        case ast.Subscript(ast.Name("tuple"), ast.Tuple(parts)):
+            return tuple.__class_getitem__(tuple(map(_read_annotation, parts)))
+        case ast.Subscript(ast.Name("tuple"), part):
+            return tuple.__class_getitem__((_read_annotation(part),))
+    raise ValueError(f"{ast.unparse(node)} is not a type of keys")

@@ -34,6 +34,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import TypeAliasType
 
+from stones.collections.records.messages import show_value
 from stones.collections.records.record_type import RecordType, key, record_type
 from stones.errors import CollectionError, RecordError
 
@@ -993,8 +994,8 @@ def another(name: str) -> type:
         (City | Any, "Holder.x: Any | City cannot be stored: what is written would not tell"),
         (set[Point] | list[int], "cannot be stored: what is written would not tell whether"),
         (list[Color] | list[str], "Holder.x: list["),
-        (Cat | another("Cat"), "cannot be stored: it has two classes of the name Cat"),
-        (Box[int] | Box[str], "cannot be stored: it has two classes of the name Box"),
+        (Cat | another("Cat"), "cannot be stored: it has two classes with the name Cat"),
+        (Box[int] | Box[str], "cannot be stored: it has two classes with the name Box"),
         (another("Other") | Path, f"Holder.x: Path {STORABLE}"),
         (attrs.make_class("Inner", {"a": field(type=Path)}), "Holder.x: Inner.a: Path cannot"),
     ],
@@ -1116,6 +1117,13 @@ def test_a_class_may_inherit_from_one_of_another_module_and_have_made_up_fields(
     article = Article(1, [], blog.Mood.GOOD, None, "a", 5)
     records = record_type(Article)
     assert records.load(records.dump(article)) == article
+
+
+def test_an_error_shows_a_value_in_few_words():
+    assert show_value(None) == "None"
+    assert show_value(5) == "int 5"
+    assert show_value(UTC) == "timezone datetime.timezone.utc"
+    assert len(show_value("x" * 1000)) < 70
 
 
 # -- type checkers -----------------------------------------------------------------------------

@@ -13,31 +13,31 @@ from attrs import Attribute
 from stones.errors import CollectionError
 
 
-def inner(annotation: Any) -> Any:
-    """What one wrapper is put around: NewType, Annotated, Final, a type alias, a type variable.
+def unwrap(annotation: Any) -> Any:
+    """The annotation inside all wrappers: see `unwrap_once`."""
+    while (inside := unwrap_once(annotation)) is not annotation:
+        annotation = inside
+    return annotation
 
-    An annotation that is no wrapper is given back as it is. A type variable that nothing is known
-    of stands for its default, its bound or its constraints, and for anything without those.
+
+def unwrap_once(annotation: Any) -> Any:
+    """The annotation inside one wrapper: NewType, Annotated, Final, a type alias, a type variable.
+
+    Returns an annotation that is not a wrapper as it is. An unknown type variable stands for its
+    default, its constraints or its bound, and without these for Any.
     """
     if isinstance(annotation, NewType):
         return annotation.__supertype__
     if isinstance(annotation, TypeVar):
-        return _free(annotation)
+        return _unknown_variable(annotation)
     origin = get_origin(annotation) or annotation
     if origin is Annotated or origin is Final:
         return get_args(annotation)[0]
-    # By name, since Python 3.11 has it in typing_extensions only.
+    # Compared by name: Python 3.11 has the class only in typing_extensions.
     if type(origin).__name__ == "TypeAliasType":
         variables = dict(zip(origin.__type_params__, get_args(annotation), strict=False))
-        return _substituted(origin.__value__, variables)
+        return _substitute(origin.__value__, variables)
     return annotation
-
-
-def spelled(annotation: Any) -> str:
-    """An annotation as one would write it."""
-    if isinstance(annotation, type) and not get_args(annotation):
-        return annotation.__name__
-    return repr(annotation).replace("typing.", "")
 
 
 def field_types(cls: type, arguments: Sequence[Any]) -> list[tuple["Attribute[Any]", Any]]:
@@ -48,7 +48,7 @@ def field_types(cls: type, arguments: Sequence[Any]) -> list[tuple["Attribute[An
     _resolve(cls)
     variables = _variables(cls, arguments)
     return [
-        (field, _substituted(field.type, variables[_owner(cls, field)]))
+        (field, _substitute(field.type, variables[_owner(cls, field)]))
         for field in attrs.fields(cls)
     ]
 
@@ -75,7 +75,7 @@ def _variables(cls: type, arguments: Sequence[Any]) -> dict[type, Mapping[Any, A
     for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
         origin = get_origin(base) or base
         if isinstance(origin, type) and origin is not typing.Generic:
-            found |= _variables(origin, [_substituted(x, mine) for x in get_args(base)])
+            found |= _variables(origin, [_substitute(x, mine) for x in get_args(base)])
     return {**found, cls: mine}
 
 
@@ -90,7 +90,7 @@ def _owner(cls: type, field: "Attribute[Any]") -> type:
     return next(owners, cls)  # a field_transformer may have made the field
 
 
-def _substituted(annotation: Any, variables: Mapping[Any, Any]) -> Any:
+def _substitute(annotation: Any, variables: Mapping[Any, Any]) -> Any:
     """An annotation with its type variables filled in, as far as they are known."""
     if isinstance(annotation, TypeVar):
         return variables.get(annotation, annotation)
@@ -100,7 +100,7 @@ def _substituted(annotation: Any, variables: Mapping[Any, Any]) -> Any:
     return annotation[tuple(variables.get(variable, variable) for variable in free)]
 
 
-def _free(variable: TypeVar) -> Any:
+def _unknown_variable(variable: TypeVar) -> Any:
     has_default = getattr(variable, "has_default", None)  # from Python 3.13 on
     if has_default is not None and has_default():
         return getattr(variable, "__default__", Any)

@@ -15,9 +15,9 @@ from typing import Any
 import attrs
 from attrs import Attribute, frozen
 
-from stones.collections.keys import described
 from stones.errors import CollectionError
 
+from .messages import show_value
 from .plain_values import Conversion, Convert, MisfitError, misfit
 from .unions import TAG
 
@@ -196,7 +196,7 @@ class Shape:
         text = name[:80] if isinstance(name, str) else ""
         close = get_close_matches(text, self.fields, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(self.fields)}"
-        shown = repr(text) if text else described(name)
+        shown = repr(text) if text else show_value(name)
         return MisfitError(f"{self.cls.__name__} has no field {shown}: {hint}")
 
     def _refused(self, error: Exception) -> MisfitError:

@@ -17,8 +17,9 @@ from attrs import Attribute
 
 from stones.errors import CollectionError
 
-from .annotations import field_types, inner, spelled
+from .annotations import field_types, unwrap, unwrap_once
 from .classes import Field, Shape
+from .messages import show_annotation
 from .plain_values import ANYTHING, ATOMS, NONE, Conversion, fixed, many, mapping
 from .unions import enumeration, literal, tagged, union
 
@@ -50,7 +51,7 @@ class Conversions:
 
     def of(self, annotation: Any) -> Conversion:
         """The conversion for an annotation; CollectionError for what cannot be stored."""
-        found = inner(annotation)
+        found = unwrap_once(annotation)
         if found is not annotation:
             return self._through(annotation, found)
         if annotation is Any or annotation is object:
@@ -67,7 +68,7 @@ class Conversions:
         if isinstance(annotation, str | typing.ForwardRef):
             raise CollectionError(f"the annotation {annotation!r} cannot be resolved")
         if not isinstance(origin, type):
-            raise CollectionError(f"{spelled(annotation)} cannot be stored: {_STORABLE}")
+            raise CollectionError(f"{show_annotation(annotation)} cannot be stored: {_STORABLE}")
         return self._class(annotation, origin, arguments)
 
     def _class(self, annotation: Any, origin: type, arguments: tuple[Any, ...]) -> Conversion:
@@ -79,11 +80,11 @@ class Conversions:
             return enumeration(origin)
         if (reason := not_attrs(origin)) is not None:
             hint = reason if dataclasses.is_dataclass(origin) or attrs.has(origin) else _STORABLE
-            raise CollectionError(f"{spelled(annotation)} cannot be stored: {hint}")
+            raise CollectionError(f"{show_annotation(annotation)} cannot be stored: {hint}")
         return self.shape(annotation).conversion
 
     def _container(self, annotation: Any, origin: type, arguments: tuple[Any, ...]) -> Conversion:
-        name = spelled(annotation)
+        name = show_annotation(annotation)
         items = [self.of(argument) for argument in arguments if argument is not Ellipsis]
         if origin in _MAPPINGS:
             return mapping(name, *(items or [ANYTHING, ANYTHING]))
@@ -102,8 +103,8 @@ class Conversions:
                 members.append(member)
             elif classes.setdefault(cls.__name__, member) is not member:
                 raise CollectionError(
-                    f"{spelled(annotation)} cannot be stored: it has two classes of the name "
-                    f"{cls.__name__}"
+                    f"{show_annotation(annotation)} cannot be stored: it has two classes with the "
+                    f"name {cls.__name__}"
                 )
         return union([*members, *([tagged(classes)] if len(classes) > 1 else classes.values())])
 
@@ -133,7 +134,7 @@ class Conversions:
         def load(stored: Any) -> Any:
             return target[0].load(stored)
 
-        later = Conversion(spelled(annotation), dump, load, (object,), {object})
+        later = Conversion(show_annotation(annotation), dump, load, (object,), {object})
         self._open.append((annotation, later))
         target.append(self.of(found))
         self._open.pop()
@@ -156,8 +157,7 @@ def not_attrs(cls: Any) -> str | None:
 
 def _alternatives(annotation: Any) -> list[Any]:
     """What a union is made of, those in its aliases included; anything else is its only part."""
-    while (found := inner(annotation)) is not annotation:
-        annotation = found
+    annotation = unwrap(annotation)
     if not _is_union(annotation):
         return [annotation]
     found = []

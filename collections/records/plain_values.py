@@ -16,7 +16,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from stones.collections.keys import described
+from .messages import show_value
 
 Convert = Callable[[Any], Any]
 
@@ -61,7 +61,7 @@ class Conversion:
 
 def misfit(expected: str, value: object) -> MisfitError:
     """The error for a value of another type than the one expected."""
-    return MisfitError(f"expected {expected}, got {described(value)}")
+    return MisfitError(f"expected {expected}, got {show_value(value)}")
 
 
 # -- plain values ------------------------------------------------------------------------------
