@@ -174,7 +174,7 @@ class Collection(MutableMapping[K, R]):
             )
         filter = parse_filter(path)
         values = {name: _plain(value) for name, value in values.items()}
-        if filter.whole:
+        if filter.needs_all_records:
             return Query(self._records, whole=lambda records: filter.select(records, values))
         return Query(
             self._records, predicate=filter.bind(values), required_text=filter.required_text(values)
@@ -188,7 +188,7 @@ class Collection(MutableMapping[K, R]):
         """
         values = {name: _plain(value) for name, value in values.items()}
         dicts = (value for _, value in self._records.scan())
-        return parse_search(path).values(dicts, values)
+        return parse_search(path).find(dicts, values)
 
     # -- writing -------------------------------------------------------------------------------
 

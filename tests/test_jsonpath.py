@@ -17,6 +17,7 @@ from jsonpath_ng.ext import parse
 from jsonpath_ng.ext.filter import Expression
 from jsonpath_ng.jsonpath import Fields
 
+from stones.collections.queries import parsing
 from stones.collections.queries.jsonpath import equals, parse_filter, parse_search, parse_values
 from stones.errors import QueryError
 
@@ -32,7 +33,7 @@ PEOPLE = [
 def found(text, records=PEOPLE, /, **values):
     """The positions of the records that match, by ours."""
     filter = parse_filter(text)
-    if filter.whole:
+    if filter.needs_all_records:
         return filter.select(records, values)
     test = filter.bind(values)
     return [place for place, record in enumerate(records) if test(record)]
@@ -47,7 +48,7 @@ def names(text, /, **values):
 
 
 def searched(text, records=PEOPLE, /, **values):
-    return list(parse_search(text).values(iter(records), values))
+    return list(parse_search(text).find(iter(records), values))
 
 
 # -- what is found: the same as by jsonpath-ng ---------------------------------------------------
@@ -288,7 +289,7 @@ def test_a_path_leads_to_the_same_in_anything_that_a_record_may_hold(path):
         assert found(text, records) == found_by_jsonpath_ng(text, records)
     for record in records:
         expected = values_by_jsonpath_ng(path, record)
-        assert [repr(each) for each in parse_values(path).of(record)] == expected
+        assert [repr(each) for each in parse_values(path).find(record)] == expected
 
 
 @pytest.mark.parametrize(
@@ -554,7 +555,7 @@ def test_the_values_of_a_record_are_what_jsonpath_ng_finds(start, path, records)
     for record in records:
         expected = outcome(values_by_jsonpath_ng, text, record)
         actual = outcome(
-            lambda record=record: [repr(each) for each in parse_values(text).of(record)]
+            lambda record=record: [repr(each) for each in parse_values(text).find(record)]
         )
         event(f"{'none' if expected == [] else 'failed' if expected == 'failed' else 'some'}")
         assert actual == expected
@@ -573,7 +574,7 @@ def test_a_search_finds_what_jsonpath_ng_finds(head, rest, records):
     text = head + rest
     expected = outcome(values_by_jsonpath_ng, text, records)
     actual = outcome(lambda: [repr(each) for each in searched(text, records)])
-    event(f"streams: {parse_search(text).streams}, finds: {expected not in ([], 'failed')}")
+    event(f"one by one: {parse_search(text).one_by_one}, finds: {expected not in ([], 'failed')}")
     assert actual == expected
 
 
@@ -596,12 +597,12 @@ def test_a_search_finds_what_jsonpath_ng_finds(head, rest, records):
     ],
 )
 def test_values_are_found_relative_to_the_record(text, expected):
-    assert parse_values(text).of(PEOPLE[0]) == expected
+    assert parse_values(text).find(PEOPLE[0]) == expected
 
 
 def test_the_list_of_values_is_not_the_list_of_the_record():
     record = {"tags": ["a"]}
-    parse_values("tags[*]").of(record).clear()
+    parse_values("tags[*]").find(record).clear()
     assert record == {"tags": ["a"]}
 
 
@@ -616,14 +617,14 @@ def test_the_list_of_values_is_not_the_list_of_the_record():
         ("$[?(@.tags[?(@ == 'poetry')])].tags[1]", ["poetry"]),
     ],
 )
-def test_a_search_that_goes_into_each_record_streams(text, expected):
+def test_a_search_that_goes_into_each_record_takes_them_one_by_one(text, expected):
     def endless():
         yield from PEOPLE
         raise AssertionError("the rest was not asked for")
 
     search = parse_search(text)
-    assert search.streams
-    results = search.values(endless(), {})
+    assert search.one_by_one
+    results = search.find(endless(), {})
     assert [next(results) for _ in expected] == expected
 
 
@@ -645,8 +646,8 @@ def test_a_search_that_goes_into_each_record_streams(text, expected):
 )
 def test_a_search_that_looks_at_several_records_needs_them_all(text, expected):
     search = parse_search(text)
-    assert not search.streams
-    assert list(search.values(iter(PEOPLE), {})) == expected
+    assert not search.one_by_one
+    assert list(search.find(iter(PEOPLE), {})) == expected
 
 
 @pytest.mark.parametrize(
@@ -663,7 +664,7 @@ def test_a_search_takes_values(text):
     assert searched(text, age=40) == [match.value for match in parse(literal).find(PEOPLE)]
     assert len(searched(text, age=40)) >= 2
     with pytest.raises(QueryError, match="has no value"):
-        parse_search(text).values(PEOPLE, {})
+        parse_search(text).find(PEOPLE, {})
 
 
 # -- errors --------------------------------------------------------------------------------------
@@ -692,7 +693,7 @@ def refusal(text, parser=parse_filter):
         ("$.`none`", "  ^", "Unknown named operator `none`"),
         ("$.`sub(a)`", "  ^", "sub(a) is not valid"),
         ("$.`sub(/(/, b)`", "  ^", "missing ), unterminated subpattern"),
-        ("$[?(@.a =~ '(')]", "           ^", "this is no regular expression: missing )"),
+        ("$[?(@.a =~ '(')]", "           ^", "this is not a regular expression: missing )"),
         ("$[?(@.a =~ 5)]", "           ^", "=~ takes a regular expression in quotes"),
         ("$[?(@.a =~ true)]", "           ^", "=~ takes a regular expression in quotes"),
         ("$[?(@.a =~ @.b)]", "           ^", "=~ takes a regular expression in quotes"),
@@ -742,7 +743,7 @@ def test_an_error_shows_the_place_in_a_text_of_several_lines():
     ],
 )
 def test_a_filter_is_not_just_any_path(text):
-    assert "with search() you get what lies inside of them" in refusal(text)
+    assert "search() gives the values inside the records" in refusal(text)
 
 
 def test_values_take_no_placeholders():
@@ -808,7 +809,7 @@ def test_an_intersection_cannot_be_evaluated():
     with pytest.warns(DeprecationWarning, match="intersection"):
         search = parse_search("$.a & $.b")
     with pytest.raises(QueryError, match="NotImplementedError"):
-        list(search.values([], {}))
+        list(search.find([], {}))
 
 
 pieces = st.sampled_from(
@@ -859,7 +860,7 @@ def test_whatever_is_written_is_parsed_or_refused(text, framed):
 
 
 def test_many_threads_can_parse_at_once():
-    """jsonpath-ng makes a parser for each text; should two share anything, this mixes them up."""
+    """jsonpath-ng makes a parser for each text; if two shared anything, this would mix them up."""
     texts = [
         f"$[?(@.a{number} == 'x{number}' && (@.b[{number}] > {number} || !@.c{number}))].d{number}"
         for number in range(240)
@@ -873,7 +874,7 @@ def test_many_threads_can_parse_at_once():
     def work(first):
         start.wait()
         for text in texts[first::8]:
-            actual[text] = repr(parse_search(text)._path)
+            actual[text] = repr(parsing.parse(text)[0])
         for text in bad[first::8]:
             refused[text] = refusal(text, parse_search)
 

@@ -1,9 +1,11 @@
 """Queries: JSONPath over the records of a collection.
 
-query                   Query, what find() returns
-jsonpath                parses a path; jsonpath-ng says what it means
+query                   Query: the matching records, as find() returns them
+jsonpath                parse_filter, parse_values, parse_search
+parsing                 text to a syntax tree, with {placeholders} and error positions
+syntax_tree             the nodes and steps of a tree, and the caller's values in it
 predicates              paths and filters as functions of one record
-comparisons             comparisons as functions
-jsonpath_ng_evaluation  what is left to jsonpath-ng to evaluate
-prefilter               bytes that a matching record must contain
+comparisons             comparisons as functions of one value or two
+jsonpath_ng_evaluation  paths that jsonpath-ng itself evaluates
+prefilter               text that the bytes of a matching record contain
 """

@@ -1,354 +1,238 @@
 """JSONPath over records: filters for `find()`, paths for `values()` and `search()`.
 
-jsonpath-ng parses them and says what they mean; `stones.collections.queries.predicates` makes
-functions of what was parsed. Nothing here knows a store: a record is a plain dict, as it was
-decoded.
+`parsing` makes a syntax tree of a text, as jsonpath-ng defines it. `predicates` makes functions of
+the tree. This module decides which texts are a filter, a path inside a record, or a path into the
+list of all records, and which of them can be answered record by record. It knows no store: a
+record is a plain dict, as decoded.
 
-A `{name}` on the right of a comparison stands for a value that is given with the query. It is cut
-out before parsing and comes back as a value after it, so that it can never change the query. It
-compares like this:
+A `{name}` on the right of a comparison stands for a value that the caller gives with the query. The
+value is put in after parsing, so it can never change the query. `comparisons` tells how values of
+each type compare.
 
-- None, a bool, int, float, str, list or dict as the same literal written out would: a bool is no
-  number, only two numbers or two strings have an order, for the rest `<=` is `==`, and `<` false.
-- A date, datetime, time, timedelta, bytes or UUID is ordered with its like, as Python does it; a
-  Decimal with Decimals and with all other numbers. Where Python has no order, as between a naive
-  and an aware datetime, or a date and a datetime, there is none here, rather than an error.
-- Everything else (a set, a tuple) only knows `==` and `!=`, and has Python's.
-
-So a literal number equals a stored Decimal of its value but has no order with it, which is what
-jsonpath-ng says; to compare with stored Decimals, bind one: `find('$[?(@.price < {limit})]',
-limit=Decimal('9.90'))`.
-
-Words without quotes, `&` and `|` are about to leave jsonpath-ng: parsing them for the first time
-gives its DeprecationWarning. Its global `auto_id_field` is not looked at.
+jsonpath-ng is going to drop words without quotes, `&` and `|`. The first time such a text is
+parsed, jsonpath-ng gives a DeprecationWarning. Its global `auto_id_field` has no effect here.
 """
 
-import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, wraps
 from itertools import chain
-from typing import Any, NoReturn, TypeVar
+from typing import Any, TypeVar
 
 from attrs import field, frozen
-from jsonpath_ng.exceptions import JSONPathError
-from jsonpath_ng.ext.filter import Expression
 from jsonpath_ng.ext.filter import Filter as Selection
-from jsonpath_ng.ext.parser import ExtendedJsonPathLexer, ExtendedJsonPathParser
-from jsonpath_ng.ext.string import DefintionInvalid
-from jsonpath_ng.jsonpath import Index, JSONPath, Root, Wildcard
+from jsonpath_ng.jsonpath import Index, JSONPath, Wildcard
 
 from stones.errors import QueryError
 
-from . import predicates
+from . import prefilter
 from .comparisons import Predicate, comparison
 from .jsonpath_ng_evaluation import Finder, evaluate
-from .predicates import Placeholder
-from .prefilter import required_text
+from .parsing import parse
+from .predicates import all_of, field_getter, finder, finder_of_steps, predicate
+from .syntax_tree import bind, is_local, refers_to_root, steps_from_root
 
 T = TypeVar("T")
 
-# Parsing takes a millisecond: as long as asking thousands of records.
-_CACHED = 512
-
-# What is in quotes, what looks like a placeholder, and what should not be there.
-_PIECE = re.compile(
-    r"""(?P<quoted>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`)"""
-    r"""|(?P<quote>['"`])|\{(?P<name>[^{}'"`]*)\}|(?P<brace>[{}])"""
-)
-
-_WORD = re.compile(rf"{_PIECE.pattern}|[\w@-]+|[\s\S]")
-
-# Unicode's private characters: of them are made the literals that stand for placeholders.
-_PRIVATE = range(0xF0000, 0xFFFFE)
-
-_HINTS = {"and": "write && for it", "or": "write || for it"}
+# Parsing takes a millisecond, as long as testing thousands of records.
+_CACHE_SIZE = 512
 
 
-@frozen
-class Filter:
-    """A filter of records: `$[?(...)]`, or `$` and `$[*]` for all of them.
+def _cached_parser(parser: Callable[[str], T]) -> Callable[[str], T]:
+    cached = lru_cache(_CACHE_SIZE)(parser)
 
-    `names` are its placeholders. `whole` tells that the filter refers to `$` and so to all records:
-    then `select` answers it, over the list of them, and otherwise `bind`, one by one.
-    """
-
-    text: str
-    names: frozenset[str]
-    whole: bool
-    _path: JSONPath = field(eq=False, repr=False)
-    _expressions: Sequence[JSONPath] = field(eq=False, repr=False)
-
-    def bind(self, values: Mapping[str, Any]) -> Predicate:
-        """The filter as a function of one record, with the values that its placeholders stand for.
-
-        Raises QueryError for values that are missing or superfluous, or cannot be in their place.
-        """
-        _check_names(self.text, self.names, values)
-        if self.whole:
-            raise QueryError(f"{self.text!r} refers to all records with $: select() answers it")
-        if not self._expressions:
-            return lambda _: True
-        expressions = self._expressions
-        if self.names:
-            expressions = predicates.bound(expressions, values, self.text)
-        return predicates.predicate(expressions, self.text)
-
-    def required_text(self, values: Mapping[str, Any]) -> bytes | None:
-        """A text that the bytes of every matching record contain, if there is one."""
-        return None if self.whole else required_text(self._expressions, values)
-
-    def select(self, records: list[Any], values: Mapping[str, Any]) -> list[int]:
-        """The positions of the matching records in the list of all of them."""
-        if not self.whole:
-            test = self.bind(values)
-            return [place for place, record in enumerate(records) if test(record)]
-        _check_names(self.text, self.names, values)
-        path = predicates.bound(self._path, values, self.text)
-        found = evaluate(path, records, self.text)
-        return [place for match in found for place in _places(match.path)]
-
-
-@frozen
-class Values:
-    """A path inside of one record. `of(record)` gives all the values that it leads to, in order."""
-
-    text: str
-    of: Finder = field(eq=False, repr=False)
-
-
-@frozen
-class Search:
-    """A path into the list of all records.
-
-    `streams` tells that it takes them one at a time (`$[*].name`, `$[?(@.age > 30)].name`).
-    Otherwise it needs them all in memory: `$..name`, `$[0:3]`.
-    """
-
-    text: str
-    names: frozenset[str]
-    streams: bool
-    _path: JSONPath = field(eq=False, repr=False)
-    _steps: Sequence[JSONPath] = field(eq=False, repr=False)
-
-    def values(self, records: Iterable[Any], values: Mapping[str, Any]) -> Iterator[Any]:
-        """What the path leads to in these records, in their order, read when it is asked for.
-
-        Raises QueryError at once for values that are missing or superfluous.
-        """
-        _check_names(self.text, self.names, values)
-        if not self.streams:
-            return self._of_all(predicates.bound(self._path, values, self.text), records)
-        first, *rest = predicates.bound(self._steps, values, self.text)
-        if isinstance(first, Selection):
-            records = filter(predicates.predicate(first.expressions, self.text), records)
-        return chain.from_iterable(map(predicates.finder_of(rest, self.text), records))
-
-    def _of_all(self, path: JSONPath, records: Iterable[Any]) -> Iterator[Any]:
-        for match in evaluate(path, list(records), self.text):
-            yield match.value
-
-
-def _cached(parse: Callable[[str], T]) -> Callable[[str], T]:
-    remembered = lru_cache(_CACHED)(parse)
-
-    @wraps(parse)
+    @wraps(parser)
     def checked(text: str) -> T:
-        if not isinstance(text, str):
+        if not isinstance(text, str):  # another value may have no hash, and so a TypeError
             raise QueryError(f"a JSONPath is a str, not {text!r:.80}")
-        return remembered(text)
+        return cached(text)
 
     return checked
 
 
-@_cached
-def parse_filter(text: str) -> Filter:
-    """The filter that a text describes. Raises QueryError that shows where it does not parse."""
-    path, names = _parse(text)
-    match _from_root(path):
-        case []:
+@_cached_parser
+def parse_filter(text: str) -> "Filter":
+    """The filter that a text describes.
+
+    >>> adults = parse_filter('$[?(@.age >= {age})]')
+    >>> adults.placeholders
+    frozenset({'age'})
+    >>> is_adult = adults.bind({'age': 18})
+    >>> is_adult({'name': 'Ada', 'age': 36}), is_adult({'name': 'Max', 'age': 7})
+    (True, False)
+
+    Raises QueryError for a text that does not parse, with a mark under the place, and for a path
+    that is not a filter:
+
+    >>> parse_filter('$[?(@.age >)]')
+    Traceback (most recent call last):
+        ...
+    stones.errors.QueryError: ')' is not expected here
+        $[?(@.age >)]
+                   ^
+
+    Results are cached. A filter may be shared between threads.
+    """
+    tree, placeholders = parse(text)
+    match steps_from_root(tree):
+        case [] | [Wildcard()]:
             expressions: Sequence[JSONPath] = ()
-        case [Wildcard()]:
-            expressions = ()
         case [Selection() as selection]:
             expressions = selection.expressions
         case _:
             raise QueryError(
-                "find() takes a filter of records, as in '$[?(@.age > 30)]'; with search() you get "
-                f"what lies inside of them: {text!r}"
+                "find() takes a filter of records, as in '$[?(@.age > 30)]'; search() gives the "
+                f"values inside the records: {text!r}"
             )
-    return Filter(text, names, _refers_to_root(expressions), path, expressions)
+    return Filter(text, placeholders, refers_to_root(expressions), tree, expressions)
 
 
-@_cached
-def parse_values(text: str) -> Values:
-    """The path inside of one record that a text describes. `$` and `@` are the record.
+@_cached_parser
+def parse_values(text: str) -> "ValuePath":
+    """The path inside a record that a text describes. `$` and `@` both mean the record.
 
-    Raises QueryError that shows where it does not parse.
+    >>> parse_values('address.city').find({'address': {'city': 'London'}})
+    ['London']
+    >>> parse_values('tags[*]').find({'tags': ['a', 'b']})
+    ['a', 'b']
+
+    Raises QueryError for a text that does not parse, with a mark under the place, and for a text
+    with placeholders.
     """
-    path, names = _parse(text)
-    if names:
+    tree, placeholders = parse(text)
+    if placeholders:
         raise QueryError(f"a path to the values of a record takes no {{placeholders}}: {text!r}")
-    return Values(text, predicates.finder(path, text))
+    return ValuePath(text, finder(tree, text))
 
 
-@_cached
-def parse_search(text: str) -> Search:
+@_cached_parser
+def parse_search(text: str) -> "SearchPath":
     """The path into the list of all records that a text describes.
 
-    Raises QueryError that shows where it does not parse.
+    >>> names = parse_search('$[?(@.age > {age})].name')
+    >>> list(names.find([{'name': 'Ada', 'age': 36}, {'name': 'Max', 'age': 7}], {'age': 18}))
+    ['Ada']
+
+    Raises QueryError for a text that does not parse, with a mark under the place.
     """
-    path, names = _parse(text)
-    taken = _from_root(path)
-    streams = (
-        len(taken) > 0
-        and isinstance(taken[0], Wildcard | Selection)
-        and not _refers_to_root(taken)
-        and predicates.is_local(taken[1:])
+    tree, placeholders = parse(text)
+    steps = steps_from_root(tree)
+    one_by_one = (
+        len(steps) > 0
+        and isinstance(steps[0], Wildcard | Selection)
+        and not refers_to_root(steps)
+        and is_local(steps[1:])
     )
-    return Search(text, names, streams, path, taken)
+    return SearchPath(text, placeholders, one_by_one, tree, steps)
 
 
 def equals(fields: Mapping[str, Any]) -> Predicate:
-    """Whether all of these fields of a record equal the values, as `==` in a filter does."""
+    """The function that tells whether fields of a record equal these values, as `==` does."""
     tests = [
-        comparison("==", predicates.field(name), value, f"find({name}=...)")
+        comparison("==", field_getter(name), value, f"find({name}=...)")
         for name, value in fields.items()
     ]
-    return predicates.every(tests) if tests else lambda _: True
+    return all_of(tests) if tests else lambda _: True
 
 
-def _from_root(path: JSONPath) -> list[JSONPath]:
-    steps = predicates.steps(path)
-    return steps[1:] if steps and isinstance(steps[0], Root) else steps
+@frozen
+class Filter:
+    """A filter of records: `$[?(...)]`. `$` and `$[*]` match every record."""
+
+    text: str
+    placeholders: frozenset[str]
+    """Their names. Each method that takes `values` wants a value for each of them, and no other."""
+    needs_all_records: bool
+    """Whether the filter refers to all records with `$`. Then only `select` can answer it."""
+    _tree: JSONPath = field(eq=False, repr=False)
+    _expressions: Sequence[JSONPath] = field(eq=False, repr=False)
+
+    def bind(self, values: Mapping[str, Any]) -> Predicate:
+        """The function that tells whether a record matches, with these values bound.
+
+        Raises QueryError for a missing or superfluous value, for a value that its comparison cannot
+        take, and for a filter that needs all records.
+        """
+        _check_placeholders(self.text, self.placeholders, values)
+        if self.needs_all_records:
+            raise QueryError(f"{self.text!r} refers to all records with $: select() answers it")
+        if not self._expressions:
+            return lambda _: True
+        expressions = self._expressions
+        if self.placeholders:
+            expressions = bind(expressions, values, self.text)
+        return predicate(expressions, self.text)
+
+    def required_text(self, values: Mapping[str, Any]) -> bytes | None:
+        """A text that the bytes of every matching record contain, or None if there is no such text.
+
+        `values` are as for `bind`, which checks them.
+        """
+        if self.needs_all_records:
+            return None
+        return prefilter.required_text(self._expressions, values)
+
+    def select(self, records: list[Any], values: Mapping[str, Any]) -> list[int]:
+        """The positions of the matching records in the list of all records.
+
+        Raises QueryError as `bind` does.
+        """
+        if not self.needs_all_records:
+            test = self.bind(values)
+            return [place for place, record in enumerate(records) if test(record)]
+        _check_placeholders(self.text, self.placeholders, values)
+        matches = evaluate(bind(self._tree, values, self.text), records, self.text)
+        return [place for match in matches for place in _positions(match.path)]
 
 
-def _refers_to_root(part: object) -> bool:
-    return any(isinstance(node, Root) for node in predicates.nodes(part))
+@frozen
+class ValuePath:
+    """A path inside a record."""
+
+    text: str
+    find: Finder = field(eq=False, repr=False)
+    """Lists all values that the path leads to from a record, in the order of the record."""
 
 
-def _places(path: JSONPath) -> tuple[int, ...]:
+@frozen
+class SearchPath:
+    """A path into the list of all records."""
+
+    text: str
+    placeholders: frozenset[str]
+    one_by_one: bool
+    """Whether records are taken one at a time: `$[*].name`, `$[?(@.age > 30)].name`.
+
+    Other paths need all records in memory: `$..name`, `$[0:3]`.
+    """
+    _tree: JSONPath = field(eq=False, repr=False)
+    _steps: Sequence[JSONPath] = field(eq=False, repr=False)
+
+    def find(self, records: Iterable[Any], values: Mapping[str, Any]) -> Iterator[Any]:
+        """All values that the path leads to, in the order of the records.
+
+        `values` has a value for each placeholder. Records are read when the iterator needs them.
+        Raises QueryError at once for a missing or superfluous value.
+        """
+        _check_placeholders(self.text, self.placeholders, values)
+        if not self.one_by_one:
+            return self._find_in_all(bind(self._tree, values, self.text), records)
+        first, *rest = bind(self._steps, values, self.text)
+        if isinstance(first, Selection):
+            records = filter(predicate(first.expressions, self.text), records)
+        return chain.from_iterable(map(finder_of_steps(rest, self.text), records))
+
+    def _find_in_all(self, tree: JSONPath, records: Iterable[Any]) -> Iterator[Any]:
+        for match in evaluate(tree, list(records), self.text):
+            yield match.value
+
+
+def _positions(path: JSONPath) -> tuple[int, ...]:
     return path.indices if isinstance(path, Index) else ()
 
 
-def _check_names(text: str, names: frozenset[str], values: Mapping[str, Any]) -> None:
+def _check_placeholders(text: str, names: frozenset[str], values: Mapping[str, Any]) -> None:
     for name in sorted(names - values.keys()):
         raise QueryError(f"{{{name}}} has no value: give {name}=... with {text!r}")
     for name in sorted(values.keys() - names):
         hint = f": write {{{name}}} without quotes" if f"{{{name}}}" in text else ""
         raise QueryError(f"{name}= has no place {{{name}}} in {text!r}{hint}")
-
-
-# -- parsing -----------------------------------------------------------------------------------
-
-
-class _Lexer(ExtendedJsonPathLexer):
-    """Remembers how far it has come, to tell where parsing failed."""
-
-    def __init__(self, names: Mapping[str, str]) -> None:
-        super().__init__()
-        self.place = self.operator = 0
-        self._names = names
-
-    def tokenize(self, string: str) -> Iterator[Any]:
-        is_pattern = False
-        for token in super().tokenize(string):
-            self.place = token.lexpos
-            if is_pattern:
-                self._check_pattern(token)
-            is_pattern = token.type == "FILTER_OP" and token.value == "=~"
-            if token.type == "NAMED_OPERATOR":
-                self.operator = token.lexpos
-            yield token
-        self.place = len(string)
-
-    def _check_pattern(self, token: Any) -> None:
-        if token.type not in ("ID", "NULL"):
-            raise _RefusedError("=~ takes a regular expression in quotes")
-        if token.value not in self._names:
-            try:
-                re.compile(token.value)
-            except re.error as error:
-                raise _RefusedError(f"this is no regular expression: {error}") from error
-
-    def t_error(self, t: Any) -> NoReturn:
-        self.place = t.lexpos
-        super().t_error(t)
-
-
-class _RefusedError(Exception):
-    """What we do not accept of what jsonpath-ng would."""
-
-
-def _parse(text: str) -> tuple[JSONPath, frozenset[str]]:
-    """The tree of a text, with Placeholders in it, and their names."""
-    cut, names, quotes = _without_placeholders(text)
-    lexer = _Lexer(names)
-    try:
-        path = ExtendedJsonPathParser().parse(cut, lexer)
-        for node in predicates.nodes(path):
-            if isinstance(node, Expression) and isinstance(node.value, str):
-                name = names.get(node.value)
-                node.value = node.value if name is None else Placeholder(name)
-    except RecursionError as error:
-        raise QueryError(f"this is nested too deeply: {text:.200}") from error
-    except (DefintionInvalid, re.error) as error:
-        raise _pointing(str(error), text, quotes[lexer.operator]) from error
-    except (_RefusedError, ValueError) as error:
-        raise _pointing(str(error), text, quotes.get(lexer.place, lexer.place)) from error
-    except JSONPathError as error:
-        if str(error).startswith("Unknown named operator"):
-            reason = str(error).split(" at ")[0]
-            raise _pointing(reason, text, quotes[lexer.operator]) from error
-        # The token of something in quotes is where they close.
-        place = quotes.get(lexer.place, lexer.place)
-        raise _pointing(_unexpected(text, place), text, place) from error
-    return path, frozenset(names.values())
-
-
-def _without_placeholders(text: str) -> tuple[str, dict[str, str], dict[int, int]]:
-    """The text with a string literal of the same length for each placeholder.
-
-    With the names of these literals, and where the quotes that close were opened.
-    """
-    unused = (chr(code) for code in _PRIVATE if chr(code) not in text)
-    literals: dict[str, str] = {}
-    quotes: dict[int, int] = {}
-
-    def literal_for(match: re.Match[str]) -> str:
-        start = match.start()
-        if match["quoted"]:
-            quotes[match.end() - 1] = start
-            return match[0]
-        if match["quote"]:
-            raise _pointing(f"the {match[0]} that opens here is never closed", text, start)
-        name = match["name"]
-        if match["brace"] or not name.isidentifier():
-            raise _pointing("a placeholder is written as {name}", text, start)
-        if not text[:start].rstrip().endswith(("=", "~", "<", ">")):
-            where = "a placeholder stands on the right of a comparison: @.age > {age}"
-            raise _pointing(where, text, start)
-        if name not in literals:
-            literals[name] = next(unused) * len(name)
-        return f'"{literals[name]}"'
-
-    cut = _PIECE.sub(literal_for, text)
-    return cut, {literal: name for name, literal in literals.items()}, quotes
-
-
-def _unexpected(text: str, place: int) -> str:
-    if place >= len(text):
-        return "the path ends too early"
-    word = next(_WORD.finditer(text, place))[0]
-    shown = word if word[0] in "'\"`{" else repr(word)
-    hint = f": {_HINTS[word]}" if word in _HINTS else ""
-    return f"{shown} is not expected here{hint}"
-
-
-def _pointing(reason: str, text: str, place: int) -> QueryError:
-    """An error that shows the text, with a mark under the place."""
-    lines = text.split("\n")
-    row = text.count("\n", 0, place)
-    column = place - (text.rfind("\n", 0, place) + 1)
-    indent = "".join("\t" if char == "\t" else " " for char in lines[row][:column])
-    lines.insert(row + 1, f"{indent}^")
-    return QueryError("\n    ".join([reason, *lines]))

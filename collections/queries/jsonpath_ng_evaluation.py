@@ -1,4 +1,8 @@
-"""Paths as jsonpath-ng itself evaluates them: what `predicates` and `comparisons` leave to it."""
+"""Paths as jsonpath-ng itself evaluates them.
+
+`predicates` and `comparisons` leave unusual steps and values to it, and `jsonpath` the paths that
+need the list of all records.
+"""
 
 import re
 from collections.abc import Callable
@@ -10,9 +14,9 @@ from jsonpath_ng.jsonpath import DatumInContext, JSONPath
 from stones.errors import QueryError
 
 Finder = Callable[[Any], list[Any]]
-"""All the values that a path leads to from a value."""
+"""Lists all values that a path leads to from a value."""
 
-# What evaluating a path may raise in jsonpath-ng, on values that its author did not think of.
+# The errors that jsonpath-ng may raise for values that its authors did not think of.
 _FAILURES = (
     *(ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError),
     *(TypeError, ValueError, re.error),
@@ -20,7 +24,7 @@ _FAILURES = (
 
 
 def evaluator(path: JSONPath, text: str) -> Finder:
-    """All the values that a path leads to from a value, as a function. `text` is for errors."""
+    """The function that lists all values that a path leads to. `text` is for errors."""
 
     def find(value: Any) -> list[Any]:
         return [match.value for match in evaluate(path, value, text)]
@@ -29,7 +33,7 @@ def evaluator(path: JSONPath, text: str) -> Finder:
 
 
 def evaluate(path: JSONPath, value: Any, text: str) -> list[DatumInContext]:
-    """The matches of a path in a value. QueryError, with the value, for whatever goes wrong."""
+    """The matches of a path in a value. Raises QueryError, with the value, for any failure."""
     try:
         found = path.find(DatumInContext.wrap(value))
     except QueryError:
@@ -37,5 +41,5 @@ def evaluate(path: JSONPath, value: Any, text: str) -> list[DatumInContext]:
     except _FAILURES as error:
         reason = f"{type(error).__name__}: {error}".removesuffix(": ")
         raise QueryError(f"{text!r} cannot be evaluated on {shortened(value)}: {reason}") from error
-    # Sorting what is no list gives a bare match.
+    # `sorted` returns a single match, not a list, for a value that is not a list.
     return found if isinstance(found, list) else [found]

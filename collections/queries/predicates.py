@@ -1,151 +1,96 @@
-"""Paths and filters of JSONPath as plain functions over one record.
+"""Paths and filters of JSONPath as plain functions of one record.
 
-jsonpath-ng parses a path into a tree, and says what it means by evaluating that tree. Here the tree
-becomes closures, which do the same 10 to 40 times faster for what filters are mostly made of. What
-is unusual stays with the nodes of jsonpath-ng
-(`stones.collections.queries.jsonpath_ng_evaluation`), and so keeps its meaning.
-tests/test_jsonpath.py holds the two against each other.
+jsonpath-ng evaluates a path by walking its syntax tree. Here the tree becomes closures, once for
+each query. They are 10 to 40 times faster for the steps and comparisons that most filters are made
+of. Unusual steps are left to jsonpath-ng (`jsonpath_ng_evaluation`), so they keep its meaning.
+tests/test_jsonpath.py compares the two.
+
+`jsonpath` asks for the functions, `syntax_tree` takes the tree apart, and `comparisons` compares
+values. Filters and paths are in one file because they contain each other: a filter compares what
+paths lead to, and a step of a path may be a filter.
+
+Closures are slower than generated source would be, by a factor of 1.2 to 1.5. But generated source
+is harder to read, slower to bind to new values, and limited in how deep a filter may be nested.
 """
 
-# Closures, not generated source: that would be another 1.2 to 1.5 times faster, but harder to
-# read, slower to bind to new values, and limited in how deep a filter can be nested.
-
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from attrs import frozen
-from jsonpath_ng.ext.arithmetic import Operation
 from jsonpath_ng.ext.filter import And, Expression, Or
 from jsonpath_ng.ext.filter import Filter as Selection
-from jsonpath_ng.ext.iterable import Keys, Len
-from jsonpath_ng.ext.string import Split, Str, Sub
-from jsonpath_ng.jsonpath import (
-    Child,
-    DatumInContext,
-    Descendants,
-    Fields,
-    Index,
-    JSONPath,
-    Root,
-    Slice,
-    This,
-    Where,
-    WhereNot,
-    Wildcard,
-)
+from jsonpath_ng.jsonpath import Fields, Index, JSONPath, Root, Wildcard
 
-from .comparisons import MISSING, Getter, Missing, Predicate, between, by_equality, comparison
+from .comparisons import (
+    MISSING,
+    Getter,
+    Missing,
+    Predicate,
+    compare_without_order,
+    comparison,
+    comparison_of_two,
+)
 from .jsonpath_ng_evaluation import Finder, evaluator
+from .syntax_tree import BoundValue, is_local, steps
 
 
-@frozen
-class Placeholder:
-    """Stands in a parsed tree for a value that the caller gives later."""
+def predicate(expressions: Sequence[JSONPath], text: str) -> Predicate:
+    """The function that tells whether a record fulfils all expressions of a filter.
 
-    name: str
-
-
-@frozen
-class Given:
-    """The caller's value in its place. Wrapped, so that nobody takes it for a part of the path."""
-
-    value: Any
+    The expressions may not refer to `$`, and have no placeholders left. `text` is for errors.
+    """
+    return all_of([_condition(expression, text) for expression in expressions])
 
 
-class Bound(Expression):
-    """A comparison with a caller's value of any type, as a node that jsonpath-ng can evaluate."""
-
-    def __init__(self, target: JSONPath, op: str, value: Any, text: str) -> None:
-        super().__init__(target, op, Given(value))
-        self.holds = comparison(op, _itself, value, text)
-
-    def find(self, datum: Any) -> list[DatumInContext]:
-        datum = DatumInContext.wrap(datum)
-        found: list[DatumInContext] = self.target.find(datum)
-        if not found:
-            return [datum] if self.op == "!=" else []
-        return [each for each in found if self.holds(each.value)]
+def all_of(tests: Sequence[Predicate]) -> Predicate:
+    """The function that tells whether a record passes one or more tests, in order."""
+    if len(tests) == 1:
+        return tests[0]
+    # Split in halves: n tests are log2(n) calls deep.
+    first, second = all_of(tests[: len(tests) // 2]), all_of(tests[len(tests) // 2 :])
+    return lambda record: first(record) and second(record)
 
 
-# Nodes whose answer depends on nothing but the value that they are applied to: not on what lies
-# around it (`$`, `parent`, `path`).
-_LOCAL = frozenset(
-    {
-        *(And, Bound, Child, Descendants, Expression, Fields, Index, Keys, Len, Operation, Or),
-        *(Selection, Slice, Split, Str, Sub, This, Where, WhereNot, Wildcard),
-    }
-)
-
-# Exact types that have no fields.
-_LEAVES = frozenset({Missing, type(None), bool, int, float, str, bytes, list, tuple})
+def field_getter(name: str) -> Getter:
+    """The function that gets the field with exactly this name."""
+    return lambda value: value.get(name, MISSING) if type(value) is dict else _field(value, name)
 
 
-# -- the tree ----------------------------------------------------------------------------------
+def finder(path: JSONPath, text: str) -> Finder:
+    """The function that lists all values that a path leads to from a record."""
+    taken = steps(path)
+    # Here the root is the record itself.
+    if taken and isinstance(taken[0], Root):
+        taken = taken[1:]
+    return finder_of_steps(taken, text) if is_local(taken) else evaluator(path, text)
 
 
-def nodes(part: object) -> Iterator[JSONPath]:
-    """Every node of a parsed tree, `part` first."""
-    if isinstance(part, JSONPath):
-        yield part
-        part = list(vars(part).values())
-    if isinstance(part, list | tuple):
-        for inner in part:
-            yield from nodes(inner)
+def finder_of_steps(path: Sequence[JSONPath], text: str) -> Finder:
+    """The function that lists all values that local steps lead to."""
+    get = _getter_of_steps(path)
+    if get is not None:
+        return lambda record: [] if (found := get(record)) is MISSING else [found]
+    many = next(place for place, step in enumerate(path) if _getter_of_steps([step]) is None)
+    get_start, expand_start = _getter_of_steps(path[:many]), _expansion(path[many], text)
+    assert get_start is not None
+    expansions = [_expansion(step, text) for step in path[many + 1 :]]
 
+    def find(record: Any) -> list[Any]:
+        start = get_start(record)
+        values = [] if start is MISSING else list(expand_start(start))
+        for expand in expansions:
+            values = [found for value in values for found in expand(value)]
+        return values
 
-def steps(path: JSONPath) -> list[JSONPath]:
-    """A path as the steps that are taken one after the other, each on all values of the last."""
-    if isinstance(path, Child):
-        return steps(path.left) + steps(path.right)
-    if isinstance(path, Descendants):
-        return [*steps(path.left), Descendants(This(), path.right)]
-    return [] if type(path) is This else [path]
-
-
-def is_local(path: Iterable[JSONPath]) -> bool:
-    """Whether these steps depend on nothing but the value that they start from."""
-    return all(type(node) in _LOCAL for step in path for node in nodes(step))
-
-
-def bound(part: Any, values: Mapping[str, Any], text: str) -> Any:
-    """A copy of a parsed tree with the caller's values in the place of the placeholders."""
-    if isinstance(part, list | tuple):
-        return type(part)(bound(inner, values, text) for inner in part)
-    if isinstance(part, Expression) and isinstance(part.value, Placeholder):
-        target = bound(part.target, values, text)
-        return Bound(target, part.op, values[part.value.name], text)
-    if not isinstance(part, JSONPath):
-        return part
-    twin = object.__new__(type(part))
-    for name, inner in vars(part).items():
-        setattr(twin, name, bound(inner, values, text))
-    return twin
+    return find
 
 
 # -- filters -----------------------------------------------------------------------------------
 
 
-def predicate(expressions: Sequence[JSONPath], text: str) -> Predicate:
-    """Whether a record fulfils all of the expressions of a filter, as a function.
-
-    They may not refer to `$` and hold no placeholders any more. `text` is for error messages.
-    """
-    return every([_condition(expression, text) for expression in expressions])
-
-
-def every(tests: Sequence[Predicate]) -> Predicate:
-    """All of one or more tests, in order, up to the first that fails."""
+def _any_of(tests: Sequence[Predicate]) -> Predicate:
     if len(tests) == 1:
         return tests[0]
-    # Halves, so that a long chain is log n calls deep.
-    first, second = every(tests[: len(tests) // 2]), every(tests[len(tests) // 2 :])
-    return lambda record: first(record) and second(record)
-
-
-def _either(tests: Sequence[Predicate]) -> Predicate:
-    if len(tests) == 1:
-        return tests[0]
-    first, second = _either(tests[: len(tests) // 2]), _either(tests[len(tests) // 2 :])
+    first, second = _any_of(tests[: len(tests) // 2]), _any_of(tests[len(tests) // 2 :])
     return lambda record: first(record) or second(record)
 
 
@@ -153,62 +98,65 @@ def _condition(node: JSONPath, text: str) -> Predicate:
     if isinstance(node, And):
         return predicate(node.operands, text)
     if isinstance(node, Or):
-        return _either([_condition(operand, text) for operand in node.operands])
+        return _any_of([_condition(operand, text) for operand in node.operands])
     assert isinstance(node, Expression)
     if node.op is None or node.op == "!":
         return _existence(node.target, text, wanted=node.op is None)
     if isinstance(node.value, JSONPath):
         return _comparison_of_paths(node, text)
-    value = node.value.value if isinstance(node.value, Given) else node.value
-    of = getter(steps(node.target))
-    if of is not None:
-        return comparison(node.op, of, value, text)
-    return _any_comparison(node.op, finder(node.target, text), value, text)
+    value = node.value.value if isinstance(node.value, BoundValue) else node.value
+    get = _getter_of_steps(steps(node.target))
+    if get is not None:
+        return comparison(node.op, get, value, text)
+    return _comparison_of_any(node.op, finder(node.target, text), value, text)
 
 
 def _existence(path: JSONPath, text: str, *, wanted: bool) -> Predicate:
-    of = getter(steps(path))
-    if of is None:
-        found = finder(path, text)
-        return lambda record: bool(found(record)) is wanted
+    get = _getter_of_steps(steps(path))
+    if get is None:
+        find = finder(path, text)
+        return lambda record: bool(find(record)) is wanted
     if wanted:
-        return lambda record: of(record) is not MISSING
-    return lambda record: of(record) is MISSING
+        return lambda record: get(record) is not MISSING
+    return lambda record: get(record) is MISSING
 
 
-def _any_comparison(op: str, found: Finder, value: Any, text: str) -> Predicate:
-    """Of several values it is enough that one compares; of none, only `!=` is true."""
+def _comparison_of_any(op: str, find: Finder, value: Any, text: str) -> Predicate:
+    """True if any of the values compares. If there is no value, only `!=` is true."""
     if type(value) is str and op in ("==", "="):
-        return lambda record: value in found(record)
-    holds = comparison(op, _itself, value, text)
+        return lambda record: value in find(record)
+    holds = comparison(op, _same, value, text)
 
     def test(record: Any) -> bool:
-        values = found(record)
+        values = find(record)
         return any(map(holds, values)) if values else op == "!="
 
     return test
 
 
 def _comparison_of_paths(node: Expression, text: str) -> Predicate:
-    op, holds = node.op, between(node.op, text)
-    left_of, right_of = finder(node.target, text), finder(node.value, text)
+    op, holds = node.op, comparison_of_two(node.op, text)
+    find_left, find_right = finder(node.target, text), finder(node.value, text)
 
     def test(record: Any) -> bool:
-        lefts, rights = left_of(record), right_of(record)
+        lefts, rights = find_left(record), find_right(record)
         if not lefts or not rights:
-            return by_equality(op, not lefts and not rights)
+            return compare_without_order(op, not lefts and not rights)
         return any(holds(left, right) for left in lefts for right in rights)
 
     return test
 
 
-# -- what a path leads to ----------------------------------------------------------------------
+# -- paths that lead to one value --------------------------------------------------------------
+
+# Exact types that have no fields.
+_LEAVES = frozenset({Missing, type(None), bool, int, float, str, bytes, list, tuple})
 
 
-def getter(path: Sequence[JSONPath]) -> Getter | None:
-    """The function that gets the one value which these steps can lead to.
+def _getter_of_steps(path: Sequence[JSONPath]) -> Getter | None:
+    """The function that gets the one value that these steps can lead to.
 
-    None where they can lead to several, or it takes jsonpath-ng to tell.
+    Returns None if they can lead to several values, or have a step that is left to jsonpath-ng.
     """
     keys: list[Any] = []
     for step in path:
@@ -218,35 +166,31 @@ def getter(path: Sequence[JSONPath]) -> Getter | None:
             keys += step.indices
         else:
             return None
-    return _getter(keys)
+    return _getter_of_keys(keys)
 
 
-def _itself(value: Any) -> Any:
-    return value
-
-
-def _getter(keys: Sequence[str | int]) -> Getter:
+def _getter_of_keys(keys: Sequence[str | int]) -> Getter:
     match keys:
         case []:
-            return _itself
+            return _same
         case [str(name)]:
-            return field(name)
+            return field_getter(name)
         case [int(place)]:
             return lambda value: _element(value, place)
-        case [str(outer), str(inner)]:  # as below, but in one call instead of three
+        case [str(outer), str(inner)]:  # the general case below takes three calls, this one
             return lambda value: (
                 middle.get(inner, MISSING)
                 if type(value) is dict and type(middle := value.get(outer, MISSING)) is dict
                 else _field(_field(value, outer), inner)
             )
         case _:
-            before, after = _getter(keys[: len(keys) // 2]), _getter(keys[len(keys) // 2 :])
+            half = len(keys) // 2
+            before, after = _getter_of_keys(keys[:half]), _getter_of_keys(keys[half:])
             return lambda value: after(before(value))
 
 
-def field(name: str) -> Getter:
-    """The function that gets a field, by its very name."""
-    return lambda value: value.get(name, MISSING) if type(value) is dict else _field(value, name)
+def _same(value: Any) -> Any:
+    return value
 
 
 def _field(value: Any, name: str) -> Any:
@@ -254,7 +198,7 @@ def _field(value: Any, name: str) -> Any:
         return MISSING
     try:
         return value.get(name, MISSING)
-    except (AttributeError, TypeError):  # as in jsonpath-ng, which asks anything that has a get()
+    except (AttributeError, TypeError):  # jsonpath-ng too asks any value that has a get()
         return MISSING
 
 
@@ -264,39 +208,14 @@ def _element(value: Any, place: int) -> Any:
     return MISSING
 
 
-def finder(path: JSONPath, text: str) -> Finder:
-    """All the values that a path leads to from a value, as a function."""
-    taken = steps(path)
-    # From a record alone, the root is the record.
-    if taken and isinstance(taken[0], Root):
-        taken = taken[1:]
-    return finder_of(taken, text) if is_local(taken) else evaluator(path, text)
-
-
-def finder_of(path: Sequence[JSONPath], text: str) -> Finder:
-    """All the values that local steps lead to, as a function."""
-    single = getter(path)
-    if single is not None:
-        return lambda record: [] if (found := single(record)) is MISSING else [found]
-    many = next(place for place, step in enumerate(path) if getter([step]) is None)
-    start_of, first = getter(path[:many]), _expansion(path[many], text)
-    assert start_of is not None
-    others = [_expansion(step, text) for step in path[many + 1 :]]
-
-    def find(record: Any) -> list[Any]:
-        start = start_of(record)
-        values = [] if start is MISSING else list(first(start))
-        for expand in others:
-            values = [found for value in values for found in expand(value)]
-        return values
-
-    return find
+# -- steps that lead to several values ---------------------------------------------------------
 
 
 def _expansion(step: JSONPath, text: str) -> Callable[[Any], Iterable[Any]]:
-    of = getter([step])
-    if of is not None:
-        return lambda value: () if (found := of(value)) is MISSING else (found,)
+    """The function that gives all values that one step leads to."""
+    get = _getter_of_steps([step])
+    if get is not None:
+        return lambda value: () if (found := get(value)) is MISSING else (found,)
     if isinstance(step, Selection):
         test = predicate(step.expressions, text)
         return lambda value: filter(test, _candidates(value))
@@ -307,7 +226,7 @@ def _expansion(step: JSONPath, text: str) -> Callable[[Any], Iterable[Any]]:
 
 
 def _candidates(value: Any) -> Iterable[Any]:
-    """What a filter chooses from: not from a tuple, says jsonpath-ng."""
+    """The values that a filter chooses from. As in jsonpath-ng, a tuple has none."""
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()

@@ -1,8 +1,10 @@
-"""What the stored bytes of a matching record must contain, so that others need not be decoded.
+"""Text that the stored bytes of every matching record contain. Records without it are not decoded.
 
-Where a filter wants a field to equal the string "London", a record can only match if the letters
-are in its bytes: looking for them takes a twentieth of decoding it. This says nothing about a
-record that has them; the predicate decides.
+If a filter says that a field equals the string "London", the bytes of a matching record contain
+these letters. Looking for them takes a twentieth of the time that decoding takes. A record that
+contains them may still not match: the predicate decides.
+
+`jsonpath` and `stones.collections.collection` ask for the text.
 """
 
 from collections.abc import Iterable, Mapping
@@ -11,16 +13,14 @@ from typing import Any
 from jsonpath_ng.ext.filter import Expression
 from jsonpath_ng.jsonpath import Child, Descendants, Fields, Index, JSONPath, Slice, This, Wildcard
 
-from . import predicates
-from .predicates import Placeholder
-
-_PLAIN_STEPS = frozenset({Child, Descendants, Fields, Index, Slice, This, Wildcard})
-"""Steps that lead to values as they are stored; others (`str()`, `+`, and `sub()`, a kind of This)
-make new ones of them."""
+from .syntax_tree import Placeholder, nodes
 
 
 def required_text(expressions: Iterable[JSONPath], values: Mapping[str, Any]) -> bytes | None:
-    """The longest text that every record which fulfils all the expressions contains, or None."""
+    """The longest text that the bytes of a matching record contain. None if there is no text.
+
+    A record matches if it fulfils all expressions. `values` are those of the placeholders.
+    """
     wanted = []
     for node in expressions:
         if isinstance(node, Expression) and node.op in ("=", "==") and _is_plain(node.target):
@@ -30,15 +30,23 @@ def required_text(expressions: Iterable[JSONPath], values: Mapping[str, Any]) ->
 
 
 def longest_literal(wanted: Iterable[Any]) -> bytes | None:
-    """The longest of these values that every serializer of ours writes as its own letters."""
+    """The longest of these values that every serializer of stones writes letter by letter.
+
+    Returns None if there is no such value.
+    """
     found = [value.encode() for value in wanted if type(value) is str and _is_literal(value)]
     return max(found, key=len, default=None)
 
 
+# These steps lead to values as they are stored. Others make new values: `str()`, `+`, `sub()`. The
+# last one is a subclass of This, so exact types are compared.
+_PLAIN_STEPS = frozenset({Child, Descendants, Fields, Index, Slice, This, Wildcard})
+
+
 def _is_plain(path: Any) -> bool:
-    return all(type(node) in _PLAIN_STEPS for node in predicates.nodes(path))
+    return all(type(node) in _PLAIN_STEPS for node in nodes(path))
 
 
 def _is_literal(text: str) -> bool:
-    # Other characters may be escaped in JSON.
+    # JSON may escape all other characters.
     return text != "" and text.isascii() and text.isprintable() and not {'"', "\\"} & {*text}

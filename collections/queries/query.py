@@ -75,7 +75,7 @@ class Query(Generic[K, R]):
         `tags[*]` does, the record gives all of them.
         """
         wanted = parse_values(path)
-        return (found for _, value in self._matches() for found in wanted.of(value))
+        return (found for _, value in self._matches() for found in wanted.find(value))
 
     def first(self) -> R | None:
         """The first matching record, or None."""

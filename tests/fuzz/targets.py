@@ -381,10 +381,10 @@ def query(data: bytes) -> None:
 
 def _filter(text: str) -> None:
     filter = parse_filter(text)
-    values = dict.fromkeys(filter.names, VALUE)
+    values = dict.fromkeys(filter.placeholders, VALUE)
     filter.required_text(values)
     filter.select(list(RECORDS), values)
-    if not filter.whole:
+    if not filter.needs_all_records:
         test = filter.bind(values)
         assert filter.select(list(RECORDS), values) == [
             place for place, record in enumerate(RECORDS) if test(record)
@@ -393,13 +393,13 @@ def _filter(text: str) -> None:
 
 def _search(text: str) -> None:
     search = parse_search(text)
-    list(search.values(RECORDS, dict.fromkeys(search.names, VALUE)))
+    list(search.find(RECORDS, dict.fromkeys(search.placeholders, VALUE)))
 
 
 def _values_of(text: str) -> None:
-    find = parse_values(text)
+    path = parse_values(text)
     for record in RECORDS:
-        list(find.of(record))
+        list(path.find(record))
 
 
 VALUE = 36

@@ -1,0 +1,134 @@
+"""The syntax tree of a JSONPath: its nodes, its steps, and the caller's values in it.
+
+jsonpath-ng defines the nodes; `parsing` makes the tree. Two kinds of node are ours: `Placeholder`,
+and `BoundComparison`, which `bind` puts in its place. `predicates`, `prefilter` and `jsonpath` read
+the tree.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any
+
+from attrs import frozen
+from jsonpath_ng.ext.arithmetic import Operation
+from jsonpath_ng.ext.filter import And, Expression, Or
+from jsonpath_ng.ext.filter import Filter as Selection
+from jsonpath_ng.ext.iterable import Keys, Len
+from jsonpath_ng.ext.string import Split, Str, Sub
+from jsonpath_ng.jsonpath import (
+    Child,
+    DatumInContext,
+    Descendants,
+    Fields,
+    Index,
+    JSONPath,
+    Root,
+    Slice,
+    This,
+    Where,
+    WhereNot,
+    Wildcard,
+)
+
+from .comparisons import comparison
+
+
+@frozen
+class Placeholder:
+    """Stands on the right of a comparison for a value that the caller gives later."""
+
+    name: str
+
+
+@frozen
+class BoundValue:
+    """The caller's value on the right of a comparison.
+
+    It is wrapped, because a bare JSONPath, list or tuple there would be taken for a part of the
+    tree.
+    """
+
+    value: Any
+
+
+class BoundComparison(Expression):
+    """A comparison with a caller's value of any type, as a node that jsonpath-ng can evaluate."""
+
+    def __init__(self, target: JSONPath, op: str, value: Any, text: str) -> None:
+        super().__init__(target, op, BoundValue(value))
+        self._holds = comparison(op, _same, value, text)
+
+    def find(self, datum: Any) -> list[DatumInContext]:
+        """The matches of the target that compare, or the datum itself if `!=` finds no match."""
+        datum = DatumInContext.wrap(datum)
+        matches: list[DatumInContext] = self.target.find(datum)
+        if not matches:
+            return [datum] if self.op == "!=" else []
+        return [match for match in matches if self._holds(match.value)]
+
+
+def nodes(part: object) -> Iterator[JSONPath]:
+    """Every node of a tree, or of a list of trees. A node comes before the nodes inside it."""
+    if isinstance(part, JSONPath):
+        yield part
+        part = list(vars(part).values())
+    if isinstance(part, list | tuple):
+        for inside in part:
+            yield from nodes(inside)
+
+
+def steps(path: JSONPath) -> list[JSONPath]:
+    """The steps of a path, in order. Each step starts from all values that the last one found."""
+    if isinstance(path, Child):
+        return steps(path.left) + steps(path.right)
+    if isinstance(path, Descendants):
+        return [*steps(path.left), Descendants(This(), path.right)]
+    return [] if type(path) is This else [path]
+
+
+def steps_from_root(path: JSONPath) -> list[JSONPath]:
+    """The steps of a path, without the `$` that it may begin with."""
+    found = steps(path)
+    return found[1:] if found and isinstance(found[0], Root) else found
+
+
+def refers_to_root(part: object) -> bool:
+    """Whether a tree, or a list of trees, has a `$` anywhere."""
+    return any(isinstance(node, Root) for node in nodes(part))
+
+
+def is_local(path: Iterable[JSONPath]) -> bool:
+    """Whether the result of these steps depends only on the value that they start from."""
+    return all(type(node) in _LOCAL for step in path for node in nodes(step))
+
+
+def bind(part: Any, values: Mapping[str, Any], text: str) -> Any:
+    """A copy of a tree, or of a list of trees, with values in the place of the placeholders.
+
+    `text` is the source of the tree, for error messages. Raises QueryError for a value that its
+    comparison cannot take.
+    """
+    if isinstance(part, list | tuple):
+        return type(part)(bind(inside, values, text) for inside in part)
+    if isinstance(part, Expression) and isinstance(part.value, Placeholder):
+        target = bind(part.target, values, text)
+        return BoundComparison(target, part.op, values[part.value.name], text)
+    if not isinstance(part, JSONPath):
+        return part
+    copy = object.__new__(type(part))
+    for name, inside in vars(part).items():
+        setattr(copy, name, bind(inside, values, text))
+    return copy
+
+
+def _same(value: Any) -> Any:
+    return value
+
+
+# The nodes that look at their starting value only, and not at what is around it. The others do:
+# `$`, `parent` and `path`.
+_LOCAL = frozenset(
+    {
+        *(And, BoundComparison, Child, Descendants, Expression, Fields, Index, Keys, Len),
+        *(Operation, Or, Selection, Slice, Split, Str, Sub, This, Where, WhereNot, Wildcard),
+    }
+)
