@@ -2,6 +2,8 @@
 
 import collections
 import dataclasses
+import inspect
+import pydoc
 import re
 import subprocess
 import sys
@@ -471,7 +473,7 @@ def test_a_value_that_does_not_fit_is_refused_both_ways_with_the_path_to_it(
         (dict[Point, int], [1], "x: expected dict["),
         (set[Point], [1], "x: expected set["),
         (datetime, NoMoment(2024, 2, 29), "x: expected datetime, got NoMoment(2024, 2, 29, 0, 0)"),
-        (Dog, Puppy("Rex"), "a subclass of it, of which only the Dog would be kept"),
+        (Dog, Puppy("Rex"), "a subclass: only the fields of Dog would be stored"),
         (Cat | Dog, Puppy("Rex"), "x: expected Cat | Dog, got Puppy(name='Rex'"),
         (Cat | Dog, Dog("Rex", [1]), "x.tricks[0]: expected str, got int 1"),
         (Cat | Dog | None, 5, "x: expected Cat | Dog, got int 5"),
@@ -536,7 +538,7 @@ def test_a_stored_record_is_a_dict(value):
 
 def test_a_record_is_of_the_class_itself():
     with pytest.raises(
-        RecordError, match=r"expected Dog, got Puppy\(.*, a subclass of it, of which"
+        RecordError, match=r"expected Dog, got Puppy\(.*, a subclass: only the fields of Dog"
     ):
         record_type(Dog).dump(Puppy("Rex"))
     with pytest.raises(RecordError, match="expected Dog, got str 'Rex'"):
@@ -930,12 +932,12 @@ class Typed(TypedDict):
 @pytest.mark.parametrize(
     ("cls", "message"),
     [
-        (Data, "it is a dataclass, decorate it with @attrs.define instead of @dataclass"),
-        (Undecorated, "it inherits from an attrs class, decorate it with @attrs.define as well"),
-        (Plain, "Plain'> cannot be the class of a collection: it is not an attrs class, decorate"),
+        (Data, "it is a dataclass; decorate it with @attrs.define instead of @dataclass"),
+        (Undecorated, "it inherits from an attrs class; decorate it with @attrs.define as well"),
+        (Plain, "Plain'> cannot be the class of a collection: it is not an attrs class; decorate"),
         (dict, "<class 'dict'> cannot be the class of a collection: it is not an attrs class"),
         (dict[str, int], "<class 'dict'> cannot be the class of a collection"),
-        (Typed, "it is not an attrs class, decorate it with @attrs.define"),
+        (Typed, "it is not an attrs class; decorate it with @attrs.define"),
         (
             City("Oslo"),
             "City(name='Oslo', zip='0000') cannot be the class of a collection: pass its",
@@ -978,7 +980,7 @@ def another(name: str) -> type:
         (Pair, f"Holder.x: Pair {STORABLE}"),
         (typing.NoReturn, f"Holder.x: NoReturn {STORABLE}"),
         (5, f"Holder.x: 5 {STORABLE}"),
-        (Data, "Holder.x: Data cannot be stored: it is a dataclass, decorate it with"),
+        (Data, "Holder.x: Data cannot be stored: it is a dataclass; decorate it with"),
         (Undecorated, "Holder.x: Undecorated cannot be stored: it inherits from an attrs class"),
         (Function, "Holder.x: the value of Function.PATH cannot be stored: expected a plain value"),
         (Empty, "Holder.x: Empty cannot be stored: it has no members"),
@@ -986,13 +988,13 @@ def another(name: str) -> type:
         (Literal[Listed.SOME], "Holder.x: Literal[Listed.SOME] cannot be stored: its value has no"),
         (Hidden, "Holder.x: the annotation ForwardRef('Nowhere') cannot be resolved"),
         ("Nowhere", "an annotation of Holder cannot be resolved, name 'Nowhere' is not defined:"),
-        (Color | str, "Holder.x: Color | str cannot be stored: what is written would not tell"),
-        (str | Mood, "Holder.x: str | Mood cannot be stored: what is written would not tell"),
-        (Level | float, "Holder.x: Level | float cannot be stored: what is written would not tell"),
-        (Color | Literal["red"], "Holder.x: Color | Literal['red'] cannot be stored: what is"),
-        (City | dict[str, str], "Holder.x: dict[str, str] | City cannot be stored: what is"),
-        (City | Any, "Holder.x: Any | City cannot be stored: what is written would not tell"),
-        (set[Point] | list[int], "cannot be stored: what is written would not tell whether"),
+        (Color | str, "Holder.x: Color | str cannot be stored: the stored value would not show"),
+        (str | Mood, "Holder.x: str | Mood cannot be stored: the stored value would not show"),
+        (Level | float, "Holder.x: Level | float cannot be stored: the stored value would not"),
+        (Color | Literal["red"], "Holder.x: Color | Literal['red'] cannot be stored: the stored"),
+        (City | dict[str, str], "Holder.x: dict[str, str] | City cannot be stored: the stored"),
+        (City | Any, "Holder.x: Any | City cannot be stored: the stored value would not show"),
+        (set[Point] | list[int], "cannot be stored: the stored value would not show which"),
         (list[Color] | list[str], "Holder.x: list["),
         (Cat | another("Cat"), "cannot be stored: it has two classes with the name Cat"),
         (Box[int] | Box[str], "cannot be stored: it has two classes with the name Box"),
@@ -1017,7 +1019,9 @@ def test_two_fields_of_the_same_name_are_refused():
 
 
 def test_a_field_with_the_name_of_the_tag_is_refused():
-    with pytest.raises(CollectionError, match="Holder has a field '_type', where the class is sto"):
+    with pytest.raises(
+        CollectionError, match="Holder has a field '_type': this name is for the class of a record"
+    ):
         field_type(int, alias="_type")
 
 
@@ -1124,6 +1128,29 @@ def test_an_error_shows_a_value_in_few_words():
     assert show_value(5) == "int 5"
     assert show_value(UTC) == "timezone datetime.timezone.utc"
     assert len(show_value("x" * 1000)) < 70
+
+
+# -- key() -------------------------------------------------------------------------------------
+
+
+def test_key_shows_the_options_of_attrs_field_by_name():
+    assert inspect.signature(key) == inspect.signature(field)
+    shown = pydoc.plain(pydoc.render_doc(key))
+    for option in ("default=", "factory=", "validator=", "converter=", "alias=", "kw_only="):
+        assert option in shown
+
+
+def test_key_takes_the_options_of_attrs_field():
+    @define
+    class Badge:
+        number: int = key(default=1, converter=int, metadata={"unit": "piece"}, alias="no")
+
+    made = attrs.fields(Badge).number
+    assert made.metadata["unit"] == "piece"
+    assert Badge(no="5").number == 5
+    assert record_type(Badge).key_fields == ("no",)
+    with pytest.raises(TypeError, match="unknown"):
+        key(unknown=1)
 
 
 # -- type checkers -----------------------------------------------------------------------------

@@ -1,9 +1,10 @@
-"""Records: an attrs class to a plain dict and back.
+"""Records: an attrs class to a plain dict, and back.
 
-record_type   RecordType, and key()
-classes       the fields of a class
+record_type   RecordType, what a collection knows of its class; and key()
+classes       Schema, the fields of an attrs class
 annotations   the type of each field, with names resolved
-converters    which conversion a type gets
+converters    ConversionBuilder, which chooses the conversion of a type
 plain_values  conversions of plain values and of containers
 unions        conversions of enums, literals, and one of several classes
+messages      how error messages show a value and an annotation
 """

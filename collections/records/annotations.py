@@ -1,6 +1,8 @@
-"""What the annotations of an attrs class come down to: names resolved, type variables filled in.
+"""The types of the fields of an attrs class, as annotations say them.
 
-`stones.collections.keys` and `stones.collections.records.converters` read the result.
+An annotation may be a string, a type variable of a generic class, or a wrapper around a type. Here
+names are resolved, type variables are filled in, and wrappers are taken off. `converters` and
+`stones.collections.keys` decide what the result means.
 """
 
 import typing
@@ -41,9 +43,9 @@ def unwrap_once(annotation: Any) -> Any:
 
 
 def field_types(cls: type, arguments: Sequence[Any]) -> list[tuple["Attribute[Any]", Any]]:
-    """The fields of an attrs class, each with its type; `arguments` are those of a generic class.
+    """The fields of an attrs class, each with its type. `arguments` fill in a generic class.
 
-    Raises CollectionError for a name in an annotation that cannot be found.
+    Raises CollectionError for an annotation with a name that cannot be resolved.
     """
     _resolve(cls)
     variables = _variables(cls, arguments)
@@ -57,7 +59,7 @@ def _resolve(cls: type) -> None:
     try:
         attrs.resolve_types(cls)
     except NameError:
-        # A class inside of a function can at least be found by its own annotations.
+        # The names of a class inside a function are unknown, except the name of the class itself.
         try:
             attrs.resolve_types(cls, localns={cls.__name__: cls})
         except NameError as error:
@@ -69,7 +71,7 @@ def _resolve(cls: type) -> None:
 
 
 def _variables(cls: type, arguments: Sequence[Any]) -> dict[type, Mapping[Any, Any]]:
-    """For a class and all that it inherits from: what their type variables stand for."""
+    """What the type variables stand for: of a class, and of each class that it inherits from."""
     mine = dict(zip(getattr(cls, "__parameters__", ()), arguments, strict=False))
     found: dict[type, Mapping[Any, Any]] = {}
     for base in cls.__dict__.get("__orig_bases__", cls.__bases__):
@@ -87,11 +89,11 @@ def _owner(cls: type, field: "Attribute[Any]") -> type:
         if "__attrs_attrs__" in base.__dict__
         and any(own.name == field.name and not own.inherited for own in attrs.fields(base))
     )
-    return next(owners, cls)  # a field_transformer may have made the field
+    return next(owners, cls)  # `cls` for a field that a field_transformer added
 
 
 def _substitute(annotation: Any, variables: Mapping[Any, Any]) -> Any:
-    """An annotation with its type variables filled in, as far as they are known."""
+    """An annotation with its known type variables filled in."""
     if isinstance(annotation, TypeVar):
         return variables.get(annotation, annotation)
     free = getattr(annotation, "__parameters__", ())
@@ -101,9 +103,9 @@ def _substitute(annotation: Any, variables: Mapping[Any, Any]) -> Any:
 
 
 def _unknown_variable(variable: TypeVar) -> Any:
-    has_default = getattr(variable, "has_default", None)  # from Python 3.13 on
+    has_default = getattr(variable, "has_default", None)  # Python 3.13 and later
     if has_default is not None and has_default():
         return getattr(variable, "__default__", Any)
     if variable.__constraints__:
-        return typing.Union[variable.__constraints__]  # noqa: UP007 - they are a tuple
+        return typing.Union[variable.__constraints__]  # noqa: UP007 - a tuple takes no |
     return Any if variable.__bound__ is None else variable.__bound__

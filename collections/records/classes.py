@@ -1,7 +1,8 @@
-"""An attrs class to a dict of its fields, and back.
+"""An attrs class: its instances as dicts of their fields, and back.
 
-The names in the dict are those that the constructor takes: `_secret` is stored as `secret`. How the
-field of each name is converted is told by `stones.collections.records.converters`.
+The keys of the dict are the names that the constructor takes: `_secret` is stored as `secret`.
+`converters` builds the schema of a class, with a conversion for each field. `record_type` is what a
+collection sees of it.
 """
 
 import inspect
@@ -18,7 +19,7 @@ from attrs import Attribute, frozen
 from stones.errors import CollectionError
 
 from .messages import show_value
-from .plain_values import Conversion, Convert, MisfitError, misfit
+from .plain_values import Conversion, Convert, MisfitError, misfit_error
 from .unions import TAG
 
 
@@ -27,19 +28,19 @@ class Field:
     """A field of an attrs class."""
 
     name: str
-    """What the constructor calls it, and the stored dict."""
+    """Its name in the constructor and in the stored dict."""
     attribute: str
-    """What the class calls it."""
+    """Its name as an attribute."""
     conversion: Conversion
     is_argument: bool
-    """Does the constructor take it? (`init=False` otherwise.)"""
+    """Whether the constructor takes it. A field with `init=False` is not an argument."""
     has_default: bool
 
 
-class Shape:
-    """How the instances of one attrs class are stored: as a dict of their fields.
+class Schema:
+    """The fields of an attrs class, and how its instances are stored, read and changed.
 
-    It is made first and filled later, since the fields of a class may hold the class itself.
+    It is made empty and filled later, because a field may hold another instance of the class.
     """
 
     def __init__(self, cls: type) -> None:
@@ -48,7 +49,10 @@ class Shape:
         self.conversion = Conversion(cls.__name__, self.dump, self.load, (cls,), {dict})
 
     def fill(self, fields: Sequence[Field]) -> None:
-        """Take the fields, in order. Raises CollectionError where the constructor does not."""
+        """Set the fields, in order.
+
+        Raises CollectionError if the constructor does not take them, or if a name is taken twice.
+        """
         self.fields = {field.name: field for field in fields}
         if len(self.fields) < len(fields):
             raise CollectionError(
@@ -57,41 +61,41 @@ class Shape:
             )
         if TAG in self.fields:
             raise CollectionError(
-                f"{self.cls.__name__} has a field {TAG!r}, where the class is stored if there are "
-                "several to choose from: give it another alias="
+                f"{self.cls.__name__} has a field {TAG!r}: this name is for the class of a record "
+                "in a union, give the field another alias="
             )
-        self._others = [field for field in fields if not field.is_argument]
-        self._make: Callable[..., Any] = self._construct if self._others else self.cls
+        self._non_arguments = [field for field in fields if not field.is_argument]
+        self._make: Callable[..., Any] = self._construct if self._non_arguments else self.cls
         self._check_constructor()
-        self._does_more = (
+        self._constructor_may_change = (
             any(each.validator or each.converter for each in attrs.fields(self.cls))
             or hasattr(self.cls, "__attrs_pre_init__")
             or hasattr(self.cls, "__attrs_post_init__")
             or hasattr(self.cls, "__attrs_init__")
         )
-        # What the loops below go through, taken apart.
+        # For the loops of dump() and load(): tuples, since reading attributes takes longer.
         self._dumps = [
-            (field.name, field.attribute, field.conversion.exact, field.conversion.dump)
+            (field.name, field.attribute, field.conversion.exact_type, field.conversion.dump)
             for field in fields
         ]
         self._loads = [
-            (field.name, field.conversion.exact, field.conversion.load) for field in fields
+            (field.name, field.conversion.exact_type, field.conversion.load) for field in fields
         ]
 
     def dump(self, record: Any) -> dict[str, Any]:
-        """The dict of a record. MisfitError has the path to the field.
+        """The dict of a record. Raises MisfitError, with the path to the field.
 
-        Reading builds the record by its class again. So where that does more than to take the
-        fields (validators, converters, `__attrs_post_init__`), it is tried before anything is
-        written: a record that it refuses, or does not leave as it is, could not be read back.
+        Reading calls the class to make the record. The class may have validators, converters, or
+        an `__attrs_post_init__`. Then the record is read back here, before anything is written. If
+        the class refuses the fields or changes them, the record could not be read as it is.
         """
         stored = self._dump(record)
-        if self._does_more:
-            again = self._dump(self.load(stored))
+        if self._constructor_may_change:
+            reread = self._dump(self.load(stored))
             for name, value in stored.items():
-                if again[name] is not value and again[name] != value:
+                if reread[name] is not value and reread[name] != value:
                     raise MisfitError(
-                        f"is {value!r:.80}, and {again[name]!r:.80} once it is read back: a "
+                        f"is {value!r:.80}, and {reread[name]!r:.80} once it is read back: a "
                         "converter or __attrs_post_init__ must leave its own results alone",
                         f".{name}",
                     )
@@ -99,13 +103,13 @@ class Shape:
 
     def _dump(self, record: Any) -> dict[str, Any]:
         if type(record) is not self.cls:
-            raise self._other_class(record)
+            raise self._wrong_class(record)
         stored = {}
         name = ""
         try:
-            for name, attribute, exact, dump in self._dumps:
+            for name, attribute, exact_type, dump in self._dumps:
                 value = getattr(record, attribute)
-                stored[name] = value if type(value) is exact else dump(value)
+                stored[name] = value if type(value) is exact_type else dump(value)
         except MisfitError as error:
             error.within(f".{name}")
             raise
@@ -114,35 +118,38 @@ class Shape:
         return stored
 
     def load(self, stored: Any) -> Any:
-        """The record of a dict, made by its class. MisfitError has the path to the field."""
+        """The record of a dict, made by its class. Raises MisfitError, as `dump` does."""
         if type(stored) is not dict:
-            raise misfit(f"a dict of the fields of {self.cls.__name__}", stored)
+            raise misfit_error(f"a dict of the fields of {self.cls.__name__}", stored)
         loads = self._loads if len(stored) == len(self.fields) else self._loads_of(stored)
-        # Copied only for a value that is not stored as it is: most classes are called with the very
-        # dict, at 2.5 instead of 3.5 times the cost of the call alone for eight fields.
+        # The dict is copied only if a value is not stored as it is. Most classes are called with
+        # the dict itself. With eight fields, loading takes 2.5 times as long as the call of the
+        # class. With a copy, it would take 3.5 times as long.
         loaded, name = stored, ""
         try:
-            for name, exact, load in loads:
+            for name, exact_type, load in loads:
                 value = stored[name]
-                if type(value) is not exact and (made := load(value)) is not value:
+                if type(value) is not exact_type and (converted := load(value)) is not value:
                     if loaded is stored:
                         loaded = stored.copy()
-                    loaded[name] = made
+                    loaded[name] = converted
         except MisfitError as error:
             error.within(f".{name}")
             raise
-        except KeyError:  # as many as there are fields, but not the same
-            raise self._unknown(next(name for name in stored if name not in self.fields)) from None
+        except KeyError:  # the dict has the right number of names, but not the right names
+            unknown = next(name for name in stored if name not in self.fields)
+            raise self._unknown_field(unknown) from None
         try:
             return self._make(**loaded)
-        except Exception as error:  # validators and converters raise what they like
+        except Exception as error:  # a validator or a converter may raise anything
             raise self._refused(error) from error
 
     def evolve(self, record: Any, changes: Mapping[str, Any]) -> Any:
-        """A record with some fields changed. Raises MisfitError where the class refuses them.
+        """A copy of a record with some fields changed, made by the class.
 
-        A field that the constructor does not take is kept, unless it follows from the others: the
-        constructor alone would have made it what it is.
+        A field that the constructor does not take keeps its value, if it was changed after the
+        record was made. Otherwise the constructor computes it anew: its value may depend on the
+        changed fields. Raises MisfitError, with the path to the field, if the class refuses.
         """
         self.check_names(changes)
         for name in changes:
@@ -150,23 +157,27 @@ class Shape:
                 raise MisfitError("the constructor does not take it (init=False)", f".{name}")
         try:
             changed = attrs.evolve(record, **changes)
-            made = attrs.evolve(record) if self._others else None
-        except Exception as error:  # validators and converters raise what they like
+            unchanged = attrs.evolve(record) if self._non_arguments else None
+        except Exception as error:  # a validator or a converter may raise anything
             raise self._refused(error) from error
-        for field in self._others:
-            before = getattr(record, field.attribute, attrs.NOTHING)
-            if before is not attrs.NOTHING and before != getattr(made, field.attribute, None):
-                object.__setattr__(changed, field.attribute, before)
+        for field in self._non_arguments:
+            current = getattr(record, field.attribute, attrs.NOTHING)
+            computed = getattr(unchanged, field.attribute, None)
+            if current is not attrs.NOTHING and current != computed:
+                object.__setattr__(changed, field.attribute, current)  # the class may be frozen
         return changed
 
     def check_names(self, names: Iterable[str]) -> None:
-        """Raise MisfitError for a name that is not that of a field."""
+        """Raise MisfitError for a name that no field has."""
         for name in names:
             if name not in self.fields:
-                raise self._unknown(name)
+                raise self._unknown_field(name)
 
     def _loads_of(self, stored: Mapping[str, Any]) -> Iterable[tuple[str, type | None, Convert]]:
-        """How to load these fields, which are not all: MisfitError for what cannot be missing."""
+        """How to load the fields of a dict that lacks some, or has too many.
+
+        Raises MisfitError for a name that no field has, and for a missing field without a default.
+        """
         self.check_names(stored)
         for field in self.fields.values():
             if field.name not in stored and field.is_argument and not field.has_default:
@@ -174,11 +185,11 @@ class Shape:
         return [load for load in self._loads if load[0] in stored]
 
     def _construct(self, /, **loaded: Any) -> Any:
-        """The record, for a class with fields that the constructor does not take."""
-        others = [field for field in self._others if field.name in loaded]
-        names = loaded.keys() - {field.name for field in others}
+        """The record of a class with fields that the constructor does not take."""
+        set_later = [field for field in self._non_arguments if field.name in loaded]
+        names = loaded.keys() - {field.name for field in set_later}
         record = self.cls(**{name: loaded[name] for name in names})
-        for field in others:
+        for field in set_later:
             object.__setattr__(record, field.attribute, loaded[field.name])  # it may be frozen
         return record
 
@@ -192,7 +203,7 @@ class Shape:
                 f"({', '.join(names)}): {error}"
             ) from error
 
-    def _unknown(self, name: object) -> MisfitError:
+    def _unknown_field(self, name: object) -> MisfitError:
         text = name[:80] if isinstance(name, str) else ""
         close = get_close_matches(text, self.fields, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(self.fields)}"
@@ -200,7 +211,7 @@ class Shape:
         return MisfitError(f"{self.cls.__name__} has no field {shown}: {hint}")
 
     def _refused(self, error: Exception) -> MisfitError:
-        """For an exception of the constructor: with the field, if attrs tells it."""
+        """The error for an exception of the constructor, with the field if attrs names it."""
         field = self._refused_field(error)
         text = str(error.args[0]) if error.args else ""
         reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -208,17 +219,16 @@ class Shape:
             return MisfitError(f"{self.cls.__name__} refuses the fields: {reason}")
         return MisfitError(reason, f".{field.name}")
 
-    def _other_class(self, record: Any) -> MisfitError:
-        error = misfit(self.cls.__name__, record)
+    def _wrong_class(self, record: Any) -> MisfitError:
+        error = misfit_error(self.cls.__name__, record)
         if isinstance(record, self.cls):
-            error.reason += (
-                f", a subclass of it, of which only the {self.cls.__name__} would be kept"
-            )
+            error.reason += f", a subclass: only the fields of {self.cls.__name__} would be stored"
         return error
 
     def _refused_field(self, error: Exception) -> Field | None:
-        named = next((x.name for x in error.args if isinstance(x, Attribute)), None)
-        if named is None:
+        """The field whose validator or converter raised an exception, if that can be told."""
+        attribute = next((x.name for x in error.args if isinstance(x, Attribute)), None)
+        if attribute is None:
             # The line of the generated __init__ that failed: `__attr_validator_age(self, ...)`.
             lines = (
                 linecache.getline(frame.f_code.co_filename, line)
@@ -226,5 +236,5 @@ class Shape:
                 if frame.f_code.co_name in ("__init__", "__attrs_init__")
             )
             calls = (re.search(r"__attr_(?:validator|converter)_(\w+)\(", line) for line in lines)
-            named = next((call[1] for call in calls if call), None)
-        return next((x for x in self.fields.values() if x.attribute == named), None)
+            attribute = next((call[1] for call in calls if call), None)
+        return next((x for x in self.fields.values() if x.attribute == attribute), None)

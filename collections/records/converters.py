@@ -1,7 +1,8 @@
-"""The conversion of a field, by its annotation.
+"""Which conversion a field gets: chosen by its annotation, once, when a collection is made.
 
-Everything is decided here, once, when a collection is made: what can be stored at all, and by which
-functions of `stones.collections.records.plain_values`, `choices` and `shapes`.
+This module knows which annotations can be stored. The conversions themselves are in `plain_values`,
+`unions` and `classes`. `annotations` resolves the names, and `record_type` asks for the schema of
+its class.
 """
 
 import dataclasses
@@ -18,48 +19,52 @@ from attrs import Attribute
 from stones.errors import CollectionError
 
 from .annotations import field_types, unwrap, unwrap_once
-from .classes import Field, Shape
+from .classes import Field, Schema
 from .messages import show_annotation
-from .plain_values import ANYTHING, ATOMS, NONE, Conversion, fixed, many, mapping
-from .unions import enumeration, literal, tagged, union
+from .plain_values import ANYTHING, ATOMS, NONE, Conversion, container, fixed_tuple, mapping
+from .unions import enumeration, literal, tagged_union, union
 
 
-class Conversions:
-    """Finds the conversions for a record class and all that is inside of it."""
+class ConversionBuilder:
+    """Builds the conversions of a record class, and of all types inside it.
+
+    A builder serves one record class: it remembers the classes and aliases that it has met, because
+    a type may contain itself.
+    """
 
     def __init__(self) -> None:
-        # Pairs, since not every annotation can be hashed.
-        self._shapes: list[tuple[Any, Shape]] = []
-        self._open: list[tuple[Any, Conversion]] = []
-        self._owners: list[Any] = []
+        # Lists of pairs, not dicts: an annotation may have no hash.
+        self._schemas: list[tuple[Any, Schema]] = []
+        self._unfinished: list[tuple[Any, Conversion]] = []
+        self._classes: list[Any] = []
 
-    def shape(self, annotation: Any) -> Shape:
-        """The shape of an attrs class, or of a generic one with its arguments: `Box[int]`.
+    def schema(self, annotation: Any) -> Schema:
+        """The schema of an attrs class, or of a generic class with arguments: `Box[int]`.
 
-        Raises CollectionError if one of its fields cannot be stored.
+        Raises CollectionError for a field that cannot be stored.
         """
-        known = next((shape for known, shape in self._shapes if known == annotation), None)
+        known = next((schema for known, schema in self._schemas if known == annotation), None)
         if known is not None:
             return known
         cls = get_origin(annotation) or annotation
-        shape = Shape(cls)
-        self._shapes.append((annotation, shape))
-        self._owners.append(annotation)
-        shape.fill([self._field(cls, *field) for field in field_types(cls, get_args(annotation))])
-        self._owners.pop()
-        return shape
+        schema = Schema(cls)
+        self._schemas.append((annotation, schema))
+        self._classes.append(annotation)
+        schema.fill([self._field(cls, *field) for field in field_types(cls, get_args(annotation))])
+        self._classes.pop()
+        return schema
 
-    def of(self, annotation: Any) -> Conversion:
-        """The conversion for an annotation; CollectionError for what cannot be stored."""
-        found = unwrap_once(annotation)
-        if found is not annotation:
-            return self._through(annotation, found)
+    def conversion(self, annotation: Any) -> Conversion:
+        """The conversion of an annotation. Raises CollectionError if it cannot be stored."""
+        inside = unwrap_once(annotation)
+        if inside is not annotation:
+            return self._wrapped(annotation, inside)
         if annotation is Any or annotation is object:
             return ANYTHING
         if annotation is None:
             return NONE
         if annotation is typing.Self:
-            return self.shape(self._owners[-1]).conversion
+            return self.schema(self._classes[-1]).conversion
         if _is_union(annotation):
             return self._union(annotation)
         origin, arguments = get_origin(annotation) or annotation, get_args(annotation)
@@ -74,30 +79,31 @@ class Conversions:
     def _class(self, annotation: Any, origin: type, arguments: tuple[Any, ...]) -> Conversion:
         if origin in ATOMS:
             return ATOMS[origin]
-        if origin is tuple or origin in _MANY or origin in _MAPPINGS:
+        if origin is tuple or origin in _CONTAINERS or origin in _MAPPINGS:
             return self._container(annotation, origin, arguments)
         if issubclass(origin, Enum):
             return enumeration(origin)
-        if (reason := not_attrs(origin)) is not None:
+        if (reason := why_not_attrs(origin)) is not None:
             hint = reason if dataclasses.is_dataclass(origin) or attrs.has(origin) else _STORABLE
             raise CollectionError(f"{show_annotation(annotation)} cannot be stored: {hint}")
-        return self.shape(annotation).conversion
+        return self.schema(annotation).conversion
 
     def _container(self, annotation: Any, origin: type, arguments: tuple[Any, ...]) -> Conversion:
         name = show_annotation(annotation)
-        items = [self.of(argument) for argument in arguments if argument is not Ellipsis]
+        items = [self.conversion(argument) for argument in arguments if argument is not Ellipsis]
         if origin in _MAPPINGS:
             return mapping(name, *(items or [ANYTHING, ANYTHING]))
+        # UP006 means annotations. Here typing.Tuple is a value, and another one than tuple.
         is_bare = annotation is tuple or annotation is typing.Tuple  # noqa: UP006
         if origin is tuple and not is_bare and Ellipsis not in arguments:
-            return fixed(items)
-        return many(name, _MANY.get(origin, (tuple,)), *(items or [ANYTHING]))
+            return fixed_tuple(items)
+        return container(name, _CONTAINERS.get(origin, (tuple,)), *(items or [ANYTHING]))
 
     def _union(self, annotation: Any) -> Conversion:
         classes: dict[str, Conversion] = {}
         members = []
         for alternative in _alternatives(annotation):
-            member = self.of(alternative)
+            member = self.conversion(alternative)
             cls = get_origin(alternative) or alternative
             if not attrs.has(cls):
                 members.append(member)
@@ -106,11 +112,12 @@ class Conversions:
                     f"{show_annotation(annotation)} cannot be stored: it has two classes with the "
                     f"name {cls.__name__}"
                 )
-        return union([*members, *([tagged(classes)] if len(classes) > 1 else classes.values())])
+        records = [tagged_union(classes)] if len(classes) > 1 else classes.values()
+        return union([*members, *records])
 
     def _field(self, cls: type, field: "Attribute[Any]", annotation: Any) -> Field:
         try:
-            conversion = ANYTHING if annotation is None else self.of(annotation)
+            conversion = ANYTHING if annotation is None else self.conversion(annotation)
         except CollectionError as error:
             raise CollectionError(f"{cls.__name__}.{field.name}: {error}") from error
         return Field(
@@ -121,9 +128,13 @@ class Conversions:
             field.default is not attrs.NOTHING,
         )
 
-    def _through(self, annotation: Any, found: Any) -> Conversion:
-        """The conversion of what an alias or a NewType stands for; an alias may be recursive."""
-        for known, later in self._open:
+    def _wrapped(self, annotation: Any, inside: Any) -> Conversion:
+        """The conversion of an alias, a NewType and so on. `inside` is what it stands for.
+
+        An alias may contain itself. Its inner occurrence gets a conversion that looks up the outer
+        one when it is called.
+        """
+        for known, later in self._unfinished:
             if known == annotation:
                 return later
         target: list[Conversion] = []
@@ -135,28 +146,28 @@ class Conversions:
             return target[0].load(stored)
 
         later = Conversion(show_annotation(annotation), dump, load, (object,), {object})
-        self._open.append((annotation, later))
-        target.append(self.of(found))
-        self._open.pop()
+        self._unfinished.append((annotation, later))
+        target.append(self.conversion(inside))
+        self._unfinished.pop()
         return target[0]
 
 
-def not_attrs(cls: Any) -> str | None:
-    """Why this is no attrs class, and what to do about it; None if it is one."""
+def why_not_attrs(cls: Any) -> str | None:
+    """Why this is not an attrs class, and what to do about it. None if it is an attrs class."""
     if not isinstance(cls, type):
         a_record = attrs.has(type(cls))
         return "pass its class, not a record" if a_record else "pass a class made with attrs"
     if "__attrs_attrs__" in cls.__dict__:
         return None
     if attrs.has(cls):
-        return "it inherits from an attrs class, decorate it with @attrs.define as well"
+        return "it inherits from an attrs class; decorate it with @attrs.define as well"
     if dataclasses.is_dataclass(cls):
-        return "it is a dataclass, decorate it with @attrs.define instead of @dataclass"
-    return "it is not an attrs class, decorate it with @attrs.define"
+        return "it is a dataclass; decorate it with @attrs.define instead of @dataclass"
+    return "it is not an attrs class; decorate it with @attrs.define"
 
 
 def _alternatives(annotation: Any) -> list[Any]:
-    """What a union is made of, those in its aliases included; anything else is its only part."""
+    """The alternatives of a union, and of the unions in its aliases. Any other type is its own."""
     annotation = unwrap(annotation)
     if not _is_union(annotation):
         return [annotation]
@@ -170,7 +181,7 @@ def _is_union(annotation: Any) -> bool:
     return get_origin(annotation) in (typing.Union, types.UnionType)
 
 
-_MANY: Mapping[Any, tuple[type, ...]] = {
+_CONTAINERS: Mapping[Any, tuple[type, ...]] = {
     list: (list,),
     set: (set,),
     frozenset: (frozenset,),

@@ -1,10 +1,12 @@
-"""Values to what is stored of them, and back: a `list[City]` to a list of dicts.
+"""Conversions of plain values and containers: a `list[City]` to a list of dicts, and back.
 
-A conversion is a pair of functions, put together once from those of its parts; which parts, that is
-known to `stones.collections.records.converters`. Here are plain values and containers, `choices.py`
-has what is one of several things. Both ways check as they go, so that nothing is written that could
-not be read. What is stored is plain: of the types that every serializer holds, and of these
-exactly.
+A conversion is a pair of functions, `dump` and `load`. It is built once for each annotation, from
+the conversions of its parts. `converters` knows which parts an annotation has. Here are the
+building blocks for plain values and containers. `unions` has those for enums, literals and unions,
+`classes` the one for attrs classes.
+
+Both functions check each value, so that nothing is written that could not be read. The stored value
+is plain: its type is exactly one of the types that every serializer can write.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -22,7 +24,10 @@ Convert = Callable[[Any], Any]
 
 
 class MisfitError(Exception):
-    """A value that does not fit, and the path to it; a RecordError for the user."""
+    """A value does not fit its annotation. `path` leads to the value inside the record.
+
+    `stones.collections.records.record_type` turns it into a RecordError for the user.
+    """
 
     def __init__(self, reason: str, path: str = "") -> None:
         super().__init__(reason)
@@ -30,7 +35,7 @@ class MisfitError(Exception):
         self.path = path
 
     def within(self, step: str) -> "MisfitError":
-        """The same, seen from one level above: `.city`, `[2]`, `['a']`."""
+        """This error, with a step put before its path: `.city`, `[2]`, `['a']`."""
         self.path = step + self.path
         return self
 
@@ -40,33 +45,37 @@ class MisfitError(Exception):
 
 @frozen(eq=False)
 class Conversion:
-    """How the values that fit one annotation are stored. Both functions raise MisfitError."""
+    """How the values of one annotation are stored, and read."""
 
     name: str
-    """The annotation."""
+    """The annotation, for messages."""
     dump: Convert
+    """From a value to its stored value. Raises MisfitError if the value does not fit."""
     load: Convert
-    values: tuple[type, ...]
-    """What the values are instances of."""
-    stored: Collection[Any]
-    """What they are stored as: types, and (type, value) pairs where only some values are; `object`
-    is all of them."""
-    exact: type | None = None
+    """From a stored value to its value. Raises MisfitError if the stored value does not fit."""
+    value_types: tuple[type, ...]
+    """Every value is an instance of one of these."""
+    stored_as: Collection[Any]
+    """The types of the stored values. A pair (type, value) stands for one stored value only.
+
+    `object` stands for every type.
+    """
+    exact_type: type | None = None
     """A value of exactly this type is stored as it is, without a call of `dump` or `load`."""
     native: bool = False
-    """Is every value stored as it is?"""
+    """Whether every stored value equals its value. A union may mix such conversions freely."""
     hashable: bool = False
-    """Can what is stored be in a set?"""
+    """Whether every stored value can be in a set."""
 
 
-def misfit(expected: str, value: object) -> MisfitError:
-    """The error for a value of another type than the one expected."""
+def misfit_error(expected: str, value: object) -> MisfitError:
+    """The error for a value that is not of the expected type."""
     return MisfitError(f"expected {expected}, got {show_value(value)}")
 
 
 # -- plain values ------------------------------------------------------------------------------
 
-# From an instance of a derived class (an IntEnum, a float of numpy) the plain value it stands for.
+# The plain value of an instance of a subclass, such as an IntEnum or a float of numpy.
 _PLAIN: Mapping[type, Convert] = {
     int: int.__int__,
     float: float.__float__,
@@ -86,19 +95,20 @@ def _atom(kind: type) -> Conversion:
             return value
         if plain is not None and isinstance(value, kind):
             try:
-                made = plain(value)
-            except ValueError as error:  # the NaT of pandas is a datetime, but has no date
-                raise misfit(name, value) from error
-            # A datetime is not the date it falls on, nor are the nanoseconds of pandas kept.
-            if made == value or made != made:
-                return made
-        raise misfit(name, value)
+                result = plain(value)
+            except ValueError as error:  # the NaT of pandas is a datetime without a date
+                raise misfit_error(name, value) from error
+            # Nothing may be lost: not the time of a datetime that is given for a date, nor the
+            # nanoseconds of a Timestamp of pandas. NaN is the one value that never equals itself.
+            if result == value or result != result:
+                return result
+        raise misfit_error(name, value)
 
     return Conversion(name, convert, convert, (kind,), {kind}, kind, native=True, hashable=True)
 
 
 def _float() -> Conversion:
-    """A float may be an int, as for type checkers; it stays one."""
+    """An int fits float, as for type checkers, and is stored as an int."""
     floats, ints = _atom(float), _atom(int)
 
     def convert(value: Any) -> Any:
@@ -121,43 +131,44 @@ ATOMS: Mapping[type, Conversion] = {
 
 
 def _anything() -> Conversion:
-    """Any plain value, whatever is in it."""
+    """Any plain value, and containers of plain values."""
 
     def convert(value: Any) -> Any:
         kind = next((kind for kind in type(value).__mro__ if kind in by_type), None)
         if kind is None:
-            raise misfit("a plain value (None, bool, int, str, list, dict and so on)", value)
+            raise misfit_error("a plain value (None, bool, int, str, list, dict and so on)", value)
         return by_type[kind](value)
 
-    result = Conversion(
+    anything = Conversion(
         "Any", convert, convert, (object,), {object}, None, native=True, hashable=True
     )
     by_type: dict[type, Convert] = {kind: atom.dump for kind, atom in ATOMS.items()}
     for kind in (list, tuple, set, frozenset):
-        by_type[kind] = many(kind.__name__, (kind,), result).dump
-    by_type[dict] = mapping("dict", result, result).dump
-    return result
+        by_type[kind] = container(kind.__name__, (kind,), anything).dump
+    by_type[dict] = mapping("dict", anything, anything).dump
+    return anything
 
 
 # -- containers --------------------------------------------------------------------------------
 
 
-def many(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conversion:
-    """Any number of items of one type, in a container of one of these `kinds`.
+def container(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conversion:
+    """A container with any number of items. The value is an instance of one of `kinds`.
 
-    A set of what cannot be in a set once it is stored, of dicts, is stored as a list.
+    A set is stored as a list if its stored items cannot be in a set. Records, for example, are
+    stored as dicts.
     """
     accepted = tuple(kind for kind in kinds if item.hashable or kind in (list, tuple))
     if not accepted:
-        return _listed(name, kinds, list, many(name, (list,), item))
+        return _stored_as_list(name, kinds, list, container(name, (list,), item))
 
     def kind_of(values: Any) -> type[Any]:
         for kind in accepted:
             if isinstance(values, kind):
                 return kind
-        raise misfit(name, values)
+        raise misfit_error(name, values)
 
-    def converter(exact: type | None, convert: Convert) -> Convert:
+    def for_items(exact_type: type | None, convert: Convert) -> Convert:
         def convert_all(values: Any) -> Any:
             kind = type(values)
             if kind not in accepted:
@@ -166,7 +177,7 @@ def many(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conversion:
             add = items.append
             try:
                 for value in values:
-                    add(value if type(value) is exact else convert(value))
+                    add(value if type(value) is exact_type else convert(value))
             except MisfitError as error:
                 error.within("" if issubclass(kind, set | frozenset) else f"[{len(items)}]")
                 raise
@@ -176,8 +187,8 @@ def many(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conversion:
 
     return Conversion(
         name,
-        converter(item.exact, item.dump),
-        converter(item.exact, item.load),
+        for_items(item.exact_type, item.dump),
+        for_items(item.exact_type, item.load),
         accepted,
         accepted,
         native=item.native,
@@ -185,23 +196,23 @@ def many(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conversion:
     )
 
 
-def fixed(items: Sequence[Conversion]) -> Conversion:
-    """A tuple with a type for each of its places."""
+def fixed_tuple(items: Sequence[Conversion]) -> Conversion:
+    """A tuple with a type for each of its elements."""
     name = f"tuple[{', '.join(item.name for item in items) or '()'}]"
     dumps = [item.dump for item in items]
     loads = [item.load for item in items]
 
     def convert(values: Any, converts: list[Convert]) -> tuple[Any, ...]:
         if not isinstance(values, tuple) or len(values) != len(converts):
-            raise misfit(name, values)
-        done: list[Any] = []
+            raise misfit_error(name, values)
+        converted: list[Any] = []
         try:
             for value, convert_item in zip(values, converts, strict=True):
-                done.append(convert_item(value))
+                converted.append(convert_item(value))
         except MisfitError as error:
-            error.within(f"[{len(done)}]")
+            error.within(f"[{len(converted)}]")
             raise
-        return tuple(done)
+        return tuple(converted)
 
     return Conversion(
         name,
@@ -215,55 +226,58 @@ def fixed(items: Sequence[Conversion]) -> Conversion:
 
 
 def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
-    """A dict; a list of pairs is stored where the keys are stored as what cannot be a key."""
+    """A dict. It is stored as a list of pairs if its stored keys cannot be keys of a dict."""
     if not key.hashable:
-        return _listed(name, (dict,), _pairs, many(name, (list,), fixed([key, item])))
+        pairs = container(name, (list,), fixed_tuple([key, item]))
+        return _stored_as_list(name, (dict,), _pairs, pairs)
 
-    def converter(convert_key: Convert, exact: type | None, convert: Convert) -> Convert:
+    def for_items(convert_key: Convert, exact_type: type | None, convert: Convert) -> Convert:
         def convert_all(values: Any) -> Any:
             if not isinstance(values, dict):
-                raise misfit(name, values)
-            done = {}
-            for named, value in values.items():
+                raise misfit_error(name, values)
+            converted = {}
+            for item_key, value in values.items():
                 try:
-                    converted = convert_key(named)
+                    converted_key = convert_key(item_key)
                 except MisfitError as error:
                     raise MisfitError(f"a key of the dict: {error}") from error.__cause__
                 try:
-                    done[converted] = value if type(value) is exact else convert(value)
+                    converted[converted_key] = (
+                        value if type(value) is exact_type else convert(value)
+                    )
                 except MisfitError as error:
-                    error.within(f"[{named!r:.60}]")
+                    error.within(f"[{item_key!r:.60}]")
                     raise
-            return done
+            return converted
 
         return convert_all
 
     return Conversion(
         name,
-        converter(key.dump, item.exact, item.dump),
-        converter(key.load, item.exact, item.load),
+        for_items(key.dump, item.exact_type, item.dump),
+        for_items(key.load, item.exact_type, item.load),
         (dict,),
         {dict},
         native=key.native and item.native,
     )
 
 
-def _listed(
-    name: str, kinds: Sequence[type], listed: Callable[[Any], list[Any]], items: Conversion
+def _stored_as_list(
+    name: str, kinds: Sequence[type], to_list: Callable[[Any], list[Any]], items: Conversion
 ) -> Conversion:
-    """A container that is stored as a list, because its items are not hashable when stored."""
+    """A set or a dict that is stored as a list, because its stored items or keys have no hash."""
     accepted = tuple(kinds)
 
     def dump(values: Any) -> Any:
         if not isinstance(values, accepted):
-            raise misfit(name, values)
-        return items.dump(listed(values))
+            raise misfit_error(name, values)
+        return items.dump(to_list(values))
 
     def load(stored: Any) -> Any:
         loaded = items.load(stored)
         try:
             return accepted[0](loaded)
-        except TypeError as error:  # a class whose records have lost their hash since
+        except TypeError as error:  # the class of the items has changed, and has no hash now
             raise MisfitError(f"cannot be a {name} any more: {error}") from error
 
     return Conversion(name, dump, load, accepted, {list})

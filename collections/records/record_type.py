@@ -1,10 +1,11 @@
-"""Records: an attrs class, and how its instances are stored.
+"""What a collection knows of its attrs class: the fields, the key, and how records are stored.
 
-A record is stored as a plain dict of its fields, so that it can be read without its class. How the
-fields are converted is told in `stones.collections.records.converters`, the keys in
-`stones.collections.keys`.
+A record is stored as a plain dict of its fields, so that it can be read without its class.
+`classes` converts a record to this dict and back. `stones.collections.keys` converts its key to
+bytes.
 """
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
 from types import GenericAlias
@@ -18,8 +19,8 @@ from stones.collections.keys import KeyCodec, key_codec
 from stones.errors import CollectionError, RecordError
 
 from .annotations import field_types
-from .classes import Shape
-from .converters import Conversions, not_attrs
+from .classes import Schema
+from .converters import ConversionBuilder, why_not_attrs
 from .plain_values import MisfitError
 
 __all__ = ["RecordType", "key", "record_type"]
@@ -29,45 +30,92 @@ R = TypeVar("R")
 _KEY = "stones.key"
 
 if TYPE_CHECKING:
-    # Type checkers take a call for a field without a default only if it is one of the specifiers
-    # that attrs lists (PEP 681), by its full name. mypy and pyright see through this import.
+    # To type checkers, key() is attrs.field. They know a field without a default only from the
+    # functions that attrs lists by their full names (PEP 681). mypy and pyright see through this
+    # import.
     from attrs import field as key
 else:
 
-    def key(**kwargs: Any) -> Any:
-        """A field of an attrs class that is the primary key: `email: str = key()`.
+    def key(**options: Any) -> Any:
+        """A field of an attrs class that is the primary key, or one part of it.
 
-        Several of them make a tuple, in their order. Takes what `attrs.field` takes, and to type
-        checkers is `attrs.field`, so that they check `User('ada@example.org', 'Ada')`.
+        >>> from attrs import define, validators
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class User:
+        ...     email: str = key()
+        ...     name: str
+        >>> users = Collection(MemoryStore(), User)
+        >>> users.add(User('ada@example.org', 'Ada'))
+        'ada@example.org'
+        >>> users['ada@example.org'].name
+        'Ada'
+
+        Several key fields make a tuple, in their order:
+
+        >>> @define
+        ... class Visit:
+        ...     city: str = key()
+        ...     day: int = key(validator=validators.ge(1))
+        >>> visits = Collection(MemoryStore(), Visit)
+        >>> visits.add(Visit('Paris', 7))
+        ('Paris', 7)
+
+        The type of the field is int, str, bytes, UUID, date, datetime, or a tuple of these with a
+        fixed length. The options are those of `attrs.field`, with the same meaning. To type
+        checkers this function is `attrs.field`, so they check the arguments of `User(...)`.
         """
-        metadata = {**(kwargs.pop("metadata", None) or {}), _KEY: True}
-        return attrs.field(metadata=metadata, **kwargs)
+        metadata = {**(options.pop("metadata", None) or {}), _KEY: True}
+        return attrs.field(metadata=metadata, **options)
+
+    # help() and editors show the options by name. They come from the version of attrs that is
+    # installed: versions differ in the options and in their defaults.
+    key.__signature__ = inspect.signature(attrs.field)
 
 
 @frozen
 class RecordType(Generic[R]):
-    """An attrs class as a collection sees it; made by `record_type`."""
+    """An attrs class as a collection sees it. Made by `record_type`.
+
+    >>> from attrs import define
+    >>> @define
+    ... class User:
+    ...     email: str = key()
+    ...     age: int | None = None
+    >>> users = record_type(User)
+    >>> users.name, users.fields, users.key_fields, users.key_codec.name
+    ('User', ('email', 'age'), ('email',), 'str')
+    >>> users.dump(User('ada@example.org', 36))
+    {'email': 'ada@example.org', 'age': 36}
+    >>> users.load({'email': 'ada@example.org'})
+    User(email='ada@example.org', age=None)
+    >>> users.dump(User('ada@example.org', '36'))
+    Traceback (most recent call last):
+        ...
+    stones.errors.RecordError: age: expected int, got str '36'
+    """
 
     cls: type[R]
     name: str
-    """That of the class."""
+    """The name of the class."""
     fields: tuple[str, ...]
-    """The names of the fields, as in the stored dict: those that the constructor takes."""
+    """The names of the fields in the stored dict. The constructor takes these names."""
     key_fields: tuple[str, ...]
-    """Those that are the primary key; none if keys are generated."""
+    """The names of the fields that are the primary key. Empty if keys are generated."""
     key_codec: KeyCodec[Any]
-    """How the keys are written: of UUID if they are generated."""
-    _shape: Shape = field(repr=False)
+    """How keys are written as bytes. The codec of UUID if keys are generated."""
+    _schema: Schema = field(repr=False)
     _dump: Callable[[R], dict[str, Any]] = field(repr=False)
     _load: Callable[[Any], R] = field(repr=False)
     _key: Callable[[R], Any] | None = field(repr=False)
 
     def dump(self, record: R) -> dict[str, Any]:
-        """The stored dict of a record, all plain values.
+        """The stored dict of a record. All values in it are plain.
 
         Raises RecordError, with the path to the field, for a value that does not fit its
-        annotation: `address.zip: expected str, got int 5`. Fitting is being an instance: a
-        bool fits int, an int fits float, an IntEnum fits int; what is stored is the plain value.
+        annotation: `address.zip: expected str, got int 5`. A value fits if it is an instance of the
+        type. So a bool fits int, and an IntEnum fits int; an int also fits float. The plain value
+        is stored.
         """
         try:
             return self._dump(record)
@@ -79,9 +127,9 @@ class RecordType(Generic[R]):
     def load(self, value: Any) -> R:
         """The record of a stored dict, made by the constructor of the class.
 
-        A field that is missing takes its default. Raises RecordError, with the path to the field,
-        for a field without one, a field that the class does not have, a value that does not fit
-        the annotation, or that a converter or a validator of the class refuses.
+        A missing field gets its default. Raises RecordError, with the path to the field, for a
+        missing field without a default, for a name that no field has, for a value that does not fit
+        its annotation, and for a value that a converter or a validator of the class refuses.
         """
         try:
             return self._load(value)
@@ -89,40 +137,51 @@ class RecordType(Generic[R]):
             raise RecordError(str(error)) from error.__cause__
 
     def key_of(self, record: R) -> Any | None:
-        """The primary key of a record, a tuple if it has several parts; None if it has none."""
+        """The primary key of a record: a tuple for several key fields, None for no key field."""
         return None if self._key is None else self._key(record)
 
     def check_fields(self, names: Iterable[str]) -> None:
-        """Raise RecordError for a name that is not that of a field."""
+        """Raise RecordError for a name that no field has."""
         try:
-            self._shape.check_names(names)
+            self._schema.check_names(names)
         except MisfitError as error:
             raise RecordError(str(error)) from None
 
     def evolve(self, record: R, changes: Mapping[str, Any]) -> R:
-        """Another record, with some fields changed, made by the constructor of the class.
+        """A copy of a record with some fields changed, made by the constructor of the class.
 
-        Fields that the constructor does not take (`init=False`) are kept, unless they follow from
-        the others. Raises RecordError for a field that there is not, or a value that a converter
-        or a validator of the class refuses; whether it fits the annotation is seen by `dump`.
+        A field that the constructor does not take (`init=False`) keeps its value, if it was
+        changed after the record was made. Otherwise the constructor computes it anew. Raises
+        RecordError for a name that no field has, and for a value that a converter or a validator of
+        the class refuses. `dump` checks whether the values fit their annotations.
         """
         try:
-            changed: R = self._shape.evolve(record, changes)
+            changed: R = self._schema.evolve(record, changes)
         except MisfitError as error:
             raise RecordError(str(error)) from error.__cause__
         return changed
 
 
 def record_type(cls: type[R]) -> RecordType[R]:
-    """How the records of an attrs class are stored; a generic one may have arguments, `Box[int]`.
+    """How the records of an attrs class are stored. A generic class may have arguments: `Box[int]`.
 
-    Raises CollectionError for what is no attrs class, and for a field or a key of a type that
-    cannot be stored, so that this shows before the first record is written.
+    >>> from attrs import define
+    >>> @define
+    ... class Point:
+    ...     x: int
+    ...     y: complex
+    >>> record_type(Point)
+    Traceback (most recent call last):
+        ...
+    stones.errors.CollectionError: Point.y: complex cannot be stored: fields hold None, bool, ...
+
+    Raises CollectionError for a class that attrs did not make, and for a field or a key of a type
+    that cannot be stored. So these errors show before the first record is written.
     """
     origin = get_origin(cls) or cls
-    if (reason := not_attrs(origin)) is not None:
+    if (reason := why_not_attrs(origin)) is not None:
         raise CollectionError(f"{origin!r:.80} cannot be the class of a collection: {reason}")
-    shape = Conversions().shape(cls)
+    schema = ConversionBuilder().schema(cls)
     keys = [
         (field, annotation)
         for field, annotation in field_types(origin, get_args(cls))
@@ -132,17 +191,17 @@ def record_type(cls: type[R]) -> RecordType[R]:
     return RecordType(
         cls=origin,
         name=origin.__name__,
-        fields=tuple(shape.fields),
-        key_fields=tuple(x.name for x in shape.fields.values() if x.attribute in attributes),
-        key_codec=_key_codec(origin, [annotation for _, annotation in keys]),
-        shape=shape,
-        dump=shape.dump,
-        load=shape.load,
+        fields=tuple(schema.fields),
+        key_fields=tuple(x.name for x in schema.fields.values() if x.attribute in attributes),
+        key_codec=_codec_of_keys(origin, [annotation for _, annotation in keys]),
+        schema=schema,
+        dump=schema.dump,
+        load=schema.load,
         key=attrgetter(*attributes) if attributes else None,
     )
 
 
-def _key_codec(cls: type, annotations: list[Any]) -> KeyCodec[Any]:
+def _codec_of_keys(cls: type, annotations: list[Any]) -> KeyCodec[Any]:
     if not annotations:
         return key_codec(UUID)
     try:
