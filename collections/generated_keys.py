@@ -26,7 +26,7 @@ class KeySequence:
     `clock` returns the milliseconds since 1970. A UUID of version 7 holds 48 bits of time in
     milliseconds, and 74 bits that are free. In each new millisecond, the free bits start at a
     random number of 72 bits. Within the millisecond, each key adds a random step (RFC 9562, section
-    6.2, method 2). If the free bits overflow, they carry into the time. If the clock is set back,
+    6.2, method 2). An overflow of the free bits carries into the time. If the clock is set back,
     the sequence continues from its last time until the clock catches up.
     """
 

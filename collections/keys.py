@@ -6,8 +6,7 @@ byte. The annotation of the key field chooses the codec:
     str         its UTF-8
     bytes       itself
     date        its ISO 8601 text, 10 characters
-    datetime    its ISO 8601 text, 26 characters if it is naive; an aware datetime is converted to
-                UTC and has a Z behind the 26 characters
+    datetime    its ISO 8601 text, 26 characters; an aware one is converted to UTC, and a Z follows
     UUID        its 16 bytes
     int         see below
     tuple       its elements, one after the other; str, bytes, date and datetime are terminated
@@ -23,7 +22,7 @@ ends with 0x00. Inside it, 0x00 is written as 0x01 0x01, and 0x01 as 0x01 0x02. 
 at the end, and an element sorts before every longer element that begins with it. FoundationDB's
 tuple layer writes an inner 0x00 as 0x00 0xff. That is possible because no element of FoundationDB
 begins with 0xff (https://github.com/apple/foundationdb/blob/main/design/tuple.md). Our elements
-have no type code in front, so they may begin with any byte.
+have no type code in front, so an element may begin with any byte.
 
 `stones.collections.records.record_type` finds the key fields of a class and asks here for the
 codec. `generated_keys` makes keys for records without a key field.
@@ -92,7 +91,7 @@ def key_codec(annotation: Any) -> KeyCodec[Any]:
 
     A bool does not count as an int, nor a datetime as a date. An instance of another subclass is
     written as the plain type, and is read as the plain type. Aware datetimes sort by the instant.
-    They are read in UTC, to the microsecond. Naive datetimes sort among themselves.
+    An aware datetime is read in UTC, to the microsecond. Naive datetimes sort among themselves.
 
     Raises CollectionError for any other annotation.
     """

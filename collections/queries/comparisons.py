@@ -2,15 +2,14 @@
 
 jsonpath-ng decides how values of the types of JSON compare. Functions made for one type do the same
 here, faster. If a record holds a value of an unusual type, jsonpath-ng compares it. A caller's
-value (`{name}`, see `parsing`) may have more types than a literal, and those are ours to decide:
+value (`{name}`, see `parsing`) may be of a type that no literal has. It compares like this:
 
 - None, a bool, int, float, str, list or dict compares as the same literal does. A bool is not a
   number. Only two numbers or two strings have an order. Between all others, `<=` and `>=` mean
   `==`, and `<` and `>` are false.
 - A date, datetime, time, timedelta, bytes or UUID has the order of Python with values of its own
-  type. A Decimal has it with Decimals and with all other numbers. If Python has no order, as
-  between a naive and an aware datetime, or a date and a datetime, the comparison is false and not
-  an error.
+  type. A Decimal has it with all numbers. Two values that Python cannot order, such as a naive and
+  an aware datetime, have no order here either, and are not equal.
 - A value of any other type (a set, a tuple) has `==` and `!=` only, as in Python.
 
 So a literal number equals a stored Decimal of the same value, but has no order with it, as in

@@ -1,9 +1,9 @@
 """JSONPath over records: filters for `find()`, paths for `values()` and `search()`.
 
 `parsing` makes a syntax tree of a text, as jsonpath-ng defines it. `predicates` makes functions of
-the tree. This module decides which texts are a filter, a path inside a record, or a path into the
-list of all records, and which of them can be answered record by record. It knows no store: a
-record is a plain dict, as decoded.
+the tree. This module checks that a text is a filter, a path inside a record, or a path into the
+list of all records. It also finds out whether a path can be answered record by record. It knows no
+store: a record is a plain dict, as decoded.
 
 A `{name}` on the right of a comparison stands for a value that the caller gives with the query. The
 value is put in after parsing, so it can never change the query. `comparisons` tells how values of
@@ -163,7 +163,7 @@ class Filter:
         return predicate(expressions, self.text)
 
     def required_text(self, values: Mapping[str, Any]) -> bytes | None:
-        """A text that the bytes of every matching record contain, or None if there is no such text.
+        """A text that the bytes of every matching record contain. None if no such text is known.
 
         `values` are as for `bind`, which checks them.
         """

@@ -44,7 +44,7 @@ def parse(text: str) -> tuple[JSONPath, frozenset[str]]:
         if str(error).startswith("Unknown named operator"):
             reason = str(error).split(" at ")[0]
             raise _error_at(quotes[lexer.operator], reason, text) from error
-        # The position of a quoted token is that of its closing quote; the mark is for its opening.
+        # The lexer gives the closing quote of a quoted token. The mark belongs under the opening.
         place = quotes.get(lexer.place, lexer.place)
         raise _error_at(place, _reason_at(place, text), text) from error
     return tree, frozenset(names.values())
@@ -53,8 +53,8 @@ def parse(text: str) -> tuple[JSONPath, frozenset[str]]:
 class _Lexer(ExtendedJsonPathLexer):
     """The lexer of jsonpath-ng, which also remembers its last position.
 
-    `place` is the position of the last token, `operator` that of the last named operator
-    (`` `len` ``). `literals` are the strings that stand for placeholders.
+    `place` is the position of the last token. `operator` is the position of the last named
+    operator, such as `` `len` ``. `literals` are the strings that stand for placeholders.
     """
 
     def __init__(self, literals: Mapping[str, str]) -> None:

@@ -1,12 +1,12 @@
 """Paths and filters of JSONPath as plain functions of one record.
 
 jsonpath-ng evaluates a path by walking its syntax tree. Here the tree becomes closures, once for
-each query. They are 10 to 40 times faster for the steps and comparisons that most filters are made
-of. Unusual steps are left to jsonpath-ng (`jsonpath_ng_evaluation`), so they keep its meaning.
+each query. For the usual steps and comparisons, closures are 10 to 40 times faster. Unusual steps
+are left to jsonpath-ng (`jsonpath_ng_evaluation`), so every path keeps its meaning.
 tests/test_jsonpath.py compares the two.
 
 `jsonpath` asks for the functions, `syntax_tree` takes the tree apart, and `comparisons` compares
-values. Filters and paths are in one file because they contain each other: a filter compares what
+values. Filters and paths are in one file because each contains the other: a filter compares what
 paths lead to, and a step of a path may be a filter.
 
 Closures are slower than generated source would be, by a factor of 1.2 to 1.5. But generated source
@@ -156,7 +156,7 @@ _LEAVES = frozenset({Missing, type(None), bool, int, float, str, bytes, list, tu
 def _getter_of_steps(path: Sequence[JSONPath]) -> Getter | None:
     """The function that gets the one value that these steps can lead to.
 
-    Returns None if they can lead to several values, or have a step that is left to jsonpath-ng.
+    Returns None if there may be several values, or if a step is left to jsonpath-ng.
     """
     keys: list[Any] = []
     for step in path:
@@ -226,7 +226,7 @@ def _expansion(step: JSONPath, text: str) -> Callable[[Any], Iterable[Any]]:
 
 
 def _candidates(value: Any) -> Iterable[Any]:
-    """The values that a filter chooses from. As in jsonpath-ng, a tuple has none."""
+    """The values that a filter chooses from. As in jsonpath-ng, a tuple gives no values."""
     if isinstance(value, dict):
         return value.values()
     return value if isinstance(value, list) else ()

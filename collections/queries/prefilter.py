@@ -17,9 +17,9 @@ from .syntax_tree import Placeholder, nodes
 
 
 def required_text(expressions: Iterable[JSONPath], values: Mapping[str, Any]) -> bytes | None:
-    """The longest text that the bytes of a matching record contain. None if there is no text.
+    """The longest text that the bytes of a matching record contain. None if no text is known.
 
-    A record matches if it fulfils all expressions. `values` are those of the placeholders.
+    A record matches if it fulfils all expressions. `values` has the value of each placeholder.
     """
     wanted = []
     for node in expressions:
@@ -38,7 +38,7 @@ def longest_literal(wanted: Iterable[Any]) -> bytes | None:
     return max(found, key=len, default=None)
 
 
-# These steps lead to values as they are stored. Others make new values: `str()`, `+`, `sub()`. The
+# These steps lead to stored values. Other steps make new values: `str()`, `+`, `sub()`. The
 # last one is a subclass of This, so exact types are compared.
 _PLAIN_STEPS = frozenset({Child, Descendants, Fields, Index, Slice, This, Wildcard})
 

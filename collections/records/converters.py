@@ -129,7 +129,7 @@ class ConversionBuilder:
         )
 
     def _wrapped(self, annotation: Any, inside: Any) -> Conversion:
-        """The conversion of an alias, a NewType and so on. `inside` is what it stands for.
+        """The conversion of a wrapper, such as an alias or a NewType, around another annotation.
 
         An alias may contain itself. Its inner occurrence gets a conversion that looks up the outer
         one when it is called.

@@ -1,6 +1,6 @@
 """How error messages show a value and an annotation.
 
-`stones.collections.keys` and the modules of this folder use it. This module knows none of them.
+`stones.collections.keys` and the modules of this folder use it, and it imports no module of either.
 """
 
 from typing import Any, get_args

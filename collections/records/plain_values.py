@@ -2,8 +2,8 @@
 
 A conversion is a pair of functions, `dump` and `load`. It is built once for each annotation, from
 the conversions of its parts. `converters` knows which parts an annotation has. Here are the
-building blocks for plain values and containers. `unions` has those for enums, literals and unions,
-`classes` the one for attrs classes.
+conversions of plain values and containers. `unions` has the conversions of enums, literals and
+unions. `classes` has the conversion of an attrs class.
 
 Both functions check each value, so that nothing is written that could not be read. The stored value
 is plain: its type is exactly one of the types that every serializer can write.

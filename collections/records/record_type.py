@@ -30,8 +30,8 @@ R = TypeVar("R")
 _KEY = "stones.key"
 
 if TYPE_CHECKING:
-    # To type checkers, key() is attrs.field. They know a field without a default only from the
-    # functions that attrs lists by their full names (PEP 681). mypy and pyright see through this
+    # To type checkers, key() is attrs.field. A checker takes a call for a field without a default
+    # only if attrs lists the function by its full name (PEP 681). mypy and pyright follow this
     # import.
     from attrs import field as key
 else:
@@ -62,14 +62,14 @@ else:
         ('Paris', 7)
 
         The type of the field is int, str, bytes, UUID, date, datetime, or a tuple of these with a
-        fixed length. The options are those of `attrs.field`, with the same meaning. To type
-        checkers this function is `attrs.field`, so they check the arguments of `User(...)`.
+        fixed length. The function takes the options of `attrs.field`, with the same meaning. To a
+        type checker it is `attrs.field`, so the arguments of `User(...)` are checked.
         """
         metadata = {**(options.pop("metadata", None) or {}), _KEY: True}
         return attrs.field(metadata=metadata, **options)
 
-    # help() and editors show the options by name. They come from the version of attrs that is
-    # installed: versions differ in the options and in their defaults.
+    # help() shows the options by name. The signature is taken from the installed attrs, because
+    # its versions differ in the options and in the defaults.
     key.__signature__ = inspect.signature(attrs.field)
 
 
@@ -127,9 +127,11 @@ class RecordType(Generic[R]):
     def load(self, value: Any) -> R:
         """The record of a stored dict, made by the constructor of the class.
 
-        A missing field gets its default. Raises RecordError, with the path to the field, for a
-        missing field without a default, for a name that no field has, for a value that does not fit
-        its annotation, and for a value that a converter or a validator of the class refuses.
+        A missing field gets its default. Raises RecordError, with the path to the field:
+
+        - for a missing field without a default, and for a name that no field has;
+        - for a value that does not fit its annotation;
+        - for a value that a converter or a validator of the class refuses.
         """
         try:
             return self._load(value)

@@ -1,7 +1,7 @@
 """Conversions of values that are one of several things: enums, literals, unions.
 
-They are built from the conversions of `plain_values`, by `converters`. A stored value must show
-which of the things it is. This is checked when a collection is made, not with the first record.
+`converters` builds these conversions, from the conversions of `plain_values`. A stored value must
+show which of the things it is. This is checked when a collection is made.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
