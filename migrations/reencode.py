@@ -21,9 +21,11 @@ from attrs import frozen
 
 from stones.engine import Transaction
 from stones.errors import MigrationError, ReadOnlyError, SerializerError, StoneError
-from stones.formats.codec import Codec, LegacyCodec, check_checksums, legacy_metadata
+from stones.formats.codec import Codec
 from stones.formats.metadata import IDS, Metadata, format_name, read_metadata, write_formats
+from stones.formats.request import check_checksums
 from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
+from stones.formats.stones03_codec import Stones03Codec, metadata_from_stones03
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA
 from stones.stores.store import Store
@@ -164,7 +166,7 @@ def _check_possible(database: Database, target: _Target) -> None:
 def _is_done(database: Database, target: _Target) -> bool:
     with database.reading() as txn:
         codec = database.codec_at(txn)
-    return not isinstance(codec, LegacyCodec) and target.is_reached(codec.metadata)
+    return not isinstance(codec, Stones03Codec) and target.is_reached(codec.metadata)
 
 
 def _check_values(database: Database, target: _Target, steps: "_Steps") -> None:
@@ -223,9 +225,9 @@ def _begin(database: Database, target: _Target) -> str | None:
 def _adopt(database: Database, target: _Target) -> None:
     """Turn a database of stones 0.3 into a store of this version, still to be migrated."""
     codec = database.codec
-    if not isinstance(codec, LegacyCodec):
+    if not isinstance(codec, Stones03Codec):
         return
-    metadata = legacy_metadata(codec)
+    metadata = metadata_from_stones03(codec)
 
     def finish(txn: Transaction) -> None:
         if read_metadata(txn) is None:  # else another process was quicker

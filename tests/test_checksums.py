@@ -28,7 +28,7 @@ from stones import (
     stone,
 )
 from stones.engine import Space
-from stones.formats.checksums import GUARD
+from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS
 from stones.migrations.reencode import MigrationReport
 
@@ -117,7 +117,7 @@ def test_all_ways_of_writing_write_checksums(opened):
     store.deep_remove("f", 6)
     Collection(store, User).add(User("ada@example.org"))
     Collection(store, User).update("ada@example.org", city="London")
-    assert first_bytes(store) == {IDS["json"] | GUARD}
+    assert first_bytes(store) == {IDS["json"] | CHECKSUM_BIT}
     assert list(store.values()) == [
         {"email": "ada@example.org", "city": "London"}, 1, 2, 3, 4, 5, [7], 1,
     ]  # fmt: skip
@@ -173,7 +173,7 @@ def test_a_store_opened_without_saying_does_what_it_did(path, has):
     with LmdbStore(path) as store:
         assert store.stats()["checksums"] is has
         store["key"] = 1
-        assert bool(raw_values(store)[b"key"][0] & GUARD) is has
+        assert bool(raw_values(store)[b"key"][0] & CHECKSUM_BIT) is has
     LmdbStore(path, checksums=has).close()
 
 
@@ -344,7 +344,7 @@ def test_checksums_come_and_go_and_values_stay(opened, serializer):
     store.update(entries)
     before = raw_values(store)
     assert migrate(store, checksums=True) == MigrationReport(600, 600)
-    assert first_bytes(store) == {IDS[serializer] | GUARD}
+    assert first_bytes(store) == {IDS[serializer] | CHECKSUM_BIT}
     assert dict(store) == entries
     assert migrate(store, checksums=True) == MigrationReport(0, 600)
     assert migrate(store, checksums=False) == MigrationReport(600, 600)
@@ -355,13 +355,13 @@ def test_serializer_and_checksums_change_together_or_each_alone(opened):
     store = opened(serialize="pickle")
     store["key"] = (1, 2)
     for changes, first in [
-        ({"to": "json", "checksums": True}, IDS["json"] | GUARD),
-        ({"to": "cbor"}, IDS["cbor"] | GUARD),
+        ({"to": "json", "checksums": True}, IDS["json"] | CHECKSUM_BIT),
+        ({"to": "cbor"}, IDS["cbor"] | CHECKSUM_BIT),
         ({"to": "cbor", "checksums": False}, IDS["cbor"]),
         ({"to": "json"}, IDS["json"]),
-        ({"dump_load": (repr_bytes, eval), "checksums": True}, 32 | GUARD),
+        ({"dump_load": (repr_bytes, eval), "checksums": True}, 32 | CHECKSUM_BIT),
         ({"checksums": False}, 32),
-        ({"to": "msgpack", "checksums": True}, IDS["msgpack"] | GUARD),
+        ({"to": "msgpack", "checksums": True}, IDS["msgpack"] | CHECKSUM_BIT),
     ]:
         assert migrate(store, **changes) == MigrationReport(1, 1)
         assert first_bytes(store) == {first}
@@ -443,7 +443,9 @@ def test_whatever_is_interrupted_all_can_be_read_and_any_migration_goes_on(first
     migrate(store, **second)
     assert dict(store) == entries
     stats = store.stats()
-    assert {IDS[stats["serializer"]] | (GUARD if stats["checksums"] else 0)} == first_bytes(store)
+    assert {IDS[stats["serializer"]] | (CHECKSUM_BIT if stats["checksums"] else 0)} == first_bytes(
+        store
+    )
     assert stats["checksums"] is second.get("checksums", stats["checksums"])
     assert stats["serializer"] == second.get("to", stats["serializer"])
     assert not is_migrating(store)
@@ -464,7 +466,7 @@ def test_checksums_asked_for_in_the_middle_of_a_migration_are_made_on_its_way(op
     store.update(entries)
     interrupted(store, "cbor")
     migrate(store, checksums=True)
-    assert first_bytes(store) == {IDS["cbor"] | GUARD}
+    assert first_bytes(store) == {IDS["cbor"] | CHECKSUM_BIT}
     assert dict(store) == entries
 
 
@@ -483,10 +485,10 @@ def test_what_a_migration_does_not_name_is_not_undone_by_it(opened, at):
     with pytest.raises(MigrationError, match=r"another migration, to .* with checksums, has begun"):
         migrate(store, "cbor", progress=overtake)
     assert store.stats()["checksums"] is True
-    assert all(first & GUARD for first in first_bytes(store))
+    assert all(first & CHECKSUM_BIT for first in first_bytes(store))
     assert dict(store) == entries
     migrate(store, "cbor")
-    assert first_bytes(store) == {IDS["cbor"] | GUARD}
+    assert first_bytes(store) == {IDS["cbor"] | CHECKSUM_BIT}
 
 
 def test_a_serializer_that_is_not_named_is_not_called(opened):
@@ -528,7 +530,7 @@ def test_a_store_that_was_opened_before_reads_and_writes_on(path, serializer):
             for read in [one.__getitem__, one.get, lambda key: dict(one)[key.encode()]]:
                 assert read("key") == b"1"
             one["new"] = b"2"
-            assert bool(raw_values(one)[b"new"][0] & GUARD) is checksums
+            assert bool(raw_values(one)[b"new"][0] & CHECKSUM_BIT) is checksums
             assert one["new"] == other["new"] == b"2"
 
 
@@ -553,7 +555,7 @@ def test_another_process_follows_and_notices_damage(path):
             assert follower.ask("store['key']") == "b'value'"
             assert follower.ask("dict(store)") == "{b'key': b'value'}"
             assert follower.ask("store.put('written', b'1')") == "True"
-            assert bool(raw_values(store)[b"written"][0] & GUARD) is checksums
+            assert bool(raw_values(store)[b"written"][0] & CHECKSUM_BIT) is checksums
             assert store.pop("written") == b"1"
         put_raw(store, b"key", flipped(raw_values(store)[b"key"], 60))
         assert follower.ask("store['key']") == "damaged"

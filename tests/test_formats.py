@@ -31,8 +31,8 @@ from stones import (
 )
 from stones.engine import Space
 from stones.engines.memory import MemoryEngine
-from stones.formats.checksums import GUARD, seal
-from stones.formats.codec import Codec, FormatRequest
+from stones.formats.checksums import CHECKSUM_BIT, with_checksum
+from stones.formats.codec import Codec
 from stones.formats.metadata import (
     IDS,
     Format,
@@ -41,6 +41,7 @@ from stones.formats.metadata import (
     read_metadata,
     write_formats,
 )
+from stones.formats.request import FormatRequest
 from stones.repair.info import inspect
 from stones.stores.claims import write_collection
 
@@ -617,8 +618,10 @@ def test_metadata_cannot_make_a_safe_store_unpickle(tmp_path, bomb, serializer):
         with stone(path, LmdbStore, serializer or "msgpack") as store:
             for id in [1, 2, 3, 4, 5]:
                 put_raw(store, Space.DATA, b"%d" % id, bytes([id]) + pickle.dumps(Bomb(bomb)))
-                sealed = seal(bytes([id | GUARD]), b"sealed%d" % id, pickle.dumps(Bomb(bomb)))
-                put_raw(store, Space.DATA, b"sealed%d" % id, sealed)
+                name, first = b"with checksum %d" % id, bytes([id | CHECKSUM_BIT])
+                put_raw(
+                    store, Space.DATA, name, with_checksum(first, name, pickle.dumps(Bomb(bomb)))
+                )
             put_raw(store, Space.META, key, raw)
         try:
             store = LmdbStore(path, serialize=serializer, trust_pickle=False)

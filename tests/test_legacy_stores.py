@@ -27,7 +27,7 @@ from stones import (
     stone,
 )
 from stones.engine import Space
-from stones.formats.checksums import GUARD
+from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS
 from stones.migrations.reencode import MigrationReport
 from stones.repair.info import inspect
@@ -263,7 +263,7 @@ def test_it_has_no_checksums_until_it_is_migrated_to_have_them(path, old):
         assert store.stats()["checksums"] is False
         assert migrate(store, checksums=True) == MigrationReport(len(entries), len(entries))
         assert dict(store) == entries
-        assert formats_in_use(store) == {IDS[serializer] | GUARD}
+        assert formats_in_use(store) == {IDS[serializer] | CHECKSUM_BIT}
     with LmdbStore(path, serialize=serializer, checksums=True) as store:
         assert dict(store) == entries
 

@@ -32,9 +32,9 @@ from stones import (
     stone,
 )
 from stones.engine import Space
-from stones.formats.checksums import GUARD
-from stones.formats.codec import FormatRequest
+from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS, read_metadata, write_formats
+from stones.formats.request import FormatRequest
 from stones.formats.serializers import serializer
 from stones.migrations.reencode import MigrationReport
 
@@ -695,14 +695,14 @@ def test_others_read_and_write_while_the_store_is_migrated_and_nothing_is_lost(p
             assert formats_in_use(store) == {IDS[to]}
         for checksums in [True, False, True]:
             assert migrate(store, checksums=checksums).values >= 3000
-            assert formats_in_use(store) == {IDS["json"] | checksums * GUARD}
+            assert formats_in_use(store) == {IDS["json"] | checksums * CHECKSUM_BIT}
     for child in bystanders:
         assert child.stop() > 0
     with stone(path, LmdbStore, "json") as store:
         assert dict(store.range(prefix="fixed/")) == {
             b"fixed/%d" % number: (number, "x" * 100) for number in range(3000)
         }
-        assert formats_in_use(store) == {IDS["json"] | GUARD}
+        assert formats_in_use(store) == {IDS["json"] | CHECKSUM_BIT}
 
 
 MIGRATOR = """
@@ -742,7 +742,7 @@ def test_a_migration_killed_at_any_instant_loses_nothing_and_can_be_run_again(pa
             }
             if round % 3 == 2:
                 migrate(store, to, checksums=checksums)
-                assert formats_in_use(store) == {IDS[to] | checksums * GUARD}
+                assert formats_in_use(store) == {IDS[to] | checksums * CHECKSUM_BIT}
     assert unfinished >= 8
     for child in bystanders[1::2]:
         assert child.stop() > 0

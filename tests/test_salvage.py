@@ -32,7 +32,7 @@ from stones.engine import Space
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.lmdb.file.pages import File
 from stones.engines.lmdb.file.trees import Walk
-from stones.formats.codec import FormatRequest
+from stones.formats.request import FormatRequest
 from stones.repair.check import examined
 from stones.repair.held_snapshot import HeldSnapshot
 

@@ -755,7 +755,7 @@ def test_a_registered_serializer_is_known_by_its_name_until_registered_again():
 
 @pytest.mark.parametrize("name", ["pickle", "json", "cbor", "msgpack", "noop", "custom"])
 def test_those_that_we_ship_cannot_be_replaced(name):
-    with pytest.raises(SerializerError, match="is ours and stays as it is"):
+    with pytest.raises(SerializerError, match="belongs to stones and cannot be replaced"):
         register_serializer(name, str.encode, bytes.decode)
 
 

@@ -21,7 +21,7 @@ from attrs import define
 from stones import Collection, CorruptValueError, LmdbStore, MemoryStore, StoneError, key, migrate
 from stones.command_line.main import main
 from stones.engine import Space
-from stones.formats.checksums import GUARD, seal
+from stones.formats.checksums import CHECKSUM_BIT, with_checksum
 from stones.formats.metadata import IDS
 from stones.formats.serializers import serializer
 from stones.stores.store import Store
@@ -325,7 +325,8 @@ def test_whatever_is_in_a_value_it_is_read_or_refused_and_never_run(bomb, name):
 def test_a_right_checksum_does_not_make_a_pickle_trusted(bomb, name, checksums):
     pickled = pickle.dumps(Bomb(bomb))
     for id in (1, 2, 3, 4, 5, 32, 127):
-        entries = [(Space.DATA, at, seal(bytes([id | GUARD]), at, pickled)) for at in NAMES]
+        first = bytes([id | CHECKSUM_BIT])
+        entries = [(Space.DATA, at, with_checksum(first, at, pickled)) for at in NAMES]
         written = IDS[name or "json"]
         formats = metadata(written, (1, "pickle"), *LISTED, migration="x", checksums=checksums)
         entries.append((Space.META, b"formats", formats))

@@ -1,12 +1,14 @@
 """Formats: values to stored bytes and back.
 
-metadata            which formats a store lists; the format byte
-codec               encodes and decodes by one generation of the metadata
-checksums           the first byte and the CRC-32
+codec               encodes and decodes values, by one generation of the metadata
+request             how the opener of a store wants values written, and what it trusts
+metadata            the formats that a store lists; the format byte
+checksums           the first byte of a value, and its CRC-32
 serializers         the registry of serializers; pickle and noop
-json_serializer     JSON, and its notation for what JSON lacks
-msgpack_serializer  msgpack
+json_serializer     JSON, and its notation for other types
+msgpack_serializer  MessagePack
 cbor_serializer     CBOR
-tags                the types that these have no form for
+tags                the types for which JSON, CBOR or MessagePack has no form
 stones03            the encodings of stones 0.3
+stones03_codec      encodes and decodes values of a stones 0.3 database
 """

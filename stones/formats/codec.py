@@ -1,290 +1,146 @@
-"""Values to stored bytes and back, by what the store's metadata says and what its opener asked for.
+"""Values to stored bytes and back, as the store's metadata and its opener say.
 
-`FormatRequest` is what the opener wants and trusts, `Codec` does the work for one generation of the
-metadata (see `stones.formats.metadata`). What a stored value is made of is in
-`stones.formats.checksums`.
+A `Codec` works for one generation of the metadata (`stones.formats.metadata`) and one request
+(`stones.formats.request`). `stones.formats.checksums` says what stored bytes are made of.
 """
 
-import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from attrs import evolve, frozen
+from stones.errors import CorruptValueError
 
-from stones.errors import CorruptValueError, FormatMismatchError, SerializerError, ValueTypeError
+from .checksums import CHECKSUM_BIT, matches_checksum, value_reader, with_checksum, without_checksum
+from .metadata import NO_FORMAT, Format, Metadata
+from .request import FormatRequest
+from .serializers import CUSTOM
 
-from .checksums import GUARD, corrupt, is_whole, seal, unseal, value_reader
-from .metadata import IDS, NO_FORMAT, Format, Metadata, new_metadata
-from .serializers import CUSTOM, Serializer, custom_serializer, serializer
-
-SHOWS_TEXT = frozenset({"pickle", "json", "cbor", "msgpack"})
-"""The serializers that write printable ASCII text as it is, but for quotes and backslashes."""
-
-LEGACY = frozenset({"json", "cbor", "msgpack"})
-LEGACY_MARK = "-0.3"
-"""The serializers that wrote otherwise in stones 0.3, and what tells them from ours."""
+_WRITE_TEXT_AS_IT_IS = frozenset({"pickle", "json", "cbor", "msgpack"})
+"""The serializers that write printable ASCII as it is, except for quotes and backslashes."""
 
 Entries = Iterator[tuple[bytes, bytes]]
 
 
-@frozen
-class FormatRequest:
-    """How the opener of a store wants its values: as named here, or as the store says.
+class Codec:
+    """Values to stored bytes and back, by one generation of the metadata.
 
-    It also decides what is trusted: a store that was opened with a safe serializer named must not
-    be made to unpickle by what it finds in the file.
+    `first`, `id`, `loads` and `read` are for loops over many values. They save the calls of
+    `decode` where a value is in the format that the store writes now, as most values are:
+
+        if raw and raw[0] == codec.id:
+            value = codec.loads(raw[1:])        # there is no checksum
+        elif raw and raw[0] == codec.first:
+            value = codec.read(key, raw)        # it also checks the checksum
+        else:
+            value = codec.decode(key, raw)      # any format, damaged bytes
+
+    A caller of `loads` turns its errors into CorruptValueError; `read` and `decode` do that
+    themselves.
     """
 
-    name: str | None
-    custom: Serializer | None = None
-    trusts_pickle: bool = False
-    checksums: bool | None = None
-
-    @classmethod
-    def from_arguments(
-        cls,
-        serialize: str | None,
-        dump_load: Any = (),
-        trust_pickle: bool | None = None,
-        checksums: bool | None = None,
-    ) -> "FormatRequest":
-        """From the arguments of a store. Raises SerializerError for what cannot be had."""
-        if dump_load:
-            if serialize is not None:
-                raise SerializerError("give serialize= or dump_load=, not both")
-            return cls(CUSTOM, custom_serializer(dump_load), trust_pickle is True, checksums)
-        if serialize is not None:
-            serializer(serialize)
-        trusts = serialize in (None, "pickle") if trust_pickle is None else trust_pickle
-        return cls(serialize, None, trusts, checksums)
-
-    def widened(self, name: str, custom: Serializer | None = None) -> "FormatRequest":
-        """The same, for a user who has since asked for the serializer `name` as well."""
-        if self.name is None:
-            return evolve(self, custom=custom or self.custom)
-        trusts = self.trusts_pickle or name == "pickle"
-        return evolve(self, name=name, custom=custom or self.custom, trusts_pickle=trusts)
-
-    def check(self, metadata: Metadata, store: str) -> None:
-        """Raise FormatMismatchError where the store is written in another way than this."""
-        self._check_serializer(metadata, store)
-        if self.checksums in (None, metadata.checksums):
-            return
-        has, flag = ("has", "--no-") if metadata.checksums else ("has no", "--")
-        migrate = f"run `stones migrate {shlex.quote(store)} {flag}checksums`"
-        if metadata.write.serializer not in IDS:
-            migrate = f"open it so and call stones.migrate(store, checksums={self.checksums})"
-        raise FormatMismatchError(
-            f"{store!r} {has} checksums: open it with checksums={metadata.checksums}, or without "
-            f"saying; to change that, {migrate}"
-        )
-
-    def _check_serializer(self, metadata: Metadata, store: str) -> None:
-        written = metadata.write.serializer
-        if self.name in (None, written):
-            return
-        left_over = metadata.migration is not None and any(
-            format.serializer == CUSTOM for format in metadata.formats.values()
-        )
-        if self.custom is not None and left_over:
-            return  # only these functions can read what a migration has not come to yet
-        functions = "dump_load=(encode, decode)"
-        how = functions if written == CUSTOM else f"serialize={written!r}, or without naming any"
-        if {self.name, written} <= IDS.keys():
-            migrate = f"run `stones migrate {shlex.quote(store)} --to {self.name}`"
-        else:
-            target = functions if self.custom is not None else f"to={self.name!r}"
-            migrate = f"open it so and call stones.migrate(store, {target})"
-        raise FormatMismatchError(
-            f"{store!r} is written by {_called(written)}, not by {_called(self.name)}: open it "
-            f"with {how}; to re-encode it, {migrate}"
-        )
-
-    def trusts(self, format: Format) -> bool:
-        """Whether values in `format` may be read, as far as what reading them may do."""
-        return self.trusts_pickle or format.serializer != "pickle"
-
-    def reader(self, format: Format, where: str) -> Serializer:
-        """The serializer for `format`. FormatMismatchError if it is not known, or not trusted."""
-        if not self.trusts(format):
-            raise FormatMismatchError(
-                f"{where} is pickled, and reading a pickle can run code: if you trust where it "
-                "comes from, open the store without naming a serializer (`stones` commands: with "
-                "--trust-pickle)"
-            )
-        return self.writer(format, where)
-
-    def writer(self, format: Format, where: str) -> Serializer:
-        """The same, but only for writing: that is safe in any format."""
-        if format.serializer == CUSTOM:
-            if self.custom is None:
-                raise FormatMismatchError(
-                    f"{where} was written by functions of its own: pass them as "
-                    "dump_load=(encode, decode)"
-                )
-            return self.custom
-        plain = format.serializer.removesuffix(LEGACY_MARK)
-        if plain != format.serializer and plain in LEGACY:
-            from .stones03 import legacy_serializer  # few will ever need it
-
-            return legacy_serializer(plain)
-        try:
-            return serializer(format.serializer)
-        except SerializerError as error:
-            raise FormatMismatchError(
-                f"{where} was written by the serializer {format.serializer!r}, which is not known "
-                "here: register_serializer() it before you open the store"
-            ) from error
-
-
-def check_checksums(asked: object) -> None:
-    """Raise ValueTypeError for what does not say whether values are to have checksums."""
-    if not (asked is None or isinstance(asked, bool)):
-        raise ValueTypeError(f"checksums is True, False or None, not {asked!r}")
-
-
-def _called(name: str | None) -> str:
-    return "functions of its own" if name == CUSTOM else repr(name)
-
-
-def legacy_metadata(codec: "LegacyCodec") -> Metadata:
-    """What the values of a database of stones 0.3 are in once they get a format byte."""
-    name = codec.metadata.write.serializer
-    return new_metadata(name + LEGACY_MARK if name in LEGACY else name)
-
-
-class Codec:
-    """Values to stored bytes and back, by one generation of the metadata."""
-
-    def __init__(self, metadata: Metadata, asked: FormatRequest) -> None:
+    def __init__(self, metadata: Metadata, request: FormatRequest) -> None:
+        """Raises FormatMismatchError if the serializer of new values is not known."""
         self.metadata = metadata
-        self._asked = asked
-        writer = asked.writer(metadata.write, "the store")
+        self._request = request
+        writer = request.writer(metadata.write, "the store")
         self._dumps = writer.encode
         self.prefix = bytes([metadata.first])
-        """What the values start with that this codec writes."""
-        self.first = metadata.first if asked.trusts(metadata.write) else NO_FORMAT
-        """The first byte of values for `read`, which are most of them."""
+        """The first byte of each value that this codec writes."""
+        self.first = metadata.first if request.trusts(metadata.write) else NO_FORMAT
+        """The first byte, as a number, of the values that `read` takes.
+
+        It is `prefix`, or NO_FORMAT if such values are pickled and not trusted.
+        """
         self.id = NO_FORMAT if metadata.checksums else self.first
-        """The same, where no checksum follows it."""
-        self.shows_text = self.first != NO_FORMAT and metadata.write.serializer in SHOWS_TEXT
+        """The first byte, as a number, of the values that `loads` takes.
+
+        It is `first`, or NO_FORMAT if new values have a checksum.
+        """
+        self.shows_text = (
+            self.first != NO_FORMAT and metadata.write.serializer in _WRITE_TEXT_AS_IT_IS
+        )
+        """Whether `with_text` can tell from the bytes of a value that a text is not in it."""
         self.loads = writer.decode
-        """Decodes what follows the first byte of a value that has the format `id`."""
+        """Decodes `raw[1:]` if `raw[0] == id`. Raises anything on damaged bytes."""
         self.read = value_reader(metadata.first, writer.decode)
-        """Decodes a value, given its key too, that has the first byte `first`."""
+        """Decodes `key, raw` if `raw[0] == first`. Raises CorruptValueError."""
         self._readers = {self.first: self.read}
 
     def encode(self, key: bytes, value: Any) -> bytes:
-        """The stored bytes. Raises SerializerError with the path to what cannot be held."""
+        """The stored bytes of a value.
+
+        Raises SerializerError, with the path to the part of the value that cannot be held.
+        """
         return self.wrap(key, self._dumps(value))
 
     def wrap(self, key: bytes, encoded: bytes) -> bytes:
-        """The stored bytes of what the serializer has made of a value."""
+        """The stored bytes, from the bytes that the serializer made of a value."""
         if self.metadata.checksums:
-            return seal(self.prefix, key, encoded)
+            return with_checksum(self.prefix, key, encoded)
         return self.prefix + encoded
 
     def is_written_by(self, name: str, raw: bytes) -> bool:
-        """Whether the serializer `name` has made these stored bytes, with a checksum or without."""
-        format = self.metadata.formats.get(raw[0] & ~GUARD) if raw else None
+        """Whether the serializer `name` made these stored bytes, with or without a checksum."""
+        format = self.metadata.formats.get(raw[0] & ~CHECKSUM_BIT) if raw else None
         return format is not None and format.serializer == name
 
     def unwrap(self, key: bytes, raw: bytes) -> bytes:
-        """What a serializer has made of a value. Raises CorruptValueError."""
+        """The bytes that a serializer made, from the stored bytes. Raises CorruptValueError."""
         self._format_of(key, raw)
-        return unseal(key, raw) if raw[0] & GUARD else raw[1:]
+        return without_checksum(key, raw) if raw[0] & CHECKSUM_BIT else raw[1:]
 
     def knows(self, raw: bytes) -> bool:
         """Whether the metadata lists the format of these stored bytes."""
-        return not raw or raw[0] & ~GUARD in self.metadata.formats
+        return not raw or raw[0] & ~CHECKSUM_BIT in self.metadata.formats
 
     def misses_checksum(self, raw: bytes) -> bool:
-        """Whether these stored bytes have no checksum, where by the metadata all have one."""
+        """Whether these stored bytes have no checksum though each value of the store has one."""
         all_have_one = self.metadata.checksums and self.metadata.migration is None
-        return all_have_one and raw[:1] < bytes([GUARD])
+        return all_have_one and raw[:1] < bytes([CHECKSUM_BIT])
 
     def decode(self, key: bytes, raw: bytes) -> Any:
-        """The value. Raises CorruptValueError, or FormatMismatchError where it must not be read."""
+        """The value, from stored bytes in any format that the metadata lists.
+
+        Raises CorruptValueError for damaged bytes, FormatMismatchError if the format is not
+        trusted or its serializer is not known.
+        """
         read = self._readers.get(raw[0]) if raw else None
         if read is None:
             format = self._format_of(key, raw)
-            decode = self._asked.reader(format, f"the value of {key!r}").decode
+            decode = self._request.reader(format, f"the value of {key!r}").decode
             read = self._readers[raw[0]] = value_reader(raw[0], decode)
         return read(key, raw)
 
     def with_text(self, text: bytes, entries: Entries) -> Entries:
-        """Those of `entries` whose value may contain `text`, where the codec `shows_text`.
+        """The entries whose value may contain `text`. Only for a codec that `shows_text`.
 
-        Damaged values are among them, as far as their checksums tell, for the reader to meet.
+        A value with a wrong checksum is among them, so that its reader meets the damage.
         """
         prefix = self.prefix
         if not self.metadata.checksums:
             return (e for e in entries if text in e[1] or not e[1].startswith(prefix))
         return (
-            e for e in entries if text in e[1] or not (e[1].startswith(prefix) and is_whole(*e))
+            e
+            for e in entries
+            if text in e[1] or not (e[1].startswith(prefix) and matches_checksum(*e))
         )
 
     def _format_of(self, key: bytes, raw: bytes) -> Format:
-        what = None
+        problem = None
         if not raw:
-            what = "is empty"
+            problem = "is empty"
         elif not self.knows(raw):
-            what = f"has the format {raw[0] & ~GUARD}, which the store does not list"
+            problem = f"has the format {raw[0] & ~CHECKSUM_BIT}, which the store does not list"
         elif self.misses_checksum(raw):
-            what = "has no checksum, as all values of the store have"
-        if what is not None:
-            raise CorruptValueError(f"the value of {key!r} {what}: it is damaged")
-        return self.metadata.formats[raw[0] & ~GUARD]
+            problem = "has no checksum, as all values of the store have"
+        if problem is not None:
+            raise CorruptValueError(f"the value of {key!r} {problem}: it is damaged")
+        return self.metadata.formats[raw[0] & ~CHECKSUM_BIT]
 
     def options(self) -> dict[str, Any]:
-        """What to open another store with, so that it writes in the same way."""
-        if self._asked.custom is not None and self.metadata.write.serializer == CUSTOM:
-            named: dict[str, Any] = {
-                "dump_load": (self._asked.custom.encode, self._asked.custom.decode)
-            }
+        """The options that make another store write as this codec does."""
+        custom = self._request.custom
+        if custom is not None and self.metadata.write.serializer == CUSTOM:
+            named: dict[str, Any] = {"dump_load": (custom.encode, custom.decode)}
         else:
             named = {"serialize": self.metadata.write.serializer}
         return {**named, "checksums": self.metadata.checksums}
-
-
-class LegacyCodec(Codec):
-    """Values as stones 0.3 wrote them: no format byte, encodings of its own."""
-
-    def __init__(self, asked: FormatRequest) -> None:
-        if asked.name is None:
-            raise FormatMismatchError(
-                "this is a database of stones 0.3, which did not note its serializer: name it, "
-                "serialize='pickle' for one made by stone() without any (`stones migrate`: with "
-                "--from pickle)"
-            )
-        if asked.checksums:
-            raise FormatMismatchError(
-                "a database of stones 0.3 has no checksums: open it without checksums=, and give "
-                "it some by migrate(store, checksums=True)"
-            )
-        self.metadata = Metadata(None, Format(NO_FORMAT, asked.name), {})
-        self.id = self.first = NO_FORMAT
-        self.prefix = b""
-        self.read = self.decode
-        self.shows_text = False
-        self._asked = asked
-        from .stones03 import legacy_serializer  # few will ever need it
-
-        codec = asked.custom or legacy_serializer(asked.name)
-        self._dumps, self.loads = codec.encode, codec.decode
-
-    def encode(self, key: bytes, value: Any) -> bytes:
-        return self._dumps(value)
-
-    def knows(self, raw: bytes) -> bool:
-        return True
-
-    def decode(self, key: bytes, raw: bytes) -> Any:
-        if not self._asked.trusts(self.metadata.write):
-            self._asked.reader(self.metadata.write, f"the value of {key!r}")
-        try:
-            return self.loads(raw)
-        except MemoryError:
-            raise
-        except Exception as error:  # a decoder may raise anything on damaged bytes
-            raise corrupt(key, error) from error

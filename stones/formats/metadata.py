@@ -1,19 +1,21 @@
-"""The format of a stored value, and the store's metadata that lists the formats.
+"""The format of a stored value, and the store's metadata, which lists the formats.
 
-Every value starts with one byte: the id of the format that the rest was written in, and a bit that
-says whether a checksum comes before that (see `stones.formats.checksums`). So any mixture of
-formats can be read at any time, which is what makes re-encoding online possible (see
-`stones.migrations.reencode`). The metadata lives in a space of its own, outside the user's keys:
+Every value starts with one byte. It holds the id of the value's format, and a bit that says
+whether a checksum follows (`stones.formats.checksums`). So values of any mixture of formats can be
+read at any time, and a store can be re-encoded while others use it
+(`stones.migrations.reencode`).
 
-    version             1, of this layout
-    generation          counts the changes of what a `Metadata` holds; who finds another one
-                        reads that again
-    formats             JSON: the format that is written now, whether with checksums, all formats
-                        that ever were, and whether a migration is under way, so that values may be
-                        in any of them, with checksums or without
-    collection/NAME     JSON: what the collection NAME says of itself; it claims the keys NAME/...
-                        (see `stones.stores.claims`)
-    count/NAME          how many records it has
+The metadata lives in a space of its own, outside the user's keys:
+
+    version             the number of this layout: 1
+    generation          changes with each change of a `Metadata`; whoever finds another generation
+                        reads the metadata again
+    formats             JSON: the format of new values, whether they get a checksum, all formats
+                        that the store has had, and the id of the migration that is under way;
+                        during a migration a value may be in any of the formats
+    collection/NAME     JSON: the description of the collection NAME, which claims the keys NAME/...
+                        (`stones.stores.claims`)
+    count/NAME          the number of its records
     ...                 whatever a layer above keeps (a migration's ledger)
 """
 
@@ -29,59 +31,68 @@ from attrs import asdict, evolve, frozen
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, FormatMismatchError, MigrationError
 
-from .checksums import GUARD
+from .checksums import CHECKSUM_BIT
 
 LAYOUT = b"1"
-# Fixed numbers for the serializers that we ship, so that values can be told apart even where the
-# metadata is lost; others get the next number from FIRST_OWN on. A number never means another
-# serializer later: a reader that has not looked at the metadata since would take it for the old.
+"""The layout of the metadata that this version of stones writes."""
+# The ids of stones' own serializers are fixed, so that values can be told apart even if the
+# metadata is lost. Other serializers get the next number from FIRST_OWN on. A store never gives a
+# number to another serializer later: a reader with older metadata would take it for the first one.
 IDS: Mapping[str, int] = {"pickle": 1, "json": 2, "cbor": 3, "msgpack": 4, "noop": 5}
 FIRST_OWN = 32
 LAST_OWN = 127
 CLAIMS = (b"collection/", b"collection0")
-"""What collections say of themselves is in the metadata from the first to below the second key."""
+"""The descriptions of collections have metadata keys from the first to below the second."""
 NO_FORMAT = -1
-""""The format" of values without a format byte: no byte of them equals it."""
+"""The id of the format of values without a format byte. No byte equals it."""
+STONES03_ENCODINGS = frozenset({"json", "cbor", "msgpack"})
+"""The serializers that encoded values in another way in stones 0.3."""
+STONES03_SUFFIX = "-0.3"
+"""Ends the name of such an encoding in the list of formats: "json-0.3"."""
 
 
 @frozen
 class Format:
-    """How a value was written. `id` is its first byte, but for one bit; `serializer` wrote it."""
+    """The format of a stored value."""
 
     id: int
+    """The first byte of the value, without the bit for a checksum."""
     serializer: str
+    """The name of the serializer that wrote the value."""
 
 
 @frozen
 class Metadata:
-    """What a store knows of itself, as of one transaction."""
+    """The formats of a store, as of one transaction."""
 
     generation: bytes | None
+    """Changes with each change of the metadata. None if the metadata is not stored."""
     write: Format
-    """What new values are written in."""
+    """The format of new values."""
     formats: Mapping[int, Format]
-    """What values may be in, or have been in, by id."""
+    """The formats that values are in, or once were in, by their ids."""
     has_collections: bool = False
-    """Where there are none, no claim needs to be looked up."""
+    """Whether the store has collections. If not, a write looks up no claim."""
     checksums: bool = False
-    """New values get a checksum."""
+    """Whether new values get a checksum."""
     migration: str | None = None
-    """The id of the migration that is under way. None: every value is as new ones are written."""
+    """The id of the migration that is under way. If None, every value is written as new ones are.
+    """
 
     @property
     def first(self) -> int:
-        """The first byte of new values."""
-        return self.write.id | (GUARD if self.checksums else 0)
+        """The first byte of new values, with the bit for a checksum."""
+        return self.write.id | (CHECKSUM_BIT if self.checksums else 0)
 
     @property
     def write_name(self) -> str:
-        """How new values are written, in words."""
+        """The format of new values, in words: "json with checksums"."""
         return format_name(self.write.serializer, self.checksums)
 
     def migrating_to(self, name: str, checksums: bool) -> "Metadata":
-        """The same, but new values are written by `name`, and older ones are to follow.
+        """The metadata at the start of a migration: the serializer `name` writes new values.
 
-        Raises MigrationError where there is no number left for a serializer of the user's own.
+        Raises MigrationError if no number is left for a serializer of the user's own.
         """
         known = [format for format in self.formats.values() if format.serializer == name]
         format = known[0] if known else Format(self._free_id(name), name)
@@ -90,7 +101,7 @@ class Metadata:
         return evolve(self, write=format, formats=formats, checksums=checksums, migration=migration)
 
     def migrated(self) -> "Metadata":
-        """The same, but every value is in the format that is written."""
+        """The metadata at the end of a migration: every value is in the format of new values."""
         return evolve(self, migration=None)
 
     def _free_id(self, name: str) -> int:
@@ -106,23 +117,26 @@ class Metadata:
 
 
 def format_name(serializer: str, checksums: bool) -> str:
-    """A format in words."""
+    """A format, in words: "json", or "json with checksums"."""
     return f"{serializer} with checksums" if checksums else serializer
 
 
 def new_metadata(name: str, checksums: bool = False) -> Metadata:
-    """The metadata of an empty store that is written by the serializer `name`."""
+    """The metadata of an empty store whose serializer is `name`."""
     format = Format(IDS.get(name, FIRST_OWN), name)
     return Metadata(b"", format, {format.id: format}, checksums=checksums)
 
 
 def read_generation(txn: Transaction) -> bytes | None:
-    """The generation of the metadata, or None where there is no metadata. One read."""
+    """The generation of the metadata, or None if there is no metadata. One read."""
     return txn.get(Space.META, b"generation")
 
 
 def read_metadata(txn: Transaction) -> Metadata | None:
-    """The metadata, or None where there is none. Raises FormatMismatchError for a later layout."""
+    """The metadata, or None if the store has no metadata yet.
+
+    Raises FormatMismatchError for a later layout, CorruptValueError for damaged metadata.
+    """
     generation = read_generation(txn)
     if generation is None:
         return None
@@ -133,7 +147,7 @@ def read_metadata(txn: Transaction) -> Metadata | None:
             "open it with the version that wrote it, or a newer one"
         )
     try:
-        listed = _listed(**json.loads(txn.get(Space.META, b"formats") or b""))
+        listed = _parse_formats(**json.loads(txn.get(Space.META, b"formats") or b""))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptValueError(
             f"the metadata of the store cannot be read: {repr(error)[:200]}"
@@ -141,27 +155,27 @@ def read_metadata(txn: Transaction) -> Metadata | None:
     return evolve(listed, generation=generation, has_collections=has_collections(txn))
 
 
-# What follows is strict, since the file may have been made by somebody who wishes us ill: a name
-# that is taken as it is might be of the wrong type, too long, or control a terminal.
+# The checks below are strict, because an attacker may have made the file. A name from it could be
+# of a wrong type, very long, or contain the control characters of a terminal.
 
 
-def _listed(*, write: Any, checksums: Any, formats: Any, migration: Any) -> Metadata:
+def _parse_formats(*, write: Any, checksums: Any, formats: Any, migration: Any) -> Metadata:
     known = [_format(**entry) for entry in formats]
     by_id = {format.id: format for format in known}
     if len(by_id) < len(known) or len({format.serializer for format in known}) < len(known):
         raise ValueError("a format is listed twice")
     if type(write) is not int or type(checksums) is not bool:
-        raise ValueError("how new values are written is no format, or with checksums or without")
+        raise ValueError("'write' is not the id of a format, or 'checksums' is not a bool")
     if type(migration) not in (str, NoneType):
-        raise ValueError("what a migration is called is no text")
+        raise ValueError("the id of the migration is not text")
     return Metadata(None, by_id[write], by_id, checksums=checksums, migration=migration)
 
 
 def _format(id: Any, serializer: Any) -> Format:
     if type(id) is not int or not 1 <= id <= LAST_OWN:
-        raise ValueError("a format has an id that is none")
+        raise ValueError(f"the id of a format is not a number from 1 to {LAST_OWN}")
     if type(serializer) is not str or not _SERIALIZER_NAME.fullmatch(serializer):
-        raise ValueError(f"the format {id} has a serializer whose name is none")
+        raise ValueError(f"the serializer of the format {id} has no valid name")
     return Format(id, serializer)
 
 
@@ -169,12 +183,12 @@ _SERIALIZER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,67}")
 
 
 def has_collections(txn: Transaction) -> bool:
-    """Whether there is any collection. One read."""
+    """Whether the store has a collection. One read."""
     return next(txn.keys(Space.META, *CLAIMS), None) is not None
 
 
 def write_formats(txn: Transaction, metadata: Metadata) -> None:
-    """Store which formats there are, and begin the next generation."""
+    """Store the list of formats, and begin the next generation of the metadata."""
     listed = {
         "write": metadata.write.id,
         "checksums": metadata.checksums,
@@ -187,9 +201,12 @@ def write_formats(txn: Transaction, metadata: Metadata) -> None:
 
 
 def next_generation(txn: Transaction) -> None:
-    """Make everybody read the metadata again, from their next write transaction on."""
+    """Change the generation, so that every user of the store reads the metadata again.
+
+    They read it in their next write transaction.
+    """
     head = (read_generation(txn) or b"0").partition(b"-")[0]
     count = int(head) + 1 if head.isdigit() and len(head) < 20 else 1
-    # The random part tells apart two changes that would have the same number, where the first of
-    # them was rolled back after somebody had read it in its own transaction.
+    # Without the random part two changes could have the same number: if a transaction reads its
+    # own change and is rolled back, the next change counts from the same number.
     txn.put(Space.META, b"generation", b"%d-%s" % (count, os.urandom(6).hex().encode()))

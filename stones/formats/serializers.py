@@ -1,21 +1,26 @@
 """Serializers: values to bytes and back, by name.
 
-    pickle      holds nearly everything; reading it can run code, so only read what you trust
+    pickle      holds nearly every value; reading a pickle can run code, so read only trusted files
     json, cbor, msgpack
-                hold the types listed below, in bytes that other programs can read too
-    noop        bytes, as they are
+                hold the types below, in bytes that other programs can read too
+    noop        holds bytes only, and stores them as they are
 
-All but noop give back what was put in, with the same types: None, bool, int of any size, float,
-str, bytes, list, tuple, set, frozenset, dict with any of the hashable ones as keys and in the same
-order, datetime, date, time, timedelta, Decimal and UUID, nested in any way. datetime and time keep
-`fold`, and their time zone where that is a `datetime.timezone` or a `zoneinfo.ZoneInfo`. A subclass
-of one of these types is another type, which only pickle can give back.
+json, cbor and msgpack hold these types, nested in any way, and give back equal values of the same
+types:
 
-What a serializer cannot hold is a SerializerError that says of which type it is, and where:
+- None, bool, int of any size, float, Decimal, str, bytes, UUID
+- datetime, date, time, timedelta. datetime and time keep `fold`. They keep their time zone if it is
+  a `datetime.timezone` or a `zoneinfo.ZoneInfo`.
+- list, tuple, set, frozenset, and dict. A dict keeps its order, and its keys may be any of the
+  hashable types.
+
+A subclass of one of these types is another type. Only pickle can give it back.
+
+If a serializer cannot hold a value, the SerializerError names the type and the place:
 `json cannot hold a complex, at $['a'][3]: convert it first, or use pickle`.
 
-The codecs are modules of their own (`stones.formats.json_serializer` and so on), imported when
-first asked for.
+Each of json, cbor and msgpack is a module (`stones.formats.json_serializer` and so on). It is
+imported when its name is first used.
 """
 
 import re
@@ -32,22 +37,22 @@ Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
 
 CUSTOM = "custom"
-"""The name of a serializer that was given as a pair of functions."""
+"""The name of the serializer that a pair of functions makes."""
 
 
 @frozen
 class Serializer:
-    """A way to turn values into bytes and back."""
+    """A pair of functions, from values to bytes and back, under a name."""
 
     name: str
     encode: Encode
-    """The bytes of a value. Raises SerializerError for what cannot be held."""
+    """Makes bytes of a value. Raises SerializerError if the serializer cannot hold the value."""
     decode: Decode
-    """The value of bytes that `encode` made. Raises anything on other bytes."""
+    """Makes the value of bytes that `encode` made. Raises anything on other bytes."""
 
 
 def serializer(name: str) -> Serializer:
-    """The serializer of that name, one that we ship or one that was registered.
+    """The serializer with this name, one of stones' own or a registered one.
 
     Raises SerializerError for a name that is not known.
     """
@@ -64,13 +69,29 @@ def serializer(name: str) -> Serializer:
 
 
 def register_serializer(name: str, encode: Encode, decode: Decode) -> Serializer:
-    """Make a pair of functions known by a name, in this process; stores write down the name only.
+    """Give a pair of functions a name, by which stores opened in this process can use them.
 
-    The same name may be registered again, and then stands for the new functions in stores opened
-    from then on. A failure of `encode`, or a result that is not bytes, will be a SerializerError.
+    A store saves only the name. So each process that opens the store registers the functions first.
+    If a name is registered again, stores opened later use the new functions. If `encode` fails or
+    returns something other than bytes, the write raises SerializerError.
 
-    Raises SerializerError for a name that is taken by a serializer that we ship or that is no
-    word, and for what cannot be called.
+    Raises SerializerError if the name is not up to 64 ASCII letters, digits, "_" and "-" with a
+    letter first, if stones has a serializer of that name itself, or if a function is not callable.
+
+    >>> import stones, zlib
+    >>> def pack(text):
+    ...     return zlib.compress(text.encode())
+    >>> def unpack(raw):
+    ...     return zlib.decompress(raw).decode()
+    >>> serializer = stones.register_serializer('zipped', pack, unpack)
+    >>> store = stones.MemoryStore(serialize='zipped')
+    >>> store['song'] = 'la ' * 1000
+    >>> store['song'][:8]
+    'la la la'
+    >>> store['number'] = 7
+    Traceback (most recent call last):
+    ...
+    stones.errors.SerializerError: zipped cannot hold an int, at $: AttributeError: ...
     """
     if type(name) is not str or not _NAME.fullmatch(name):
         raise SerializerError(
@@ -79,14 +100,14 @@ def register_serializer(name: str, encode: Encode, decode: Decode) -> Serializer
         )
     if name in _BUILT_IN or name == CUSTOM:
         raise SerializerError(
-            f"the serializer {name!r} is ours and stays as it is: take a new name"
+            f"the serializer {name!r} belongs to stones and cannot be replaced: take another name"
         )
     _own[name] = _checked(name, encode, decode)
     return _own[name]
 
 
 def custom_serializer(dump_load: tuple[Encode, Decode]) -> Serializer:
-    """The serializer "custom", made of a pair of functions as `stone(dump_load=)` takes it.
+    """The serializer "custom", made of the pair of functions in `stone(dump_load=)`.
 
     Raises SerializerError for anything but a pair of functions.
     """
@@ -100,17 +121,23 @@ def custom_serializer(dump_load: tuple[Encode, Decode]) -> Serializer:
 
 
 def serializer_names() -> list[str]:
-    """The names that `serializer` knows: those that we ship, then those registered."""
+    """The names of all serializers: first stones' own, then the registered ones.
+
+    >>> import stones
+    >>> stones.serializer_names()[:5]
+    ['pickle', 'json', 'cbor', 'msgpack', 'noop']
+    """
     return [*_BUILT_IN, *_own]
 
 
-def located(name: str, encode: Encode, encode_part: Encode | None = None) -> Encode:
-    """`encode`, with whatever it raises made a SerializerError that says where the culprit is.
+def with_path_in_errors(name: str, encode: Encode, encode_part: Encode | None = None) -> Encode:
+    """A function like `encode` whose every error is a SerializerError with the path to its cause.
 
-    `encode_part` takes what lies in a container, where that is not treated as at the top.
+    `encode_part` encodes the parts of a container, if a serializer encodes them in another way
+    than a whole value.
     """
 
-    def located_encode(value: Any) -> bytes:
+    def checked_encode(value: Any) -> bytes:
         try:
             return encode(value)
         except MemoryError:
@@ -118,11 +145,14 @@ def located(name: str, encode: Encode, encode_part: Encode | None = None) -> Enc
         except Exception as error:
             raise _locate(name, encode_part or encode, value, error) from error
 
-    return located_encode
+    return checked_encode
 
 
 def cannot_hold(name: str, value: Any, path: str, reason: str) -> SerializerError:
-    """The error for a value that a serializer refuses; `path` starts with "$", the whole."""
+    """The error for a part of a value, at `path`, that the serializer `name` refuses.
+
+    `path` starts with "$", which stands for the whole value.
+    """
     kind = type(value).__qualname__
     if type(value).__module__ != "builtins":
         kind = f"{type(value).__module__}.{kind}"
@@ -135,14 +165,17 @@ _MAX_STEPS = 100
 
 
 class ShortRepr(Repr):
-    """Short reprs for messages. An int of more digits than Python writes out is `long_int`."""
+    """Short reprs for messages.
+
+    Python refuses to write out an int of very many digits. Such an int is shown as `long_int`.
+    """
 
     long_int = "<int>"
 
     def repr_int(self, number: int, level: int) -> str:
         try:
             repr(number)
-        except ValueError:  # Repr fails on it too, or in Python 3.14 tells its address
+        except ValueError:  # Repr fails on it too, or in Python 3.14 shows its address
             return self.long_int
         return super().repr_int(number, level)
 
@@ -158,7 +191,10 @@ def _locate(
     path: str = "$",
     around: tuple[Any, ...] = (),
 ) -> SerializerError:
-    """The error for the innermost part of `value` that `encode` refuses by itself."""
+    """The error for the innermost part of `value` that `encode` refuses.
+
+    `around` has the containers that lie around `value`, the outermost first.
+    """
     if any(value is container for container in around):
         return cannot_hold(name, value, path, "it contains itself")
     around = (*around, value)
@@ -168,7 +204,7 @@ def _locate(
                 encode(part)
             except Exception as problem:
                 raise _locate(name, encode, part, problem, path + step, around) from problem
-    if isinstance(error, RecursionError) or "recursion limit" in str(error):  # so says msgpack
+    if isinstance(error, RecursionError) or "recursion limit" in str(error):  # msgpack's words
         return cannot_hold(name, around[0], "$", "it is nested too deeply, or contains itself")
     if isinstance(error, SerializerError):
         return cannot_hold(name, value, path, str(error))
@@ -194,8 +230,10 @@ def _short(value: Any) -> str:
 
 
 def _checked(name: str, encode: Encode, decode: Decode) -> Serializer:
-    """A serializer of functions that are not ours: no path, since they may treat the top otherwise
-    than the rest, and a look at what `encode` returns."""
+    """A serializer made of a user's functions, whose results are checked.
+
+    Its errors have no path: the functions may encode a part in another way than a whole value.
+    """
     for function in (encode, decode):
         if not callable(function):
             raise SerializerError(
@@ -221,13 +259,13 @@ def _checked(name: str, encode: Encode, decode: Decode) -> Serializer:
 def _pickle(name: str) -> Serializer:
     from pickle import dumps, loads
 
-    # Protocol 5 and no later one: every Python that stones runs on can read it.
-    return Serializer(name, located(name, lambda value: dumps(value, 5)), loads)
+    # Protocol 5: every Python that stones runs on can read it.
+    return Serializer(name, with_path_in_errors(name, lambda value: dumps(value, 5)), loads)
 
 
-def _codec(name: str) -> Serializer:
-    codec = import_module(f".{name}_serializer", __package__)
-    return Serializer(name, located(name, codec.encode), codec.decode)
+def _from_module(name: str) -> Serializer:
+    module = import_module(f".{name}_serializer", __package__)
+    return Serializer(name, with_path_in_errors(name, module.encode), module.decode)
 
 
 def _noop(name: str) -> Serializer:
@@ -241,10 +279,10 @@ def _noop(name: str) -> Serializer:
 
 _BUILT_IN: dict[str, Callable[[str], Serializer]] = {
     "pickle": _pickle,
-    "json": _codec,
-    "cbor": _codec,
-    "msgpack": _codec,
+    "json": _from_module,
+    "cbor": _from_module,
+    "msgpack": _from_module,
     "noop": _noop,
 }
 _ready: dict[str, Serializer] = {}
-_own: dict[str, Serializer] = {}
+_own: dict[str, Serializer] = {}  # registered by users

@@ -1,24 +1,28 @@
-"""The encodings of stones 0.3: what its databases are written in, until they are migrated.
+"""The encodings of stones 0.3, in which its databases are written until they are migrated.
 
-Reading gives what 0.3 gave, and writing makes bytes that 0.3 can read, with what is peculiar to it:
+These serializers read a value as 0.3 did, and write bytes that 0.3 can read. They change some
+values, as 0.3 did:
 
-    json      str and bytes are the same text there. At the top, directly in a list, tuple or set
-              there, and as keys and values of a dict there it comes back as bytes; further down
-              as str. A tuple, set or frozenset is held at the top only: below, a tuple comes back
+    json      str and bytes are the same text in the file. This text comes back as bytes at the top
+              of a value, directly in a list, tuple or set at the top, and as a key or value of a
+              dict at the top. Further down it comes back as str.
+              A tuple, set or frozenset keeps its type at the top only. Below, a tuple comes back
               as a list.
-    cbor      A tuple is held at the top and as the key of a dict, and comes back as a list
-              elsewhere, as a frozenset comes back as a set.
-    msgpack   tuple, set and frozenset are held anywhere; an int is held up to 64 bits.
+    cbor      A tuple keeps its type at the top and as the key of a dict. Elsewhere it comes back
+              as a list. A frozenset comes back as a set there.
+    msgpack   tuple, set and frozenset keep their types anywhere. An int has up to 64 bits.
     pickle, noop
-              as now.
+              These are the serializers of today.
 
-Subclasses come back as what they are subclasses of, where 0.3 took them at all.
+An instance of a subclass comes back as an instance of its base class, if 0.3 accepted it.
 
-Where 0.3 failed to read what it had written itself, we do not: None in json, an empty list in json
-and msgpack, a tuple in a set in json, keys other than str and bytes in msgpack. Nearly all of that
-can still be written, though 0.3 itself still cannot read it. What would come back as something else
-is refused: in json, keys that are neither str nor bytes, Decimal, and two keys of the same text; in
-json and msgpack, a list that starts with the mark that 0.3 puts before the items of a tuple or set.
+0.3 could not read some bytes of its own: None in json, an empty list in json and msgpack, a tuple
+in a set in json, keys other than str and bytes in msgpack. These serializers can. They also write
+nearly all of these values, though 0.3 cannot read them.
+
+They refuse values that would come back changed in other ways than above. In json these are Decimal,
+keys that are neither str nor bytes, and two keys of the same text. In json and msgpack it is a list
+whose first item is the mark that 0.3 puts before the items of a tuple or set.
 """
 
 import json
@@ -37,35 +41,37 @@ from attrs import frozen
 
 from stones.errors import SerializerError
 
-from .serializers import Serializer, located, serializer
+from .serializers import Serializer, serializer, with_path_in_errors
 from .tags import MAX_DEPTH
 
-# What stands before the items of a container that the format has no form for.
+# The mark before the items of a container for which the format has no form.
 _MARKS: dict[bytes, type[Any]] = {b"__(,)__": tuple, b"__{,}__": set, b"__f{}__": frozenset}
 
 # 0.3 chose the number for tuples; it is registered for text in a named language.
 _TUPLE_TAG = 38
 
-# The tags by which a part refers to another one. What is shared may be small and yet without end
-# for whoever goes through it.
+# The tags with which one part refers to another one. A few bytes with references can make a value
+# that is endless for a program that goes through it.
 _REFERENCES = (25, 28, 29, 256)
 
 
-def legacy_serializer(name: str) -> Serializer:
-    """The serializer `name` as it was in stones 0.3: the module says what each of them holds.
+def stones03_serializer(name: str) -> Serializer:
+    """The serializer `name` of stones 0.3.
 
-    Raises SerializerError for a name that 0.3 did not have. Its `encode` raises SerializerError for
-    what 0.3 could not write, or would have given back as something else.
+    Its `encode` raises SerializerError for a value that 0.3 could not write, or would have given
+    back changed in a way that the module does not list.
+
+    Raises SerializerError for a name that 0.3 did not have.
     """
     if name in ("pickle", "noop"):
         return serializer(name)
-    if name not in _CODECS:
+    if name not in _ENCODINGS:
         raise SerializerError(
-            f"stones 0.3 had no serializer {name!r}, only pickle, {', '.join(_CODECS)} and noop"
+            f"stones 0.3 had no serializer {name!r}, only pickle, {', '.join(_ENCODINGS)} and noop"
         )
-    codec = _CODECS[name]
-    encode = located(f"{name} of stones 0.3", codec.encode, codec.encode_part)
-    return Serializer(name, encode, codec.decode)
+    encoding = _ENCODINGS[name]
+    encode = with_path_in_errors(f"{name} of stones 0.3", encoding.encode, encoding.encode_part)
+    return Serializer(name, encode, encoding.decode)
 
 
 def _refusal(reason: str) -> SerializerError:
@@ -85,10 +91,10 @@ def _unmarked(items: list[Any], element: Callable[[Any], Any] | None = None) -> 
     try:
         return kind(map(element, items[1:]) if element else items[1:])
     except TypeError:
-        return items  # a list of the user's own: what is in a set can be hashed
+        return items  # a user's list with a mark: the items of a real set can be hashed
 
 
-# --- json: written with ujson, where that was installed, and always read with json
+# --- json: 0.3 wrote with ujson if it was installed, and always read with json
 
 
 def _encode_json(value: Any) -> bytes:
@@ -147,12 +153,12 @@ def _decode_json(raw: bytes) -> Any:
 
 
 def _element(item: Any) -> Any:
-    # A list in a set had been a tuple.
+    # A list in a set was a tuple when it was written.
     return tuple(map(_element, item)) if isinstance(item, list) else item
 
 
 def _as_bytes(value: Any) -> Any:
-    # 0.3 failed on lone surrogates here; it had written them all the same.
+    # 0.3 wrote lone surrogates, and failed here when it read them.
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
 
 
@@ -169,7 +175,7 @@ def _encode_cbor(value: Any) -> bytes:
 
 
 def _check_cbor(value: Any, room: int) -> None:
-    # cbor2 now writes more types than it did then, and overruns the stack where it is too deep.
+    # cbor2 now writes more types than 0.3 could, and overruns the stack on a deeply nested value.
     if room == 0:
         raise RecursionError
     if value is None or isinstance(value, _CBOR_TYPES):
@@ -200,7 +206,7 @@ def _decode_cbor(raw: bytes) -> Any:
         decoder.read(1)
     except cbor2.CBORDecodeEOF:
         return value
-    # Most other bytes begin with what could be CBOR; a pickle, for one, with an empty list.
+    # Most other bytes begin with a CBOR value. A pickle, for example, begins with an empty list.
     raise ValueError("there are bytes after the end of the value: it is no CBOR")
 
 
@@ -237,15 +243,15 @@ def _decode_msgpack(raw: bytes) -> Any:
 
 
 @frozen
-class _Codec:
+class _Encoding:
     encode: Callable[[Any], bytes]
     encode_part: Callable[[Any], bytes]
-    """The same for what is inside of a container."""
+    """Encodes a part of a container."""
     decode: Callable[[bytes], Any]
 
 
-_CODECS = {
-    "json": _Codec(_encode_json, _encode_json_part, _decode_json),
-    "cbor": _Codec(_encode_cbor, _encode_cbor, _decode_cbor),
-    "msgpack": _Codec(_encode_msgpack, _encode_msgpack, _decode_msgpack),
+_ENCODINGS = {
+    "json": _Encoding(_encode_json, _encode_json_part, _decode_json),
+    "cbor": _Encoding(_encode_cbor, _encode_cbor, _decode_cbor),
+    "msgpack": _Encoding(_encode_msgpack, _encode_msgpack, _decode_msgpack),
 }

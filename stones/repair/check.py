@@ -21,7 +21,7 @@ from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.engines.lmdb.file.survey import MAIN, Survey, misnumbered, page_count
 from stones.engines.lmdb.file.trees import read_free
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
-from stones.formats.codec import FormatRequest
+from stones.formats.request import FormatRequest
 
 from .contents import (
     DATA,

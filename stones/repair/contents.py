@@ -17,8 +17,8 @@ from stones.engines.lmdb.file.survey import MAIN, Problem, Survey
 from stones.engines.lmdb.file.trees import Walk
 from stones.engines.memory import MemoryEngine
 from stones.errors import CollectionError, CorruptValueError, FormatMismatchError
-from stones.formats.checksums import GUARD, unseal
-from stones.formats.codec import Codec, FormatRequest, LegacyCodec
+from stones.formats.checksums import CHECKSUM_BIT, without_checksum
+from stones.formats.codec import Codec
 from stones.formats.metadata import (
     CLAIMS,
     IDS,
@@ -28,6 +28,8 @@ from stones.formats.metadata import (
     new_metadata,
     read_metadata,
 )
+from stones.formats.request import FormatRequest
+from stones.formats.stones03_codec import Stones03Codec
 from stones.stores.claims import COUNTS
 
 META = SPACES[Space.META]
@@ -91,8 +93,8 @@ class StoredMetadata:
         try:
             return codec.decode(key, raw)
         except FormatMismatchError:
-            if raw[0] & GUARD:
-                unseal(key, raw)  # a checksum tells without reading the value
+            if raw[0] & CHECKSUM_BIT:
+                without_checksum(key, raw)  # a checksum tells without reading the value
             raise
 
     def owner(self, key: bytes) -> bytes | None:
@@ -129,7 +131,7 @@ def walked(file: File, walk: Walk) -> Iterator[tuple[bytes, bytes]]:
 
 def legacy_contents(asked: FormatRequest) -> StoredMetadata:
     """How to read a database of stones 0.3."""
-    codec = None if asked.name is None else LegacyCodec(asked)
+    codec = None if asked.name is None else Stones03Codec(asked)
     return StoredMetadata(codec, {}, None, {}, ())
 
 

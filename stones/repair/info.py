@@ -13,7 +13,7 @@ from attrs import frozen
 
 from stones.engine import Space, Transaction
 from stones.engines.lmdb.engine import LmdbEngine
-from stones.formats.checksums import GUARD
+from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import Format, Metadata, read_metadata
 from stones.stores.claims import collection_names, read_collection
 
@@ -139,9 +139,9 @@ def _format_use(
 ) -> FormatUse:
     if first is None:
         return FormatUse(None, False, None, count, size)
-    id = first & ~GUARD
+    id = first & ~CHECKSUM_BIT
     serializer = listed[id].serializer if id in listed else None
-    return FormatUse(id, first >= GUARD, serializer, count, size)
+    return FormatUse(id, first >= CHECKSUM_BIT, serializer, count, size)
 
 
 def _text(about: Mapping[str, Any], what: str) -> str | None:

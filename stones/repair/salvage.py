@@ -21,9 +21,10 @@ from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.engines.lmdb.file.survey import MAIN, Stray, Survey, describe_span, space_title
 from stones.engines.lmdb.new_directory import new_directory
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
-from stones.formats.checksums import GUARD
-from stones.formats.codec import FormatRequest, LegacyCodec, legacy_metadata
+from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS, Format, Metadata, new_metadata, write_formats
+from stones.formats.request import FormatRequest
+from stones.formats.stones03_codec import Stones03Codec, metadata_from_stones03
 
 from .check import MOST_FINDINGS, open_file, stable_metas
 from .contents import (
@@ -144,7 +145,7 @@ class _Rescue:
             if table is not None and table not in self._survey.trees:
                 raise StoreOpenError(f"there is no table {table!r} in {path!r}, or it is lost")
             self._tree = table or MAIN
-            self._formats = legacy_metadata(LegacyCodec(asked))
+            self._formats = metadata_from_stones03(Stones03Codec(asked))
             self._prefix = bytes([self._formats.write.id])
             self._contents = legacy_contents(asked)
             return
@@ -265,10 +266,10 @@ def _put(batch: list[_Entry], txn: Transaction) -> list[tuple[bytes, bool]]:
 def _formats_of(seen: Mapping[int, int]) -> Metadata:
     """The formats of values, told by their first bytes where the list of them is lost."""
     names = {id: name for name, id in IDS.items()}
-    firsts = [first for first in seen if first & ~GUARD in names] or [IDS["pickle"]]
+    firsts = [first for first in seen if first & ~CHECKSUM_BIT in names] or [IDS["pickle"]]
     most = max(firsts, key=lambda first: seen.get(first, 0))
-    metadata = new_metadata(names[most & ~GUARD], checksums=bool(most & GUARD))
+    metadata = new_metadata(names[most & ~CHECKSUM_BIT], checksums=bool(most & CHECKSUM_BIT))
     if len(firsts) > 1:  # as in a migration to the most frequent of them
         metadata = metadata.migrating_to(metadata.write.serializer, checksums=metadata.checksums)
-    ids = {first & ~GUARD for first in firsts}
+    ids = {first & ~CHECKSUM_BIT for first in firsts}
     return evolve(metadata, formats={id: Format(id, names[id]) for id in sorted(ids)})

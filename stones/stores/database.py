@@ -16,7 +16,7 @@ from attrs import evolve
 from stones.engine import Engine, Transaction
 from stones.engines.stones03 import Stones03Engine
 from stones.errors import ReadOnlyError, StoreClosedError, TransactionError
-from stones.formats.codec import Codec, FormatRequest, LegacyCodec
+from stones.formats.codec import Codec
 from stones.formats.metadata import (
     Metadata,
     new_metadata,
@@ -24,6 +24,8 @@ from stones.formats.metadata import (
     read_metadata,
     write_formats,
 )
+from stones.formats.request import FormatRequest
+from stones.formats.stones03_codec import Stones03Codec
 
 from . import transactions
 from .claims import check_unclaimed
@@ -229,7 +231,7 @@ class Database(DatabaseReader):
     def _first_codec(self) -> Codec:
         metadata = self.engine.read(read_metadata)
         if metadata is None and self.is_stones03:
-            return LegacyCodec(self.request)
+            return Stones03Codec(self.request)
         if metadata is None:
             metadata = self.engine.write(self._create)
         self.request.check(metadata, self.name)

@@ -14,7 +14,7 @@ from typing import Any, Self
 from stones.engine import Engine
 from stones.engines.memory import MemoryEngine
 from stones.errors import KeyTypeError, ReadOnlyError, SerializerError, ValueTypeError
-from stones.formats.codec import FormatRequest, check_checksums
+from stones.formats.request import FormatRequest, check_checksums
 
 from .backup import write_backup
 from .claims import collection_names, count_key, read_count

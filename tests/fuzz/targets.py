@@ -25,9 +25,11 @@ from stones.command_line.options import parse_key, show_key
 from stones.engine import MAX_KEY_SIZE, Space
 from stones.engines.memory import MemoryEngine
 from stones.errors import CorruptValueError, QueryError, SerializerError, StoneError
-from stones.formats.checksums import GUARD, seal
-from stones.formats.codec import Codec, FormatRequest, LegacyCodec
+from stones.formats.checksums import CHECKSUM_BIT, with_checksum
+from stones.formats.codec import Codec
 from stones.formats.metadata import IDS, new_metadata
+from stones.formats.request import FormatRequest
+from stones.formats.stones03_codec import Stones03Codec
 from stones.stores.store import Store
 
 from . import forms
@@ -211,7 +213,7 @@ def decode_legacy(data: bytes) -> None:
     """What stones 0.3 would have read. It gives back other types than those written."""
     source = Source(data)
     place = source.number() % 6
-    codec = LegacyCodec(FormatRequest.from_arguments(("json", "cbor", "msgpack")[place % 3]))
+    codec = Stones03Codec(FormatRequest.from_arguments(("json", "cbor", "msgpack")[place % 3]))
     form = (forms.json_form, forms.cbor_form, forms.msgpack_form)[place % 3]
     raw = source.rest() if place < 3 else form(source, 6)
     with suppress(CorruptValueError, SerializerError):
@@ -264,8 +266,9 @@ def open_store(data: bytes) -> None:
         raw = source.choose(_json, _json, Source.some)(source)
         if space is Space.DATA:
             first = source.choose(2, 2, 3, 4, 5, 99)
-            sealed = seal(bytes([first | GUARD]), name, raw)
-            raw = source.choose(bytes([first]) + raw, sealed, bytes([first | GUARD]) + raw)
+            head = bytes([first | CHECKSUM_BIT])
+            checked = with_checksum(head, name, raw)
+            raw = source.choose(bytes([first]) + raw, checked, head + raw)
         if 0 < len(name) <= MAX_KEY_SIZE:
             txn.put(space, name, raw)
     if txn.get(Space.META, b"formats") is None:

@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from stones.errors import SerializerError
-from stones.formats.stones03 import legacy_serializer
+from stones.formats.stones03 import stones03_serializer
 
 from .stones03 import provide_stones03  # noqa: F401
 from .test_serializers import same
@@ -72,7 +72,7 @@ changed = pytest.mark.parametrize("name", CHANGED)
 
 def accepted(name, values):
     """(value, bytes) of those that we write."""
-    codec = legacy_serializer(name)
+    codec = stones03_serializer(name)
     for value in values:
         try:
             yield value, codec.encode(value)
@@ -86,12 +86,12 @@ def test_what_0_3_wrote_and_read_we_read_the_same(stones03, name):
     read = stones03.decode(name, raws)
     assert sum(ok for ok, _ in read) > 40
     for raw, (ok, value) in zip(raws, read, strict=True):
-        assert not ok or same(legacy_serializer(name).decode(raw), value)
+        assert not ok or same(stones03_serializer(name).decode(raw), value)
 
 
 @changed
 def test_what_we_write_0_3_reads_as_we_do(stones03, name):
-    codec = legacy_serializer(name)
+    codec = stones03_serializer(name)
     values, raws = zip(*accepted(name, EVERYTHING), strict=True)
     read = stones03.decode(name, raws)
     assert sum(ok for ok, _ in read) > 40
@@ -162,7 +162,7 @@ def is_decimal(value):
 )
 def test_what_0_3_wrote_and_could_not_read_we_read(stones03, name, raw, value):
     assert not stones03.decode(name, [raw])[0][0]
-    assert same(legacy_serializer(name).decode(raw), value)
+    assert same(stones03_serializer(name).decode(raw), value)
 
 
 keys = st.one_of(st.text(max_size=5), st.binary(max_size=5))
@@ -187,7 +187,7 @@ values = st.recursive(
 @settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(values=st.lists(values, min_size=5, max_size=25))
 def test_ours_and_the_real_one_agree_on_any_values(stones03, name, values):
-    codec = legacy_serializer(name)
+    codec = stones03_serializer(name)
     theirs = [raw for ok, raw in stones03.encode(name, values) if ok]
     ours = [raw for _, raw in accepted(name, values)]
     read = stones03.decode(name, [*theirs, *ours])
@@ -200,7 +200,7 @@ def test_ours_and_the_real_one_agree_on_any_values(stones03, name, values):
 
 @pytest.mark.parametrize("name", ALL)
 def test_a_database_may_be_written_by_both_in_turn(stones03, name, tmp_path):
-    codec = legacy_serializer(name)
+    codec = stones03_serializer(name)
     values = [b"x", b""] if name == "noop" else [(1, b"x"), {b"c": 2}]
     stones03.make_database(tmp_path / "db", name, {b"theirs": values[0]})
     with lmdb.open(str(tmp_path / "db")) as environment, environment.begin(write=True) as txn:
@@ -216,22 +216,22 @@ def test_a_database_may_be_written_by_both_in_turn(stones03, name, tmp_path):
 )
 def test_what_0_3_could_not_write_is_refused_with_its_type_and_place(name, value):
     with pytest.raises(SerializerError, match=f"^{name} of stones 0.3 cannot hold a"):
-        legacy_serializer(name).encode(value)
+        stones03_serializer(name).encode(value)
 
 
 def test_the_error_says_where_and_what_to_do():
     with pytest.raises(SerializerError) as caught:
-        legacy_serializer("json").encode([{"a": [1, {2}]}])
+        stones03_serializer("json").encode([{"a": [1, {2}]}])
     assert str(caught.value) == (
         "json of stones 0.3 cannot hold a set, at $[0]['a'][1]: 0.3 could not write it here; "
         "convert it first, or migrate the store"
     )
     with pytest.raises(SerializerError, match=r"a bytes, at \$\['a'\]\[0\]: UnicodeDecodeError"):
-        legacy_serializer("json").encode({"a": [b"\xff"]})
+        stones03_serializer("json").encode({"a": [b"\xff"]})
     with pytest.raises(
         SerializerError, match=r"a list, at \$\['a'\]: it would come back as another"
     ):
-        legacy_serializer("msgpack").encode({"a": [b"__(,)__"]})
+        stones03_serializer("msgpack").encode({"a": [b"__(,)__"]})
 
 
 @pytest.mark.parametrize("name", ["pickle", *CHANGED])
@@ -240,7 +240,7 @@ def test_what_is_nested_too_deeply_is_refused(name):
     for _ in range(100_000):
         value = [value]
     with pytest.raises(SerializerError, match="it is nested too deeply"):
-        legacy_serializer(name).encode(value)
+        stones03_serializer(name).encode(value)
 
 
 @changed
@@ -248,18 +248,18 @@ def test_a_value_that_contains_itself_is_refused(name):
     loop = {}
     loop["again"] = [loop]
     with pytest.raises(SerializerError, match="it contains itself"):
-        legacy_serializer(name).encode(loop)
+        stones03_serializer(name).encode(loop)
 
 
 @pytest.mark.parametrize("name", ["yaml", "custom", ""])
 def test_names_that_0_3_did_not_have_are_refused(name):
     with pytest.raises(SerializerError, match="only pickle, json, cbor, msgpack and noop"):
-        legacy_serializer(name)
+        stones03_serializer(name)
 
 
 @pytest.mark.parametrize("name", ALL)
 def test_the_serializers_of_0_3_are_known_by_their_names(name):
-    assert legacy_serializer(name).name == name
+    assert stones03_serializer(name).name == name
 
 
 @pytest.mark.parametrize(
@@ -272,4 +272,4 @@ def test_the_serializers_of_0_3_are_known_by_their_names(name):
 )
 def test_cbor_that_refers_to_parts_of_itself_is_not_of_0_3(raw):
     with pytest.raises(cbor2.CBORDecodeError):
-        legacy_serializer("cbor").decode(raw)
+        stones03_serializer("cbor").decode(raw)

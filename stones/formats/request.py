@@ -1,0 +1,151 @@
+"""How the opener of a store wants its values written, and which formats it trusts.
+
+A `Codec` (`stones.formats.codec`) works by such a request and by the store's metadata.
+"""
+
+import shlex
+from typing import Any
+
+from attrs import evolve, frozen
+
+from stones.errors import FormatMismatchError, SerializerError, ValueTypeError
+
+from .metadata import IDS, STONES03_ENCODINGS, STONES03_SUFFIX, Format, Metadata
+from .serializers import CUSTOM, Serializer, custom_serializer, serializer
+
+
+@frozen
+class FormatRequest:
+    """How the opener of a store wants its values: by a named serializer, or as the store says.
+
+    It also decides what is trusted. If the opener named a safe serializer, a pickle in the file
+    must not be read.
+    """
+
+    name: str | None
+    """The serializer of new values. None takes the one that the store's metadata names."""
+    custom: Serializer | None = None
+    """The serializer made of the functions in `dump_load=`."""
+    trusts_pickle: bool = False
+    """Whether pickled values may be read. That can run code."""
+    checksums: bool | None = None
+    """Whether new values get a checksum. None takes what the store's metadata says."""
+
+    @classmethod
+    def from_arguments(
+        cls,
+        serialize: str | None,
+        dump_load: Any = (),
+        trust_pickle: bool | None = None,
+        checksums: bool | None = None,
+    ) -> "FormatRequest":
+        """The request that the arguments of a store make.
+
+        Raises SerializerError for a serializer that is not known, for functions that are no pair,
+        and for both together.
+        """
+        if dump_load:
+            if serialize is not None:
+                raise SerializerError("give serialize= or dump_load=, not both")
+            return cls(CUSTOM, custom_serializer(dump_load), trust_pickle is True, checksums)
+        if serialize is not None:
+            serializer(serialize)
+        trusts = serialize in (None, "pickle") if trust_pickle is None else trust_pickle
+        return cls(serialize, None, trusts, checksums)
+
+    def widened(self, name: str, custom: Serializer | None = None) -> "FormatRequest":
+        """The request of an opener who has later named the serializer `name` as well."""
+        if self.name is None:
+            return evolve(self, custom=custom or self.custom)
+        trusts = self.trusts_pickle or name == "pickle"
+        return evolve(self, name=name, custom=custom or self.custom, trusts_pickle=trusts)
+
+    def check(self, metadata: Metadata, store: str) -> None:
+        """Raise FormatMismatchError if the store writes new values in another way than requested.
+
+        `store` is the name or path of the store, for the message.
+        """
+        self._check_serializer(metadata, store)
+        if self.checksums in (None, metadata.checksums):
+            return
+        has, flag = ("has", "--no-") if metadata.checksums else ("has no", "--")
+        migrate = f"run `stones migrate {shlex.quote(store)} {flag}checksums`"
+        if metadata.write.serializer not in IDS:
+            migrate = f"open it that way and call stones.migrate(store, checksums={self.checksums})"
+        raise FormatMismatchError(
+            f"{store!r} {has} checksums: open it with checksums={metadata.checksums}, or leave "
+            f"checksums= out; to change the store, {migrate}"
+        )
+
+    def _check_serializer(self, metadata: Metadata, store: str) -> None:
+        written = metadata.write.serializer
+        if self.name in (None, written):
+            return
+        left_over = metadata.migration is not None and any(
+            format.serializer == CUSTOM for format in metadata.formats.values()
+        )
+        if self.custom is not None and left_over:
+            return  # only these functions can read the values that the migration has yet to reach
+        functions = "dump_load=(encode, decode)"
+        how = functions if written == CUSTOM else f"serialize={written!r}, or without naming any"
+        if {self.name, written} <= IDS.keys():
+            migrate = f"run `stones migrate {shlex.quote(store)} --to {self.name}`"
+        else:
+            target = functions if self.custom is not None else f"to={self.name!r}"
+            migrate = f"open it that way and call stones.migrate(store, {target})"
+        raise FormatMismatchError(
+            f"{store!r} is written by {_writer_name(written)}, not by {_writer_name(self.name)}: "
+            f"open it with {how}; to re-encode it, {migrate}"
+        )
+
+    def trusts(self, format: Format) -> bool:
+        """Whether values in `format` may be read: no pickle, or pickles are trusted."""
+        return self.trusts_pickle or format.serializer != "pickle"
+
+    def reader(self, format: Format, where: str) -> Serializer:
+        """The serializer that reads values in `format`. `where` names the value for messages.
+
+        Raises FormatMismatchError if the serializer is not known, or not trusted.
+        """
+        if not self.trusts(format):
+            raise FormatMismatchError(
+                f"{where} is pickled, and reading a pickle can run code: if you trust where it "
+                "comes from, open the store without naming a serializer (`stones` commands: with "
+                "--trust-pickle)"
+            )
+        return self.writer(format, where)
+
+    def writer(self, format: Format, where: str) -> Serializer:
+        """The serializer of `format` for writing, which is safe in any format.
+
+        Raises FormatMismatchError if the serializer is not known.
+        """
+        if format.serializer == CUSTOM:
+            if self.custom is None:
+                raise FormatMismatchError(
+                    f"{where} was written by functions of its own: pass them as "
+                    "dump_load=(encode, decode)"
+                )
+            return self.custom
+        plain = format.serializer.removesuffix(STONES03_SUFFIX)
+        if plain != format.serializer and plain in STONES03_ENCODINGS:
+            from .stones03 import stones03_serializer  # few stores need it
+
+            return stones03_serializer(plain)
+        try:
+            return serializer(format.serializer)
+        except SerializerError as error:
+            raise FormatMismatchError(
+                f"{where} was written by the serializer {format.serializer!r}, which is not known "
+                "here: register_serializer() it before you open the store"
+            ) from error
+
+
+def check_checksums(checksums: object) -> None:
+    """Raise ValueTypeError unless the argument `checksums=` is True, False or None."""
+    if not (checksums is None or isinstance(checksums, bool)):
+        raise ValueTypeError(f"checksums is True, False or None, not {checksums!r}")
+
+
+def _writer_name(serializer: str | None) -> str:
+    return "functions of its own" if serializer == CUSTOM else repr(serializer)
