@@ -1,12 +1,12 @@
-"""Values as CBOR (RFC 8949), with the registered tags where there is one for the type.
+"""Values as CBOR (RFC 8949), with the registered tag for a type if there is one.
 
     0           a datetime that RFC 3339 can hold        2, 3    a large int
     4           a finite Decimal of up to 640 digits     37      a UUID
     258         a set                                    1004    a date (RFC 8943)
-    27          anything else, as [name, value]: see `stones.formats.tags`
+    27          a value of another type, as [name, value]: see `stones.formats.tags`
 
-The numbers are from https://www.iana.org/assignments/cbor-tags. Other tags are refused on reading:
-they could only come from elsewhere, and cbor2 would make regular expressions and cycles of some.
+The numbers are from https://www.iana.org/assignments/cbor-tags. Decoding refuses other tags: stones
+never writes them, and cbor2 would make regular expressions and cycles of some.
 """
 
 from collections.abc import Callable
@@ -25,29 +25,32 @@ _READ_BY_CBOR2 = frozenset({0, 2, 3, 37, _SET, 1004})
 _AS_IS: frozenset[type] = frozenset({str, int, float, bool, type(None), bytes, date, UUID})
 _MINUTE = timedelta(minutes=1)
 
-# The least that Python can be told to refuse to convert to decimal, as in `json_serializer`.
+# The lowest limit that a program can set for the digits of decimal integers: see `json_serializer`.
 _DIGITS = 640
 
-# A level is an array, a map or a tag, and a Decimal brings three: 4([-2, 2(bytes)]).
+# An array, a map and a tag take a level each. A Decimal takes three: 4([-2, 2(bytes)]).
 _ROOM = MAX_DEPTH - 3
 
 
 def encode(value: Any) -> bytes:
-    """The CBOR bytes. Raises SerializerError without the path, and RecursionError."""
+    """The CBOR bytes. Raises SerializerError, without a path, and RecursionError."""
     try:
         return dumps(value if _is_plain(value, _ROOM) else _tagged(value, _ROOM, _AS_IS))
     except UnicodeEncodeError:
-        # A lone surrogate, which CBOR's text cannot hold: look at each string.
+        # The value contains a lone surrogate, which CBOR's text cannot hold: look at each str.
         return dumps(_tagged(value, _ROOM, _AS_IS - {str}))
 
 
 def decode(raw: bytes) -> Any:
-    """The value. Raises CBORDecodeError and others on bytes that `encode` has not made."""
+    """The value. Raises CBORDecodeError and other errors on bytes that `encode` did not make."""
     return loads(raw, semantic_decoders=_TAGS)
 
 
 def _is_plain(value: Any, room: int) -> bool:
-    """Whether a dict or list can be written as it is: looking takes half the time of copying."""
+    """Whether a dict or list can be written as it is. This takes half the time of a copy.
+
+    `room` is how many levels the value may have.
+    """
     if room == 0:
         return False
     kind = type(value)
@@ -67,12 +70,13 @@ def _is_plain(value: Any, room: int) -> bool:
 
 
 def _tagged(value: Any, room: int, as_is: frozenset[type]) -> Any:
-    """A copy in which all that CBOR lacks is tagged; `room` is how many levels it may have.
+    """A copy in which each part that CBOR has no form for has a tag.
 
-    Loops, since comprehensions take a second frame a level in Python 3.11.
+    `room` is how many levels the copy may have. The code loops, because in Python 3.11 a
+    comprehension takes a second frame for each level.
     """
     kind = type(value)
-    if kind in as_is or (kind in _PARTLY and _PARTLY[kind](value)):
+    if kind in as_is or (kind in _AS_IS_IF and _AS_IS_IF[kind](value)):
         return value
     if room <= 0:
         raise RecursionError
@@ -92,12 +96,12 @@ def _tagged(value: Any, room: int, as_is: frozenset[type]) -> Any:
     if tag is None:
         raise refusal(value)
     packed = _tagged(tag.pack(value), room - 2, as_is)
-    # Tuples, since this may be the key of a dict: a tag is as hashable as what is in it.
+    # Tuples: this may be the key of a dict, and a tag of hashable parts is hashable.
     return CBORTag(_OBJECT, (tag.name, tuple(packed) if type(packed) is list else packed))
 
 
 def _is_rfc3339(moment: datetime) -> bool:
-    # ZoneInfo would come back as an offset, and so would a name that the offset has of its own.
+    # A ZoneInfo would come back as its offset, and an offset with a name would lose the name.
     zone = moment.tzinfo
     if type(zone) is not timezone or moment.fold:
         return False
@@ -114,8 +118,8 @@ def _is_utf8(text: str) -> bool:
 
 
 def _is_short(number: Decimal) -> bool:
-    # nan and infinity would come back as float, -0 as 0. A mantissa is a binary number, which takes
-    # a time to convert that grows with the square of its digits; so long ones stay decimal text.
+    # nan and infinity would come back as float, -0 as 0. CBOR's mantissa is a binary number. The
+    # time to convert it grows with the square of its digits, so a long number stays decimal text.
     return (
         number.is_finite()
         and (bool(number) or not number.is_signed())
@@ -123,8 +127,8 @@ def _is_short(number: Decimal) -> bool:
     )
 
 
-# Types of which cbor2 itself writes and reads those values back that pass the test.
-_PARTLY: dict[type, Callable[[Any], bool]] = {
+# Types that cbor2 writes and reads back itself, for the values that pass this test.
+_AS_IS_IF: dict[type, Callable[[Any], bool]] = {
     datetime: _is_rfc3339,
     Decimal: _is_short,
     str: _is_utf8,
@@ -143,16 +147,16 @@ def _decimal(parts: Any, _immutable: bool) -> Decimal:
     exponent, mantissa = parts
     if type(exponent) is not int or type(mantissa) is not int:
         raise ValueError("a decimal fraction is made of two integers")
-    return Decimal(f"{mantissa}E{exponent}")  # Python refuses to write out a very long one
+    return Decimal(f"{mantissa}E{exponent}")  # Python refuses a mantissa of too many digits
 
 
 class _Tags(dict[int, Callable[[Any, bool], Any]]):
-    """What to do with each tag; cbor2 handles those itself for which there is a KeyError."""
+    """The decoder of each tag. cbor2 decodes a tag itself if the lookup raises KeyError."""
 
     def __missing__(self, number: int) -> Any:
         if number in _READ_BY_CBOR2:
             raise KeyError(number)
-        raise ValueError(f"the tag {number} is not one that stones writes")
+        raise ValueError(f"stones does not write the tag {number}")
 
 
 _TAGS = _Tags({_OBJECT: _untag, _DECIMAL: _decimal})

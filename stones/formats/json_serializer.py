@@ -1,9 +1,9 @@
-"""Values as JSON (RFC 8259): compact, in UTF-8, and plain for what JSON has.
+"""Values as JSON (RFC 8259): compact, in UTF-8, and plain JSON for the types that JSON has.
 
-What JSON lacks is a dict of one key, a dollar sign and the name of the type (see
-`stones.formats.tags`): `{"$tuple": [1, 2]}`. So a dict that looks like one, or has other keys than
-str, is written as `{"$dict": [[key, value], ...]}`. nan and the infinities are tagged, for they are
-not JSON.
+A value of another type is written as a dict of one key: a dollar sign and the name of the type
+(`stones.formats.tags`), as in `{"$tuple": [1, 2]}`. A dict that looks like that, or has keys that
+are not str, is written as `{"$dict": [[key, value], ...]}`. nan and the infinities are no JSON, so
+they have a tag too.
 """
 
 import json
@@ -13,14 +13,14 @@ from typing import Any
 
 from .tags import BY_NAME, BY_TYPE, MAX_DEPTH, refusal
 
-# Python refuses to read longer integers in decimal, from 4300 digits on unless it is told
-# otherwise, and 640 digits is the least that it can be told; 2048 bits are 617.
+# Python refuses to read decimal integers of more than 4300 digits. A program can lower this limit,
+# to 640 digits at the least. 2048 bits are 617 digits.
 _SMALLEST, _LARGEST = -(1 << 2048), 1 << 2048
 
 _AS_IS: frozenset[type] = frozenset({str, bool, type(None), float})
 _SURELY_AS_IS: frozenset[type] = frozenset({bool, type(None)})
 
-# Of two lone surrogates in a row JSON's escapes would make one character.
+# Two lone surrogates in a row, written as JSON's escapes, would come back as one character.
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 
 _dumps: Callable[[Any], str] = json.JSONEncoder(
@@ -29,25 +29,28 @@ _dumps: Callable[[Any], str] = json.JSONEncoder(
 
 
 def encode(value: Any) -> bytes:
-    """The JSON text. Raises SerializerError without the path, and RecursionError."""
+    """The JSON text in UTF-8. Raises SerializerError, without a path, and RecursionError."""
     try:
         plain = value if _is_plain(value, MAX_DEPTH) else _tagged(value, MAX_DEPTH, _AS_IS)
         return _dumps(plain).encode("utf-8")
     except ValueError:
-        # There is a nan, an infinity or a lone surrogate somewhere: they are so rare that the
-        # others do not pay for looking at each string and float. Surrogates become escapes here.
+        # The value contains a nan, an infinity or a lone surrogate. They are so rare that only such
+        # a value pays for a look at each str and float. Surrogates become escapes here.
         plain = _tagged(value, MAX_DEPTH, _SURELY_AS_IS)
         return _dumps(plain).encode("utf-8", "backslashreplace")
 
 
 def decode(raw: bytes) -> Any:
-    """The value. Raises ValueError and others on bytes that `encode` has not made."""
+    """The value. Raises ValueError and other errors on bytes that `encode` did not make."""
     text = str(raw, "utf-8")
     return _loads_tagged(text) if '"$' in text else _loads(text)
 
 
 def _is_plain(value: Any, room: int) -> bool:
-    """Whether a dict or list can be written as it is: looking takes half the time of copying."""
+    """Whether a dict or list can be written as it is. This takes half the time of a copy.
+
+    `room` is how many levels the value may have.
+    """
     if room == 0:
         return False
     kind = type(value)
@@ -70,9 +73,10 @@ def _is_plain(value: Any, room: int) -> bool:
 
 
 def _tagged(value: Any, room: int, as_is: frozenset[type]) -> Any:
-    """A copy in which all that JSON lacks is tagged; `room` is how many levels it may have.
+    """A copy in which each part that JSON has no form for has a tag.
 
-    A loop, since comprehensions take a second frame a level in Python 3.11.
+    `room` is how many levels the copy may have. The code loops, because in Python 3.11 a
+    comprehension takes a second frame for each level.
     """
     kind = type(value)
     if kind in as_is or (kind is int and _SMALLEST < value < _LARGEST):

@@ -1,10 +1,15 @@
-"""Values as MessagePack, at the speed of its C encoder.
+"""Values as MessagePack, at the speed of msgpack's C encoder.
 
-The encoder knows the plain types; for others it calls us, and then goes on with what it gets. For
-a container that is a list headed by an empty extension, so that what is in it is encoded in the
-same pass; for another type one extension with its packed form inside; and the specification's own
-timestamp for a datetime in UTC. The codes are those of `stones.formats.tags`.
-(https://github.com/msgpack/msgpack/blob/master/spec.md)
+The encoder writes the plain types itself. For a value of another type it calls `_extended`, and
+encodes the result:
+
+- For a tuple, set or frozenset that is a list whose first item is an empty extension. So the items
+  are encoded in the same pass.
+- For a datetime in UTC it is the specification's own timestamp.
+- For any other type it is an extension that contains the packed value.
+
+`stones.formats.tags` has the codes of the extensions. MessagePack's specification:
+https://github.com/msgpack/msgpack/blob/master/spec.md
 """
 
 from datetime import UTC, datetime, timedelta
@@ -18,45 +23,45 @@ _CONTAINERS = frozenset({tuple, set, frozenset})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SECOND = timedelta(seconds=1)
 
-# The first bytes of the forms bin and ext. The encoder writes bytearray and memoryview as if they
-# were bytes, and extensions that the user made as if they were ours.
+# The first bytes of the forms bin and ext. The encoder writes a bytearray or memoryview as if it
+# were bytes, and a user's extension as if it were one of stones.
 _BIN_OR_EXT = b"\xc4\xc5\xc6\xc7\xc8\xc9\xd4\xd5\xd6\xd7\xd8"
 _LOOKALIKES = frozenset({bytearray, memoryview, ExtType, Timestamp})
 
 _EXT_8 = 0xC7
-"""The first byte of an empty extension: where there is none, no list needs looking at."""
+"""The first byte of an empty extension. Bytes without it contain no tuple, set or frozenset."""
 
-# A Packer is not for two at a time, and making one takes longer than packing a record with it
-# (0.35 against 0.3 µs, with its buffer). So those that nobody is using are kept.
+# Two threads cannot use a Packer at once. To make a Packer with its buffer takes longer than to
+# pack a record (0.35 against 0.3 µs). So a Packer is kept here while no thread uses it.
 _idle: list[Packer] = []
 _KEPT_SIZE = 1 << 18
 
 
 def encode(value: Any) -> bytes:
-    """The MessagePack bytes. Raises SerializerError without the path, and what msgpack raises."""
+    """The MessagePack bytes. Raises SerializerError, without a path, and msgpack's errors."""
     try:
         packer = _idle.pop()
     except IndexError:
         packer = Packer(strict_types=True, default=_extended)
-    # In a list, of which the first byte is cut off again: an empty list may lie one level deeper
-    # in what is packed (1025 in msgpack 1.2, 512 in 1.1) than in what can be unpacked.
+    # msgpack packs an empty list one level deeper than it can unpack (1025 levels in msgpack 1.2,
+    # 512 in 1.1). So the value is packed in a list, whose first byte is cut off afterwards.
     wrapped = [value]
     try:
         raw: bytes = packer.pack(wrapped)[1:]
     except UnicodeEncodeError:
-        # A lone surrogate. Passing them through is slower, so it is not done to all.
+        # The value contains a lone surrogate. This packer is slower, so only such a value takes it.
         lenient = Packer(strict_types=True, default=_extended, unicode_errors="surrogatepass")
         raw = lenient.pack(wrapped)[1:]
     if len(raw) < _KEPT_SIZE:
         _idle.append(packer)
-    # Looking for such a byte takes a quarter of the time of looking at each value.
+    # To look for such a byte takes a quarter of the time of a look at each part of the value.
     if len(raw.translate(None, _BIN_OR_EXT)) != len(raw):
         _refuse_lookalikes(value)
     return raw
 
 
 def decode(raw: bytes) -> Any:
-    """The value. Raises ValueError and others on bytes that `encode` has not made."""
+    """The value. Raises ValueError and other errors on bytes that `encode` did not make."""
     if _EXT_8 in raw:
         return _decode_containers(raw)
     return unpackb(
@@ -87,11 +92,11 @@ def _scalar(code: int, packed: bytes) -> Any:
 
 
 def _refuse_inner(code: int, _packed: bytes) -> Any:
-    raise ValueError(f"the extension {code} is inside of another one")
+    raise ValueError(f"the extension {code} is inside another one")
 
 
 def _decode_containers(raw: bytes) -> Any:
-    heads: list[Tag] = []  # those read, of which the list has not ended yet
+    heads: list[Tag] = []  # of the lists whose end has not been read yet
 
     def ext_hook(code: int, packed: bytes) -> Any:
         if packed:
@@ -113,14 +118,14 @@ def _decode_containers(raw: bytes) -> Any:
         list_hook=list_hook,
     )
     if heads:
-        raise ValueError("an extension without content that heads no list")
+        raise ValueError("an empty extension is not the first item of a list")
     return value
 
 
 def _tag(code: int) -> Tag:
     tag = BY_CODE.get(code)
     if tag is None:
-        raise ValueError(f"{code} is not an extension that this version of stones knows")
+        raise ValueError(f"this version of stones does not know the extension {code}")
     return tag
 
 

@@ -1,14 +1,14 @@
-"""The types that JSON, CBOR and MessagePack have no form for, and what each of them becomes.
+"""The types for which JSON, CBOR or MessagePack has no form, and how each type is written.
 
-One `Tag` a type: `pack` makes a value plainer (it may need packing again), `unpack` undoes it. The
-codecs write the result beside the tag's name, each in its own notation, and leave alone what their
-standard has a form for:
+Each type has a `Tag`. Its `pack` makes a plainer value, which may need packing again, and `unpack`
+undoes it. A serializer writes the plainer value beside the tag's name or code, in a notation of its
+own. It uses no tag for a type that its standard has a form for.
 
     JSON          {"$tuple": [1, 2]}      a dict of one key that starts with a dollar sign
     CBOR          27(["tuple", [1, 2]])   the registered tag for an object of a named type
     MessagePack   [ext(1), 1, 2]          a list headed by an empty extension, or one extension
 
-Names and codes are what files are made of: add to them, never change one.
+Names and codes are in users' files: add new ones, but never change one.
 """
 
 import base64
@@ -27,16 +27,16 @@ from stones.errors import SerializerError
 MAX_DEPTH = 400
 """How many levels of arrays, maps and tags may lie inside each other in JSON and CBOR.
 
-What is written must be readable wherever it is read, so the limit is one number rather than what
-is left of the stack: CBOR decoders stop at 400 by default, Python's json at its recursion limit of
-1000 less the frames of the caller, and cbor2's encoder overruns the stack of a thread (512 KiB on
-macOS) somewhere above 400.
+A written value must be readable everywhere. So the limit is a fixed number, and not the free part
+of the stack. CBOR decoders stop at 400 levels by default. Python's json stops at its recursion
+limit of 1000, less the frames of its caller. Somewhere above 400 levels cbor2's encoder overruns
+the stack of a thread (512 KiB on macOS).
 """
 
 
 @frozen
 class Tag:
-    """How values of exactly one type become plainer ones, and back."""
+    """How a value of exactly this type, not of a subclass, becomes a plainer value, and back."""
 
     type: type
     name: str
@@ -47,7 +47,7 @@ class Tag:
 
 
 def refusal(value: Any) -> SerializerError:
-    """Why a value of a type that is not in the table cannot be held, and what to do."""
+    """The error for a value whose type has no tag: the reason, and what to do."""
     for base in type(value).__mro__[1:-1]:
         if base in _HELD:
             return SerializerError(
@@ -56,11 +56,10 @@ def refusal(value: Any) -> SerializerError:
     return SerializerError("convert it first, or use pickle")
 
 
-# A moment is its text as in RFC 3339, less the offset where there is none, and with the suffix of
-# RFC 9557 that names the zone: 2024-05-06T07:08:09+02:00[Europe/Paris]. The wall clock and the zone
-# are what Python holds, so where they contradict the offset (the rules of the zone have changed
-# since) they win. The suffixes that start with "_", which are for private use, hold what else a
-# moment can have in Python.
+# A datetime or time is text as in RFC 3339, without the offset if it has none. RFC 9557's suffix
+# names its zone: 2024-05-06T07:08:09+02:00[Europe/Paris]. Python holds the wall clock and the zone.
+# If they contradict the offset, because the rules of the zone have changed, they win. Suffixes that
+# start with "_" are for private use: they hold fold, and offsets of a fraction of a second.
 _FOLD = "_fold=1"
 _OFFSET = "_offset="  # in microseconds
 
@@ -75,17 +74,17 @@ def _pack_moment(moment: datetime | time) -> str | list[str]:
     if type(zone) is timezone:
         offset = zone.utcoffset(None)
         if offset.microseconds:
-            # isoformat() would write them, and fromisoformat() takes +00:00:00.000001 for UTC.
+            # fromisoformat() would read +00:00:00.000001, as isoformat() writes it, as UTC.
             text = moment.replace(tzinfo=None).isoformat() + f"[{_OFFSET}{offset // _MICROSECOND}]"
         else:
             text = moment.isoformat()
         name = zone.tzname(None)
-        # astimezone() names the offset of the local zone after it ("CET"); timezone() does not.
+        # astimezone() gives the offset the name of the local zone ("CET"); timezone() does not.
         named = name != timezone(offset).tzname(None)
         return [text + fold, name] if named else text + fold
     raise SerializerError(
-        f"its time zone is a {type(zone).__module__}.{type(zone).__qualname__}, of which only the "
-        "class knows what it means: use datetime.timezone or zoneinfo.ZoneInfo, or pickle"
+        f"its time zone is a {type(zone).__module__}.{type(zone).__qualname__}, which only pickle "
+        "can hold: use datetime.timezone or zoneinfo.ZoneInfo, or pickle"
     )
 
 
@@ -120,7 +119,7 @@ def _unpack_moment(kind: type[datetime] | type[time]) -> Callable[[Any], datetim
     return unpack
 
 
-# No "[" inside: a text of nothing else would be gone through from each of them to its end.
+# "[" is not allowed inside: else a text of many "[" would be searched from each one to its end.
 _SUFFIX = re.compile(r"\[([^][]*)\]")
 _MICROSECOND = timedelta(microseconds=1)
 
@@ -129,7 +128,7 @@ TAGS = [
     Tag(tuple, "tuple", 1, list, tuple),
     Tag(set, "set", 2, list, set),
     Tag(frozenset, "frozenset", 3, list, frozenset),
-    # Hexadecimal, since Python limits the length of decimal integers for the time they take.
+    # Hexadecimal: Python limits the length of decimal integers, because they take long to convert.
     Tag(int, "int", 4, hex, lambda text: int(text, 16)),
     Tag(datetime, "datetime", 5, _pack_moment, _unpack_moment(datetime)),
     Tag(date, "date", 6, date.isoformat, date.fromisoformat),
@@ -143,7 +142,7 @@ TAGS = [
     ),
     Tag(Decimal, "Decimal", 9, str, Decimal),
     Tag(UUID, "UUID", 10, str, UUID),
-    # What one of the three lacks, or has in part: MessagePack never needs these.
+    # MessagePack never needs these tags. JSON or CBOR lacks the types, or some values of them.
     Tag(float, "float", 11, repr, float),
     Tag(
         bytes,
