@@ -1,6 +1,5 @@
-"""What the commands of the command line share: how a key is typed and shown, and their options."""
+"""What the commands share: options, how they open a store, exit codes."""
 
-import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -10,115 +9,68 @@ from stones.errors import FormatMismatchError
 from stones.formats.serializers import serializer_names
 from stones.stores.lmdb import LmdbStore
 
+from .keys import Key
+
 F = TypeVar("F", bound=Callable[..., Any])
 
-
-def show_key(key: bytes) -> str:
-    r"""A key as printable text; what is not printable UTF-8 as escapes, a backslash as two.
-
-    >>> print(show_key('größe\n'.encode() + b'\xff'))
-    größe\n\xff
-    """
-    text = key.decode("utf-8", "surrogateescape")
-    return "".join(map(_shown, text))
-
-
-def _shown(character: str) -> str:
-    if character.isprintable() and character != "\\":
-        return character
-    if character in _ESCAPED:
-        return _ESCAPED[character]
-    return "".join(f"\\x{byte:02x}" for byte in character.encode("utf-8", "surrogateescape"))
-
-
-_ESCAPED = {"\\": "\\\\", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-_ESCAPE = re.compile(rb"\\(x[0-9a-fA-F]{2}|.?)", re.DOTALL)
-_PLAIN = {b"\\": b"\\", b"n": b"\n", b"r": b"\r", b"t": b"\t"}
-
-
-def parse_key(text: str) -> bytes:
-    r"""The key that `shown` would show so: `\xff` is one byte, `\\` a backslash.
-
-    Raises ValueError for another escape.
-
-    >>> parse_key(r'a\x00b')
-    b'a\x00b'
-    """
-    return _ESCAPE.sub(_unescaped, text.encode("utf-8", "surrogateescape"))
-
-
-def _unescaped(found: "re.Match[bytes]") -> bytes:
-    escape = found[1]
-    if len(escape) == 3:
-        return bytes([int(escape[1:], 16)])
-    if escape in _PLAIN:
-        return _PLAIN[escape]
-    raise ValueError(
-        f"{found[0].decode('utf-8', 'replace')!r} is no escape: type a backslash as two, and a "
-        "byte as \\xff"
-    )
-
-
-class Key(click.ParamType):  # type: ignore[type-arg]  # generic in later versions
-    name = "key"
-
-    def convert(
-        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
-    ) -> bytes:
-        try:
-            return parse_key(value)
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
+FAILED, NOT_THERE, INTERRUPTED = 1, 3, 130
+"""Exit codes: see `stones.command_line.main`."""
 
 path_argument = click.argument("path", type=click.Path())
-serializers = click.Choice(serializer_names())
+serializer_choice = click.Choice(serializer_names())
 trust_option = click.option(
     "--trust-pickle", is_flag=True, help="Read pickled values, which can run code."
 )
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON, for programs.")
 table_option = click.option(
-    "--table", type=Key(), metavar="NAME", help="The table of a stones 0.3 database that has any."
+    "--table",
+    type=Key(),
+    metavar="NAME",
+    help="The table with the values of a stones 0.3 database.",
 )
-written_option = click.option(
+from_option = click.option(
     "--from",
-    "written",
-    type=serializers,
+    "serialize",
+    type=serializer_choice,
     metavar="NAME",
     help="The serializer of a stones 0.3 database.",
 )
 
 
-def opening(command: F) -> F:
-    """The options for a database of stones 0.3."""
-    return written_option(table_option(command))
+def stones03_options(command: F) -> F:
+    """Give a command the options for a database of stones 0.3."""
+    return from_option(table_option(command))
 
 
 def open_store(
     path: str,
-    written: str | None,
+    serialize: str | None,
     table: bytes | None,
     *,
     trust_pickle: bool = False,
     readonly: bool = False,
 ) -> LmdbStore[bytes, Any]:
-    """The store at `path`, which has to be there."""
+    """The store at `path`, which has to be there.
 
-    def opened(serialize: str | None) -> LmdbStore[bytes, Any]:
+    `serialize` is the serializer of a stones 0.3 database. If the store says another one, that one
+    counts. So a command that migrates a 0.3 database can be repeated after an interruption.
+    """
+
+    def opened(name: str | None) -> LmdbStore[bytes, Any]:
         return LmdbStore(
             path,
             readonly=readonly,
             create=False,
             table=table,
-            serialize=serialize,
+            serialize=name,
             trust_pickle=trust_pickle,
         )
 
-    # Not by the name alone: a database of stones 0.3 may have become one of ours since, when a
-    # migration was interrupted, and the same command is to go on with it. Or just now: then again.
-    for serialize in [None, written]:
+    for name in [None, serialize]:
         try:
-            return opened(serialize)
+            return opened(name)
         except FormatMismatchError:
-            if written is None:
+            if serialize is None:
                 raise
+    # Another process began to migrate the 0.3 database after the first attempt.
     return opened(None)

@@ -1,4 +1,4 @@
-"""The commands on a store as a whole: `migrate`, `info`, `check`, `salvage`, `backup`."""
+"""The commands on a whole store: `migrate`, `info`, `check`, `salvage`, `backup`."""
 
 import json
 import math
@@ -15,49 +15,53 @@ from stones.formats.metadata import format_name
 from stones.repair.info import FormatUse, StoreInfo, inspect
 from stones.stores.backup import write_backup
 
+from .keys import show_key
 from .options import (
+    FAILED,
+    INTERRUPTED,
+    json_option,
     open_store,
-    opening,
     path_argument,
-    serializers,
-    show_key,
+    serializer_choice,
+    stones03_options,
     table_option,
     trust_option,
 )
 
-FAILED, INTERRUPTED = 1, 130
-
 
 @click.command()
 @path_argument
-@click.option("--to", type=serializers, help="The serializer to take.")
-@click.option("--checksums/--no-checksums", default=None, help="Whether each value is to have one.")
+@click.option("--to", type=serializer_choice, help="The new serializer.")
+@click.option(
+    "--checksums/--no-checksums", default=None, help="Whether each value gets a checksum."
+)
 @trust_option
-@opening
+@stones03_options
 def migrate(path: str, to: str | None, checksums: bool | None, **options: Any) -> None:
-    """Re-encode all values, while others go on: --to another serializer, with checksums or without.
+    """Re-encode all values: --to another serializer, with or without checksums.
 
-    Interrupt it as you like: the store at PATH stays valid, and running it again goes on.
+    Other programs may read and write the store during the migration. If you interrupt it, the store
+    at PATH stays valid. Run the command again to go on.
     """
     from stones.migrations.reencode import migrate
 
     if to is None and checksums is None:
         raise click.UsageError("say what to change: --to NAME, --checksums or --no-checksums")
     try:
-        with open_store(path, **options) as store, bar(to or "checksums") as progress:
+        with open_store(path, **options) as store, progress_bar(to or "checksums") as progress:
             done = migrate(store, to, checksums=checksums, progress=progress)
             figures = store.stats()
     except KeyboardInterrupt:
         raise Interrupted(
-            "interrupted: the store is valid, whatever has been re-encoded; run this again to go on"
+            "interrupted: the store is valid, with part of it re-encoded; run this again to go on"
         ) from None
     written = format_name(figures["serializer"], figures["checksums"])
     click.echo(f"{done.values:,} of {done.total:,} values re-encoded: all are {written} now")
 
 
 @contextmanager
-def bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """A progress bar where somebody looks at it."""
+def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Draws a progress bar if stderr is a terminal. Gives the function that moves it, or None."""
     if not sys.stderr.isatty():
         yield None
         return
@@ -66,7 +70,7 @@ def bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
     def progress(done: int, steps: int) -> None:
         drawn.update(done * 1000 // steps - drawn.pos)
 
-    # Not `with`: interrupted while it enters that, it would leave the cursor hidden.
+    # Not `with drawn`: an interrupt on entry would leave the cursor hidden.
     try:
         drawn.render_progress()
         yield progress
@@ -77,15 +81,15 @@ def bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
 @click.command()
 @path_argument
 @table_option
-@click.option("--json", "as_json", is_flag=True, help="For programs.")
+@json_option
 def info(path: str, table: bytes | None, as_json: bool) -> None:
-    """Show what is in a store, decoding nothing."""
+    """Show the formats, collections and sizes of a store. This decodes no value."""
     found = inspect(path, table=table)
-    click.echo(json.dumps(attrs.asdict(found), indent=2) if as_json else report(found))
+    click.echo(json.dumps(attrs.asdict(found), indent=2) if as_json else info_text(found))
 
 
-def report(found: StoreInfo) -> str:
-    """What `stones info` shows to people."""
+def info_text(found: StoreInfo) -> str:
+    """The facts about a store, as `stones info` prints them."""
     written = found.serializer and format_name(found.serializer, found.checksums)
     rows = [
         ("entries", f"{found.entries:,}, {_size(found.size)}"),
@@ -118,22 +122,20 @@ def _size(count: float) -> str:
     return f"{count / 1000**power:,.1f} {units[power - 1]}"
 
 
-json_option = click.option("--json", "as_json", is_flag=True, help="For programs.")
-
-
 @click.command()
 @path_argument
 @json_option
 @trust_option
-@opening
-def check(path: str, as_json: bool, written: str | None, **options: Any) -> None:
-    """Look for damage: in the file, the metadata, each value, each count.
+@stones03_options
+def check(path: str, as_json: bool, **options: Any) -> None:
+    """Look for damage in the file, the metadata, each value and each count.
 
-    One finding a line, and exit code 1 if there are any. It works while others write.
+    Each finding is one line, and with findings the exit code is 1. Other programs may write to the
+    store during the check.
     """
     from stones.repair.check import check
 
-    found = check(path, serialize=written, **options)
+    found = check(path, **options)
     if as_json:
         click.echo(json.dumps({**_plain(found), "sound": found.sound}, indent=2))
     elif found.sound:
@@ -149,16 +151,16 @@ def check(path: str, as_json: bool, written: str | None, **options: Any) -> None
 @click.argument("new", type=click.Path())
 @json_option
 @trust_option
-@opening
-def salvage(path: str, new: str, as_json: bool, written: str | None, **options: Any) -> None:
-    """Write all that can be read of a damaged store into a new one at NEW.
+@stones03_options
+def salvage(path: str, new: str, as_json: bool, **options: Any) -> None:
+    """Write all that can be read of a damaged store into a new store at NEW.
 
-    What is lost is printed, one thing a line, and then the exit code is 1. PATH is not changed;
-    nothing else may use it meanwhile.
+    Each loss is one line, and with losses the exit code is 1. PATH is not changed. No other program
+    may use it during the salvage.
     """
     from stones.repair.salvage import salvage
 
-    done = salvage(path, new, serialize=written, **options)
+    done = salvage(path, new, **options)
     if as_json:
         click.echo(json.dumps({**_plain(done), "whole": done.whole}, indent=2))
     else:
@@ -172,12 +174,13 @@ def salvage(path: str, new: str, as_json: bool, written: str | None, **options: 
 @click.command()
 @path_argument
 @click.argument("new", type=click.Path())
-@click.option("--no-compact", is_flag=True, help="Copy the file as it is, gaps and all.")
+@click.option("--no-compact", is_flag=True, help="Copy the file as it is, with its gaps.")
 @table_option
 def backup(path: str, new: str, no_compact: bool, table: bytes | None) -> None:
-    """Copy a store to NEW, as of one instant, while others write.
+    """Copy a store, as it is at one instant, to a new directory NEW.
 
-    NEW is there whole and on the disk in the end, or not at all.
+    Other programs may write to the store during the backup. NEW appears complete and safe on the
+    disk, or not at all.
     """
     engine = LmdbEngine.open(path, readonly=True, create=False, table=table)
     try:
@@ -187,7 +190,7 @@ def backup(path: str, new: str, no_compact: bool, table: bytes | None) -> None:
 
 
 def _plain(found: Any) -> dict[str, Any]:
-    """A result for JSON; a key is written as the other commands show it."""
+    """A report as a dict for JSON. A key is text, as the other commands show it."""
     return attrs.asdict(
         found,
         value_serializer=lambda _, __, value: show_key(value) if type(value) is bytes else value,

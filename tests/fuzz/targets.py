@@ -21,7 +21,7 @@ import stones.formats.stones03  # noqa: F401  # so that atheris instruments it: 
 from stones import Collection, MemoryStore, key, migrate
 from stones.collections.keys import key_codec
 from stones.collections.queries.jsonpath import parse_filter, parse_search, parse_values
-from stones.command_line.options import parse_key, show_key
+from stones.command_line.keys import parse_key, show_key
 from stones.engine import MAX_KEY_SIZE, Space
 from stones.engines.memory import MemoryEngine
 from stones.errors import CorruptValueError, QueryError, SerializerError, StoneError

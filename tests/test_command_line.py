@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 import stones
 from stones import Collection, LmdbStore, key, migrate, register_serializer, stone
+from stones.command_line.keys import parse_key, show_key
 from stones.command_line.main import main
-from stones.command_line.options import parse_key, show_key
-from stones.command_line.store_commands import report
+from stones.command_line.store_commands import info_text
 from stones.engine import Space
 from stones.repair.info import inspect
 
@@ -443,8 +443,8 @@ def test_info_works_in_the_process_that_writes(store):
 )
 def test_sizes_are_for_people(store, size, text):
     found = attrs.evolve(inspect(store.path), size=size, index_entries=5)
-    assert f"entries     0, {text}\n" in report(found)
-    assert "indexes     5 entries" in report(found)
+    assert f"entries     0, {text}\n" in info_text(found)
+    assert "indexes     5 entries" in info_text(found)
 
 
 # -- check, salvage, backup ------------------------------------------------------------------------
@@ -674,6 +674,22 @@ def test_help_lists_the_commands(run, arguments):
     shown = run(*arguments)
     for command, *_ in COMMANDS:
         assert re.search(rf"^  {command} +\w", shown, re.MULTILINE)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"), [(["-m", "stones"], "python -m stones"), (STONES[1:], "stones")]
+)
+def test_python_runs_the_package_as_the_command_line(store, command, name):
+    def run(*arguments):
+        command_line = [sys.executable, *command, *arguments]
+        return subprocess.run(command_line, capture_output=True, text=True)
+
+    store["key"] = 1
+    done = run("get", store.path, "key")
+    assert (done.returncode, done.stdout, done.stderr) == (0, "1\n", "")
+    assert run("get", store.path, "gone").returncode == 3
+    assert run("--help").stdout.startswith(f"Usage: {name} [OPTIONS]")
+    assert run("get", "--help").stdout.startswith(f"Usage: {name} get [OPTIONS] PATH KEY")
 
 
 def test_an_unknown_command_is_an_error_of_usage(run):

@@ -1,0 +1,144 @@
+"""The commands on single entries: `get`, `put`, `delete`, `keys`."""
+
+import os
+import sys
+from pprint import pformat
+from typing import Any
+
+import click
+
+from stones.formats.serializers import serializer
+from stones.stores.lmdb import LmdbStore
+
+from .keys import Key, show_key
+from .options import (
+    NOT_THERE,
+    open_store,
+    path_argument,
+    serializer_choice,
+    stones03_options,
+    trust_option,
+)
+
+
+@click.command()
+@path_argument
+@click.argument("key", type=Key())
+@click.option(
+    "--json", "form", flag_value="json", help="Print JSON. Types that JSON lacks are tagged."
+)
+@click.option("--raw", "form", flag_value="raw", help="Print a str or bytes without quotes.")
+@trust_option
+@stones03_options
+def get(path: str, key: bytes, form: str | None, **options: Any) -> None:
+    """Print the value of KEY, as Python writes it."""
+    with open_store(path, readonly=True, **options) as store:
+        try:
+            value = store[key]
+        except KeyError:
+            raise NoSuchKey(path, key) from None
+    if form == "json":
+        click.echo(serializer("json").encode(value))
+    elif form == "raw" and isinstance(value, str | bytes):
+        raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+        click.echo(raw, nl=False)
+    elif form == "raw":
+        raise click.ClickException(f"--raw is for str and bytes, not {type(value).__name__}")
+    else:
+        click.echo(_python_text(value))
+
+
+@click.command(context_settings={"ignore_unknown_options": True})
+@path_argument
+@click.argument("key", type=Key())
+@click.argument("value")
+@click.option("--text", "form", flag_value="text", help="Store VALUE as a str, as it is.")
+@click.option("--bytes", "form", flag_value="bytes", help="Store VALUE as bytes, as they are.")
+@click.option(
+    "--create",
+    type=serializer_choice,
+    metavar="NAME",
+    help="Make a store with this serializer if there is none.",
+)
+@stones03_options
+def put(
+    path: str, key: bytes, value: str, form: str | None, create: str | None, **options: Any
+) -> None:
+    """Set the value of KEY.
+
+    VALUE is JSON, as `get --json` prints it. If VALUE is "-", it is read from standard input.
+    """
+    raw = sys.stdin.buffer.read() if value == "-" else value.encode("utf-8", "surrogateescape")
+    parsed = _parse_value(raw, form)
+    if create is not None and not os.path.exists(os.path.join(path, "data.mdb")):
+        store = LmdbStore[bytes, Any](path, serialize=create)
+    else:
+        store = open_store(path, **options)
+    with store:
+        store[key] = parsed
+
+
+@click.command()
+@path_argument
+@click.argument("key", type=Key())
+@stones03_options
+def delete(path: str, key: bytes, **options: Any) -> None:
+    """Remove KEY and its value."""
+    with open_store(path, **options) as store:
+        if not store.delete(key):
+            raise NoSuchKey(path, key)
+
+
+@click.command()
+@path_argument
+@click.option(
+    "--prefix", type=Key(), metavar="KEY", default="", help="Print only keys that start with this."
+)
+@click.option(
+    "--limit", type=click.IntRange(0), metavar="NUMBER", help="Print at most so many keys."
+)
+@stones03_options
+def keys(path: str, prefix: bytes, limit: int | None, **options: Any) -> None:
+    """Print the keys in order, one a line."""
+    with open_store(path, readonly=True, **options) as store:
+        for key in store.range(prefix=prefix, limit=limit):
+            click.echo(show_key(key))
+
+
+class NoSuchKey(click.ClickException):
+    """The key that a command names is not in the store."""
+
+    exit_code = NOT_THERE
+
+    def __init__(self, path: str, key: bytes) -> None:
+        super().__init__(f"there is no key {show_key(key)} in {path}")
+
+
+def _python_text(value: Any) -> str:
+    """A value as Python writes it. Raises ClickException if Python cannot write it."""
+    try:
+        return pformat(value, sort_dicts=False)
+    except (ValueError, RecursionError) as error:  # an int of very many digits, a deep list
+        raise click.ClickException(f"the value cannot be shown: {error}; try --json") from error
+
+
+def _parse_value(raw: bytes, form: str | None) -> Any:
+    """The value that the user typed. Raises BadParameter."""
+    try:
+        if form == "bytes":
+            return raw
+        if form == "text":
+            return raw.decode()
+        return serializer("json").decode(raw)
+    except Exception as error:  # a decoder may raise anything
+        is_text = not form and _is_text(raw)
+        hint = "for plain text, add --text" if is_text else "--bytes takes any bytes"
+        raise click.BadParameter(f"{error}; {hint}", param_hint="VALUE") from error
+
+
+def _is_text(raw: bytes) -> bool:
+    try:
+        raw.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
