@@ -238,7 +238,7 @@ def test_a_value_in_no_known_format_is_told(store, path, raw, what):
 def test_a_count_that_is_wrong_is_told(store, path):
     Collection(store, User).add(User("a", "A"))
     put(path, Space.META, b"count/User", b"7")
-    assert findings(path) == [(b"User/", "the collection 'User' has 1 records, but notes 7")]
+    assert findings(path) == [(b"User/", "the collection 'User' has 1 records, but its count is 7")]
 
 
 def test_a_record_that_is_no_mapping_is_told(store, path):
@@ -277,7 +277,7 @@ def test_a_key_that_its_collection_cannot_read_is_told(store, path):
         (b"collection/User", b"[]", "the description of a collection cannot be read"),
         (b"collection/User", b'{"record":"U","key":"float","fields":[]}', "cannot be read"),
         (b"collection/User", b'{"record":"U","key":"int","fields":7}', "cannot be read"),
-        (b"count/Other", b"1", "a number of records without a collection"),
+        (b"count/Other", b"1", "a count of records without a collection"),
     ],
 )
 def test_damaged_metadata_is_told_with_its_key(store, path, stored, raw, what):

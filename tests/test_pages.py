@@ -132,8 +132,8 @@ def test_no_bytes_make_a_survey_fail_or_last(tmp_path_factory, data):
             survey.distrust()
             survey.other_main(NAMES)
             list(survey.problems())
-            for strays in survey.strays(NAMES).values():
-                assert all(survey.stray_entries(stray) for stray in strays)
+            for leaves in survey.orphan_leaves(NAMES).values():
+                assert all(survey.orphan_entries(leaf) for leaf in leaves)
             for name in [MAIN, *survey.trees]:
                 for leaf in survey.walk(name).leaves():
                     for entry in leaf.entries:
@@ -155,13 +155,13 @@ def test_the_pages_of_an_instant_stay_while_others_write(tmp_path):
     with lmdb.open(str(tmp_path), map_size=1 << 24) as env:
         with env.begin(write=True) as txn:
             txn.put(b"key", b"before" * 2000)
-        with hold(str(tmp_path)) as instant:
+        with hold(str(tmp_path)) as snapshot:
             for number in range(50):
                 with env.begin(write=True) as txn:
                     txn.put(b"key", b"%d" % number * 5000)
             with closing(File(str(tmp_path / "data.mdb"))) as file:
-                file.page_size = instant.meta.page_size
-                survey = Survey(file, instant.meta)
+                file.page_size = snapshot.meta.page_size
+                survey = Survey(file, snapshot.meta)
                 assert list(survey.problems()) == []
                 [leaf] = survey.walk(MAIN).leaves()
                 assert file.value(leaf.entries[0]) == b"before" * 2000
@@ -184,18 +184,18 @@ def test_the_death_of_the_process_that_opens_the_file_is_told(tmp_path, monkeypa
     python.write_text(f"#!/bin/sh\nkill -{signal} $$\n")
     python.chmod(0o700)
     monkeypatch.setattr("sys.executable", str(python))
-    with hold(str(tmp_path)) as instant:
+    with hold(str(tmp_path)) as snapshot:
         expected = f"a process that opens it with LMDB ends with SIG{signal}"
-        assert instant == HeldSnapshot(None, expected)
+        assert snapshot == HeldSnapshot(None, expected)
 
 
 def test_a_process_that_cannot_be_started_is_told(tmp_path, monkeypatch):
     monkeypatch.setattr("sys.executable", "")
-    with hold(str(tmp_path)) as instant:
-        assert "no process could be started" in instant.problem
+    with hold(str(tmp_path)) as snapshot:
+        assert "no process could be started" in snapshot.problem
 
 
 def test_a_file_of_another_kind_is_told(tmp_path):
     (tmp_path / "data.mdb").write_bytes(b"text " * 5000)
-    with hold(str(tmp_path)) as instant:
-        assert "LMDB cannot open it" in instant.problem
+    with hold(str(tmp_path)) as snapshot:
+        assert "LMDB cannot open it" in snapshot.problem

@@ -33,7 +33,7 @@ from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.lmdb.file.pages import File
 from stones.engines.lmdb.file.trees import Walk
 from stones.formats.request import FormatRequest
-from stones.repair.check import examined
+from stones.repair.check import check_file
 from stones.repair.held_snapshot import HeldSnapshot
 
 from .damage import DATA, PAGE, Item, Places, make
@@ -89,7 +89,7 @@ def put(path, space, stored, raw):
 def is_sound(path):
     """As `check`, without a process for it."""
     with closing(File(str(path / "data.mdb"))) as file:
-        return examined(
+        return check_file(
             "", file, HeldSnapshot(None, None), FormatRequest.from_arguments(None)
         ).sound
 
@@ -436,7 +436,7 @@ def test_a_store_that_is_written_meanwhile_is_refused(large, tmp_path, monkeypat
 
     time.sleep(0.02)  # the clock of a file system ticks now and then
     monkeypatch.setattr(Walk, "leaves", slowly)
-    with pytest.raises(StorageError, match="has been written meanwhile"):
+    with pytest.raises(StorageError, match="has been written during the salvage"):
         salvage(large.path, tmp_path / "new")
     assert not (tmp_path / "new").exists()
 

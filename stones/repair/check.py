@@ -1,8 +1,8 @@
-"""`check`: is all of a store as it should be, down to the last value?
+"""`check`: looks for damage in a whole store, down to the last value.
 
-The file is read page by page (`stones.engines.lmdb.file.survey`), never through LMDB, which a
-damaged file can make crash; only a child process opens it so, to hold one instant while others go
-on writing.
+A damaged file can make LMDB crash. So the file is read page by page without LMDB
+(`stones.engines.lmdb.file.survey`). Only a child process opens it with LMDB, to hold a snapshot
+while other processes write.
 """
 
 import os
@@ -18,8 +18,8 @@ from attrs import frozen
 from stones.engines.lmdb.databases import SPACES
 from stones.engines.lmdb.directory import check_place
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
-from stones.engines.lmdb.file.survey import MAIN, Survey, misnumbered, page_count
-from stones.engines.lmdb.file.trees import read_free
+from stones.engines.lmdb.file.survey import MAIN, Survey, page_count, wrong_number_text
+from stones.engines.lmdb.file.trees import read_free_pages
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
 from stones.formats.request import FormatRequest
 
@@ -28,11 +28,11 @@ from .contents import (
     META,
     DamageFinding,
     StoredMetadata,
-    entries,
-    finding,
-    is_legacy,
-    legacy_contents,
-    read_contents,
+    finding_of,
+    is_stones03,
+    parse_metadata,
+    stones03_metadata,
+    tree_entries,
 )
 from .held_snapshot import HeldSnapshot, hold
 
@@ -42,24 +42,27 @@ _TRIES = 20
 
 @frozen
 class CheckReport:
-    """What `check` has found."""
+    """The result of `check`."""
 
     path: str
+    """The path as it was given."""
     version: str | None
-    """The stones that wrote the store: "1" or "0.3"; None where that cannot be seen."""
+    """The layout of the store: "1", or "0.3" for stones 0.3. None if that cannot be seen."""
     entries: int
-    """Values that were looked at."""
+    """How many entries were checked."""
     unread: int
-    """Of these, how many could not be looked into: pickles that are not trusted, values by a
-    serializer that is not known here."""
+    """How many of the entries have a value that could not be decoded.
+
+    Their values are pickles, and pickles are not trusted, or their serializer is not known.
+    """
     findings: tuple[DamageFinding, ...]
-    """Empty for a sound store. At most 10,000."""
+    """The damage, at most 10,000 findings. Empty for a sound store."""
     more: int
-    """How many findings there are beyond these."""
+    """How many findings there are beyond the first 10,000."""
 
     @property
     def sound(self) -> bool:
-        """Nothing was found."""
+        """Whether no damage was found."""
         return not self.findings
 
 
@@ -71,73 +74,100 @@ def check(
     dump_load: tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()] = (),
     table: bytes | None = None,
 ) -> CheckReport:
-    """Look through the store at `path` for damage: the file, the metadata, each value, each count.
+    """Look for damage in the store at `path`: in the file, the metadata, each value, each count.
 
-    It works while others write, and on the state of one instant. It never runs LMDB on the file in
-    this process, so that no damage can end it. Pickles are only read with `trust_pickle`, which can
-    run code. `dump_load` is for a store that was written by functions of its own. A database of
-    stones 0.3 has its values looked into where `serialize` names what they are written by, and
-    `table` their table, if they are in one.
+    Other processes may write to the store at the same time: `check` sees one snapshot. It changes
+    nothing. No damage can end this process, because LMDB opens the file in another process only.
 
-    Reads the whole file twice, a million small entries in some ten seconds; takes a byte of memory
-    for each page of 4 kB.
+    With `trust_pickle` it also reads pickled values, which can run code. For a store that was
+    written by a pair of functions, pass them as `dump_load`. For a database of stones 0.3,
+    `serialize` names its serializer, and `table` its table if the values are in one. Without
+    `serialize` only the file is checked.
 
-    Raises StoreOpenError where there is no file or it cannot be read, FormatMismatchError for a
-    store of a later version, StorageError where others write and nothing can hold an instant.
+    It reads the whole file twice: about ten seconds for a million small entries. It takes a byte of
+    memory for each page of 4 kB.
+
+    Raises StoreOpenError if there is no file or it cannot be read, FormatMismatchError for a store
+    of a later version, StorageError if other processes write and no snapshot can be held.
+
+    >>> from stones import LmdbStore, check, stone
+    >>> with stone('sound-db', LmdbStore, serialize='json') as store:
+    ...     store['key'] = 'value'
+    >>> report = check('sound-db')
+    >>> report.sound, report.entries, report.findings
+    (True, 1, ())
+
+    A byte of the value is damaged, and JSON cannot decode it any more:
+
+    >>> with open('sound-db/data.mdb', 'r+b') as file:
+    ...     position = file.seek(file.read().rindex(b'"value"'))
+    ...     written = file.write(b"'")
+    >>> for finding in check('sound-db').findings:
+    ...     print(finding.key, finding.what)
+    b'key' the value of b'key' cannot be read: JSONDecodeError: ...
     """
-    asked = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
-    shown, place = os.fspath(path), os.path.abspath(os.fspath(path))
+    request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
+    given, place = os.fspath(path), os.path.abspath(os.fspath(path))
     check_place(place, create=False)
-    with hold(place) as instant, closing(open_file(place)) as file:
+    with hold(place) as snapshot, closing(open_file(place)) as file:
         before = file.stamp()
         try:
-            report = examined(shown, file, instant, asked, table)
+            report = check_file(given, file, snapshot, request, table)
         except DamageError as error:
             raise StorageError(
-                f"cannot check {shown!r}: {error}, which was there before"
+                f"cannot check {given!r}: the file has become shorter: {error}"
             ) from error
-        if not instant.held and file.stamp() != before:
-            reason = instant.problem or "its table of readers cannot be written"
+        if not snapshot.held and file.stamp() != before:
+            reason = snapshot.problem or "its table of readers cannot be written"
             raise StorageError(
-                f"{shown!r} is being written, and no instant of it can be held: {reason}; stop the "
-                "programs that write, and check again"
+                f"{given!r} is being written, and no snapshot of it can be held: {reason}; stop "
+                "the programs that write, and check again"
             )
         return report
 
 
-def examined(
-    path: str, file: File, instant: HeldSnapshot, asked: FormatRequest, table: bytes | None = None
+def check_file(
+    path: str,
+    file: File,
+    snapshot: HeldSnapshot,
+    request: FormatRequest,
+    table: bytes | None = None,
 ) -> CheckReport:
-    """What `check` finds, once there is an instant to look at, or none that could be held."""
+    """The report on an open file, in the state of `snapshot`.
+
+    If the snapshot has no state, the state is the one of the newest meta page.
+    """
     metas, wrong = stable_metas(file)
     findings = [DamageFinding(what) for what in wrong]
-    if instant.problem is not None:
-        findings.append(DamageFinding(instant.problem))
-    if instant.meta is None and not metas:
+    if snapshot.problem is not None:
+        findings.append(DamageFinding(snapshot.problem))
+    if snapshot.meta is None and not metas:
         return CheckReport(path, None, 0, 0, tuple(findings), 0)
-    meta = instant.meta or metas[0]
+    meta = snapshot.meta or metas[0]
     file.page_size = meta.page_size
-    findings += [DamageFinding(what) for what in _misnumbered(file, metas)]
+    findings += [DamageFinding(what) for what in _wrong_number(file, metas)]
     survey = Survey(file, meta)
-    contents = None
+    metadata = None
     tree, version = DATA, None
-    if is_legacy(survey):
+    if is_stones03(survey):
         tree, version = table or MAIN, "0.3"
         if table is not None and table not in survey.trees:
             findings.append(DamageFinding(f"there is no table {table!r}"))
-        contents = legacy_contents(asked)
+        metadata = stones03_metadata(request)
     elif survey.trees:
         version = "1"
-        contents = read_contents(dict(entries(file, survey, META)), asked)
-    values = _Values(file, survey, tree, contents)
-    found = chain(findings, map(finding, survey.problems()), _store(survey, contents), values)
+        metadata = parse_metadata(dict(tree_entries(file, survey, META)), request)
+    values = _ValueCheck(file, survey, tree, metadata)
+    found = chain(
+        findings, map(finding_of, survey.problems()), _store_findings(survey, metadata), values
+    )
     kept = tuple(islice(found, MOST_FINDINGS))
     more = sum(1 for _ in found)
     return CheckReport(path, version, values.entries, values.unread, kept, more)
 
 
 def open_file(place: str) -> File:
-    """The data file in a directory, for reading page by page. Raises StoreOpenError."""
+    """The data file in the directory `place`, to be read page by page. Raises StoreOpenError."""
     try:
         return File(os.path.join(place, "data.mdb"))
     except OSError as error:
@@ -145,9 +175,11 @@ def open_file(place: str) -> File:
 
 
 def stable_metas(file: File) -> tuple[list[Meta], list[str]]:
-    """The meta pages, and what is wrong with them; also where they do not follow each other.
+    """The meta pages, the newest first, and what is wrong with them.
 
-    Who reads while others write may see two that never were together, but not time and again.
+    The meta pages of a sound file are of two successive transactions. If another process writes
+    between the reading of the first and of the second, they may seem not to be. So they are read
+    several times before that counts as damage.
     """
     for _ in range(_TRIES):
         metas, wrong = file.metas()
@@ -159,63 +191,68 @@ def stable_metas(file: File) -> tuple[list[Meta], list[str]]:
     return metas, wrong
 
 
-def _misnumbered(file: File, metas: list[Meta]) -> list[str]:
-    """Whether the earlier state is the later one in truth: LMDB would not see the last transaction.
+def _wrong_number(file: File, metas: list[Meta]) -> list[str]:
+    """The finding for a damaged transaction number, in a list that is empty if there is none.
 
-    Its pages stay as they are until two more transactions have begun.
+    If the number of the last transaction is damaged, LMDB takes the state before it for the newest.
+    The pages of the last state stay as they are until two more transactions begin.
     """
-    # A plain backup has the same state twice.
+    # The file of a plain backup has the same state twice.
     if len(metas) < 2 or (metas[0].free, metas[0].main) == (metas[1].free, metas[1].main):
         return []
-    walk, _ = read_free(file, metas[1], bytearray(page_count(file, metas[1])))
+    walk, _ = read_free_pages(file, metas[1], bytearray(page_count(file, metas[1])))
     later = int.from_bytes(walk.last_key, sys.byteorder) > metas[1].txnid
-    return [misnumbered(metas[1])] if later and file.metas()[0] == metas else []
+    return [wrong_number_text(metas[1])] if later and file.metas()[0] == metas else []
 
 
-def _store(survey: Survey, contents: StoredMetadata | None) -> Iterator[DamageFinding]:
-    """What is wrong with the file as a store."""
-    if contents is None:
+def _store_findings(survey: Survey, metadata: StoredMetadata | None) -> Iterator[DamageFinding]:
+    """The damage of the metadata, and of the main tree, which has the trees of a store."""
+    if metadata is None:
         if not survey.walks[MAIN].lost:
             yield DamageFinding("there is no store in it: it is an LMDB file without entries")
         return
-    if not is_legacy(survey):
+    if not is_stones03(survey):
         for name in SPACES:
             if name not in survey.trees:
                 yield DamageFinding(f"{name.decode()} is not in the main tree")
         if survey.plain_entries:
             yield DamageFinding(f"the main tree has {survey.plain_entries} values of its own")
-    yield from contents.findings
+    yield from metadata.findings
 
 
-class _Values:
-    """What is wrong with the values, and with the counts of the collections."""
+class _ValueCheck:
+    """Iterates over the damage of the values, and of the counts of the collections.
+
+    `entries` and `unread` have their numbers for the report after the iteration.
+    """
 
     def __init__(
-        self, file: File, survey: Survey, tree: bytes, contents: StoredMetadata | None
+        self, file: File, survey: Survey, tree: bytes, metadata: StoredMetadata | None
     ) -> None:
-        self._entries = entries(file, survey, tree)
-        self._contents = contents
+        self._entries = tree_entries(file, survey, tree)
+        self._metadata = metadata
         self.entries = self.unread = 0
 
     def __iter__(self) -> Iterator[DamageFinding]:
-        contents = self._contents
-        if contents is None:
+        metadata = self._metadata
+        if metadata is None:
             return
         records = Counter[bytes | None]()
         for key, raw in self._entries:
             self.entries += 1
-            records[contents.owner(key)] += 1
+            records[metadata.owner(key)] += 1
             try:
-                problem = contents.problem(key, raw)
+                problem = metadata.problem(key, raw)
             except FormatMismatchError:
                 self.unread += 1
                 continue
             if problem is not None:
                 yield DamageFinding(problem, key)
-        for head, noted in contents.counts():
-            if b"%d" % records[head] != noted:
-                name, number = (raw.decode(errors="replace") for raw in (head, noted))
+        for collection, stored in metadata.counts():
+            if b"%d" % records[collection] != stored:
+                name, count = (raw.decode(errors="replace") for raw in (collection, stored))
                 yield DamageFinding(
-                    f"the collection {name!r} has {records[head]} records, but notes {number:.40}",
-                    head + b"/",
+                    f"the collection {name!r} has {records[collection]} records, but its count is "
+                    f"{count:.40}",
+                    collection + b"/",
                 )

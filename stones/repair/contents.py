@@ -1,6 +1,6 @@
-"""What is in a store, read from its pages: formats, collections, and whether an entry is sound.
+"""Metadata and entries, read from the pages of a file with distrust.
 
-`check` and `salvage` look at a file in the same way; here is what they share.
+`check` and `salvage` share this: the formats, the collections, and whether an entry is sound.
 """
 
 import json
@@ -34,41 +34,40 @@ from stones.stores.claims import COUNTS
 
 META = SPACES[Space.META]
 DATA = SPACES[Space.DATA]
-_SHIPPED = {id: name for name, id in IDS.items()}
+_OWN_IDS = {id: name for name, id in IDS.items()}
 CLAIM, COUNT = CLAIMS[0], COUNTS[0]
 
 
 @frozen
 class DamageFinding:
-    """Something in a store that is not as it should be."""
+    """One thing that is wrong in a store."""
 
     what: str
-    """In words, with the place."""
+    """The damage and its place, in words."""
     key: bytes | None = None
-    """The key of the entry, where it is about one."""
+    """The key of the damaged entry, or None if the damage is not in one entry."""
 
 
 @frozen
 class StoredMetadata:
-    """How the entries of a store are to be read."""
+    """The metadata of a store, as far as it can be read."""
 
     codec: Codec | None
-    """None for a database of stones 0.3 whose serializer was not named."""
-    metadata: Mapping[bytes, bytes]
-    """The entries of the metadata that could be read."""
+    """Decodes the values. None for a stones 0.3 database whose serializer was not named."""
+    entries: Mapping[bytes, bytes]
+    """The entries of the metadata that are sound."""
     formats: Metadata | None
-    """What formats there are; None where the list is lost, and that of what stones ships is taken.
-    """
+    """The list of formats. None if it is lost; then `codec` knows the formats of stones' own."""
     claims: Mapping[bytes, KeyCodec[Any]]
-    """The keys of each collection, by the first part of them."""
+    """The codec of the keys of each collection, by the collection's name."""
     findings: tuple[DamageFinding, ...]
-    """What is wrong with the metadata."""
+    """The damage of the metadata."""
 
     def problem(self, key: bytes, raw: bytes) -> str | None:
-        """What is wrong with an entry, or None.
+        """The damage of an entry in words, or None if it is sound.
 
-        Raises FormatMismatchError for a value that must not be read, or cannot be: it is pickled
-        and not trusted, or by a serializer that is not known here.
+        Raises FormatMismatchError if the value cannot be read: it is pickled and pickles are not
+        trusted, or its serializer is not known.
         """
         if self.codec is None:
             raise FormatMismatchError("the serializer is not known")
@@ -80,7 +79,7 @@ class StoredMetadata:
             except (ValueError, OverflowError) as error:
                 return f"it is no key of the collection {head.decode()!r}: {error}"
         try:
-            value = self._decoded(self.codec, key, raw)
+            value = self._decode(self.codec, key, raw)
         except CorruptValueError as error:
             return str(error)
         if keys is not None and type(value) is not dict:
@@ -89,85 +88,85 @@ class StoredMetadata:
         return None
 
     @staticmethod
-    def _decoded(codec: Codec, key: bytes, raw: bytes) -> Any:
+    def _decode(codec: Codec, key: bytes, raw: bytes) -> Any:
         try:
             return codec.decode(key, raw)
         except FormatMismatchError:
             if raw[0] & CHECKSUM_BIT:
-                without_checksum(key, raw)  # a checksum tells without reading the value
+                without_checksum(key, raw)  # it reveals damage, though the value cannot be read
             raise
 
     def owner(self, key: bytes) -> bytes | None:
-        """The collection that a key is of, or None."""
+        """The name of the collection that the key belongs to, or None."""
         head, slash, _ = key.partition(b"/")
         return head if slash and head in self.claims else None
 
     def counts(self) -> Iterator[tuple[bytes, bytes]]:
-        """The noted number of records of each collection, as it is stored."""
-        for head in self.claims:
-            yield head, self.metadata.get(COUNT + head, b"0")
+        """The name of each collection, with its stored number of records."""
+        for name in self.claims:
+            yield name, self.entries.get(COUNT + name, b"0")
 
 
-def is_legacy(survey: Survey) -> bool:
-    """It is a database of stones 0.3, as far as can be seen."""
+def is_stones03(survey: Survey) -> bool:
+    """Whether the file is a database of stones 0.3: it has entries, but none of today's trees."""
     return not any(name in survey.trees for name in SPACES) and bool(
         survey.plain_entries or survey.trees
     )
 
 
-def entries(file: File, survey: Survey, tree: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and stored values in a tree, in key order, as far as they can be read."""
+def tree_entries(file: File, survey: Survey, tree: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The keys and stored values of a tree that can be read, in key order."""
     if tree == MAIN or tree in survey.trees:
-        yield from walked(file, survey.walk(tree))
+        yield from walk_entries(file, survey.walk(tree))
 
 
-def walked(file: File, walk: Walk) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and stored values that a walk comes to, but for named trees."""
+def walk_entries(file: File, walk: Walk) -> Iterator[tuple[bytes, bytes]]:
+    """The keys and stored values that a walk reaches, without the entries that are trees."""
     for leaf in walk.leaves():
         for entry in leaf.entries:
             if not entry.flags & TREE:
                 yield entry.key, file.value(entry)
 
 
-def legacy_contents(asked: FormatRequest) -> StoredMetadata:
-    """How to read a database of stones 0.3."""
-    codec = None if asked.name is None else Stones03Codec(asked)
+def stones03_metadata(request: FormatRequest) -> StoredMetadata:
+    """What stands for the metadata of a stones 0.3 database, which has none."""
+    codec = None if request.name is None else Stones03Codec(request)
     return StoredMetadata(codec, {}, None, {}, ())
 
 
-def read_contents(stored: Mapping[bytes, bytes], asked: FormatRequest) -> StoredMetadata:
-    """How to read a store with this metadata. FormatMismatchError for one of a later version."""
+def parse_metadata(stored: Mapping[bytes, bytes], request: FormatRequest) -> StoredMetadata:
+    """The metadata in these entries. Raises FormatMismatchError for a store of a later version."""
     findings: list[DamageFinding] = []
     claims = {}
     sound = {}
     for key, raw in stored.items():
         if key.startswith(CLAIM):
             try:
-                claims[key.removeprefix(CLAIM)] = _claim(raw)
+                claims[key.removeprefix(CLAIM)] = _parse_claim(raw)
             except (ValueError, TypeError, KeyError, RecursionError, CollectionError) as error:
                 what = f"metadata: the description of a collection cannot be read: {error}"
                 findings.append(DamageFinding(what, key))
                 continue
         sound[key] = raw
     findings += [
-        DamageFinding("metadata: a number of records without a collection", key)
+        DamageFinding("metadata: a count of records without a collection", key)
         for key in stored
         if key.startswith(COUNT) and key.removeprefix(COUNT) not in claims
     ]
-    formats, wrong = _formats(sound)
+    formats, wrong = _parse_formats(sound)
     findings += wrong
-    codec = _codec(formats or _shipped(), asked)
+    codec = _make_codec(formats or _own_formats(), request)
     return StoredMetadata(codec, sound, formats, claims, tuple(findings))
 
 
-def _claim(raw: bytes) -> KeyCodec[Any]:
+def _parse_claim(raw: bytes) -> KeyCodec[Any]:
     described = json.loads(raw)
     if not (isinstance(described["record"], str) and isinstance(described["fields"], list)):
-        raise ValueError("it is of another form")
+        raise ValueError("it is not the description of a collection")
     return named_codec(described["key"])
 
 
-def _formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[DamageFinding]]:
+def _parse_formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[DamageFinding]]:
     version = stored.get(b"version", b"")
     if version.isdigit() and int(version) > int(LAYOUT):
         raise FormatMismatchError(
@@ -184,31 +183,31 @@ def _formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[Damag
         txn.put(Space.META, key, raw)
     try:
         found = read_metadata(txn)
-        # Those that stones ships have their numbers for ever.
+        # The ids of stones' own serializers never change.
         if found is None or any(
-            format.serializer != _SHIPPED[id] if id in _SHIPPED else format.serializer in IDS
+            format.serializer != _OWN_IDS[id] if id in _OWN_IDS else format.serializer in IDS
             for id, format in found.formats.items()
         ):
-            raise CorruptValueError("it has the numbers of other formats")
+            raise CorruptValueError("it gives the id of one serializer to another")
         return found, wrong
     except CorruptValueError as error:
         wrong.append(DamageFinding(f"metadata: the list of formats is lost: {error}", b"formats"))
         return None, wrong
 
 
-def _shipped() -> Metadata:
-    formats = {id: Format(id, name) for id, name in _SHIPPED.items()}
+def _own_formats() -> Metadata:
+    formats = {id: Format(id, name) for id, name in _OWN_IDS.items()}
     return evolve(new_metadata("pickle"), formats=formats, generation=b"0")
 
 
-def _codec(metadata: Metadata, asked: FormatRequest) -> Codec:
+def _make_codec(metadata: Metadata, request: FormatRequest) -> Codec:
     try:
-        return Codec(metadata, asked)
+        return Codec(metadata, request)
     except FormatMismatchError:
-        # By a serializer that is not known here. Nothing is written, so another one will do.
-        return Codec(evolve(metadata, write=Format(IDS["noop"], "noop")), asked)
+        # The serializer of new values is not known here. Nothing is written: any other one will do.
+        return Codec(evolve(metadata, write=Format(IDS["noop"], "noop")), request)
 
 
-def finding(problem: Problem) -> DamageFinding:
-    """What a survey found, for the user."""
+def finding_of(problem: Problem) -> DamageFinding:
+    """The finding for a problem that a survey found."""
     return DamageFinding(problem.what, problem.key)

@@ -1,7 +1,8 @@
-"""One instant of an LMDB file, held while others go on writing.
+"""A snapshot of an LMDB file, held while other processes write.
 
-LMDB leaves the pages alone that an open read transaction can see. To open one means to map the
-file, and where that is damaged the process may end; so a child process does it, and nothing else.
+LMDB does not overwrite pages that an open read transaction can see. But to open one, LMDB maps the
+file, and a damaged file can then end the process. So a child process opens the transaction, and
+does nothing else.
 """
 
 import os
@@ -18,27 +19,29 @@ from stones.engines.lmdb.environment import open_environment
 from stones.engines.lmdb.file.pages import Meta
 from stones.engines.lmdb.file_copy import meta_of
 
-_PATIENCE = 1000
+_TRIES = 1000
 
 
 @frozen
 class HeldSnapshot:
-    """A state of the file: `meta`, or None where the child could not open it; then `problem`.
-
-    `held`: its pages stay as they are, whatever others write. Else there is no table of readers to
-    enter: the directory cannot be written.
-    """
+    """A state of the file that a child process has opened."""
 
     meta: Meta | None
+    """The meta page of the state. None if the child could not open the file."""
     problem: str | None
+    """Why the child could not open the file, or None."""
     held: bool = False
+    """Whether the pages of the state stay as they are while other processes write.
+
+    They do not if the directory cannot be written, since LMDB's table of readers is there.
+    """
 
 
 @contextmanager
 def hold(path: str) -> Iterator[HeldSnapshot]:
-    """Hold an instant of the LMDB environment in the directory `path`."""
-    # What a user runs may have no file, or a main module that must not be run again; so neither
-    # fork nor multiprocessing, but a module of ours, found where this process has found it.
+    """Hold a snapshot of the LMDB environment in the directory `path`, until the block ends."""
+    # The user's main module may have no file, or must not run a second time. So this is neither
+    # fork() nor multiprocessing. The child runs this module, found where this process found it.
     paths = os.pathsep.join(entry or os.getcwd() for entry in sys.path)
     command = [sys.executable, "-P", "-m", "stones.repair.held_snapshot", path]
     try:
@@ -65,7 +68,7 @@ def _answer(child: "subprocess.Popen[bytes]", answer: str) -> HeldSnapshot:
     kind, _, text = answer.partition(" ")
     if kind in ("held", "seen"):
         raw = bytes.fromhex(text)
-        meta = Meta.parsed(raw, int.from_bytes(raw[:8], sys.byteorder))
+        meta = Meta.parse(raw, int.from_bytes(raw[:8], sys.byteorder))
         return HeldSnapshot(meta, None, kind == "held")
     if kind == "error":
         return HeldSnapshot(None, f"LMDB cannot open it: {text}")
@@ -75,12 +78,12 @@ def _answer(child: "subprocess.Popen[bytes]", answer: str) -> HeldSnapshot:
 
 
 def _main(path: str) -> None:
-    for _ in range(_PATIENCE):
+    for _ in range(_TRIES):
         try:
             environment = open_environment(path, readonly=True, databases=0)
             meta, txn = meta_of(path, environment.begin, lambda txn: txn.id())
             break
-        except lmdb.MapResizedError:  # others have written more than was mapped: again
+        except lmdb.MapResizedError:  # another process has made the file larger: open it again
             environment.close()
         except (lmdb.Error, OSError) as error:
             print("error", " ".join(str(error).split()), flush=True)
@@ -92,7 +95,7 @@ def _main(path: str) -> None:
         print("error the transaction that it begins is not the one in the file", flush=True)
         return
     print("held" if environment.flags()["lock"] else "seen", meta.raw.hex(), flush=True)
-    sys.stdin.read()  # until the parent has done, or is no more
+    sys.stdin.read()  # until the parent closes it, or ends
     del txn
 
 

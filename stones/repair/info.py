@@ -1,7 +1,7 @@
-"""What can be told of a store on disk without decoding a value: its formats, collections, sizes.
+"""The formats, collections and sizes of a store on disk, found without decoding a value.
 
-`stones info` prints it. It works while others write, on a database of stones 0.3 too, and on a
-store whose values must not be read, or cannot be.
+`stones info` prints them. So it also works on values that are not trusted or cannot be decoded, on
+a database of stones 0.3, and while other processes write.
 """
 
 import os
@@ -20,77 +20,101 @@ from stones.stores.claims import collection_names, read_collection
 
 @frozen
 class FormatUse:
-    """How many values are in a format."""
+    """The values of a store that are in one format."""
 
     id: int | None
-    """The first byte of the values, without the bit for a checksum; None where they have none."""
+    """The first byte of the values, without the bit for a checksum.
+
+    None for empty values, which are damaged, and in a database of stones 0.3.
+    """
     checksums: bool
-    """Whether they have that bit."""
+    """Whether the values have a checksum."""
     serializer: str | None
-    """None where it is not known: not listed by the store, or in a database of stones 0.3."""
+    """The serializer of the values. None if the store does not list the format, as in stones 0.3.
+    """
     values: int
+    """How many values are in the format."""
     size: int
-    """Of the values, in bytes."""
+    """The bytes of these values."""
 
 
 @frozen
 class CollectionUse:
-    """How many records there are in a collection."""
+    """A collection of a store, and the space that its records take."""
 
     name: str
+    """The name of the collection."""
     record: str | None
-    """The name of the class."""
+    """The name of the class of the records. None if the description is damaged."""
     key: str | None
-    """The type of the keys."""
+    """The type of the keys. None if the description is damaged."""
     records: int
+    """How many records there are."""
     size: int
-    """Of the records with their keys, in bytes."""
+    """The bytes of the records with their keys."""
 
 
 @frozen
 class StoreInfo:
-    """What a store was at one instant."""
+    """The formats, collections and sizes of a store at one instant."""
 
     path: str
+    """The path as it was given."""
     version: str
-    """The stones that wrote it: "0.3", or "1"."""
+    """The layout of the store: "1", or "0.3" for stones 0.3."""
     serializer: str | None
-    """What new values are written by; None where stones 0.3 did not note it."""
+    """The serializer of new values. None for stones 0.3, which did not note it."""
     checksums: bool
     """Whether new values get a checksum."""
     migrating: bool
-    """A migration to what new values are written in has begun, and not ended."""
+    """Whether a migration to the format of new values has begun and not ended."""
     entries: int
+    """How many entries there are, records included."""
     size: int
-    """Of keys and values, in bytes."""
+    """The bytes of all keys and values."""
     index_entries: int
+    """How many entries the indexes of the collections have."""
     file_size: int
+    """The bytes of the file."""
     used_size: int
-    """What is in use of the file, in bytes."""
+    """The bytes of the file that are in use."""
     formats: tuple[FormatUse, ...]
-    """Those that values are in, and the one that new values are written in."""
+    """The formats of the values, and the format of new values, the most frequent first."""
     collections: tuple[CollectionUse, ...]
+    """The collections, in the order of their names."""
 
 
 def inspect(path: str | os.PathLike[str], *, table: bytes | None = None) -> StoreInfo:
-    """What there is in the store at `path`. Reads through it once, in constant memory.
+    """The formats, collections and sizes of the store at `path`, from one snapshot.
 
-    `table` is the named table that a database of stones 0.3 has its values in.
-    Raises StoreOpenError where there is no store, FormatMismatchError for one of a later version.
+    It reads all entries once, in constant memory, and decodes no value. Other processes may write
+    to the store at the same time. `table` is the table with the values of a stones 0.3 database.
+
+    Raises StoreOpenError if there is no store, FormatMismatchError for a store of a later version.
+
+    >>> from stones import LmdbStore, stone
+    >>> from stones.repair.info import inspect
+    >>> with stone('some-db', LmdbStore, serialize='json') as store:
+    ...     store.update(one=1, two=2)
+    >>> found = inspect('some-db')
+    >>> found.entries, found.serializer, found.checksums
+    (2, 'json', False)
+    >>> found.formats
+    (FormatUse(id=2, checksums=False, serializer='json', values=2, size=4),)
     """
     engine = LmdbEngine.open(os.fspath(path), readonly=True, create=False, table=table)
     try:
         sizes = engine.stats()
         txn = engine.begin()
         try:
-            return _inspect(txn, read_metadata(txn), os.fspath(path), sizes)
+            return _read_info(txn, read_metadata(txn), os.fspath(path), sizes)
         finally:
             txn.abort()
     finally:
         engine.close()
 
 
-def _inspect(
+def _read_info(
     txn: Transaction, metadata: Metadata | None, path: str, sizes: dict[str, Any]
 ) -> StoreInfo:
     listed = metadata.formats if metadata is not None else dict[int, Format]()
@@ -103,13 +127,13 @@ def _inspect(
         values[first] += 1
         value_size[first] += len(raw)
         size += len(key) + len(raw)
-        head, slash, _ = key.partition(b"/")
-        name = head.decode("utf-8", "replace")
+        name_bytes, slash, _ = key.partition(b"/")
+        name = name_bytes.decode("utf-8", "replace")
         if slash and name in collections:
             records[name] += 1
             record_size[name] += len(key) + len(raw)
     if metadata is not None:
-        values[metadata.first] += 0
+        values[metadata.first] += 0  # the format of new values is listed though no value has it
     return StoreInfo(
         path=path,
         version="0.3" if metadata is None else "1",
@@ -127,9 +151,13 @@ def _inspect(
         ),
         collections=tuple(
             CollectionUse(
-                name, _text(about, "record"), _text(about, "key"), records[name], record_size[name]
+                name,
+                _text(description, "record"),
+                _text(description, "key"),
+                records[name],
+                record_size[name],
             )
-            for name, about in collections.items()
+            for name, description in collections.items()
         ),
     )
 
@@ -144,6 +172,6 @@ def _format_use(
     return FormatUse(id, first >= CHECKSUM_BIT, serializer, count, size)
 
 
-def _text(about: Mapping[str, Any], what: str) -> str | None:
-    found = about.get(what)
+def _text(description: Mapping[str, Any], name: str) -> str | None:
+    found = description.get(name)
     return found if isinstance(found, str) else None

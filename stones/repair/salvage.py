@@ -1,7 +1,8 @@
-"""`salvage`: everything that can be read of a damaged store, into a new one.
+"""`salvage`: writes everything that can be read of a damaged store into a new one.
 
-The file is read page by page (`stones.engines.lmdb.file.survey`). Rather nothing than something
-wrong: what may be an old copy, or may belong elsewhere, is left out and told.
+The file is read page by page without LMDB (`stones.engines.lmdb.file.survey`). A wrong entry is
+worse than a missing one. So an entry that may be an old copy, or may belong to another place, is
+left out and reported.
 """
 
 import os
@@ -18,7 +19,7 @@ from stones.engines.lmdb.databases import SPACES
 from stones.engines.lmdb.directory import check_place
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
-from stones.engines.lmdb.file.survey import MAIN, Stray, Survey, describe_span, space_title
+from stones.engines.lmdb.file.survey import MAIN, OrphanLeaf, Survey, describe_span, tree_title
 from stones.engines.lmdb.new_directory import new_directory
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
 from stones.formats.checksums import CHECKSUM_BIT
@@ -32,41 +33,47 @@ from .contents import (
     DATA,
     META,
     DamageFinding,
-    finding,
-    is_legacy,
-    legacy_contents,
-    read_contents,
-    walked,
+    finding_of,
+    is_stones03,
+    parse_metadata,
+    stones03_metadata,
+    walk_entries,
 )
 
 _BATCH_ENTRIES, _BATCH_SIZE = 10_000, 1 << 24
 
 _Entry = tuple[bytes, bytes, bool]
-"""The key, the stored value, and whether it is stray."""
+"""A key, its stored value, and whether the entry is from an orphan leaf."""
 
 
 @frozen
 class SalvageReport:
-    """What `salvage` has done."""
+    """The result of `salvage`."""
 
     path: str
+    """The path of the damaged store, as it was given."""
     new: str
+    """The path of the new store, as it was given."""
     entries: int
-    """Those that are in the new store."""
+    """How many entries are in the new store."""
     unread: int
-    """Of these, how many were copied without a look into their values: pickles that are not
-    trusted, values by a serializer that is not known here."""
+    """How many of the entries were copied though their values could not be decoded.
+
+    Their values are pickles, and pickles are not trusted, or their serializer is not known.
+    """
     stray: int
-    """Of these, how many were found on pages that nothing led to any more. They were in a part of
-    the tree that is lost, as far as can be told."""
+    """How many of the entries were found on pages that no other page leads to.
+
+    The page that led to them was lost.
+    """
     lost: tuple[DamageFinding, ...]
-    """What was damaged, and what is not in the new store for that. At most 10,000."""
+    """The damage, and what is not in the new store for that reason. At most 10,000 findings."""
     more: int
-    """How many there are beyond these."""
+    """How many findings there are beyond the first 10,000."""
 
     @property
     def whole(self) -> bool:
-        """Nothing was lost: the store was sound."""
+        """Whether nothing was lost: the store was sound."""
         return not self.lost
 
 
@@ -81,50 +88,64 @@ def salvage(
 ) -> SalvageReport:
     """Write everything that can be read of the store at `path` into a new store at `new`.
 
-    No program may write to `path` meanwhile; it is not changed. `new` is not there yet, or is an
-    empty directory; it is there whole and on the disk when this returns, or not at all. Values that
-    cannot be decoded are left out and told; pickles are copied as they are, and only looked into
-    with `trust_pickle`. The counts of collections are made anew. `dump_load` is for a store that
-    was written by functions of its own. For a database of stones 0.3, `serialize` names what its
-    values are written by, and `table` their table, if they are in one; the new store is none of
-    0.3 any more.
+    No program may write to `path` until this returns. `path` is not changed. `new` does not exist
+    yet, or is an empty directory. When this returns, the new store is complete and on the disk. If
+    this raises, there is no new store.
 
-    Raises StoreOpenError where there is nothing to read or something at `new`, FormatMismatchError
-    for a store of a later version, StorageError where the file is written meanwhile, or `new`
-    cannot be.
+    A value that cannot be decoded is left out and reported. Pickled values are copied as they are;
+    with `trust_pickle` they are decoded too, which can run code. The collections are counted again.
+    For a store that was written by a pair of functions, pass them as `dump_load`. For a database of
+    stones 0.3, `serialize` names its serializer, and `table` its table if the values are in one.
+    The new store then is a store of today.
+
+    Raises StoreOpenError if nothing can be read or `new` is in the way, FormatMismatchError for a
+    store of a later version, StorageError if another program writes to the file or the new store
+    cannot be written.
+
+    >>> from stones import LmdbStore, salvage, stone
+    >>> with stone('damaged-db', LmdbStore, serialize='json') as store:
+    ...     store.update(good='good value', bad='bad value')
+    >>> with open('damaged-db/data.mdb', 'r+b') as file:
+    ...     position = file.seek(file.read().rindex(b'"bad value"'))
+    ...     written = file.write(b"'")
+    >>> report = salvage('damaged-db', 'new-db')
+    >>> report.whole, report.entries, report.lost[0].key
+    (False, 1, b'bad')
+    >>> dict(stone('new-db', LmdbStore))
+    {b'good': 'good value'}
     """
-    asked = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
-    shown, place = os.fspath(path), os.path.abspath(os.fspath(path))
+    request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
+    given, place = os.fspath(path), os.path.abspath(os.fspath(path))
     check_place(place, create=False)
     with closing(open_file(place)) as file:
         before = file.stamp()
         try:
             with new_directory(os.fspath(new)) as made:
-                rescue = _Rescue(file, asked, shown, table)
-                rescue.write(made)
+                work = _Salvage(file, request, given, table)
+                work.write(made)
                 if file.stamp() != before:
                     raise StorageError(
-                        f"{shown!r} has been written meanwhile: stop the programs that use it, "
-                        "and salvage again"
+                        f"{given!r} has been written during the salvage: stop the programs that "
+                        "use it, and salvage again"
                     )
         except DamageError as error:
-            raise StorageError(f"cannot salvage {shown!r}: {error}") from error
-    kept, more = rescue.lost[:MOST_FINDINGS], rescue.lost[MOST_FINDINGS:]
+            raise StorageError(f"cannot salvage {given!r}: {error}") from error
+    kept, more = work.lost[:MOST_FINDINGS], work.lost[MOST_FINDINGS:]
     return SalvageReport(
-        path=shown,
+        path=given,
         new=os.fspath(new),
-        entries=rescue.entries,
-        unread=rescue.unread,
-        stray=rescue.stray,
+        entries=work.entries,
+        unread=work.unread,
+        stray=work.stray,
         lost=tuple(kept),
         more=len(more),
     )
 
 
-class _Rescue:
-    """One salvage: chooses a state of the file, reads it, and writes the new store."""
+class _Salvage:
+    """One salvage: it chooses a state of the file, reads it, and writes the new store."""
 
-    def __init__(self, file: File, asked: FormatRequest, path: str, table: bytes | None) -> None:
+    def __init__(self, file: File, request: FormatRequest, path: str, table: bytes | None) -> None:
         self._file = file
         self.lost: list[DamageFinding] = []
         self.entries = self.unread = self.stray = 0
@@ -134,25 +155,25 @@ class _Rescue:
             raise StoreOpenError(f"nothing can be read of {path!r}: {wrong[0]}")
         if len(metas) == 1:
             self.lost.append(
-                DamageFinding("if that was the later one, the last transaction is lost")
+                DamageFinding("if that was the newer meta page, the last transaction is lost")
             )
-        self._survey = self._chosen(metas)
-        self._strays: Mapping[bytes, list[Stray]] = {}
+        self._survey = self._choose_state(metas)
+        self._orphans: Mapping[bytes, list[OrphanLeaf]] = {}
         self._formats: Metadata | None = None
         self._prefix = b""
         self._tree = DATA
-        if is_legacy(self._survey):
+        if is_stones03(self._survey):
             if table is not None and table not in self._survey.trees:
                 raise StoreOpenError(f"there is no table {table!r} in {path!r}, or it is lost")
             self._tree = table or MAIN
-            self._formats = metadata_from_stones03(Stones03Codec(asked))
+            self._formats = metadata_from_stones03(Stones03Codec(request))
             self._prefix = bytes([self._formats.write.id])
-            self._contents = legacy_contents(asked)
+            self._metadata = stones03_metadata(request)
             return
-        self._strays = self._survey.strays(SPACES)
-        self._contents = read_contents({key: raw for key, raw, _ in self._read(META)}, asked)
-        self._formats = self._contents.formats
-        self.lost += self._contents.findings
+        self._orphans = self._survey.orphan_leaves(SPACES)
+        self._metadata = parse_metadata({key: raw for key, raw, _ in self._read(META)}, request)
+        self._formats = self._metadata.formats
+        self.lost += self._metadata.findings
 
     def write(self, path: str) -> None:
         """Fill a store in the empty directory `path`."""
@@ -164,17 +185,17 @@ class _Rescue:
                 seen.update(raw[0] for _, raw, _ in batch)
                 put = engine.write(partial(_put, batch))
                 self.entries += len(put)
-                self.stray += sum(is_stray for _, is_stray in put)
-                records.update(self._contents.owner(key) for key, _ in put)
+                self.stray += sum(is_orphan for _, is_orphan in put)
+                records.update(self._metadata.owner(key) for key, _ in put)
             engine.write(partial(self._finish, records, seen))
         finally:
             engine.close()
 
-    def _chosen(self, metas: list[Meta]) -> Survey:
-        """The state of the last transaction, or where that cannot be read, of the one before."""
+    def _choose_state(self, metas: list[Meta]) -> Survey:
+        """The state of the last transaction, or the one before if the last cannot be read."""
         surveys = []
         for number, meta in enumerate(metas):
-            # The number of pages never falls: where it has, it is damaged.
+            # The number of pages never falls. If it seems to have fallen, it is damaged.
             fallen = number == 0 and len(metas) == 2 and meta.last_page < metas[1].last_page
             survey = Survey(self._file, meta, whole=fallen)
             other = survey.other_main(SPACES)
@@ -183,34 +204,35 @@ class _Rescue:
             survey.distrust()
             surveys.append(survey)
         if not any(survey.free_problems for survey in surveys):
-            # Whatever the number in the meta page: the later state knows of pages freed later.
+            # The numbers in the meta pages may be damaged. The list of free pages of the later
+            # state has a later transaction in it.
             surveys.sort(key=lambda survey: survey.last_freed, reverse=True)
         readable = [survey for survey in surveys if survey.trees or survey.plain_entries]
         chosen = (readable or surveys)[0]
         if chosen is not surveys[0]:
-            self.lost += map(finding, surveys[0].problems())
+            self.lost += map(finding_of, surveys[0].problems())
             self.lost.append(
                 DamageFinding("the last transaction is lost: this is the state before it")
             )
         return chosen
 
-    def _read(self, tree: bytes) -> Iterator[tuple[bytes, bytes, bool]]:
-        """The entries of a tree: key, stored value, is it stray. `lost` tells what is missing."""
-        survey, name = self._survey, space_title(tree)
+    def _read(self, tree: bytes) -> Iterator[_Entry]:
+        """The entries of a tree. What is missing is added to `lost`."""
+        survey, name = self._survey, tree_title(tree)
         if tree != MAIN and tree not in survey.trees:
             self.lost.append(DamageFinding(f"{name} is not in the main tree: all keys"))
             walk = None
         else:
             walk = survey.walk(tree)
-            for key, raw in walked(self._file, walk):
+            for key, raw in walk_entries(self._file, walk):
                 yield key, raw, False
-        strays = self._strays.get(tree, [])
-        for stray in strays:
-            for entry in survey.stray_entries(stray):
+        orphans = self._orphans.get(tree, [])
+        for orphan in orphans:
+            for entry in survey.orphan_entries(orphan):
                 yield entry.key, self._file.value(entry), True
         if walk is None:
             return
-        found = walk.entries + sum(stray.entries for stray in strays)
+        found = walk.entries + sum(orphan.entries for orphan in orphans)
         if found != walk.tree.entries:
             self.lost += [
                 DamageFinding(f"{name}: {lost.what}: {describe_span(lost.low, lost.high)}")
@@ -224,16 +246,16 @@ class _Rescue:
     def _batches(self) -> Iterator[list[_Entry]]:
         batch: list[_Entry] = []
         size = 0
-        for key, raw, is_stray in self._read(self._tree):
+        for key, raw, is_orphan in self._read(self._tree):
             try:
-                problem = self._contents.problem(key, raw)
+                problem = self._metadata.problem(key, raw)
             except FormatMismatchError:
                 self.unread += 1
                 problem = None
             if problem is not None:
                 self.lost.append(DamageFinding(problem, key))
                 continue
-            batch.append((key, self._prefix + raw, is_stray))
+            batch.append((key, self._prefix + raw, is_orphan))
             size += len(raw)
             if len(batch) >= _BATCH_ENTRIES or size >= _BATCH_SIZE:
                 yield batch
@@ -243,33 +265,39 @@ class _Rescue:
     def _finish(
         self, records: Mapping[bytes | None, int], seen: Mapping[int, int], txn: Transaction
     ) -> None:
-        """Write the metadata, with the counts of the collections made anew."""
-        contents = self._contents
-        for key, raw in contents.metadata.items():
+        """Write the metadata, with new counts of the collections."""
+        metadata = self._metadata
+        for key, raw in metadata.entries.items():
             if not key.startswith(COUNT):
                 txn.put(Space.META, key, raw)
-        for head in contents.claims:
-            txn.put(Space.META, COUNT + head, b"%d" % records.get(head, 0))
+        for name in metadata.claims:
+            txn.put(Space.META, COUNT + name, b"%d" % records.get(name, 0))
         write_formats(txn, self._formats or _formats_of(seen))
 
 
 def _put(batch: list[_Entry], txn: Transaction) -> list[tuple[bytes, bool]]:
-    """Write the entries; what is stray does not replace anything."""
+    """Write the entries, and give the keys that were written.
+
+    An entry from an orphan leaf replaces no other entry.
+    """
     put = []
-    for key, raw, is_stray in batch:
-        if not is_stray or txn.get(Space.DATA, key) is None:
+    for key, raw, is_orphan in batch:
+        if not is_orphan or txn.get(Space.DATA, key) is None:
             txn.put(Space.DATA, key, raw)
-            put.append((key, is_stray))
+            put.append((key, is_orphan))
     return put
 
 
 def _formats_of(seen: Mapping[int, int]) -> Metadata:
-    """The formats of values, told by their first bytes where the list of them is lost."""
+    """The formats of a store whose list of formats is lost, from the first bytes of its values.
+
+    `seen` has the number of values for each first byte.
+    """
     names = {id: name for name, id in IDS.items()}
     firsts = [first for first in seen if first & ~CHECKSUM_BIT in names] or [IDS["pickle"]]
     most = max(firsts, key=lambda first: seen.get(first, 0))
     metadata = new_metadata(names[most & ~CHECKSUM_BIT], checksums=bool(most & CHECKSUM_BIT))
-    if len(firsts) > 1:  # as in a migration to the most frequent of them
+    if len(firsts) > 1:  # as during a migration to the most frequent one
         metadata = metadata.migrating_to(metadata.write.serializer, checksums=metadata.checksums)
     ids = {first & ~CHECKSUM_BIT for first in firsts}
     return evolve(metadata, formats={id: Format(id, names[id]) for id in sorted(ids)})

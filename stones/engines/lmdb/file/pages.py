@@ -1,13 +1,15 @@
-"""The pages of an LMDB file, read without LMDB: `check` and `salvage` look at damage with them.
+"""The pages of an LMDB file, read without LMDB. `check` and `salvage` find damage with them.
 
-LMDB maps the file and believes what is in it, so that damage can end the process. Here every page
-is read by its offset and every number in it is held against its bounds: whatever the bytes are,
-there is an answer, in time and memory that the size of the file limits.
+LMDB maps the file and trusts the bytes in it, so a damaged file can end the process. Here each page
+is read from its place in the file, and each number in it is checked against its bounds. Any bytes
+have a result, or raise DamageError. The size of the file limits the time and the memory.
 
-The format is that of LMDB 0.9 on a 64-bit machine, in the machine's own byte order. A file begins
-with two meta pages, of which each transaction writes the older one; each leads to a tree of free
-pages and to the main tree, whose entries may be trees (named databases) themselves. A page is a
-branch, a leaf, or the first of several that hold one long value.
+The format is LMDB 0.9's on a 64-bit machine, in the machine's own byte order:
+
+- A file begins with two meta pages. Each transaction overwrites the older one.
+- A meta page leads to a tree of free pages and to the main tree.
+- An entry of the main tree may be a tree itself, a named database.
+- Any other page is a branch, a leaf, or one of several pages that hold one long value.
 """
 
 import os
@@ -19,7 +21,7 @@ from attrs import evolve, frozen
 
 BRANCH, LEAF, OVERFLOW, META = 1, 2, 4, 8
 LONG, TREE = 1, 2
-"""Flags of an entry: its value is on pages of its own, its value is a tree."""
+"""Flags of an entry: its value is on pages of its own; its value is a tree."""
 MAGIC = 0xBEEFC0DE
 
 _HEADER = struct.Struct("=QHHHH")
@@ -34,12 +36,12 @@ _TXNID = slice(_META.size - 8, _META.size)
 
 
 class DamageError(Exception):
-    """What is wrong with a page, in words. Never leaves this package."""
+    """The damage of a page, in words. No public function raises it."""
 
 
 @frozen
 class Tree:
-    """What a tree says of itself."""
+    """The record of a tree: the number of its root page, and how many pages and entries it has."""
 
     flags: int
     depth: int
@@ -50,13 +52,13 @@ class Tree:
     root: int
 
     @classmethod
-    def parsed(cls, raw: bytes) -> "Tree":
+    def parse(cls, raw: bytes) -> "Tree":
         return cls(*_TREE.unpack(raw)[1:])
 
 
 @frozen
 class Meta:
-    """A meta page: the state that one transaction left."""
+    """A meta page, which describes the state after one transaction."""
 
     raw: bytes
     page_size: int
@@ -66,14 +68,14 @@ class Meta:
     main: Tree
 
     @classmethod
-    def parsed(cls, raw: bytes, slot: int) -> "Meta":
-        """Raises DamageError for what is no meta page."""
+    def parse(cls, raw: bytes, slot: int) -> "Meta":
+        """The meta page 0 or 1, the `slot`. Raises DamageError if the bytes are no meta page."""
         if len(raw) < _META.size:
             raise DamageError("the file ends before it")
         number, _, flags, _, magic, version, _, _, *rest = _META.unpack_from(raw)
         page_size, last_page, txnid = rest[0], rest[-2], rest[-1]
         if magic != MAGIC or flags != META:
-            raise DamageError("it does not begin as one of LMDB's")
+            raise DamageError("it does not begin like a meta page of LMDB")
         if version != 1:
             raise DamageError(f"it has the version {version} of the format, not 1")
         if number != slot or (txnid and txnid & 1 != slot):
@@ -85,7 +87,7 @@ class Meta:
         return cls(raw, page_size, txnid, last_page, Tree(*rest[1:8]), Tree(*rest[9:16]))
 
     def earlier(self) -> bytes:
-        """The meta page for the other slot: the same state, as of the transaction before."""
+        """The meta page of the same state for the other slot, one transaction before this one."""
         number = (self.txnid & 1) ^ 1
         other = bytearray(self.raw)
         other[:8] = number.to_bytes(8, sys.byteorder)
@@ -94,7 +96,7 @@ class Meta:
 
 
 class Entry(NamedTuple):
-    """An entry of a leaf. Its value is `value`, or `size` bytes on the pages from `page` on."""
+    """An entry of a leaf. Its value is `value`; a long value is `size` bytes from `page` on."""
 
     key: bytes
     flags: int
@@ -107,7 +109,7 @@ class File:
     """A data file, open for reading until `close`. One thread at a time."""
 
     def __init__(self, path: str) -> None:
-        """Raises OSError where there is no such file."""
+        """Raises OSError if the file cannot be opened."""
         self._descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.size = os.fstat(self._descriptor).st_size
         self.page_size = 0
@@ -116,24 +118,24 @@ class File:
         os.close(self._descriptor)
 
     def stamp(self) -> tuple[int, int]:
-        """What changes when the file is written."""
+        """The size and the time of the last write. They change when the file is written."""
         found = os.fstat(self._descriptor)
         return found.st_size, found.st_mtime_ns
 
     def metas(self) -> tuple[list[Meta], list[str]]:
-        """The meta pages that can be read, and what is wrong with the others.
+        """The meta pages that can be read, and the damage of the others in words.
 
-        The first is the one that LMDB takes. Sets `page_size`.
+        The first one is of the later transaction: LMDB takes it. Sets `page_size`.
         """
         found: list[Meta] = []
         wrong = []
         for slot in (0, 1):
-            # Where the first one cannot be read, the second may be at any of these places.
+            # If the first one cannot be read, the second may be at any of these places.
             places = [0] if slot == 0 else [meta.page_size for meta in found] or _PAGE_SIZES
             reasons = []
             for place in places:
                 try:
-                    meta = Meta.parsed(os.pread(self._descriptor, _PAGE_SIZES[-1], place), slot)
+                    meta = Meta.parse(os.pread(self._descriptor, _PAGE_SIZES[-1], place), slot)
                 except DamageError as damage:
                     reasons.append(str(damage))
                     continue
@@ -150,12 +152,12 @@ class File:
         return found, wrong
 
     def read(self, page: int, count: int = 1) -> bytes:
-        """The bytes of some pages. Raises DamageError where the file ends before."""
+        """The bytes of `count` pages. Raises DamageError if the file ends before them."""
         start, size = page * self.page_size, count * self.page_size
         if start + size > self.size:
             raise DamageError(f"page {page} is behind the end of the file")
         raw = os.pread(self._descriptor, size, start)
-        while len(raw) < size:  # at most 2 GiB at a time, on Linux
+        while len(raw) < size:  # Linux reads at most 2 GiB at once
             more = os.pread(self._descriptor, size - len(raw), start + len(raw))
             if not more:
                 raise DamageError(f"page {page} is behind the end of the file")
@@ -163,26 +165,30 @@ class File:
         return raw
 
     def value(self, entry: Entry) -> bytes:
-        """The value of an entry of a leaf. Raises DamageError where the file has shrunk since."""
+        """The value of an entry of a leaf. Raises DamageError if the file has become shorter."""
         if not entry.flags & LONG:
             return entry.value
         return self.read(entry.page, self.long_pages(entry.size))[_HEAD : _HEAD + entry.size]
 
     def long_pages(self, size: int) -> int:
-        """How many pages a long value of so many bytes takes."""
+        """How many pages a long value of `size` bytes takes."""
         return (_HEAD - 1 + size) // self.page_size + 1
 
     def long_run(self, page: int) -> int:
-        """How many pages the long value has that starts on `page`. Raises DamageError."""
+        """How many pages the long value on `page` has.
+
+        Raises DamageError if `page` is not the first page of a long value.
+        """
         number, _, flags, pages = _LONG_HEADER.unpack_from(self.read(page))
         if number != page or flags != OVERFLOW:
             raise DamageError(f"page {page} is not the first of a long value")
         return int(pages)
 
     def entries(self, page: int, raw: bytes) -> tuple[list[Entry], list[tuple[bytes, str]]]:
-        """The entries of a leaf in the order of their keys, and the keys of damaged ones.
+        """The sound entries of a leaf in the order of their keys, and the damaged ones.
 
-        Raises DamageError for what is no leaf.
+        A damaged entry is its key and the damage in words. Raises DamageError if the page is no
+        leaf.
         """
         size = self.page_size
         places = _places(page, raw, LEAF, size)
@@ -203,8 +209,9 @@ class File:
                     int.from_bytes(raw[value:end], sys.byteorder) if flags & LONG else 0,
                 )
             )
-        # The entries fill the page from `upper` to its end, without a gap: an entry whose place or
-        # size is damaged does not begin where another ends, or end where another begins.
+        # The entries fill the page from `upper` to its end, without a gap. So each one begins where
+        # another ends, and ends where another begins. If the place or size of an entry is damaged,
+        # it does not.
         upper = _HEADER.unpack_from(raw)[4]
         starts = {*places, size}
         borders = {*ends, upper}
@@ -241,12 +248,12 @@ class File:
 
 
 def kind_of(raw: bytes) -> int:
-    """What a page says that it is: BRANCH, LEAF or another number."""
+    """The kind in the header of a page: BRANCH, LEAF or another number."""
     return int(_HEADER.unpack_from(raw)[2])
 
 
 def _places(page: int, raw: bytes, kind: int, size: int) -> tuple[int, ...]:
-    """Where the entries of a page are. Raises DamageError."""
+    """The positions of the entries of a page. Raises DamageError."""
     number, _, flags, lower, upper = _HEADER.unpack_from(raw)
     if number != page or flags != kind:
         name = "branch" if kind == BRANCH else "leaf"
@@ -255,6 +262,6 @@ def _places(page: int, raw: bytes, kind: int, size: int) -> tuple[int, ...]:
     if not _HEAD < lower <= upper <= size or lower & 1:
         raise DamageError(f"page {page} has no place for its entries")
     places = struct.unpack_from(f"={count}H", raw, _HEAD)
-    # One that is out of bounds is read as if it were at the end, where it fits nothing.
+    # A position out of bounds becomes the last one, where an entry fits no other.
     last = size - _ENTRY.size
     return tuple(place if upper <= place <= last else last for place in places)

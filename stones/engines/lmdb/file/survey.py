@@ -1,7 +1,7 @@
-"""All trees of one state of an LMDB file: is each page where it should be, and only there?
+"""All trees of one state of an LMDB file: whether each page is in its place, and only there.
 
-`check` reports what a survey finds. `salvage` reads what it leaves standing, and where a part of a
-tree was lost, the leaves that are neither in a tree nor free any more: those were in that part.
+`check` reports the problems that a survey finds. `salvage` reads the trees. If a part of a tree is
+lost, it also reads the orphan leaves, which are neither in a tree nor free: they were in that part.
 """
 
 import sys
@@ -13,26 +13,26 @@ from typing import NamedTuple
 from attrs import evolve
 
 from .pages import LONG, TREE, DamageError, Entry, File, Meta, Tree
-from .trees import FREE, REACHED, SLACK, TWICE, Walk, read_free
+from .trees import FREE, REACHED, SLACK, TWICE, Walk, read_free_pages
 
 MAIN = b""
 """The name of the main tree here. No other tree can have it: LMDB has no empty key."""
 _SPARE = 1 << 20
-"""Pages that may be noted behind the end of the file, since they were never written."""
-# 0: an orphan; 1: in use; 2: free; 3: both, which cannot be
+"""How many pages behind the end of the file may be free: LMDB never wrote them."""
+# The state of a page, by its marks. 0: orphan; 1: in use; 2: free; 3: both, which is damage.
 _STATE = bytes(bool(mark & (REACHED | SLACK)) + 2 * bool(mark & FREE) for mark in range(256))
 
 
 class Problem(NamedTuple):
-    """Something that is wrong, in words, and with the key of the entry where it is one entry."""
+    """A damage in words, its tree, and the key of the entry if it is in one entry."""
 
     what: str
     tree: bytes = MAIN
     key: bytes | None = None
 
 
-class Stray(NamedTuple):
-    """A leaf that no tree leads to: its page, its first and last key, how many entries it has."""
+class OrphanLeaf(NamedTuple):
+    """A leaf that no tree leads to: its page, its first and last key, its number of entries."""
 
     page: int
     first: bytes
@@ -41,14 +41,15 @@ class Stray(NamedTuple):
 
 
 class Survey:
-    """What is in a state of a file. Takes a byte of memory for each page."""
+    """The trees and pages of one state of a file. It takes a byte of memory for each page."""
 
     def __init__(
         self, file: File, meta: Meta, *, main: Tree | None = None, whole: bool = False
     ) -> None:
-        """`main` is in place of the main tree that the meta page names.
+        """If `main` is given, it stands for the main tree that the meta page names.
 
-        With `whole` all pages of the file may be in use, whatever the meta page says.
+        With `whole` each page of the file may be in use. Without it only the pages up to the last
+        one that the meta page names may be.
         """
         self._file = file
         self._meta = meta
@@ -56,20 +57,20 @@ class Survey:
             max(file.size // file.page_size, 2) if whole else page_count(file, meta)
         )
         self.marks[0] = self.marks[1] = REACHED
-        free, self.free_problems = read_free(file, meta, self.marks)
+        free, self.free_problems = read_free_pages(file, meta, self.marks)
         self.last_freed = int.from_bytes(free.last_key, sys.byteorder)
-        """The last transaction that the list of free pages knows of."""
+        """The last transaction in the list of free pages."""
         self.main = main or meta.main
         self.trees: dict[bytes, Tree] = {}
         self.plain_entries = 0
-        """Entries of the main tree that are values: only stones 0.3 has them."""
+        """How many entries of the main tree are values. Only stones 0.3 writes such entries."""
         self.walks: dict[bytes, Walk] = {MAIN: self._main_walk()}
         for name, tree in self.trees.items():
             walk = self.walks[name] = Walk(file, tree, self.marks)
             for _ in walk.leaves():
                 pass
         self.refused: dict[int, str] = {}
-        """Pages that are not to be believed, with the reason."""
+        """Pages that `walk` does not read, with the reason."""
         twice = self.marks.translate(bytes(mark & TWICE for mark in range(256)))
         page = twice.find(TWICE)
         while page >= 0:
@@ -77,29 +78,29 @@ class Survey:
             page = twice.find(TWICE, page + 1)
 
     def _main_walk(self) -> Walk:
-        walk = Walk(self._file, self.main, self.marks, named=True)
+        walk = Walk(self._file, self.main, self.marks, subtrees=True)
         for leaf in walk.leaves():
             for entry in leaf.entries:
                 if entry.flags & TREE:
-                    self.trees[entry.key] = Tree.parsed(entry.value)
+                    self.trees[entry.key] = Tree.parse(entry.value)
                 else:
                     self.plain_entries += 1
         return walk
 
     def walk(self, name: bytes) -> Walk:
-        """Goes through a tree once more, without the pages refused."""
+        """A new walk through a tree, without the pages in `refused`."""
         tree = self.main if name == MAIN else self.trees[name]
         marks = bytearray(len(self.marks))
-        return Walk(self._file, tree, marks, named=name == MAIN, refused=self.refused)
+        return Walk(self._file, tree, marks, subtrees=name == MAIN, refused=self.refused)
 
     def problems(self) -> Iterator[Problem]:
-        """What is wrong with the structure of the file."""
+        """The damage in the structure of the file."""
         for what in self.free_problems:
             yield Problem(f"free pages: {what}")
         if self.last_freed > self._meta.txnid:
-            yield Problem(misnumbered(self._meta))
+            yield Problem(wrong_number_text(self._meta))
         for name, walk in self.walks.items():
-            title = space_title(name)
+            title = tree_title(name)
             for lost in walk.lost:
                 yield Problem(f"{title}: {lost.what}: {describe_span(lost.low, lost.high)}", name)
             for key, what in walk.damaged:
@@ -113,17 +114,17 @@ class Survey:
             yield Problem(
                 f"pages in use that are listed as free: {both}, page {states.find(3)} first"
             )
-        # Where a part of a tree or a long value is lost, its pages are among these.
+        # If a part of a tree or a long value is lost, its pages are orphans, and are no damage.
         incomplete = any(walk.lost or walk.damaged for walk in self.walks.values())
         if neither and not incomplete and not self.free_problems:
             yield Problem(
                 f"pages that are neither in use nor free: {neither}, page {states.find(0)} first"
             )
 
-    # -- what no tree leads to ---------------------------------------------------------------------
+    # -- orphan pages ------------------------------------------------------------------------------
 
     def orphans(self) -> list[int]:
-        """The pages that are neither in a tree nor free, but for the later ones of long values."""
+        """The pages that are neither in a tree nor free. Of a long value only the first page."""
         states = self.marks.translate(_STATE)
         found = []
         page = states.find(0)
@@ -137,10 +138,10 @@ class Survey:
         return found
 
     def distrust(self) -> None:
-        """Refuse what may be an old copy: leaves and long values that are also listed as free.
+        """Refuse leaves and long values that may be old copies: they are also listed as free.
 
-        Either the list is wrong, or the number of the page in the tree. In the second case the
-        right one is an orphan; where there is none that could stand there, the tree is right.
+        Either the list is wrong, or the tree leads to a wrong page. If the tree is wrong, the right
+        page is an orphan. If no orphan could be in that place, the tree is right.
         """
         if 3 not in self.marks.translate(_STATE):
             return
@@ -160,8 +161,11 @@ class Survey:
                     self.refused[page] = f"page {page} may be an old copy"
 
     def other_main(self, names: Sequence[bytes]) -> Tree | None:
-        """A main tree with these trees in it that nothing leads to, where the own one is in doubt:
-        it cannot be read, or its page is listed as free."""
+        """A main tree among the orphan pages, if the main tree is in doubt, or None.
+
+        The main tree is in doubt if it cannot be read, or if its page is listed as free. An orphan
+        leaf can stand for it if each of its entries is one of the trees `names`.
+        """
         walk = self.walks[MAIN]
         if self.free_problems or not (walk.lost or walk.doubtful):
             return None
@@ -175,19 +179,22 @@ class Survey:
         page, count = found[0]
         return evolve(self.main, root=page, depth=1, branches=0, leaves=1, entries=count)
 
-    def strays(self, names: Sequence[bytes]) -> Mapping[bytes, list[Stray]]:
-        """Leaves that were in the lost parts of these trees, by tree.
+    def orphan_leaves(self, names: Sequence[bytes]) -> Mapping[bytes, list[OrphanLeaf]]:
+        """The orphan leaves that were in the lost parts of these trees, by tree.
 
-        A stale leaf must never be among them. So the list of free pages has to be without fault,
-        the keys have to lie in a lost part of just one of the trees, leaves must not overlap, and
-        a tree must not get more entries than it says that it has.
+        An old copy of a leaf must never be among them. So there are conditions:
+
+        - The list of free pages has no damage.
+        - The keys of the leaf are in a lost part of exactly one of the trees.
+        - No two of the leaves overlap.
+        - A tree does not get more entries than its record says.
         """
-        lost = {name: self._lost(name) for name in names}
+        lost = {name: self._lost_spans(name) for name in names}
         if not any(lost.values()) or self.free_problems:
             return {}
         if 3 in self.marks.translate(_STATE):
             return {}
-        found: dict[bytes, list[Stray]] = {name: [] for name in names}
+        found: dict[bytes, list[OrphanLeaf]] = {name: [] for name in names}
         for page in self.orphans():
             entries = self._sound_leaf(page)
             if not entries:
@@ -199,14 +206,15 @@ class Survey:
                 if any(_lies_in(first, *span) and _lies_in(last, *span) for span in spans)
             ]
             if len(owners) == 1:
-                found[owners[0]].append(Stray(page, first, last, len(entries)))
-        return {name: self._fitting(name, strays) for name, strays in found.items()}
+                found[owners[0]].append(OrphanLeaf(page, first, last, len(entries)))
+        return {name: self._fitting(name, leaves) for name, leaves in found.items()}
 
-    def stray_entries(self, stray: Stray) -> list[Entry]:
-        """The entries of a stray leaf."""
-        return self._sound_leaf(stray.page)
+    def orphan_entries(self, orphan: OrphanLeaf) -> list[Entry]:
+        """The entries of an orphan leaf."""
+        return self._sound_leaf(orphan.page)
 
-    def _lost(self, name: bytes) -> list[tuple[bytes, bytes | None]]:
+    def _lost_spans(self, name: bytes) -> list[tuple[bytes, bytes | None]]:
+        """The spans of the lost parts of a tree: from the first key on, before the second."""
         if name not in self.trees:
             return [(b"", None)]
         walk = self.walks[name]
@@ -215,24 +223,23 @@ class Survey:
         return [(b"", None)] if self._missing(name) > 0 else []
 
     def _missing(self, name: bytes) -> int:
+        """How many entries of a tree are in its lost parts, by its record."""
         walk = self.walks[name]
         return walk.tree.entries - walk.entries - len(walk.damaged)
 
-    def _fitting(self, name: bytes, strays: list[Stray]) -> list[Stray]:
-        strays.sort(key=lambda stray: stray.first)
+    def _fitting(self, name: bytes, leaves: list[OrphanLeaf]) -> list[OrphanLeaf]:
+        """The leaves that overlap no other one, unless they have too many entries for the tree."""
+        leaves.sort(key=lambda leaf: leaf.first)
         overlapping = {
-            stray.page
-            for pair in pairwise(strays)
-            if pair[0].last >= pair[1].first
-            for stray in pair
+            leaf.page for pair in pairwise(leaves) if pair[0].last >= pair[1].first for leaf in pair
         }
-        apart = [stray for stray in strays if stray.page not in overlapping]
-        if name in self.trees and sum(stray.entries for stray in apart) > self._missing(name):
+        apart = [leaf for leaf in leaves if leaf.page not in overlapping]
+        if name in self.trees and sum(leaf.entries for leaf in apart) > self._missing(name):
             return []
         return apart
 
     def _sound_leaf(self, page: int, flags: int = LONG) -> list[Entry]:
-        """The entries of a leaf, if it has no fault at all; else none."""
+        """The entries of a leaf without any damage. For any other page, an empty list."""
         try:
             raw = self._file.read(page)
             entries, damaged = self._file.entries(page, raw)
@@ -256,19 +263,19 @@ def _lies_in(key: bytes, low: bytes, high: bytes | None) -> bool:
 
 
 def page_count(file: File, meta: Meta) -> int:
-    """How many pages a state has: what its meta page says, as far as that can be."""
+    """How many pages a state has: the number in its meta page, within what is possible."""
     in_file = file.size // meta.page_size
     return max(min(meta.last_page + 1, in_file + max(in_file, _SPARE)), 2)
 
 
-def misnumbered(meta: Meta) -> str:
-    """What is wrong where the list of free pages knows of later transactions than its meta page."""
+def wrong_number_text(meta: Meta) -> str:
+    """The damage if the list of free pages has later transactions than its meta page, in words."""
     slot = int.from_bytes(meta.raw[:8], sys.byteorder)
     return f"meta page {slot} has the number {meta.txnid}, but is of a later transaction"
 
 
-def space_title(name: bytes) -> str:
-    """A tree for a message."""
+def tree_title(name: bytes) -> str:
+    """The name of a tree, for a message."""
     return "the main tree" if name == MAIN else name.decode("utf-8", "backslashreplace")
 
 

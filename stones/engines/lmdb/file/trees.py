@@ -1,8 +1,7 @@
-"""The trees in an LMDB file, walked with distrust: what is in them, and what cannot be read.
+"""The trees in an LMDB file, walked with distrust: their entries, and their lost parts.
 
-See `stones.engines.lmdb.file.pages` for how a page is read. A walk knows between which two keys
-each page has to be, so that a page that a damaged number leads to is not taken for the one that
-belongs there.
+`stones.engines.lmdb.file.pages` reads a page. A walk knows between which two keys each page must
+be. So if a damaged number leads to a page from elsewhere, the walk does not take its entries.
 """
 
 import struct
@@ -13,15 +12,18 @@ from typing import NamedTuple
 from .pages import BRANCH, LONG, TREE, TREE_SIZE, DamageError, Entry, File, Meta, Tree, kind_of
 
 REACHED, TWICE, FREE, SLACK = 1, 2, 4, 8
-"""What is noted of a page: a tree leads to it, or more than once; it is in the list of free pages;
-it is behind a long value that has become shorter."""
+"""The marks of a page: a tree leads to it; a tree leads to it more than once; it is in the list of
+free pages; it is at the end of the pages of a long value that has become shorter."""
 
-_DEEPEST = 32
-_NOWHERE = (1 << 64) - 1
+_MAX_DEPTH = 32
+_NO_PAGE = (1 << 64) - 1
 
 
-class Lost(NamedTuple):
-    """What cannot be read of a tree: its keys from `low` on, before `high` where that is known."""
+class LostPart(NamedTuple):
+    """A part of a tree that cannot be read: its keys from `low` on, before `high`.
+
+    `high` is None if the part goes on to the end of the tree. `what` says what is wrong.
+    """
 
     what: str
     low: bytes
@@ -29,7 +31,7 @@ class Lost(NamedTuple):
 
 
 class Leaf(NamedTuple):
-    """A leaf page: the entries that can be trusted, in key order."""
+    """A leaf page: its sound entries in key order, and the span that its keys must be in."""
 
     page: int
     low: bytes
@@ -40,10 +42,13 @@ class Leaf(NamedTuple):
 class Walk:
     """Goes through a tree in key order, once: `for leaf in Walk(...).leaves()`.
 
-    `marks` has a byte for each page that there may be; what the walk reaches is noted there. Then
-    `lost` tells of pages that could not be read, and `damaged` of entries, with their keys.
-    `refused` says of pages why they are not to be believed. `free` is for the tree of free pages,
-    `named` for one whose entries may be trees.
+    `marks` has a byte for each page of the file. The walk marks the pages that it reaches there.
+    After the walk, `lost` has the parts that could not be read, and `damaged` has the keys of
+    damaged entries with the damage in words.
+
+    `refused` has pages that the walk does not read, with the reason. With `transaction_keys` the
+    keys are numbers of transactions, as in the tree of free pages. With `subtrees` an entry may be
+    a tree.
     """
 
     def __init__(
@@ -52,28 +57,29 @@ class Walk:
         tree: Tree,
         marks: bytearray,
         *,
-        free: bool = False,
-        named: bool = False,
+        transaction_keys: bool = False,
+        subtrees: bool = False,
         refused: Mapping[int, str] = {},
     ) -> None:
         self._file = file
         self._marks = marks
         self._refused = refused
-        self._flags = LONG | TREE if named else LONG
-        self._integers = free  # the numbers of transactions; stones has no other tree like that
+        self._flags = LONG | TREE if subtrees else LONG
+        self._integers = transaction_keys
         self.tree = tree
         self.last_key = b""
-        self.lost: list[Lost] = []
+        self.lost: list[LostPart] = []
         self.damaged: list[tuple[bytes, str]] = []
         self.doubtful: list[Leaf] = []
-        """Leaves that are reached, and that the list of free pages has too."""
+        """Leaves that the walk reached and that are also in the list of free pages."""
         self.doubtful_long: list[tuple[int, int]] = []
-        """The same of long values: their first pages, and how many there are."""
+        """Long values that are also in that list: the first page, and the number of pages."""
         self.branches = self.leaf_pages = self.long_pages = self.entries = self.depth = 0
 
     def leaves(self) -> Iterator[Leaf]:
+        """The leaves that can be read, in key order."""
         root = self.tree.root
-        if root == _NOWHERE:
+        if root == _NO_PAGE:
             return
         waiting: list[tuple[int, int, bytes, bytes | None]] = [(root, 1, b"", None)]
         while waiting:
@@ -87,7 +93,7 @@ class Walk:
                     continue
                 leaf = self._leaf(page, raw, low, high)
             except DamageError as damage:
-                self.lost.append(Lost(str(damage), low, high))
+                self.lost.append(LostPart(str(damage), low, high))
                 continue
             self.leaf_pages += 1
             self.depth = max(self.depth, depth)
@@ -96,7 +102,7 @@ class Walk:
             yield leaf
 
     def differences(self) -> list[str]:
-        """Where the numbers of the tree are other than those found, once all of it was read."""
+        """The numbers in the tree's record that differ from those of the walk, after its end."""
         tree = self.tree
         kind = [] if self._integers or not tree.flags else [f"its kind is {tree.flags}, not 0"]
         return kind + [
@@ -112,7 +118,7 @@ class Walk:
         ]
 
     def _page(self, page: int, depth: int) -> bytes:
-        if depth > _DEEPEST:
+        if depth > _MAX_DEPTH:
             raise DamageError(f"page {page} is deeper than a tree of LMDB can be")
         if not 2 <= page < len(self._marks):
             raise DamageError(f"there is no page {page}")
@@ -153,7 +159,7 @@ class Walk:
         for number, entry in enumerate(entries):
             key = keys[number]
             inside = first <= key and (last is None or key < last)
-            # Of two that are out of order either may be damaged.
+            # If two keys are out of order, either may be damaged.
             after = number == 0 or keys[number - 1] < key
             before = number + 1 == len(keys) or key < keys[number + 1]
             if not (inside and after and before):
@@ -194,7 +200,7 @@ class Walk:
         for page in range(entry.page, entry.page + need):
             twice |= bool(self._marks[page] & REACHED)
             self._marks[page] |= TWICE | REACHED if self._marks[page] & REACHED else REACHED
-        # A value that was written twice in a transaction, the second time shorter, keeps its pages.
+        # If a transaction writes a value again and shorter, the value keeps all its pages.
         for page in range(entry.page + need, min(entry.page + pages, end)):
             self._marks[page] |= SLACK
         if twice:
@@ -205,9 +211,9 @@ class Walk:
         return key[::-1].rjust(8, b"\0") if self._integers and sys.byteorder == "little" else key
 
 
-def read_free(file: File, meta: Meta, marks: bytearray) -> tuple[Walk, list[str]]:
-    """Note in `marks` which pages are free; what is wrong with the list of them."""
-    walk = Walk(file, meta.free, marks, free=True)
+def read_free_pages(file: File, meta: Meta, marks: bytearray) -> tuple[Walk, list[str]]:
+    """Mark the free pages in `marks`. Gives the walk, and the damage of the list in words."""
+    walk = Walk(file, meta.free, marks, transaction_keys=True)
     wrong = []
     for leaf in walk.leaves():
         for entry in leaf.entries:
@@ -219,7 +225,7 @@ def read_free(file: File, meta: Meta, marks: bytearray) -> tuple[Walk, list[str]
                 wrong.append(f"{name} is damaged")
                 continue
             count, *pages = struct.unpack(f"={len(raw) // 8}Q", raw)
-            # LMDB leaves room behind the pages that there are.
+            # LMDB leaves room behind the numbers of the pages.
             if count > len(pages):
                 wrong.append(f"{name} is damaged")
                 continue
