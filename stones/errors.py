@@ -1,53 +1,67 @@
 """Every error that stones raises, under one root.
 
-Each is also the built-in error that a user of a plain dict would expect there, so `except KeyError`
-or `except ValueError` go on working. A missing key is a plain `KeyError` that carries the key, as
-with `dict`.
+Each is also the built-in error that a dict would raise in its place. So code that catches KeyError
+or ValueError works with a store too. A missing key is a plain `KeyError` with the key, as in a
+dict.
 """
 
 
 class StoneError(Exception):
-    """The root of all errors of stones."""
+    """The root of all errors of stones. Its text says what was wrong, where, and what to do.
+
+    After an error the store has the entries that it had before the operation, and can be used.
+
+    >>> import stones
+    >>> store = stones.MemoryStore()
+    >>> try:
+    ...     store[7] = 'seven'
+    ... except stones.StoneError as error:
+    ...     print(f'{type(error).__name__}: {error}')
+    KeyTypeError: a key is bytes or str, not int 7
+    """
 
     def __str__(self) -> str:
-        # KeyError shows the repr of its message; ours are sentences.
+        # KeyError would show the repr of the message.
         return str(self.args[0]) if len(self.args) == 1 else super().__str__()
 
 
 class KeyTypeError(StoneError, TypeError):
-    """A key of a type that the store or the collection does not take."""
+    """A key of a type that the store or the collection cannot store."""
 
 
 class InvalidKeyError(StoneError, ValueError):
-    """A key of the right type that cannot be stored: empty, for instance."""
+    """A key that cannot be stored, such as the empty key, or bounds that contradict each other."""
 
 
 class KeyTooLongError(InvalidKeyError):
-    """A key that is longer than the engine can store (511 bytes)."""
+    """A key that is longer than the engine can store: more than 511 bytes."""
 
 
 class ReservedKeyError(InvalidKeyError):
-    """A write through the dict into the keys of a collection, past its count and indexes."""
+    """A write through the dict to a key of a collection. It would bypass the count and indexes."""
 
 
 class DuplicateKeyError(StoneError, KeyError):
-    """A record with this primary key is there already."""
+    """A record with this key is in the collection already."""
 
 
 class ValueTypeError(StoneError, TypeError):
-    """A value of a type that this operation does not work on."""
+    """A value or an argument of a type on which the operation does not work."""
 
 
 class SerializerError(StoneError, ValueError):
-    """A value that the serializer cannot hold, or a serializer that is not known."""
+    """A value that the serializer cannot hold, or a serializer that is not known.
+
+    The text has the path to the part of the value that cannot be held.
+    """
 
 
 class FormatMismatchError(StoneError, ValueError):
-    """The store, or one of its values, is in another format than the one asked for."""
+    """The store, or one of its values, is in another format than requested, or is not trusted."""
 
 
 class CorruptValueError(StoneError, ValueError):
-    """Stored bytes that cannot be read back as a value."""
+    """Stored bytes that are damaged: they do not decode, or do not match their checksum."""
 
 
 class StoreClosedError(StoneError, ValueError):
@@ -55,23 +69,23 @@ class StoreClosedError(StoneError, ValueError):
 
 
 class StorageError(StoneError, OSError):
-    """The engine failed: the disk, or a file that is damaged. The transaction was rolled back."""
+    """The engine failed, because of the disk or a damaged file. The transaction was rolled back."""
 
 
 class StoreOpenError(StorageError):
-    """A store cannot be opened: nothing there, a file of another kind, no permission."""
+    """A store cannot be opened: it does not exist, is another kind of file, or is not permitted."""
 
 
 class StoreFullError(StorageError):
-    """The disk, or the memory map, has no room; the transaction was rolled back."""
+    """The disk, or the memory map, has no room left. The transaction was rolled back."""
 
 
 class ReadOnlyError(StoneError, TypeError):
-    """A write to a snapshot, or to a store that was opened read-only."""
+    """A write to a snapshot, or to a store that is open for reading only."""
 
 
 class TransactionError(StoneError, RuntimeError):
-    """A transaction is used where it cannot be: ended already, or open in another task."""
+    """A transaction that cannot be used here: it has ended, or is open in another task."""
 
 
 class UnsupportedError(StoneError, NotImplementedError):
@@ -79,19 +93,19 @@ class UnsupportedError(StoneError, NotImplementedError):
 
 
 class CollectionError(StoneError, ValueError):
-    """A collection that cannot be made as asked: its name, its record class, its keys."""
+    """A collection that cannot be made: its name, record class or key type is not possible."""
 
 
 class RecordError(StoneError, ValueError):
-    """A record, or a field of it, that does not fit the class of the collection."""
+    """A record, or a field of a record, that does not fit the class of the collection."""
 
 
 class QueryError(StoneError, ValueError):
-    """A query that does not parse, or whose values are not those that it names."""
+    """A query that cannot be parsed, or values that do not fit the query's placeholders."""
 
 
 class NotOneError(StoneError, LookupError):
-    """`one()` found no record, or more than one."""
+    """`one()` found no record, or more than one record."""
 
 
 class MigrationError(StoneError, RuntimeError):
