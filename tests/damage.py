@@ -1,4 +1,4 @@
-"""Stores to be damaged, and which of their entries some bytes of the file belong to."""
+"""Stores for tests to damage, and the pages that each of their entries is on."""
 
 import random
 from contextlib import closing
@@ -23,7 +23,7 @@ class Item:
 
 
 def make(path, *, entries, seed=0):
-    """A store with old copies of its pages in it, long values, and a collection; its content."""
+    """Make a store with old copies of pages, long values and a collection. Gives its content."""
     draw = random.Random(seed)
     with stone(path, LmdbStore, "msgpack") as store:
         items = Collection(store, Item)
@@ -41,7 +41,7 @@ def make(path, *, entries, seed=0):
 
 
 class Places:
-    """Which bytes of a sound file belong to what."""
+    """The pages of a sound file, by their use."""
 
     def __init__(self, path):
         with closing(File(str(Path(path, "data.mdb")))) as file:
@@ -70,10 +70,10 @@ class Places:
                 for page in sorted(reached - {0, 1})
                 if file.read(page)[10:12] == b"\1\0" and page not in self.long
             ]
-            self.free = meta_free = metas[0].free.root
-            assert file.read(meta_free)[10] == LEAF
+            self.free = metas[0].free.root
+            assert file.read(self.free)[10] == LEAF
             self.stale = [page for page, mark in enumerate(survey.marks) if mark & 4]
 
     def on(self, pages):
-        """The keys of entries that have bytes on these pages."""
+        """The keys of the entries that have bytes on any of these pages."""
         return {key for key, own in self.nodes.items() if own & set(pages)}

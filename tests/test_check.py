@@ -1,4 +1,4 @@
-"""`check`: what is sound is found sound, and what is damaged is told, with its key."""
+"""`check` finds nothing in a sound store, and reports each damage with its key."""
 
 import os
 import pickle
@@ -57,7 +57,7 @@ def findings(path, **options):
 
 
 def put(path, space, stored, raw):
-    """Write past the store, which may be open."""
+    """Write to the file without the store, which may be open."""
     engine = LmdbEngine.open(str(path))
     engine.write(lambda txn: txn.put(space, stored, raw))
     engine.close()

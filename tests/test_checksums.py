@@ -1,4 +1,4 @@
-"""Checksums: damage to a value is noticed wherever it is read, with any mixture in between."""
+"""Checksums: each reading of a damaged value notices it, also while some values have none."""
 
 import re
 import shlex
@@ -79,7 +79,7 @@ class StopHereError(Exception):
 
 
 def interrupted(store, to=None, at=0.75, **options):
-    """Begin a migration, and leave it when so much of it is done."""
+    """Begin a migration, and interrupt it when this part of it is done."""
 
     def stop(done, steps):
         if done >= at * steps:
@@ -472,7 +472,7 @@ def test_checksums_asked_for_in_the_middle_of_a_migration_are_made_on_its_way(op
 
 @pytest.mark.parametrize("at", [0.3, 0.7])
 def test_what_a_migration_does_not_name_is_not_undone_by_it(opened, at):
-    """Another one may begin while this one tries the values, or while it re-encodes them."""
+    """Another migration may begin while this one tries the values, or while it re-encodes them."""
     store = opened(serialize="json")
     entries = {b"%04d" % number: (number,) for number in range(3000)}
     store.update(entries)
@@ -582,7 +582,7 @@ def test_a_value_without_its_checksum_is_damaged_once_all_have_one(opened):
 
 
 def test_a_value_that_was_read_before_the_last_checksum_was_made_and_is_deleted_since(opened):
-    """As a thread finds it that is overtaken in between."""
+    """A thread may read a value, and decode it after another thread has migrated the store."""
     store = opened(serialize="noop")
     store["key"] = b"value"
     read = store.database.get(b"key")
@@ -618,7 +618,7 @@ def test_whatever_is_written_and_migrated_in_between_the_store_is_a_dict(steps):
         elif isinstance(step[0], bytes):
             store[step[0]] = model[step[0]] = step[1]
         else:
-            with suppress(SerializerError):  # where it is to change nothing
+            with suppress(SerializerError):  # a migration that would change nothing is refused
                 migrate(store, step[0], checksums=step[1])
         assert dict(store) == model
         assert {key: store[key] for key in model} == model

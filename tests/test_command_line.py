@@ -28,7 +28,7 @@ from stones.repair.info import inspect
 from .hostile import Bomb
 
 STONES = [sys.executable, "-c", "from stones.command_line.main import main; main()"]
-# Without coverage, which hangs where an interrupt comes while it holds a lock of its own.
+# Without coverage, which hangs if an interrupt comes while it holds a lock of its own.
 UNWATCHED = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
 
 
@@ -451,7 +451,7 @@ def test_sizes_are_for_people(store, size, text):
 
 
 def damage(path):
-    """Make a store with one value that cannot be read: the key has a byte that is no text."""
+    """Make a store with one value that cannot be read. Its key has a byte that is no text."""
     with stone(path, LmdbStore, "msgpack") as store:
         store.update({b"good": 1, b"bad\xff": 2})
         store.database.engine.write(lambda txn: txn.put(Space.DATA, b"bad\xff", b"\4\xc1"))
@@ -590,12 +590,12 @@ class Terminal:
         self.shown = ""
 
     def read_until(self, pattern):
-        """Read what is shown, up to a match of `pattern` or to the end."""
+        """Read the output up to a match of `pattern`, or to the end."""
         while not re.search(pattern, self.shown):
             assert select.select([self.terminal], [], [], 60)[0], self.shown
             try:
                 self.shown += os.read(self.terminal, 10_000).decode()
-            except OSError:  # what Linux says at the end
+            except OSError:  # Linux raises it at the end
                 break
         return self.shown
 
@@ -618,7 +618,7 @@ def test_migrate_shows_how_far_it_is_on_a_terminal(store):
 def test_ctrl_c_leaves_a_valid_store_and_running_it_again_goes_on(run, store, percent):
     entries = {b"%05d" % number: (number, "x" * 100) for number in range(20_000)}
     store.update(entries)
-    for to in ["json", "cbor", "msgpack"] * 5:  # it may be done before the interrupt comes
+    for to in ["json", "cbor", "msgpack"] * 5:  # a migration may end before the interrupt comes
         terminal = Terminal("migrate", store.path, "--to", to, env=UNWATCHED)
         terminal.read_until(rf" [{percent // 10}-9]\d%" if percent else r" 0%")
         terminal.process.send_signal(signal.SIGINT)

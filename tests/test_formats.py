@@ -1,4 +1,4 @@
-"""The format byte of a value, the metadata that lists the formats, and what of it is trusted."""
+"""The format byte of a value, the metadata that lists the formats, and which are trusted."""
 
 import contextlib
 import json
@@ -60,7 +60,7 @@ class Note:
 
 
 def run(code, *arguments):
-    """What another Python prints."""
+    """The output of a program in another process."""
     run = subprocess.run(
         [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True
     )
@@ -591,7 +591,7 @@ def test_a_safe_store_that_somebody_migrates_to_pickle_reads_no_pickle(path, bom
 
 
 def hostile_metadata(bomb):
-    """What somebody may have written into the file: each with what it is to be written under."""
+    """Keys and values of metadata that an attacker may have written into the file."""
     pickled = pickle.dumps(Bomb(bomb))
     for key in [b"formats", b"version", b"generation", b"collection/User", b"count/User"]:
         yield key, pickled

@@ -1,6 +1,6 @@
 """The targets of the fuzzer hold on their seeds, and on inputs that hypothesis draws.
 
-`make fuzz` looks for others with atheris; that takes minutes, and it needs not be there.
+`make fuzz` looks for more inputs with atheris. That takes minutes, and these tests do not need it.
 """
 
 import pytest
@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from .fuzz.targets import TARGETS
 
-# jsonpath-ng tells of what it will drop, and all of that is drawn.
+# jsonpath-ng warns of grammar that it will drop, and hypothesis draws such grammar.
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 

@@ -65,7 +65,7 @@ def test_what_lmdb_wrote_is_read_and_found_sound(tmp_path, seed):
 
 
 def test_a_long_value_that_became_shorter_in_its_transaction_keeps_its_pages(tmp_path):
-    """py-lmdb's verifier takes them for damage, so it is not what `check` goes by."""
+    """py-lmdb's verifier takes these pages for damage, so `check` does not use the verifier."""
     with lmdb.open(str(tmp_path), map_size=1 << 20) as env, env.begin(write=True) as txn:
         txn.put(b"key", b"x" * 50_000)
         txn.put(b"key", b"short")
@@ -76,7 +76,7 @@ def test_a_long_value_that_became_shorter_in_its_transaction_keeps_its_pages(tmp
 
 @pytest.mark.parametrize("size", [512, 1024, 16384, 32768])
 def test_pages_of_any_size_are_read(tmp_path, size):
-    """LMDB takes the page size of the machine; the meta pages say which it was."""
+    """LMDB uses the page size of the machine, and writes it into the meta pages."""
     with lmdb.open(str(tmp_path), map_size=1 << 20) as env, env.begin(write=True) as txn:
         txn.put(b"key", b"value")
     raw = bytearray((tmp_path / "data.mdb").read_bytes())
@@ -148,10 +148,10 @@ def test_a_page_behind_the_end_is_an_error(tmp_path):
             file.read(0)
 
 
-# -- one instant -------------------------------------------------------------------------------
+# -- held snapshots ----------------------------------------------------------------------------
 
 
-def test_the_pages_of_an_instant_stay_while_others_write(tmp_path):
+def test_the_pages_of_a_held_snapshot_stay_while_others_write(tmp_path):
     with lmdb.open(str(tmp_path), map_size=1 << 24) as env:
         with env.begin(write=True) as txn:
             txn.put(b"key", b"before" * 2000)
@@ -168,7 +168,7 @@ def test_the_pages_of_an_instant_stay_while_others_write(tmp_path):
         assert env.reader_check() == 0
 
 
-def test_an_instant_is_the_state_of_its_transaction(tmp_path):
+def test_a_meta_page_is_the_state_of_its_transaction(tmp_path):
     with lmdb.open(str(tmp_path), map_size=1 << 24) as env:
         for number in range(1, 4):
             with env.begin(write=True) as txn:

@@ -1,7 +1,7 @@
-"""`salvage`: what can be read of a damaged store is in the new one, and nothing wrong is.
+"""`salvage`: the new store has the entries that can be read, and no wrong entry.
 
-Damage is done to real files. What an entry has bytes in is known (`Places`), so it is known which
-entries a damage has touched: the others must come back as they were, or not at all.
+The tests damage real files. `Places` knows the pages of each entry, so a test knows which entries a
+damage touches. The other entries must come back as they were, or not at all.
 """
 
 import os
@@ -80,14 +80,14 @@ def content(path):
 
 
 def put(path, space, stored, raw):
-    """Write past the store, which may be open."""
+    """Write to the file without the store, which may be open."""
     engine = LmdbEngine.open(str(path))
     engine.write(lambda txn: txn.put(space, stored, raw))
     engine.close()
 
 
 def is_sound(path):
-    """As `check`, without a process for it."""
+    """The findings of `check`, without its child process."""
     with closing(File(str(path / "data.mdb"))) as file:
         return check_file(
             "", file, HeldSnapshot(None, None), FormatRequest.from_arguments(None)
@@ -98,7 +98,7 @@ def is_sound(path):
 
 
 def flip(draw, raw, places):
-    """Some bits, where it matters most of the time; the pages that they are on."""
+    """Flip some bits, most of them in important places. Gives the pages that they are on."""
     touched = set()
     for _ in range(draw.choice([1, 1, 1, 2, 5, 30])):
         number = draw.choice([draw.randrange(len(raw) // PAGE), draw.choice(places.leaves), 0, 1])
@@ -166,7 +166,7 @@ def test_what_was_not_touched_comes_back_as_it_was_or_not_at_all(samples, tmp_pa
         if done.whole:
             assert found.keys() >= untouched
         if any("the last transaction" in finding.what for finding in done.lost):
-            continue  # this may be the state before it, and that is said
+            continue  # this may be the state before it, and the report says so
         assert {key for key in found.keys() & untouched if found[key] != expected[key]} == set()
         if not sample.places.on(touched):
             assert found.keys() <= expected.keys()
@@ -203,7 +203,7 @@ def test_of_a_lost_branch_the_leaves_are_found(large, tmp_path):
 
 
 def test_leaves_that_may_be_old_copies_are_not_taken_for_lost_ones(large, tmp_path):
-    """Without the list of free pages nobody can tell."""
+    """Without the list of free pages an old copy cannot be told from a lost leaf."""
     patch(large.path, large.places.roots[DATA] * PAGE, bytes(PAGE))
     patch(large.path, large.places.free * PAGE, bytes(PAGE))
     done = salvage(large.path, tmp_path / "new")
@@ -431,7 +431,7 @@ def test_a_store_that_is_written_meanwhile_is_refused(large, tmp_path, monkeypat
 
     def slowly(walk):
         for leaf in leaves(walk):
-            patch(large.path, 5 * PAGE, page(large.path, 5))  # which another program does
+            patch(large.path, 5 * PAGE, page(large.path, 5))  # as another program might
             yield leaf
 
     time.sleep(0.02)  # the clock of a file system ticks now and then

@@ -1,4 +1,4 @@
-"""What every serializer that we ship promises, and one of a user's own."""
+"""The promises of each of stones' own serializers, and of a user's serializer."""
 
 import json
 import math
@@ -49,7 +49,7 @@ def round_trip(name, value):
 
 
 def same(left, right):
-    """Equal in value and type all the way down, where == is too kind or too strict."""
+    """Whether two values are equal, with the same types in all their parts. nan equals nan here."""
     if type(left) is not type(right):
         return False
     if isinstance(left, float):
@@ -142,7 +142,7 @@ keys = st.recursive(
     ),
     max_leaves=4,
 )
-# What our own notations look like from the inside.
+# Values that look like stones' own notation for types.
 lookalikes = st.one_of(
     st.builds(
         lambda name, item: {f"${name}": item},
@@ -568,7 +568,7 @@ def test_what_is_accepted_however_deep_can_be_read_again(name, wrap, innermost):
 
 @safe
 def test_what_is_accepted_can_be_read_on_the_small_stack_of_a_thread(name):
-    # In a process of its own, which an encoder that overruns the stack takes down.
+    # In another process, because an encoder that overruns the stack ends its process.
     program = f"""
 import threading
 import tracemalloc
@@ -634,7 +634,7 @@ def decode_safely(name, raw):
 
 
 def written_with(name, tag, code, packed):
-    """What `name` would have for a tag of our own with this in it."""
+    """The bytes that `name` has for a tag of stones with this content."""
     return {
         "json": json.dumps({f"${tag}": packed}).encode(),
         "cbor": cbor2.dumps(cbor2.CBORTag(27, [tag, packed])),
@@ -714,7 +714,7 @@ def test_bytes_that_are_nested_endlessly_deep_are_an_error(name):
 @safe
 @given(raw=st.one_of(st.binary(), st.text('[]{},:"$0aE-').map(str.encode)))
 def test_any_bytes_are_a_value_or_an_ordinary_exception(name, raw):
-    with suppress(*ORDINARY):  # which a panic of cbor2's Rust code, for one, is not
+    with suppress(*ORDINARY):  # a panic of cbor2's Rust code is not among them
         serializer(name).decode(raw)
 
 
@@ -872,7 +872,7 @@ BOMBS = {
 
 @pytest.mark.parametrize("what", BOMBS)
 def test_a_few_bytes_do_not_become_much(what):
-    """An error, and soon: where time grew with the square of the bytes this would take hours."""
+    """If the time grew with the square of the bytes, this would take hours."""
     name, raw = BOMBS[what]
     tracemalloc.start()
     with pytest.raises(Exception) as raised:  # noqa: PT011  # a decoder may raise anything
@@ -894,7 +894,7 @@ def test_a_decimal_of_any_length_comes_back(name, digits):
 
 @pytest.mark.parametrize("inner", [(99, b"x"), (1, b""), (9, b"\xa15")])
 def test_an_extension_inside_of_an_extension_is_an_error(inner):
-    """Nothing but the plain forms is in one: msgpack's own ExtType would be no value of ours."""
+    """An extension has only plain forms in it. msgpack's own ExtType is no value of stones."""
     raw = msgpack.packb(msgpack.ExtType(1, msgpack.packb([msgpack.ExtType(*inner)])))
     with pytest.raises(ValueError, match="inside another one"):
         serializer("msgpack").decode(raw)

@@ -71,7 +71,7 @@ changed = pytest.mark.parametrize("name", CHANGED)
 
 
 def accepted(name, values):
-    """(value, bytes) of those that we write."""
+    """Each of the values that the serializer accepts, with its bytes."""
     codec = stones03_serializer(name)
     for value in values:
         try:
@@ -99,7 +99,7 @@ def test_what_we_write_0_3_reads_as_we_do(stones03, name):
         if ok:
             assert same(codec.decode(raw), result)
             continue
-        # It cannot read what it would have written itself either, but we can.
+        # 0.3 cannot read its own bytes of this value either. Today's stones can.
         ((written, own),) = stones03.encode(name, [value])
         ((readable, _),) = stones03.decode(name, [own])
         assert written
@@ -152,7 +152,7 @@ def is_decimal(value):
         ("json", b'["__{,}__",[1,["a"]]]', {(1, ("a",))}),
         ("json", b'["__f{}__",[]]', frozenset([()])),
         ("json", b'"\\ud800"', b"\xed\xa0\x80"),
-        ("json", b'["__{,}__",{}]', [b"__{,}__", {}]),  # which was a list when it was written
+        ("json", b'["__{,}__",{}]', [b"__{,}__", {}]),  # it was a list when 0.3 wrote it
         ("msgpack", b"\x90", []),
         ("msgpack", b"\x92\xc4\x07__{,}__\x90", [b"__{,}__", []]),
         ("msgpack", b"\x81\xa1a\x91\x90", {"a": [[]]}),

@@ -1,4 +1,4 @@
-"""A data file that is shorter than what is in it is refused, before LMDB would end the process."""
+"""A data file that was cut short is refused, before LMDB would end the process."""
 
 import os
 import subprocess
@@ -32,7 +32,7 @@ def test_a_file_that_was_cut_short_is_refused_whoever_opens_it(path, tmp_path, l
         )
         assert done.returncode == 1
         assert "cut short" in done.stderr
-    salvage(path, tmp_path / "new")  # what is left, if anything
+    salvage(path, tmp_path / "new")  # it raises nothing, whatever is left
 
 
 def test_an_empty_file_is_refused_and_not_taken_for_a_new_store(path):
@@ -44,14 +44,14 @@ def test_an_empty_file_is_refused_and_not_taken_for_a_new_store(path):
 
 
 def test_a_short_file_whose_missing_pages_are_free_is_sound(path):
-    """LMDB itself makes such files: pages that were given back before they were ever written."""
-    for _ in range(3):  # a free page is listed from the transaction after on
+    """LMDB itself makes such files: it frees pages that it has never written."""
+    for _ in range(3):  # a page is in the list of free pages from the next transaction on
         with stone(path, LmdbStore) as store:
             store.clear()
             store["kept"] = b"1"
     with lmdb.open(str(path), readonly=True, lock=False) as env:
         last, size = env.info()["last_pgno"], env.stat()["psize"]
-    os.truncate(path / "data.mdb", last * size)  # the last page is one of those that were cleared
+    os.truncate(path / "data.mdb", last * size)  # clear() freed the last page
     with stone(path, LmdbStore) as store:
         assert store["kept"] == b"1"
         store.update((f"{number:04}", b"y" * 1000) for number in range(1000))

@@ -1,7 +1,8 @@
-"""Nearly valid JSON, CBOR and MessagePack, made as the bytes of an input say.
+"""Nearly valid JSON, CBOR and MessagePack, made from the bytes of an input.
 
-The decoders are not written in Python, so atheris does not see how far bytes get in them, and
-mutated ones do not get far. These get as far as what stones makes of types, tags and extensions.
+atheris does not see into the decoders, because they are not written in Python. So the bytes that it
+mutates are mostly refused early. The bytes made here reach the code of stones for types, tags and
+extensions.
 """
 
 import json
@@ -12,7 +13,7 @@ from typing import Any
 from stones.formats.tags import TAGS
 
 NAMES = [tag.name for tag in TAGS] + ["", "list", "complex", "pickle"]
-# What text a type is packed as: moments, numbers, zones; right, odd and wrong.
+# Packed forms of types: times, numbers and zones. Some are right, some odd, some wrong.
 TEXTS = [
     "",
     "text",
@@ -45,7 +46,7 @@ TEXTS = [
 NUMBERS = [0, 1, 23, 24, 255, 256, 65535, 65536, 2**31, 2**32 - 1, 2**53, 2**63 - 1, 2**64 - 1]
 
 Form = Callable[[Any, int], bytes]
-"""Makes the bytes of a value from a `Source`, with so many levels inside of it at most."""
+"""Makes the bytes of a value from a `Source`. The number is how many levels it may have."""
 
 
 # -- JSON ------------------------------------------------------------------------------------------
@@ -72,7 +73,7 @@ def json_form(source: Any, room: int = 6) -> bytes:
 
 # -- CBOR ------------------------------------------------------------------------------------------
 
-# Among them what cbor2 reads and stones does not: shared values, references to strings, regular
+# cbor2 reads some tags that stones refuses: shared values, references to strings, regular
 # expressions, MIME, fractions, addresses, dates as numbers, complex numbers.
 CBOR_TAGS = [27, 258, 1004, 37, 4, 2, 3, 0, 1, 5, 25, 256, 28, 29, 30, 35, 36, 38, 100, 260, 261]
 CBOR_TAGS += [39, 43000, 52, 54, 55799, 2**64 - 1]

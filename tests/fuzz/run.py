@@ -1,8 +1,8 @@
 """Let atheris look for inputs on which a target of `targets.py` fails.
 
-`run.py` gives each target its share of `--seconds`, one after the other and each in a process of
-its own; `run.py TARGET ...` only those named. What is found is shown with its input, as a Python
-literal; then the exit code is 1. `--memory` (MB) and `--hang` (s) are what one input may take.
+`run.py` runs each target in a process of its own, one after the other, for an equal part of
+`--seconds`. `run.py TARGET ...` runs only these targets. A failure is shown with its input, as a
+Python literal, and then the exit code is 1. One input may take `--memory` MB and `--hang` seconds.
 """
 
 import argparse
@@ -23,26 +23,26 @@ sys.path[0] = str(Path(__file__).parent.parent)
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("targets", nargs="*", metavar="TARGET")
-    parser.add_argument("--seconds", type=int, default=120, help="for all of them")
+    parser.add_argument("--seconds", type=int, default=120, help="for all targets together")
     parser.add_argument("--memory", type=int, default=1024)
     parser.add_argument("--hang", type=int, default=10)
     parser.add_argument("--inside", type=Path, help=argparse.SUPPRESS)
-    asked = parser.parse_args()
-    if asked.inside:
-        fuzz(asked)
+    arguments = parser.parse_args()
+    if arguments.inside:
+        fuzz(arguments)
 
     from fuzz.targets import TARGETS
 
-    if unknown := set(asked.targets) - TARGETS.keys():
+    if unknown := set(arguments.targets) - TARGETS.keys():
         parser.error(f"there is no {', '.join(sorted(unknown))}, only {', '.join(TARGETS)}")
-    names = asked.targets or list(TARGETS)
-    seconds = max(asked.seconds // len(names), 1)
-    limits = ["--memory", str(asked.memory), "--hang", str(asked.hang)]
+    names = arguments.targets or list(TARGETS)
+    seconds = max(arguments.seconds // len(names), 1)
+    limits = ["--memory", str(arguments.memory), "--hang", str(arguments.hang)]
     return max([run(name, ["--seconds", str(seconds), *limits]) for name in names])
 
 
 def run(name: str, options: list[str]) -> int:
-    """Fuzz one target, and say how that went: 1 if something was found."""
+    """Fuzz one target and print the result. Gives the exit code: 1 if the target failed."""
     with TemporaryDirectory(prefix="stones-fuzz-") as folder:
         command = [sys.executable, __file__, name, *options, "--inside", folder]
         done = subprocess.run(command, capture_output=True, text=True, errors="replace")
@@ -58,21 +58,23 @@ def run(name: str, options: list[str]) -> int:
         return 1
 
 
-def fuzz(asked: argparse.Namespace) -> None:
-    """Fuzz one target until the time is over or something is found; never returns."""
+def fuzz(arguments: argparse.Namespace) -> None:
+    """Fuzz one target until the time is over or it fails. Never returns."""
     with atheris.instrument_imports(include=["stones", "fuzz", "jsonpath_ng"]):
         from fuzz.targets import TARGETS
-    fuzzed = TARGETS[asked.targets[0]]
-    corpus = asked.inside / "corpus"
+    fuzzed = TARGETS[arguments.targets[0]]
+    corpus = arguments.inside / "corpus"
     corpus.mkdir()
     for number, seed in enumerate(fuzzed.seeds):
         (corpus / str(number)).write_bytes(seed)
-    warnings.simplefilter("ignore", DeprecationWarning)  # of all that jsonpath-ng will drop
+    warnings.simplefilter(
+        "ignore", DeprecationWarning
+    )  # jsonpath-ng's, of grammar that it will drop
     options = [
-        f"-max_total_time={asked.seconds}",
-        f"-rss_limit_mb={asked.memory}",
-        f"-timeout={asked.hang}",
-        f"-artifact_prefix={asked.inside}/found-",
+        f"-max_total_time={arguments.seconds}",
+        f"-rss_limit_mb={arguments.memory}",
+        f"-timeout={arguments.hang}",
+        f"-artifact_prefix={arguments.inside}/found-",
     ]
     atheris.Setup([sys.argv[0], *options, str(corpus)], fuzzed.target)
     atheris.Fuzz()

@@ -1,9 +1,10 @@
-"""What is fed with bytes that nobody would write: each target is a function of them.
+"""The targets of the fuzzer: functions that are called with any bytes.
 
-A target raises where the code under it breaks its contract, and returns otherwise. `run.py` lets
-atheris look for such bytes; `tests/test_fuzz.py` runs each target on its seeds and some more.
+A target raises if the tested code breaks its contract, and returns if not. `run.py` lets atheris
+look for bytes on which a target raises. `tests/test_fuzz.py` runs each target on its seeds, and on
+some more bytes.
 
-Pickle is not among them: reading one runs code, and that is all there is to say about it.
+There is no target for pickle: reading a pickle runs code, so its decoder has no contract to test.
 """
 
 import json
@@ -17,7 +18,7 @@ from uuid import UUID
 
 from attrs import define, frozen
 
-import stones.formats.stones03  # noqa: F401  # so that atheris instruments it: it is loaded when needed
+import stones.formats.stones03  # noqa: F401  # imported now, for atheris to instrument it
 from stones import Collection, MemoryStore, key, migrate
 from stones.collections.keys import key_codec
 from stones.collections.queries.jsonpath import parse_filter, parse_search, parse_values
@@ -38,7 +39,10 @@ Target = Callable[[bytes], None]
 
 
 class Source:
-    """Takes bytes for what a target needs. At their end it gives zeros, and empty things."""
+    """Makes numbers, text and choices from the bytes of an input.
+
+    At the end of the bytes it gives zeros and empty values.
+    """
 
     def __init__(self, data: bytes) -> None:
         self._data = data
@@ -77,7 +81,7 @@ CODECS = [key_codec(kind) for kind in (int, str, bytes, UUID, date, datetime, PA
 
 
 def decode_key(data: bytes) -> None:
-    """Bytes are no key, or the only way to write it."""
+    """Bytes are no key, or they are the only bytes of their key."""
     source = Source(data)
     codec = source.choose(*CODECS)
     raw = source.rest()
@@ -87,7 +91,7 @@ def decode_key(data: bytes) -> None:
 
 
 def order_keys(data: bytes) -> None:
-    """Keys come back, and their bytes have their order."""
+    """Keys come back from their bytes, and the bytes sort as the keys do."""
     source = Source(data)
     make = source.choose(*KEYS)
     codec = CODECS[KEYS.index(make)]
@@ -143,11 +147,14 @@ def _raw_or_formed(data: bytes, form: forms.Form) -> bytes:
 
 
 READ_ONLY = ("nested too deeply", "CBORSimpleValue", "UndefinedType", "frozendict")
-"""What may be read and not written: depth, and what cbor2 makes of CBOR that is not ours."""
+"""Parts of errors for values that may be read but not written.
+
+They are nested very deeply, or are of types that cbor2 makes of CBOR which stones never writes.
+"""
 
 
 def _check_codec(name: str, body: bytes) -> None:
-    """Bytes are no value, or one that can be written and comes back."""
+    """Bytes are no value, or their value can be written and comes back."""
     codec = Codec(new_metadata(name), FormatRequest.from_arguments(name))
     raw = bytes([IDS[name]]) + body
     with suppress(CorruptValueError):
@@ -189,7 +196,7 @@ def same(one: Any, other: Any) -> bool:
 
 def _spelled(value: Any) -> str:
     if isinstance(value, int):
-        return hex(value)  # decimal takes long, and Python refuses it
+        return hex(value)  # a long decimal takes long, and Python refuses it
     if isinstance(value, tuple):
         return f"({', '.join(map(_spelled, value))})"
     if isinstance(value, frozenset):
@@ -209,8 +216,8 @@ def decode_msgpack(data: bytes) -> None:
     _check_codec("msgpack", _raw_or_formed(data, forms.msgpack_form))
 
 
-def decode_legacy(data: bytes) -> None:
-    """What stones 0.3 would have read. It gives back other types than those written."""
+def decode_stones03(data: bytes) -> None:
+    """Bytes are no value of stones 0.3, or their value can be written or is refused."""
     source = Source(data)
     place = source.number() % 6
     codec = Stones03Codec(FormatRequest.from_arguments(("json", "cbor", "msgpack")[place % 3]))
@@ -237,7 +244,7 @@ def _values(name: str) -> list[bytes]:
     return [b"\1" + codec.encode(b"key", value)[1:] for value in VALUES] + [bytes(range(0, 250, 2))]
 
 
-# -- what the store says of itself -----------------------------------------------------------------
+# -- the metadata of a store -----------------------------------------------------------------------
 
 
 @define
@@ -247,14 +254,14 @@ class User:
 
 
 class Received(MemoryStore[bytes, Any]):
-    """A store that somebody sent."""
+    """A store that comes from somebody else."""
 
     def __init__(self, engine: MemoryEngine) -> None:
         Store.__init__(self, engine, name="received", serialize="json")
 
 
 def open_store(data: bytes) -> None:
-    """Whatever the file says, it is read or refused."""
+    """Any metadata and values are read or refused."""
     source = Source(data)
     engine = MemoryEngine()
     txn = engine.begin(write=True)
@@ -334,7 +341,7 @@ WORDS += ["email", "age", "ada", "json", "pickle", "custom", "str", "json-0.3", 
 
 
 def _json(source: Source) -> bytes:
-    """JSON of any kind, most of it such as the metadata are made of."""
+    """Any JSON, much of it like the JSON in metadata."""
     made = _json_value(source, 5)
     return made if isinstance(made, bytes) else json.dumps(made).encode()
 
@@ -371,7 +378,7 @@ TOKENS = r"""
 
 
 def query(data: bytes) -> None:
-    """A text is no query, or one that can be asked."""
+    """A text is no query, or a query that runs."""
     source = Source(data)
     if source.number() % 2:
         text = source.rest().decode("utf-8", "replace")
@@ -412,7 +419,7 @@ VALUE = 36
 
 
 def type_key(data: bytes) -> None:
-    """Any key can be shown and typed, and what can be typed means one key."""
+    """Any key can be shown and typed, and any text is one key or none."""
     assert parse_key(show_key(data)) == data
     assert show_key(data).isprintable()
     text = data.decode("utf-8", "surrogateescape")
@@ -425,7 +432,7 @@ def type_key(data: bytes) -> None:
 
 @frozen
 class Fuzzed:
-    """A target, and inputs to begin with."""
+    """A target, and the inputs that the fuzzer begins with."""
 
     target: Target
     seeds: list[bytes]
@@ -447,7 +454,7 @@ TARGETS = {
         Fuzzed(decode_json, _values("json")),
         Fuzzed(decode_cbor, _values("cbor")),
         Fuzzed(decode_msgpack, _values("msgpack")),
-        Fuzzed(decode_legacy, [b"\0" + raw[1:] for raw in _values("json")]),
+        Fuzzed(decode_stones03, [b"\0" + raw[1:] for raw in _values("json")]),
         Fuzzed(open_store, [b"", bytes(range(256)), bytes(range(0, 256, 7)) * 4]),
         Fuzzed(
             query,
