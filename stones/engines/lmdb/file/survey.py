@@ -19,7 +19,9 @@ MAIN = b""
 """The name of the main tree here. No other tree can have it: LMDB has no empty key."""
 _SPARE = 1 << 20
 """How many pages behind the end of the file may be free: LMDB never wrote them."""
-# The state of a page, by its marks. 0: orphan; 1: in use; 2: free; 3: both, which is damage.
+# The state of a page, by its marks: bit 0 is set if it is in use, bit 1 if it is free. A page that
+# is both is damage.
+_ORPHAN, _IN_USE_AND_FREE = 0, 3
 _STATE = bytes(bool(mark & (REACHED | SLACK)) + 2 * bool(mark & FREE) for mark in range(256))
 
 
@@ -109,16 +111,18 @@ class Survey:
                 for what in walk.differences():
                     yield Problem(f"{title}: {what}", name)
         states = self.marks.translate(_STATE)
-        both, neither = states.count(3), states.count(0)
+        both, neither = states.count(_IN_USE_AND_FREE), states.count(_ORPHAN)
         if both:
             yield Problem(
-                f"pages in use that are listed as free: {both}, page {states.find(3)} first"
+                f"pages in use that are listed as free: {both}, page "
+                f"{states.find(_IN_USE_AND_FREE)} first"
             )
         # If a part of a tree or a long value is lost, its pages are orphans, and are no damage.
         incomplete = any(walk.lost or walk.damaged for walk in self.walks.values())
         if neither and not incomplete and not self.free_problems:
             yield Problem(
-                f"pages that are neither in use nor free: {neither}, page {states.find(0)} first"
+                f"pages that are neither in use nor free: {neither}, page "
+                f"{states.find(_ORPHAN)} first"
             )
 
     # -- orphan pages ------------------------------------------------------------------------------
@@ -127,14 +131,14 @@ class Survey:
         """The pages that are neither in a tree nor free. Of a long value only the first page."""
         states = self.marks.translate(_STATE)
         found = []
-        page = states.find(0)
+        page = states.find(_ORPHAN)
         while page >= 0:
             found.append(page)
             try:
                 after = page + max(self._file.long_run(page), 1)
             except DamageError:
                 after = page + 1
-            page = states.find(0, after)
+            page = states.find(_ORPHAN, after)
         return found
 
     def distrust(self) -> None:
@@ -143,7 +147,7 @@ class Survey:
         Either the list is wrong, or the tree leads to a wrong page. If the tree is wrong, the right
         page is an orphan. If no orphan could be in that place, the tree is right.
         """
-        if 3 not in self.marks.translate(_STATE):
+        if _IN_USE_AND_FREE not in self.marks.translate(_STATE):
             return
         keys, runs = [], set()
         for page in self.orphans():
@@ -192,7 +196,7 @@ class Survey:
         lost = {name: self._lost_spans(name) for name in names}
         if not any(lost.values()) or self.free_problems:
             return {}
-        if 3 in self.marks.translate(_STATE):
+        if _IN_USE_AND_FREE in self.marks.translate(_STATE):
             return {}
         found: dict[bytes, list[OrphanLeaf]] = {name: [] for name in names}
         for page in self.orphans():
