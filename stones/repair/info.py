@@ -92,8 +92,7 @@ def inspect(path: str | os.PathLike[str], *, table: bytes | None = None) -> Stor
 
     Raises StoreOpenError if there is no store, FormatMismatchError for a store of a later version.
 
-    >>> from stones import LmdbStore, stone
-    >>> from stones.repair.info import inspect
+    >>> from stones import LmdbStore, inspect, stone
     >>> with stone('some-db', LmdbStore, serialize='json') as store:
     ...     store.update(one=1, two=2)
     >>> found = inspect('some-db')
