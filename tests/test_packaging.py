@@ -11,10 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(
-    ".".join(path.relative_to(ROOT).with_suffix("").parts)
-    for folder in ["stones", "stones/collections", "stones/migrations"]
-    for path in ROOT.joinpath(folder).glob("*.py")
-    if path.stem != "__init__"
+    {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for folder in ["stones", "stones/collections", "stones/migrations"]  # two may be links
+        for path in ROOT.joinpath(folder).rglob("*.py")
+        if not path.stem.startswith("__")
+    }
 )
 NOT_OF_THE_TREE = shutil.ignore_patterns(
     ".git",
@@ -135,6 +137,10 @@ def test_the_sdist_can_be_built_and_tested(unpacked):
     wanted = ["pyproject.toml", "Makefile", ".ci/run", "LICENSE", "README.md", "CHANGELOG.md"]
     wanted += ["docs/conf.py", "tests/conftest.py", "tests/test_packaging.py"]
     assert [name for name in wanted if not (unpacked / name).exists()] == []
+
+
+def test_the_sdist_has_nothing_that_the_repository_has_not(unpacked):
+    python("-m", "pytest", "-q", "-p", "no:cacheprovider", "tests/test_repository.py", cwd=unpacked)
 
 
 def test_a_checkout_installs_every_module(tree, fresh, tmp_path):
