@@ -5,6 +5,8 @@ SHELL := bash
 VENV ?= .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+DEMO := .venv-demo$(if $(PYTHON),-$(notdir $(PYTHON)))
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help
 help: ## list these targets
@@ -40,8 +42,8 @@ test-all: ## the tests under each supported Python that this machine has
 	@.ci/test-all
 
 .PHONY: demo
-demo: $(INSTALLED) ## a guided run over real data
-	@$(BIN)/python docs/examples/airports.py
+demo: $(DEMO)/.installed ## a guided run over real data, in a virtual environment of its own
+	@$(DEMO)/bin/python docs/examples/airports.py
 
 .PHONY: bench
 bench: $(INSTALLED) ## benchmarks: ratios to raw LMDB
@@ -63,8 +65,8 @@ torture: $(INSTALLED) ## kill writers and cut the power for twenty minutes (need
 SECONDS ?= 120
 .PHONY: fuzz
 fuzz: $(INSTALLED) ## let atheris look for inputs that break what reads them: make fuzz SECONDS=600
-	@$(BIN)/python -c 'import atheris' 2>/dev/null || $(BIN)/python -m pip install --quiet \
-		--disable-pip-version-check --only-binary atheris --editable '.[fuzz]' || \
+	@$(BIN)/python -c 'import atheris' 2>/dev/null || \
+		$(BIN)/python $(PIP_INSTALL) --only-binary atheris --editable '.[fuzz]' || \
 		{ echo "There is no atheris for $$($(BIN)/python --version) here."; exit 1; }
 	@$(BIN)/python tests/fuzz/run.py --seconds $(SECONDS)
 
@@ -73,8 +75,15 @@ venv: $(INSTALLED) ## only the virtual environment
 
 $(INSTALLED): pyproject.toml
 	@.ci/venv $(VENV) $(PYTHON)
+	@.ci/test-packages $(BIN)/python
 	@echo 'Installing stones and its tools into $(VENV) ...'
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	@$(BIN)/python $(PIP_INSTALL) --editable '.[dev]'
+	@touch $@
+
+$(DEMO)/.installed: pyproject.toml
+	@.ci/venv $(DEMO) $(PYTHON)
+	@echo 'Installing stones into $(DEMO) ...'
+	@$(DEMO)/bin/python $(PIP_INSTALL) --editable '.[demo]'
 	@touch $@
 
 .PHONY: clean

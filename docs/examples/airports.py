@@ -53,17 +53,17 @@ def from_row(row: "airportsdata.Airport") -> Airport:
 
 def tour(path: Path) -> None:
     title("A dict on disk")
-    code("stor = stone('airports', LmdbStore, serialize='pickle')")
-    stor = stone(path, LmdbStore, serialize="pickle")
-    code("stor['greeting'] = ('any', b'value', {'of': 3.14}, None)")
-    stor["greeting"] = ("any", b"value", {"of": 3.14}, None)
-    code("stor['greeting']", stor["greeting"])
-    code("list(stor)", list(stor))
+    code("store = stone('airports', LmdbStore, serialize='pickle')")
+    store = stone(path, LmdbStore, serialize="pickle")
+    code("store['greeting'] = ('any', b'value', {'of': 3.14}, None)")
+    store["greeting"] = ("any", b"value", {"of": 3.14}, None)
+    code("store['greeting']", store["greeting"])
+    code("list(store)", list(store))
 
     title("A typed collection, in the same store")
     rows = airportsdata.load("ICAO")
-    airports = Collection(stor, Airport)
-    code("airports = Collection(stor, Airport)")
+    airports = Collection(store, Airport)
+    code("airports = Collection(store, Airport)")
     code("airports.add_many(...)  # one transaction")
     with timed(), bar("adding", len(rows)) as advance:
         airports.add_many(map(from_row, rows.values()), progress=advance)
@@ -94,34 +94,34 @@ def tour(path: Path) -> None:
     title("Changes: all or nothing")
     code("airports.update('KJFK', name='Idlewild').name")
     result(airports.update("KJFK", name="Idlewild").name)
-    code("with stor.transaction():")
-    code("    del airports['KJFK'], stor['greeting']")
+    code("with store.transaction():")
+    code("    del airports['KJFK'], store['greeting']")
     code("    airports.add(airports['EGLL'])  # which is there already")
     try:
-        with stor.transaction():
-            del airports["KJFK"], stor["greeting"]
+        with store.transaction():
+            del airports["KJFK"], store["greeting"]
             airports.add(airports["EGLL"])
     except DuplicateKeyError as error:
         result(f"{type(error).__name__}: {error}".partition(": use")[0])
-    code("'KJFK' in airports, 'greeting' in stor", ("KJFK" in airports, "greeting" in stor))
+    code("'KJFK' in airports, 'greeting' in store", ("KJFK" in airports, "greeting" in store))
 
     title("The records, for whoever reads the store without the class")
-    code("stor['Airport/BIRK']['position']", stor["Airport/BIRK"]["position"])
-    code("len(stor.range(prefix='Airport/BI'))", len(stor.range(prefix="Airport/BI")))
+    code("store['Airport/BIRK']['position']", store["Airport/BIRK"]["position"])
+    code("len(store.range(prefix='Airport/BI'))", len(store.range(prefix="Airport/BI")))
 
     title("From pickle to msgpack, while others could go on reading and writing")
     before, size = dict(airports), inspect(path).size
-    code("migrate(stor, to='msgpack')")
-    with timed(), bar("re-encoding", 2 * len(stor)) as advance:
-        migrate(stor, to="msgpack", progress=lambda done, _all: advance(done))
+    code("migrate(store, to='msgpack')")
+    with timed(), bar("re-encoding", 2 * len(store)) as advance:
+        migrate(store, to="msgpack", progress=lambda done, _all: advance(done))
     result(f"{size / 1e6:.1f} MB pickled, {inspect(path).size / 1e6:.1f} MB as msgpack")
     code("dict(airports) == before", dict(airports) == before)
-    stor.close()
+    store.close()
 
     title("And it is all there the next time")
-    code("stor = stone('airports', LmdbStore)")
-    with stone(path, LmdbStore) as stor:
-        code("airports = Collection(stor, Airport)", Collection(stor, Airport))
+    code("store = stone('airports', LmdbStore)")
+    with stone(path, LmdbStore) as store:
+        code("airports = Collection(store, Airport)", Collection(store, Airport))
 
 
 def title(text: str) -> None:
