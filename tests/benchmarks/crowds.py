@@ -110,6 +110,6 @@ def reader(path: Path, number: int, ready: Any, pipe: Connection) -> None:
 def writing_threads(ground: Ground, count: int) -> None:
     def write(number: int) -> None:
         for step in range(200):
-            ground.stor[b"thread/%d/%d" % (number, step)] = step
+            ground.store[b"thread/%d/%d" % (number, step)] = step
 
     in_threads(count, write)

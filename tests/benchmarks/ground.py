@@ -61,7 +61,7 @@ class Files:
         self.keys = [record(number)["email"].encode() for number in range(COUNT)]
         self.env = lmdb.open(str(path / "raw"), map_size=1 << 40, max_dbs=2)
         self.db = self.env.open_db(b"data")
-        self.stor = stone(path / "store", LmdbStore, serialize=SERIALIZER)
+        self.store = stone(path / "store", LmdbStore, serialize=SERIALIZER)
 
     def raw_read(self, keys: list[bytes]) -> None:
         for key_ in keys:
@@ -69,9 +69,9 @@ class Files:
                 self.decode(txn.get(key_, db=self.db))
 
     def read(self, keys: list[bytes]) -> None:
-        stor = self.stor
+        store = self.store
         for key_ in keys:
-            stor[key_]
+            store[key_]
 
 
 class Ground(Files):
@@ -89,7 +89,7 @@ class Ground(Files):
         self.update()
         options = {"checksums": True}
         self.guarded = stone(path / "guarded", LmdbStore, SERIALIZER, options=options)
-        self.guarded.update(self.stor)
+        self.guarded.update(self.store)
 
     # -- reads -----------------------------------------------------------------------------------
 
@@ -111,9 +111,9 @@ class Ground(Files):
         self.raw_read(self.keys)
 
     def get(self) -> None:
-        stor = self.stor
+        store = self.store
         for key_ in self.keys:
-            stor.get(key_)
+            store.get(key_)
 
     def raw_contains(self) -> None:
         for key_ in self.keys:
@@ -121,9 +121,9 @@ class Ground(Files):
                 bool(txn.get(key_, db=self.db))
 
     def contains(self) -> None:
-        stor = self.stor
+        store = self.store
         for key_ in self.keys:
-            bool(key_ in stor)
+            bool(key_ in store)
 
     def raw_snapshot(self) -> None:
         with self.env.begin() as txn:
@@ -131,7 +131,7 @@ class Ground(Files):
                 self.decode(txn.get(key_, db=self.db))
 
     def snapshot(self) -> None:
-        with self.stor.snapshot() as view:
+        with self.store.snapshot() as view:
             for key_ in self.keys:
                 view[key_]
 
@@ -141,13 +141,13 @@ class Ground(Files):
                 key_, self.decode(raw)
 
     def items(self) -> None:
-        for key_, value in self.stor.items():
+        for key_, value in self.store.items():
             key_, value
 
     def getitem_guarded(self) -> None:
-        stor = self.guarded
+        store = self.guarded
         for key_ in self.keys:
-            stor[key_]
+            store[key_]
 
     def items_guarded(self) -> None:
         for key_, value in self.guarded.items():
@@ -162,7 +162,7 @@ class Ground(Files):
 
     def put(self) -> None:
         for key_, value in self.few:
-            self.stor[key_] = value
+            self.store[key_] = value
 
     def raw_delete(self) -> None:
         for key_, value in self.few:
@@ -173,8 +173,8 @@ class Ground(Files):
 
     def delete(self) -> None:
         for key_, value in self.few:
-            del self.stor[key_]
-            self.stor[key_] = value
+            del self.store[key_]
+            self.store[key_] = value
 
     def raw_put_inside(self) -> None:
         with self.env.begin(write=True) as txn:
@@ -182,9 +182,9 @@ class Ground(Files):
                 txn.put(key_, self.encode(value), db=self.db)
 
     def put_inside(self) -> None:
-        with self.stor.transaction() as stor:
+        with self.store.transaction() as store:
             for key_, value in self.some:
-                stor[key_] = value
+                store[key_] = value
 
     def raw_delete_inside(self) -> None:
         txn = self.env.begin(write=True)
@@ -193,9 +193,9 @@ class Ground(Files):
         txn.abort()
 
     def delete_inside(self) -> None:
-        with suppress(UndoneError), self.stor.transaction() as stor:
+        with suppress(UndoneError), self.store.transaction() as store:
             for key_, _ in self.some:
-                del stor[key_]
+                del store[key_]
             raise UndoneError
 
     def raw_update(self) -> None:
@@ -204,7 +204,7 @@ class Ground(Files):
                 txn.put(key_, self.encode(value), db=self.db)
 
     def update(self) -> None:
-        self.stor.update(zip(self.keys, self.values, strict=True))
+        self.store.update(zip(self.keys, self.values, strict=True))
 
     # -- records ---------------------------------------------------------------------------------
 

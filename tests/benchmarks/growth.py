@@ -80,20 +80,20 @@ class Raw:
 class Ours:
     def __init__(self, path: Path) -> None:
         self.file = path / "store" / "data.mdb"
-        self.stor = stone(path / "store", LmdbStore, serialize=SERIALIZER)
+        self.store = stone(path / "store", LmdbStore, serialize=SERIALIZER)
 
     def put(self, entries: Iterator[Entry] | list[Entry]) -> None:
-        with self.stor.transaction() as stor:
+        with self.store.transaction() as store:
             for key, value in entries:
-                stor[key] = value
+                store[key] = value
 
     def get(self, keys: list[bytes]) -> None:
-        stor = self.stor
+        store = self.store
         for key in keys:
-            stor[key]
+            store[key]
 
     def scan(self, start: bytes, count: int) -> None:
-        for key, value in self.stor.range(ge=start, limit=count).items():
+        for key, value in self.store.range(ge=start, limit=count).items():
             key, value
 
 
@@ -104,7 +104,7 @@ def measured(ours: Ours, raw: Raw, size: int) -> dict[str, float]:
         "entries": size,
         "bytes": ours.file.stat().st_size / size,
         "raw_bytes": raw.file.stat().st_size / size,
-        "used_bytes": ours.stor.stats()["used_size"] / size,
+        "used_bytes": ours.store.stats()["used_size"] / size,
         "user_bytes": sum(len(name) + len(raw.encode(value)) for name, value in entries(SAMPLE))
         / len(SAMPLE),
     }

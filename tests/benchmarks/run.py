@@ -47,14 +47,14 @@ def benchmarks(path: Path) -> Iterator[Benchmark]:
 
 
 def reads(ground: Ground, path: Path) -> Iterator[Benchmark]:
-    yield "stor[key]", lambda: ratio(ground.getitem, ground.raw_getitem), 1.2, RAW
-    yield "stor['key']", lambda: ratio(ground.getitem_text, ground.raw_getitem_text), 1.2, RAW
+    yield "store[key]", lambda: ratio(ground.getitem, ground.raw_getitem), 1.2, RAW
+    yield "store['key']", lambda: ratio(ground.getitem_text, ground.raw_getitem_text), 1.2, RAW
     yield "get(key)", lambda: ratio(ground.get, ground.raw_get), 1.2, RAW
-    yield "key in stor", lambda: ratio(ground.contains, ground.raw_contains), 1.2, "raw py-lmdb"
+    yield "key in store", lambda: ratio(ground.contains, ground.raw_contains), 1.2, "raw py-lmdb"
     yield "view[key] of a snapshot", lambda: ratio(ground.snapshot, ground.raw_snapshot), 0, RAW
     yield "items()", lambda: ratio(ground.items, ground.raw_items), 1.3, RAW
     guarded = partial(ratio, ground.getitem_guarded, ground.raw_getitem)
-    yield "stor[key] with checksums", guarded, 0, RAW
+    yield "store[key] with checksums", guarded, 0, RAW
     yield "items() with checksums", partial(ratio, ground.items_guarded, ground.raw_items), 0, RAW
     for count in (2, 4, 8):
         threads = partial(reading_threads, ground, count)
