@@ -1,5 +1,8 @@
 """How Sphinx builds these pages: `make docs`."""
 
+from sphinx.application import Sphinx
+from sphinx.pycode import ModuleAnalyzer
+
 import stones
 
 project = "stones"
@@ -7,7 +10,7 @@ author = "The stones developers"
 copyright = "2026, The stones developers"
 version = release = stones.__version__
 
-extensions = ["myst_parser", "sphinx.ext.autodoc"]
+extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary"]
 exclude_patterns = ["_build"]
 
 html_theme = "furo"
@@ -18,8 +21,20 @@ html_show_sphinx = False
 default_role = "code"
 autodoc_default_options = {"members": True, "member-order": "bysource", "show-inheritance": True}
 autodoc_typehints_format = "short"
+autosummary_generate = False  # only the tables; the docstrings are on the same page
 autodoc_preserve_defaults = True
 python_maximum_signature_line_length = 88
 
 myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
+
+
+def setup(app: Sphinx) -> None:
+    """Let autodoc show one signature a function: that of its implementation, not its overloads."""
+    analyze = ModuleAnalyzer.analyze
+
+    def analyze_without_overloads(analyzer: ModuleAnalyzer) -> None:
+        analyze(analyzer)
+        analyzer.overloads = {}
+
+    ModuleAnalyzer.analyze = analyze_without_overloads

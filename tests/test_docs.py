@@ -153,6 +153,13 @@ def test_the_reference_has_every_public_name():
     assert set(stones.__all__) - documented - set(vars(errors)) - {"EncoderException"} == set()
 
 
+@pytest.mark.parametrize("cls", [stones.Store, stones.Collection, stones.Query])
+def test_the_tables_of_the_reference_have_every_public_method(cls):
+    page = ROOT.joinpath("docs/reference/api.md").read_text()
+    listed = re.findall(rf"^   {cls.__name__}\.(\w+)$", page, re.MULTILINE)
+    assert sorted(listed) == sorted(name for name in dir(cls) if not name.startswith("_"))
+
+
 RIGHT = """\
 ```python
 x = 1
