@@ -29,7 +29,7 @@ myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
 
-def setup(app: Sphinx) -> None:
+def setup(_app: Sphinx) -> None:
     """Let autodoc show one signature a function: that of its implementation, not its overloads."""
     analyze = ModuleAnalyzer.analyze
 
