@@ -8,7 +8,8 @@ Of each Markdown document, in one fresh folder and one namespace:
   succeed; in ```` ```console fails ```` they must fail.
 - ```` ```sh ```` and the other languages in NEVER_RUN are only shown.
 
-In what is expected, `...` stands for anything. The examples in docstrings are doctest's.
+In what is expected, `...` stands for anything. The examples in docstrings are doctest's; they may
+use all public names.
 """
 
 import ast
@@ -42,6 +43,7 @@ MODULES = sorted(
     for name in names
     if name.endswith(".py") and not name.startswith("__")
 )
+PUBLIC = {name: getattr(stones, name) for name in stones.__all__}
 OPENING = re.compile(r"^ *```[^`\s]", re.MULTILINE)
 FENCE = re.compile(r"^( *)```([^`\s].*)\n((?:.*\n)*?)\1```$", re.MULTILINE)
 NEVER_RUN = {"sh", "text", "toml", "json", "yaml"}
@@ -143,7 +145,9 @@ def test_the_examples_of_a_document_run_and_show_what_it_says(path, namespace):
 @pytest.mark.parametrize("name", MODULES)
 def test_the_examples_of_a_docstring_run_and_show_what_it_says(name, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    failed, _ = doctest.testmod(importlib.import_module(name), optionflags=doctest.ELLIPSIS)
+    failed, _ = doctest.testmod(
+        importlib.import_module(name), extraglobs=PUBLIC, optionflags=doctest.ELLIPSIS
+    )
     assert failed == 0, capsys.readouterr().out
 
 

@@ -11,12 +11,10 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 MODULES = sorted(
-    {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts)
-        for folder in ["stones", "stones/collections", "stones/migrations"]  # two may be links
-        for path in ROOT.joinpath(folder).rglob("*.py")
-        if not path.stem.startswith("__")
-    }
+    ".".join(Path(folder, name).relative_to(ROOT).with_suffix("").parts)
+    for folder, _, names in os.walk(ROOT / "stones", followlinks=True)
+    for name in names
+    if name.endswith(".py") and not name.startswith("__")
 )
 NOT_OF_THE_TREE = shutil.ignore_patterns(
     ".git",
