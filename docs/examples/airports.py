@@ -16,8 +16,7 @@ import airportsdata
 import click
 from attrs import define, field, validators
 
-from stones import Collection, DuplicateKeyError, LmdbStore, key, migrate, stone
-from stones.repair.info import inspect
+from stones import Collection, DuplicateKeyError, LmdbStore, inspect, key, migrate, stone
 
 
 @define
