@@ -248,6 +248,15 @@ def test_the_files_that_a_guide_to_the_source_names_are_there(name):
     assert [x for x in named if not any((ROOT / top / x).exists() for top in ("", "stones"))] == []
 
 
+@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_the_prose_of_a_document_is_wrapped_at_100_columns(path):
+    prose = re.sub(r"^( *)```.*?^\1```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    long = [
+        x for x in prose.splitlines() if len(x) > 100 and not x.lstrip().startswith(("|", "!["))
+    ]
+    assert long == []
+
+
 class Pasted(code.InteractiveConsole):
     """A REPL that only reads: what it cannot parse line by line is an error."""
 
