@@ -252,6 +252,7 @@ class CountingEngine(Engine):
 
     def __init__(self, engine):
         self.engine = engine
+        self.supports = engine.supports
         self.done = Counter()
 
     def begin(self, *, write=False):
