@@ -26,8 +26,9 @@ format: $(INSTALLED) ## format the code, and mend what ruff can mend
 	@$(BIN)/ruff format --quiet .
 
 .PHONY: types
-types: $(INSTALLED) ## type check (mypy --strict)
+types: $(INSTALLED) ## type check (mypy --strict, pyright)
 	@$(BIN)/mypy
+	@$(BIN)/basedpyright --pythonpath $(BIN)/python
 
 .PHONY: docs
 docs: $(INSTALLED) ## the documentation, warnings are errors: docs/_build/html

@@ -1,6 +1,8 @@
 """The public face shows itself: names, signatures, types, and how a name chooses the store."""
 
 import inspect
+import json
+import os
 import re
 import subprocess
 import sys
@@ -220,22 +222,44 @@ REVEALED = [
 ]
 
 
+def checked(*command):
+    """What a type checker prints, run where `typed.py` is."""
+    result = subprocess.run(
+        [sys.executable, "-m", *command, "typed.py"],
+        env={**os.environ, "MYPYPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+    )
+    return result.stdout
+
+
 def without_modules(text):
     """Names of classes without the modules that they are from."""
     return re.sub(r"\b(?:\w+\.)+(?=\w)", "", text)
 
 
-def test_mypy_sees_the_types(tmp_path):
+def test_mypy_sees_the_types(tmp_path, monkeypatch):
     (tmp_path / "typed.py").write_text(TYPED)
-    result = subprocess.run(
-        [sys.executable, "-m", "mypy", "--strict", "--no-pretty", "typed.py"],
-        cwd=tmp_path,
-        env={"MYPYPATH": str(ROOT), "PATH": ""},
-        capture_output=True,
-        text=True,
-    )
-    lines = result.stdout.splitlines()
+    monkeypatch.chdir(tmp_path)
+    lines = checked("mypy", "--strict", "--no-pretty").splitlines()
     revealed = [line.split('"')[1] for line in lines if "Revealed type" in line]
     assert [without_modules(text) for text in revealed] == REVEALED
     wrong = [line for line in lines if " error: " in line]
-    assert [line.split(":")[1] for line in wrong] == ["29", "30", "31"], result.stdout
+    assert [line.split(":")[1] for line in wrong] == ["29", "30", "31"], lines
+
+
+def test_pyright_sees_the_same_types(tmp_path, monkeypatch):
+    (tmp_path / "typed.py").write_text(TYPED)
+    (tmp_path / "pyrightconfig.json").write_text('{"typeCheckingMode": "standard"}')
+    monkeypatch.chdir(tmp_path)
+    found = json.loads(checked("basedpyright", "--outputjson", "--pythonpath", sys.executable))
+    told = [
+        (item["range"]["start"]["line"] + 1, item["severity"], item["message"])
+        for item in found["generalDiagnostics"]
+    ]
+    revealed = [
+        text.split(' is "')[1].rstrip('"') for _, kind, text in told if kind == "information"
+    ]
+    # An Any that nobody has written is Unknown here.
+    assert [without_modules(text.replace("Unknown", "Any")) for text in revealed] == REVEALED
+    assert {line for line, kind, _ in told if kind == "error"} == {29, 30, 31}

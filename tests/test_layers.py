@@ -118,6 +118,26 @@ def test_a_module_imports_only_its_own_layer_and_those_below(module):
     assert violations(module, MODULES[module].read_text()) == []
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_is_small_enough_to_be_read_at_once(module):
+    assert len(MODULES[module].read_text().splitlines()) <= 400
+
+
+PACKAGES = [name for name, path in MODULES.items() if path.name == "__init__.py"][1:]
+
+
+@pytest.mark.parametrize("folder", PACKAGES)
+def test_a_folder_has_a_map_of_every_module_in_it(folder):
+    face = ast.get_docstring(ast.parse(MODULES[folder].read_text())) or ""
+    inside = {module.split(".")[-1] for module in MODULES if folder_of(module) == folder}
+    inside |= {
+        module.split(".")[-1]
+        for module, path in MODULES.items()
+        if path.name == "__init__.py" and module.rpartition(".")[0] == folder
+    }
+    assert {name for name in inside if name not in face} - {folder.split(".")[-1]} == set()
+
+
 def test_no_import_leads_back_to_where_it_began():
     graph = {
         module: {target for target, _ in imports(module, path.read_text())} - {module}

@@ -57,19 +57,20 @@ class GroupCommit:
                     self._queue.append(mine)
             if mine is None:
                 return self._alone(change)
-            if self._leader is not mine:
-                mine.turn.acquire()  # until the change is done, or this thread has to lead
-            if not mine.done:
-                self._lead(mine)
+            queued = mine
+            if self._leader is not queued:
+                queued.turn.acquire()  # until the change is done, or this thread has to lead
+            if not queued.done:
+                self._lead(queued)
         finally:
             self._leave(mine or alone)
-        error, mine.error = mine.error, None
+        error, queued.error = queued.error, None
         if error is not None:
             try:
                 raise error
             finally:
                 del error  # its traceback refers to this frame, which would keep itself alive
-        return mine.result
+        return queued.result
 
     def _lead(self, mine: "_Change[Any]") -> None:
         # The threads of the last group will come with their next changes: let them run before this

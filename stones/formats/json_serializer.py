@@ -58,7 +58,7 @@ def _is_plain(value: Any, room: int) -> bool:
         for key in value:
             if type(key) is not str:
                 return False
-        if len(value) == 1 and key.startswith("$"):
+        if len(value) == 1 and next(iter(value)).startswith("$"):
             return False
         value = value.values()
     elif kind is not list:

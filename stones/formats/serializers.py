@@ -172,12 +172,12 @@ class ShortRepr(Repr):
 
     long_int = "<int>"
 
-    def repr_int(self, number: int, level: int) -> str:
+    def repr_int(self, x: int, level: int) -> str:
         try:
-            repr(number)
+            repr(x)
         except ValueError:  # Repr fails on it too, or in Python 3.14 shows its address
             return self.long_int
-        return super().repr_int(number, level)
+        return super().repr_int(x, level)
 
 
 _REPR = ShortRepr()

@@ -214,7 +214,7 @@ def _decode_cbor(raw: bytes) -> Any:
 
 
 def _encode_msgpack(value: Any) -> bytes:
-    raw: bytes = msgpack.packb(value, strict_types=True, default=_marked)
+    raw: bytes = msgpack.Packer(strict_types=True, default=_marked).pack(value)
     if any(mark in raw for mark in _MARKS):
         _refuse_marked_lists(value)
     return raw

@@ -181,10 +181,11 @@ def stable_metas(file: File) -> tuple[list[Meta], list[str]]:
     between the reading of the first and of the second, they may seem not to be. So they are read
     several times before that counts as damage.
     """
+    metas, wrong = file.metas()
     for _ in range(_TRIES):
-        metas, wrong = file.metas()
         if not wrong and (metas[0].txnid - metas[1].txnid == 1 or metas[0].txnid == 0):
             return metas, []
+        metas, wrong = file.metas()
     if not wrong:
         numbers = f"{metas[0].txnid} and {metas[1].txnid}"
         wrong = [f"the meta pages are of transactions {numbers}, which do not follow each other"]

@@ -81,10 +81,11 @@ def _main(path: str) -> None:
     for _ in range(_TRIES):
         try:
             environment = open_environment(path, readonly=True, databases=0)
-            meta, txn = meta_of(path, environment.begin, lambda txn: txn.id())
-            break
-        except lmdb.MapResizedError:  # another process has made the file larger: open it again
-            environment.close()
+            try:
+                meta, txn = meta_of(path, environment.begin, lambda txn: txn.id())
+                break
+            except lmdb.MapResizedError:  # another process has made the file larger: open it again
+                environment.close()
         except (lmdb.Error, OSError) as error:
             print("error", " ".join(str(error).split()), flush=True)
             return

@@ -1,11 +1,18 @@
-"""Stores: the dict face of an engine.
+"""Stores: the dict face of an engine, and the database below it.
 
-opening       stone(), which opens a store of any kind
-store         Store, Snapshot
-reader        the half of the dict that reads
-views         keys(), values(), items(), range()
-containers    deep_add() and deep_remove()
-lmdb          LmdbStore and its options
-transactions  the transaction that a thread or an asyncio task is in
-claims        which keys belong to which collection, and how many records it has
+opening          stone(), which opens a store of any kind
+store            Store, Snapshot, MemoryStore: a store as a whole
+reader           the half of the dict that reads
+writer           the half of the dict that writes
+views            keys(), values(), items(), range()
+spans            the keys between two bounds, and the arguments of range()
+dict_keys        the keys of the dict: bytes, or str
+containers       deep_add() and deep_remove()
+lmdb             LmdbStore and its options
+backup           a copy of a whole store
+
+database         an engine, its formats and the open transaction; collections work on it too
+database_reader  what a database and a snapshot of it have in common
+transactions     the transaction that a thread or an asyncio task is in
+claims           which keys belong to which collection, and how many records it has
 """

@@ -24,6 +24,7 @@ class Shared(Protocol):
     @property
     def identity(self) -> tuple[int, int]:
         """The identity of its file: `directory.identity`."""
+        ...
 
     def disconnect(self) -> None:
         """Let go of the file. Must not wait."""
