@@ -133,8 +133,8 @@ class Collection(MutableMapping[K, R]):
 
         `prefix` is for keys that are str or bytes. Costs O(log n) to start and O(1) a record.
 
-        Raises KeyTypeError for a key of another type, ValueTypeError for a `limit` that is not an
-        int, InvalidKeyError for bounds that exclude each other or a negative `limit`.
+        Raises KeyTypeError for a key of another type, and ValueTypeError for a `limit` that is not
+        an int. Raises InvalidKeyError for bounds that exclude each other, or a negative `limit`.
         """
         if prefix is not None and self._type.key_codec.name not in ("str", "bytes"):
             raise InvalidKeyError(f"{self.name}: a prefix is for keys that are str or bytes")

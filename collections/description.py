@@ -52,8 +52,8 @@ class Description:
     def check_fits(self, name: str, found: "Description") -> None:
         """Raise CollectionError where the store has other records under this `name`.
 
-        The same type of keys is needed, and the same class name or the same fields: a class may be
-        renamed or get another field, but not both between two openings.
+        The type of the keys must be the same. The name of the class or the fields must be the same:
+        between two openings a class may be renamed or get another field, but not both.
         """
         if found.key != self.key:
             raise CollectionError(

@@ -124,7 +124,7 @@ class StoredRecords(Generic[K, R]):
 
     @contextmanager
     def writing(self, *, ambient: bool = False) -> Iterator[RecordChanges]:
-        """A transaction for one operation; `ambient` makes it that of the whole block's thread.
+        """A transaction for one operation. With `ambient`, all that runs in the block joins it.
 
         Raises ReadOnlyError for a collection of a snapshot.
         """

@@ -20,7 +20,7 @@ class Query(Generic[K, R]):
     """The records of a collection that match a filter, in key order.
 
     Nothing is read until you iterate or ask. Each iteration reads anew, from one snapshot. It goes
-    through the collection record by record, in constant memory; a path that needs the whole list,
+    through the collection record by record, in constant memory. A path that needs the whole list,
     such as `$[0:3]`, holds all records in memory.
 
     >>> from attrs import define

@@ -1,7 +1,7 @@
 """Claims: only the collection NAME may write the keys NAME/..., and how many records it has.
 
 The metadata of the store holds a claim, with the description of the collection. A store may have
-thousands of collections, so claims are not kept in memory: each write looks up the claim that
+thousands of collections, so claims are not kept in memory. Each write looks up the claim that
 concerns its key, in its own transaction. So a new claim takes effect in every process at once.
 """
 

@@ -1,9 +1,8 @@
 """Database: an engine, the formats of its values, and the transaction that is open.
 
 The dict face (`stones.stores.store`), the collections (`stones.collections`) and the migrations
-(`stones.migrations`) all work on one `Database`. It is below them what a store is to a user: it
-knows which transaction the thread is in, and which codec reads and writes values in it. It knows
-nothing of keys that are not bytes, of records, or of views.
+(`stones.migrations`) all work on one `Database`. It knows which transaction the thread is in, and
+which codec reads and writes values in it. It knows nothing of str keys, of records, or of views.
 """
 
 import weakref
@@ -117,18 +116,18 @@ class Database(DatabaseReader):
             return codec.read(key, raw)
         if self.is_stones03:
             return codec.decode(key, raw)
-        # The codec that knows more formats is the later one. That one of the two takes values
-        # without a checksum says nothing: it may be the earlier one.
+        # A codec that knows the format may decode the value, whichever of the two is later. If it
+        # wants a checksum that the value does not have, only the metadata of now can tell.
         for codec in (self.codec, self._other_codec):
             if codec.metadata.generation is not None and codec.knows(raw):
                 if codec.misses_checksum(raw):
                     break
                 return codec.decode(key, raw)
-        # The store has got another format, or its first, since the metadata was read, and maybe
-        # since the value was read: look at both as of one instant.
+        # The store has got another format since the metadata was read, or its first format. Maybe
+        # that was after the value was read, too. So read both in one transaction.
         with self.reading() as txn:
             codec, now = self.codec_at(txn), txn.get(DATA, key)
-            if now is None:  # deleted since it was read, maybe before all were to have checksums
+            if now is None:  # deleted since it was read; it may be older than the checksums
                 codec = Codec(evolve(codec.metadata, checksums=False), self.request)
             return codec.decode(key, raw if now is None else now)
 

@@ -49,7 +49,7 @@ def decode_key(stored: bytes, key_type: type) -> Any:
 def _utf8(key: str) -> bytes:
     """UTF-8; lone surrogates stand for bytes that are not UTF-8, as `decode_key` shows them.
 
-    The notation is that of PEP 383.
+    See PEP 383.
     """
     try:  # not suppress(): it takes as long as all the rest of encoding a key
         return key.encode()

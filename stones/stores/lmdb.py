@@ -31,8 +31,8 @@ class LmdbStore(Store[K, V]):
       process, while a power cut may destroy the store.
     - `table` is for a database of stones 0.3 that kept its values in a named table.
 
-    Raises StoreOpenError where the store cannot be opened, FormatMismatchError where it is written
-    by another serializer than the one named, SerializerError for an unknown serializer.
+    Raises StoreOpenError if the store cannot be opened, SerializerError for an unknown serializer.
+    Raises FormatMismatchError if the store is written by another serializer than the one named.
 
     >>> with LmdbStore('my-db', serialize='msgpack') as store:
     ...     store['greeting'] = 'hello'
@@ -86,8 +86,9 @@ class LmdbStore(Store[K, V]):
     def destroy(self, *, yes_im_sure: bool = False) -> None:
         """Close the store and delete its files, and the directory where nothing else is in it.
 
-        Does nothing without `yes_im_sure=True`. Other stores that are open on it, in this process
-        or another one, go on with what was there, and it is gone when they are closed.
+        Does nothing without `yes_im_sure=True`. Other stores may be open on the same files, in this
+        process or another one. They go on with the entries that were there. When the last of them
+        is closed, the entries are gone.
         """
         if yes_im_sure:
             self.close()

@@ -112,12 +112,12 @@ def stone(
     `lmdb:PATH` is a store on disk, `memory:` or any other name a store in memory, which is gone
     with the process. A name without a class that looks like a path is refused.
 
-    The options are those of the class: see `Store`, and `LmdbStore` for `readonly`, `create`,
-    `durability` and `table`. `options` are more of them, for a class of your own.
+    `Store` describes the options. `LmdbStore` describes `readonly`, `create`, `durability` and
+    `table`. `options` are further options, for a class of your own.
 
-    Raises StoreOpenError where the store cannot be opened, FormatMismatchError where it is written
-    by another serializer than the one named, SerializerError for an unknown serializer,
-    ValueTypeError for an option that the class does not have.
+    Raises StoreOpenError if the store cannot be opened, SerializerError for an unknown serializer.
+    Raises FormatMismatchError if the store is written by another serializer than the one named, and
+    ValueTypeError for an option that a store in memory does not have.
 
     >>> from stones import LmdbStore
     >>> store = stone('my-db', LmdbStore, serialize='json')
@@ -160,8 +160,8 @@ _DEFAULTS = {"readonly": False, "create": True, "durability": "full", "table": N
 def _class_of(name: Any) -> tuple[type[Store[Any, Any]], Any]:
     """The class that a name without a class stands for, and the name for that class.
 
-    Raises StoreOpenError for a name that its user may have taken for a path: a store in memory
-    would lose what is on disk from sight, and what is written with the process.
+    Raises StoreOpenError for a name that its user may have taken for a path. A store in memory would
+    show nothing of the entries on disk, and its entries would end with the process.
     """
     if not isinstance(name, str | os.PathLike):
         raise StoreOpenError(f"the name of a store is a str or a Path, not {name!r:.80}")

@@ -126,9 +126,9 @@ class Reader(Mapping[K, V]):
         `ge`, `gt`, `le` and `lt` are bounds; `prefix` stands for both. Costs O(log n) to start and
         O(1) an entry; memory does not grow with the number of entries.
 
-        Raises KeyTypeError (a TypeError) for a key that is neither bytes nor str, ValueTypeError (a
-        TypeError) for a `limit` that is not an int, InvalidKeyError (a ValueError) for two bounds
-        on the same side, a `prefix` together with a bound, or a negative `limit`.
+        Raises KeyTypeError (a TypeError) for a key that is neither bytes nor str, and
+        ValueTypeError (a TypeError) for a `limit` that is not an int. Raises InvalidKeyError (a
+        ValueError) for two bounds on the same side, a `prefix` with a bound, or a negative `limit`.
 
         >>> from stones import MemoryStore
         >>> store = MemoryStore({'a/1': 'x', 'a/2': 'y', 'b/1': 'z'})

@@ -185,8 +185,8 @@ class Store(Copyable[K, V], Writer[K, V]):
         """All or nothing: what this thread or asyncio task does in the block is one transaction.
 
         An exception that leaves the block undoes all of it. A block inside a block is a savepoint,
-        which can be undone alone. Others see all of it or none, and wait with their own writes
-        until it ends; so keep it short, and do not await in it.
+        which can be undone alone. Other threads and processes see all changes or no change. They
+        wait with their own writes until the block ends: keep it short, and do not await in it.
 
         >>> from stones import MemoryStore
         >>> store = MemoryStore({'here': 10, 'there': 0})
@@ -272,8 +272,8 @@ class MemoryStore(Store[K, V]):
 
     All that a store on disk does, it does in the same way: keys in order, values as copies,
     transactions and snapshots. It is filled as a dict is: by a mapping or by pairs, and by keyword
-    arguments that are not options. The options are those of `Store`. `name` is for messages only;
-    a str in the place of the entries is a name too.
+    arguments that are not options. `Store` describes the options. `name` is for messages only; a
+    str in the place of the entries is a name too.
 
     >>> store = MemoryStore({'a': 1}, b=2, serialize='json')
     >>> dict(store)

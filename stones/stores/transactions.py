@@ -1,9 +1,9 @@
 """The transaction that a thread, or an asyncio task, is in: the ambient one.
 
 Inside `with store.transaction():` every operation on the store, and on the collections in it, joins
-that transaction. A context variable holds it. Python copies the context into the tasks and threads
-that are started inside the block, but they are not part of the transaction: so each use checks that
-the thread and the task are those that opened it.
+that transaction. A context variable holds it. Tasks and threads that are started inside the block
+get a copy of the context, but are not part of the transaction. So each use checks that it is in the
+thread and in the task that opened it.
 """
 
 import os
@@ -46,8 +46,8 @@ class Scope:
 def joined(engine: Engine, *, write: bool = False) -> Transaction | None:
     """The open transaction on `engine` that this thread or task is in, or None.
 
-    Raises TransactionError for a write by a thread or task that was started inside the transaction
-    of another, if that is still open: the two would wait for each other.
+    Raises TransactionError for a write by a thread or task that was started inside a transaction,
+    while that is open: the two would wait for each other.
     """
     scopes = ambient.get()
     scope = scopes.get(engine) if scopes else None
@@ -68,8 +68,8 @@ def writing(engine: Engine) -> Iterator[Transaction]:
     """A write transaction for one operation; a savepoint where an ambient one is open.
 
     It does not become the ambient transaction. An operation may read from an iterable of its
-    caller, which may read from the same store: that reading then sees the store as it was before
-    the operation, and no copy has to be kept in memory for it.
+    caller, which may read from the same store. It then sees the store as it was before the
+    operation, and no copy has to be kept in memory.
     """
     if joined(engine, write=True) is not None:
         with transaction(engine) as txn:
