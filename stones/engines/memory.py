@@ -156,7 +156,7 @@ class MemoryTransaction(Transaction):
                 self._engine._release(self._lock)
 
     def _end(self) -> "tuple[_Tree, ...]":
-        """The changed trees. The transaction no longer holds them, even if somebody holds it."""
+        """The changed trees. The transaction no longer holds them, so that they can be freed."""
         trees, self._trees, self._open = self._trees, (), False
         return trees
 

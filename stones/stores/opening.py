@@ -160,8 +160,8 @@ _DEFAULTS = {"readonly": False, "create": True, "durability": "full", "table": N
 def _class_of(name: Any) -> tuple[type[Store[Any, Any]], Any]:
     """The class that a name without a class stands for, and the name for that class.
 
-    Raises StoreOpenError for a name that its user may have taken for a path. A store in memory would
-    show nothing of the entries on disk, and its entries would end with the process.
+    Raises StoreOpenError for a name that its user may have taken for a path. A store in memory
+    would show nothing of the entries on disk, and its entries would end with the process.
     """
     if not isinstance(name, str | os.PathLike):
         raise StoreOpenError(f"the name of a store is a str or a Path, not {name!r:.80}")

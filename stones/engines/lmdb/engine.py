@@ -151,7 +151,7 @@ class LmdbEngine(Stones03Engine):
         file = self._file
         env = file.environment()  # in a forked child, this decides whether there is a gate
         gate = file.gate
-        # Readers of other processes that were killed keep old pages in use until somebody looks.
+        # A reader that was killed keeps old pages in use until a process clears its place.
         self._writes += 1
         if self._writes % READER_CHECK == 0:
             env.reader_check()

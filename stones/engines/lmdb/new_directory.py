@@ -37,7 +37,7 @@ def new_directory(path: str) -> Iterator[str]:
                 os.unlink(os.path.join(partial, name))
             try:
                 yield partial
-                with suppress(FileNotFoundError):  # there is one if somebody had the copy open
+                with suppress(FileNotFoundError):  # LMDB made it when the copy was opened
                     os.unlink(os.path.join(partial, "lock.mdb"))
                 for name in os.listdir(partial):
                     sync(os.path.join(partial, name))
@@ -56,7 +56,7 @@ def new_directory(path: str) -> Iterator[str]:
 
 
 def _claimed(partial: str) -> int:
-    """A descriptor of the directory `partial`, which nobody else fills while that is open."""
+    """A descriptor of the directory `partial`. While it is open, no other process fills that."""
     while True:
         with suppress(FileExistsError):
             os.mkdir(partial)

@@ -306,7 +306,7 @@ class LmdbTransaction(Transaction):
             scan.settle()
 
     def _open_scans(self) -> "list[_Scan]":
-        """The scans that somebody still reads from. The transaction forgets them."""
+        """The scans that are still read from. The transaction forgets them."""
         scans = [scan() for scan in self._scans]
         self._scans.clear()
         return [scan for scan in scans if scan is not None]
