@@ -63,6 +63,7 @@ class StoredRecords(Generic[K, R]):
         self._count_key = count_key(name)
         self._claim_key = claim_key(name)
         self._encode = record_type.key_codec.encode
+        self._max_key_size = database.max_key_size
         self._claim_or_check()
 
     # -- reading -------------------------------------------------------------------------------
@@ -157,14 +158,15 @@ class StoredRecords(Generic[K, R]):
         Raises DuplicateKeyError where there is a record and `overwrite` is False, RecordError for a
         record that does not fit, KeyTooLongError.
         """
-        stored = self.encode_key(key)
-        if len(stored) > self.database.max_key_size:
-            room = self.database.max_key_size - len(self.prefix)
+        stored = self.prefix + self._encode(key)
+        if len(stored) > self._max_key_size:
+            room = self._max_key_size - len(self.prefix)
             raise KeyTooLongError(
                 f"{self.name}: a key has at most {room} bytes here, "
                 f"{key!r:.60} has {len(stored) - len(self.prefix)}"
             )
-        is_new = changes.txn.get(DATA, stored) is None
+        txn = changes.txn
+        is_new = txn.get(DATA, stored) is None
         if not is_new and not overwrite:
             raise DuplicateKeyError(
                 f"{self.name}[{key!r}] is there already: use put() to replace it, or update() to "
@@ -174,7 +176,7 @@ class StoredRecords(Generic[K, R]):
             raw = self.database.codec.encode(stored, self.type.dump(record))
         except RecordError as error:
             raise RecordError(f"{self.name}[{key!r}]: {error}") from error
-        changes.txn.put(DATA, stored, raw)
+        txn.put(DATA, stored, raw)
         changes.added += is_new
 
     def remove(self, changes: RecordChanges, stored: bytes) -> bool:

@@ -90,6 +90,17 @@ class Database(DatabaseReader):
         txn = transactions.joined(self.engine)
         return self.engine.get(DATA, key) if txn is None else txn.get(DATA, key)
 
+    def count(self) -> int:
+        txn = transactions.joined(self.engine)
+        if txn is not None:
+            return txn.count(DATA)
+        # Not by reading(): a context manager would take half as long as the rest of it.
+        txn = self.engine.begin()
+        try:
+            return txn.count(DATA)
+        finally:
+            txn.abort()
+
     @contextmanager
     def reading(self) -> Iterator[Transaction]:
         txn = transactions.joined(self.engine)

@@ -34,6 +34,10 @@ class DatabaseReader(ABC):
         """The stored bytes of `key`, or None. O(log n)."""
 
     @abstractmethod
+    def count(self) -> int:
+        """How many entries there are. O(1)."""
+
+    @abstractmethod
     def reading(self) -> AbstractContextManager[Transaction]:
         """The transaction to read from: the ambient one, or one that lasts as long as the block."""
 
@@ -54,11 +58,6 @@ class DatabaseReader(ABC):
         """Which formats the store has, as of now."""
         with self.reading() as txn:
             return self.codec_at(txn).metadata
-
-    def count(self) -> int:
-        """How many entries there are. O(1)."""
-        with self.reading() as txn:
-            return txn.count(DATA)
 
     def get_many(self, keys: Iterable[bytes]) -> Iterator[tuple[bytes, Any]]:
         """Those of `keys` that are there, in that order, with their values from one snapshot."""
@@ -132,6 +131,11 @@ class DatabaseSnapshot(DatabaseReader):
         if self._closed:
             raise self._closed_error()
         return self._txn.get(DATA, key)
+
+    def count(self) -> int:
+        if self._closed:
+            raise self._closed_error()
+        return self._txn.count(DATA)
 
     def reading(self) -> AbstractContextManager[Transaction]:
         if self._closed:

@@ -49,23 +49,21 @@ class Reader(Mapping[K, V]):
     def __getitem__(self, key: K | bytes | str) -> V:
         """The value of `key`. Raises KeyError with the key. O(log n)."""
         stored = key if type(key) is bytes and key else encode_key(key)
-        database = self._source
-        raw = database.get(stored)
+        source = self._source
+        raw = source.get(stored)
         if raw is None:
             raise KeyError(key)
-        codec = database.codec
+        codec = source.codec
         if raw and raw[0] == codec.id:  # as in decode(), and without its call a twentieth faster
             try:
-                value: V = codec.loads(raw[1:])
+                return codec.loads(raw[1:])  # type: ignore[no-any-return]  # a V was stored
             except MemoryError:
                 raise
             except Exception as error:  # a decoder may raise anything on damaged bytes
                 raise corrupt(stored, error) from error
-        elif raw and raw[0] == codec.first:
-            value = codec.read(stored, raw)
-        else:
-            value = database.decode(stored, raw)
-        return value
+        if raw and raw[0] == codec.first:
+            return codec.read(stored, raw)  # type: ignore[no-any-return]  # as above
+        return source.decode(stored, raw)  # type: ignore[no-any-return]  # as above
 
     @overload
     def get(self, key: K | bytes | str) -> V | None: ...

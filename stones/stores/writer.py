@@ -26,6 +26,7 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
     def __init__(self, database: Database, key_type: type, value_type: type) -> None:
         super().__init__(database, key_type, value_type)
         self._target = database
+        self._max_key_size = database.max_key_size
 
     @property
     def database(self) -> Database:
@@ -48,8 +49,8 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         >>> store.put('limit', 10), store.put('limit', 20, overwrite=False)
         (True, False)
         """
-        database = self.database
-        stored = encode_new_key(key, database.max_key_size)
+        database = self._target
+        stored = encode_new_key(key, self._max_key_size)
         codec = database.codec
         raw = codec.encode(stored, value)  # before the lock is taken, and in this thread
 
@@ -72,7 +73,7 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
 
     def delete(self, key: K | bytes | str) -> bool:
         """Remove `key`; was it there?"""
-        database = self.database
+        database = self._target
         stored = encode_key(key)
 
         def change(txn: Transaction) -> bool:
@@ -91,11 +92,11 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
     def pop(self, key: Any, default: Any = MISSING) -> Any:
         """Remove `key` and return its value; where it is not there, `default` or KeyError."""
         stored = encode_key(key)
-        with self.database.writing() as txn:
+        with self._target.writing() as txn:
             raw = txn.get(DATA, stored)
             if raw is not None:
-                self.database.check_unclaimed(txn, stored)
-                value = self.database.decode(stored, raw)
+                self._target.check_unclaimed(txn, stored)
+                value = self._target.decode(stored, raw)
                 txn.delete(DATA, stored)
                 return value
         if default is MISSING:
@@ -104,25 +105,25 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
 
     def popitem(self) -> tuple[K, V]:
         """Remove and return the last entry in key order. Raises KeyError in an empty store."""
-        with self.database.writing() as txn:
+        with self._target.writing() as txn:
             last = next(txn.scan(DATA, reverse=True), None)
             if last is None:
                 raise KeyError("popitem(): the store is empty")
-            self.database.check_unclaimed(txn, last[0])
-            value = self.database.decode(*last)
+            self._target.check_unclaimed(txn, last[0])
+            value = self._target.decode(*last)
             txn.delete(DATA, last[0])
             return decode_key(last[0], self._key_type), value
 
     def setdefault(self, key: K | bytes | str, default: V = None) -> V:  # type: ignore[assignment]  # as dict
         """The value of `key`; where it has none, `default` becomes its value."""
-        stored = encode_new_key(key, self.database.max_key_size)
-        with self.database.writing() as txn:
+        stored = encode_new_key(key, self._max_key_size)
+        with self._target.writing() as txn:
             raw = txn.get(DATA, stored)
             if raw is None:
-                self.database.check_unclaimed(txn, stored)
-                raw = self.database.codec.encode(stored, default)
+                self._target.check_unclaimed(txn, stored)
+                raw = self._target.codec.encode(stored, default)
                 txn.put(DATA, stored, raw)
-            value: V = self.database.decode(stored, raw)
+            value: V = self._target.decode(stored, raw)
             return value
 
     def update(  # type: ignore[override]  # keys may be str too
@@ -140,8 +141,8 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         >>> dict(store)
         {b'a': 1, b'b': 2}
         """
-        database = self.database
-        max_key_size = database.max_key_size
+        database = self._target
+        max_key_size = self._max_key_size
         with database.writing() as txn:
             put, encode = txn.put, database.codec.encode
             for entries in (pairs(other), kwargs.items()):
@@ -166,7 +167,7 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
 
     def clear(self) -> None:
         """Remove every entry, the records of collections included."""
-        with self.database.writing() as txn:
+        with self._target.writing() as txn:
             txn.clear(DATA)
             txn.clear(Space.INDEX)
             for key in txn.keys(Space.META, *COUNTS):
@@ -186,27 +187,27 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         >>> store['names']
         ['Ada', 'Grace']
         """
-        stored = encode_new_key(key, self.database.max_key_size)
-        with self.database.writing() as txn:
-            self.database.check_unclaimed(txn, stored)
+        stored = encode_new_key(key, self._max_key_size)
+        with self._target.writing() as txn:
+            self._target.check_unclaimed(txn, stored)
             container = self._container(txn, stored)
             grown = added(self._value_type, container, value)
-            txn.put(DATA, stored, self.database.codec.encode(stored, grown))
+            txn.put(DATA, stored, self._target.codec.encode(stored, grown))
 
     def deep_remove(self, key: K | bytes | str, value: Any) -> bool:
         """Take `value` out of the container at `key`, the first one in a list; was it in there?"""
         stored = encode_key(key)
-        with self.database.writing() as txn:
-            self.database.check_unclaimed(txn, stored)
+        with self._target.writing() as txn:
+            self._target.check_unclaimed(txn, stored)
             rest = removed(self._value_type, self._container(txn, stored), value)
             if rest is None:
                 return False
-            txn.put(DATA, stored, self.database.codec.encode(stored, rest))
+            txn.put(DATA, stored, self._target.codec.encode(stored, rest))
             return True
 
     def _container(self, txn: Transaction, stored: bytes) -> Any:
         raw = txn.get(DATA, stored)
-        return () if raw is None else self.database.decode(stored, raw)
+        return () if raw is None else self._target.decode(stored, raw)
 
 
 def pairs(other: Any) -> Iterable[tuple[Any, Any]]:
