@@ -285,8 +285,8 @@ class Engine(ABC):
         txn = self.begin(write=True)
         try:
             result = change(txn)
-        except BaseException:
+            txn.commit()
+        except BaseException:  # also an interrupt just before the commit begins
             txn.abort()
             raise
-        txn.commit()
         return result

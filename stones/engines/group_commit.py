@@ -107,10 +107,10 @@ class GroupCommit:
             txn = self._begin()
             try:
                 results = [change.apply(txn) for change in group]
-            except BaseException:
+                txn.commit()
+            except BaseException:  # also an interrupt just before the commit begins
                 txn.abort()
                 raise
-            txn.commit()
         except Exception as error:  # noqa: BLE001  # raised in the thread of the change
             if len(group) == 1:
                 group[0].error, group[0].done = error, True

@@ -29,8 +29,9 @@ class Scope:
     here: ClassVar[object] = object()
     """Stands for this process. A forked child gets another object, so its parent's scopes end."""
 
-    def __init__(self, txn: Transaction) -> None:
-        self.txn = txn
+    txn: Transaction
+
+    def __init__(self) -> None:
         self.open = True
         self.process = Scope.here
         self.thread = get_ident()
@@ -78,28 +79,28 @@ def writing(engine: Engine) -> Iterator[Transaction]:
     txn = engine.begin(write=True)
     try:
         yield txn
-    except BaseException:
+        txn.commit()
+    except BaseException:  # also an interrupt just before the commit begins
         txn.abort()
         raise
-    txn.commit()
 
 
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Transaction]:
     """A write transaction, or a savepoint, that is the ambient one for what runs in the block."""
     outer = joined(engine, write=True)
-    txn = engine.begin(write=True) if outer is None else outer.begin()
-    scope = Scope(txn)
+    scope = Scope()
     before = ambient.get() or {}
-    ambient.set({**before, engine: scope})
+    # An interrupt may come wherever Python enters a function. So all after this line is in the try.
+    scope.txn = txn = engine.begin(write=True) if outer is None else outer.begin()
     try:
+        ambient.set({**before, engine: scope})
         yield txn
         _check_innermost(engine, scope)
+        txn.commit()
     except BaseException:
         txn.abort()
         raise
-    else:
-        txn.commit()
     finally:
         scope.open = False
         # Not by reset(): a generator may end in another context than the one it began in. It may

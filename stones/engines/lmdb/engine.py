@@ -109,7 +109,7 @@ class LmdbEngine(Stones03Engine):
 
     def _start(self) -> None:
         """Make the parts that each process has for itself."""
-        self._group_commit = GroupCommit(partial(self.begin, write=True), super().write)
+        self._group_commit = GroupCommit(self._begin_write, super().write)
         self._lock = WriterLock()
         self._writes = 0
 
@@ -146,6 +146,11 @@ class LmdbEngine(Stones03Engine):
                 lock.release()
             raise
         return txn
+
+    def _begin_write(self) -> LmdbTransaction:
+        # A function of Python, not a partial(). After a call of C, Python lets an interrupt in,
+        # which would lose the transaction on its way to a variable.
+        return self.begin(write=True)
 
     def _begin_writing(self) -> LmdbTransaction:
         file = self._file
@@ -319,12 +324,12 @@ class LmdbEngine(Stones03Engine):
                 source = file.databases[Space.DATA]
                 txn.databases = move_values(txn.environment, txn.raw, file.main, source, prefix)
                 finish(txn)
+            txn.commit()
         except BaseException as error:
             txn.abort()
             if isinstance(error, lmdb.Error):
                 raise file.translated(error) from error
             raise
-        txn.commit()
         file.has_spaces_now(txn.environment, txn.databases)
 
     # -- closing -------------------------------------------------------------------------------
