@@ -63,7 +63,15 @@ class GroupCommit:
             if not queued.done:
                 self._lead(queued)
         finally:
-            self._leave(mine or alone)
+            # Pass the lead on. There is no call before that: at a call, Python could let in an
+            # interrupt, and nobody would lead any more.
+            with self._mutex:
+                if mine is not None and not mine.done and mine in self._queue:
+                    self._queue.remove(mine)  # interrupted, and nobody has taken it up
+                if self._leader is (mine or alone):
+                    self._leader = following = self._queue[0] if self._queue else None
+                    if following is not None:
+                        following.turn.release()
         error, queued.error = queued.error, None
         if error is not None:
             try:
@@ -90,17 +98,6 @@ class GroupCommit:
             for change in group:
                 if change.done and change is not mine:
                     change.turn.release()
-
-    def _leave(self, mine: object) -> None:
-        """Pass the lead on. An interrupted change that is still in the queue is withdrawn."""
-        with self._mutex:
-            if isinstance(mine, _Change) and not mine.done and mine in self._queue:
-                self._queue.remove(mine)
-            if self._leader is mine:
-                following = self._queue[0] if self._queue else None
-                self._leader = following
-                if following is not None:
-                    following.turn.release()
 
     def _commit(self, group: "list[_Change[Any]]") -> None:
         try:
