@@ -249,8 +249,8 @@ class Collection(MutableMapping[K, R]):
 
         `change` gets the record, and returns another one or None after changing it in place.
         """
-        # Ambient, so that `change` may use the store and its collections: all of it is one.
-        with self._records.writing(ambient=True) as changes:
+        # Joinable, so that `change` may use the store and its collections: all of it is one.
+        with self._records.writing(joinable=True) as changes:
             before = self._records.read(changes, key)
             if before is None:
                 raise KeyError(key)

@@ -1,7 +1,9 @@
 """StoredRecords: the records of one collection in the database.
 
 Every change of a record goes through `StoredRecords.write` or `StoredRecords.remove`. Whatever must
-change together with a record (the count today) changes there, in the same transaction.
+change together with a record (the count today) changes there, in the same transaction. There is one
+exception: `clear()` of the store removes all records of all collections at once, and all that is
+kept about them (`stones.stores.writer`).
 `Collection` is the mapping above it, `Query` reads from it.
 """
 
@@ -124,13 +126,13 @@ class StoredRecords(Generic[K, R]):
     # -- writing -------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self, *, ambient: bool = False) -> Iterator[RecordChanges]:
-        """A transaction for one operation. With `ambient`, all that runs in the block joins it.
+    def writing(self, *, joinable: bool = False) -> Iterator[RecordChanges]:
+        """A transaction for one operation. If `joinable`, all that runs in the block joins it.
 
         Raises ReadOnlyError for a collection of a snapshot.
         """
         database = self._writable_database()
-        with database.transaction() if ambient else database.writing() as txn:
+        with database.writing(joinable=joinable) as txn:
             if txn.get(Space.META, self._claim_key) is None:  # its claim may have been undone
                 self._claim(txn, database)
             changes = RecordChanges(txn)

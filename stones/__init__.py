@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from stones.stores.lmdb import LmdbStore
 
     __version__: str
+    Finding, Report, Salvaged = DamageFinding, CheckReport, SalvageReport
 
 __all__ = [
     "CheckReport",

@@ -129,14 +129,21 @@ max_value_size=None)
     entries that are committed while it runs.
     """
     savepoints: bool = False
-    """`Transaction.begin` works."""
+    """`Transaction.begin` works.
+
+    Without savepoints a store refuses a transaction inside a transaction. If an operation fails
+    inside a transaction, the whole transaction is undone.
+    """
     durability: tuple[str, ...] = ()
     """The names of the ways in which a commit is kept, strictest first.
 
     Empty for an engine whose values end with the process, or with `close`.
     """
     max_key_size: int = MAX_KEY_SIZE
-    """The longest key, in bytes. Who writes takes care of it; an engine need not check."""
+    """The longest key, in bytes, at least 300: the keys of the metadata may be as long.
+
+    The store checks the keys of users; an engine need not check.
+    """
     max_value_size: int | None = None
     """The largest value, in bytes; None for no limit but memory and disk."""
 

@@ -30,7 +30,10 @@ class KeyTypeError(StoneError, TypeError):
 
 
 class InvalidKeyError(StoneError, ValueError):
-    """A key that cannot be stored, such as the empty key, or bounds that contradict each other."""
+    """A key that cannot be stored, such as the empty key.
+
+    Also bounds of a range that contradict each other, and a negative limit.
+    """
 
 
 class KeyTooLongError(InvalidKeyError):

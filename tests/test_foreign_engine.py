@@ -175,10 +175,13 @@ class User:
 def test_a_store_on_it_has_the_whole_dict_face_collections_and_migrations(tmp_path: Path) -> None:
     with SqliteStore(tmp_path / "db", serialize="json") as store:
         store.update(a=1, b=(2, 3))
-        with store.transaction():
-            store["c"] = store["a"] + 1
         users: Collection[str, User] = Collection(store, User)
-        users.add_many([User("ada", 36), User("grace", 85)])
+        with store.transaction():
+            store.update(c=0, d=0)
+            store["c"] = store["a"] + 1
+            assert store.pop("d") == 0
+            users.add_many([User("ada", 0), User("grace", 85)])
+            users.modify("ada", lambda user: users.update("ada", age=36))
         assert migrate(store, "cbor", checksums=True).values == 5
         store.backup(tmp_path / "copy")
         with pytest.raises(UnsupportedError, match="no snapshots"):
@@ -190,3 +193,19 @@ def test_a_store_on_it_has_the_whole_dict_face_collections_and_migrations(tmp_pa
         assert store == LmdbStore(tmp_path / "copy", key_type=str)
         store.destroy(yes_im_sure=True)
     assert not (tmp_path / "db").exists()
+
+
+def test_without_savepoints_an_operation_that_fails_undoes_its_whole_transaction(
+    tmp_path: Path,
+) -> None:
+    with SqliteStore(tmp_path / "db") as store:
+        store["kept"] = 1
+        with pytest.raises(TransactionError, match="no savepoints"), store.transaction():
+            store["lost"] = 1
+            with pytest.raises(ValueError, match="unpack"):
+                store.update([("also lost", 2), "not a pair"])
+        with pytest.raises(UnsupportedError, match="no savepoints"), store.transaction():
+            store["lost"] = 1
+            with store.transaction():
+                pass
+        assert store == {b"kept": 1}

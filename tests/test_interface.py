@@ -91,8 +91,23 @@ def test_stone_takes_the_options_of_a_store_on_disk_by_name(tmp_path):
 
 @pytest.mark.parametrize("option", [{"readonly": True}, {"options": {"bogus": 1}}])
 def test_an_option_that_a_store_in_memory_does_not_have_is_refused(option):
-    with pytest.raises(ValueTypeError, match=f"no option '({'|'.join(ON_DISK)}|bogus)'"):
+    with pytest.raises(ValueTypeError, match=r"no option '(readonly|bogus)': it has name, "):
         stone("memory:", **option)
+
+
+def test_an_option_that_a_store_on_disk_does_not_have_is_refused(tmp_path):
+    with pytest.raises(ValueTypeError, match="no option 'bogus': it has readonly, "):
+        stone(tmp_path / "db", LmdbStore, options={"bogus": 1})
+    assert not (tmp_path / "db").exists()
+
+
+def test_a_class_of_a_users_own_gets_the_options_that_it_has():
+    class Coloured(MemoryStore):
+        def __init__(self, name, *, colour, **options):
+            super().__init__(name, **options)
+            self.colour = colour
+
+    assert stone("memory:x", Coloured, options={"colour": "red"}).colour == "red"
 
 
 # -- a dict ----------------------------------------------------------------------------------------
@@ -127,9 +142,17 @@ def test_a_misspelled_option_is_not_taken_for_an_entry(option):
         MemoryStore(**{option: "json"})
 
 
-def test_what_a_dict_cannot_be_made_of_is_refused():
-    with pytest.raises(TypeError):
-        MemoryStore(5)
+@pytest.mark.parametrize("option", ["readonly", "create", "durability", "table"])
+def test_an_option_of_stores_on_disk_is_not_taken_for_an_entry(option):
+    with pytest.raises(ValueTypeError, match=f"no option '{option}': it is for a store on disk"):
+        MemoryStore(**{option: True})
+    assert MemoryStore({option: True}) == {option.encode(): True}
+
+
+@pytest.mark.parametrize("wrong", [5, 0, False, ["ab", "c"]])
+def test_what_a_dict_cannot_be_made_of_is_refused(wrong):
+    with pytest.raises((TypeError, ValueError)):
+        MemoryStore(wrong)
 
 
 # -- names and paths -------------------------------------------------------------------------------
@@ -139,7 +162,18 @@ def test_a_url_chooses_the_class(tmp_path):
     with stone(f"lmdb:{tmp_path / 'db'}", serialize="json") as store:
         assert type(store) is LmdbStore
         assert store.path == str(tmp_path / "db")
+    with stone(f"LMDB://{tmp_path / 'db'}") as store:
+        assert store.path == str(tmp_path / "db")
+    with stone(f"lmdb:{tmp_path / 'db'}", LmdbStore) as store:
+        assert store.path == str(tmp_path / "db")
     assert type(stone("memory:")) is type(stone("memory:name")) is MemoryStore
+
+
+def test_a_url_of_another_class_than_the_one_given_is_refused():
+    with pytest.raises(StoreOpenError, match="is that of a LmdbStore"):
+        stone("lmdb:db", MemoryStore)
+    with pytest.raises(StoreOpenError, match="is that of a MemoryStore"):
+        stone("memory:db", LmdbStore)
 
 
 def test_a_store_in_memory_says_so():
@@ -149,23 +183,29 @@ def test_a_store_in_memory_says_so():
 def test_what_looks_like_a_path_is_not_opened_in_memory(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     stone("db", LmdbStore).close()
-    for name in ("data/db", Path("db"), "db"):
+    for name in ("data/db", Path("db"), "db", "new.lmdb", "~", "..", "C:\\db"):
         with pytest.raises(StoreOpenError, match=r"looks like a path.*LmdbStore"):
             stone(name)
     with stone("data/db", MemoryStore) as store:
         assert store == {}
 
 
-@pytest.mark.parametrize("name", ["postgresql://localhost/db", "http://example.org"])
+@pytest.mark.parametrize("name", ["postgresql://localhost/db", "redis:cache", "sqlite:x"])
 def test_an_unknown_url_is_refused(name):
     with pytest.raises(StoreOpenError, match="stones knows lmdb:PATH and memory:"):
         stone(name)
 
 
+def test_a_url_with_a_host_is_refused():
+    with pytest.raises(StoreOpenError, match="another machine"):
+        stone("lmdb://localhost/db")
+
+
 @pytest.mark.parametrize("name", [None, 5, b"db"])
-def test_a_name_is_a_text_or_a_path(name):
+@pytest.mark.parametrize("kind", [None, MemoryStore, LmdbStore])
+def test_a_name_is_a_text_or_a_path(name, kind):
     with pytest.raises(StoreOpenError, match="str or a Path"):
-        stone(name)
+        stone(name, kind)
 
 
 # -- types -----------------------------------------------------------------------------------------
@@ -201,6 +241,7 @@ reveal_type(Collection(store, User).add(User("ada")))
 LmdbStore("db", durability="fast")
 LmdbStore("db", bogus=1)
 stone("db", LmdbStore, durability="fast")
+view["a"] = 1
 """
 KEY = "str | bytes | int | UUID | date | tuple[Any, ...]"
 REVEALED = [
@@ -245,7 +286,7 @@ def test_mypy_sees_the_types(tmp_path, monkeypatch):
     revealed = [line.split('"')[1] for line in lines if "Revealed type" in line]
     assert [without_modules(text) for text in revealed] == REVEALED
     wrong = [line for line in lines if " error: " in line]
-    assert [line.split(":")[1] for line in wrong] == ["29", "30", "31"], lines
+    assert [line.split(":")[1] for line in wrong] == ["29", "30", "31", "32"], lines
 
 
 def test_pyright_sees_the_same_types(tmp_path, monkeypatch):
@@ -262,4 +303,4 @@ def test_pyright_sees_the_same_types(tmp_path, monkeypatch):
     ]
     # An Any that nobody has written is Unknown here.
     assert [without_modules(text.replace("Unknown", "Any")) for text in revealed] == REVEALED
-    assert {line for line, kind, _ in told if kind == "error"} == {29, 30, 31}
+    assert {line for line, kind, _ in told if kind == "error"} == {29, 30, 31, 32}

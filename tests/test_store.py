@@ -66,6 +66,7 @@ MALFORMED = [
     ({"key_type": int}, KeyTypeError, "bytes or str"),
     ({"key_type": "str"}, KeyTypeError, "bytes or str"),
     ({"value_type": []}, ValueTypeError, "a class"),
+    ({"options": {"trust_pickle": "yes"}}, ValueTypeError, "trust_pickle"),
     ({"options": {"iterable": [(1, 2)]}}, KeyTypeError, "bytes or str"),
     ({"options": {"unknown": 1}}, TypeError, "unknown"),
 ]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
+from sys import maxsize
 from typing import Any, Generic, TypeVar
 
 from stones.collections.stored_records import StoredRecords
@@ -126,4 +127,4 @@ class Query(Generic[K, R]):
         elif self._predicate is not None:
             predicate = self._predicate
             entries = (entry for entry in entries if predicate(entry[1]))
-        return entries if self._limit is None else islice(entries, self._limit)
+        return entries if self._limit is None else islice(entries, min(self._limit, maxsize))

@@ -42,8 +42,10 @@ class FormatRequest:
         """The request that the arguments of a store make.
 
         Raises SerializerError for a serializer that is not known, for functions that are no pair,
-        and for both together.
+        and for both together; ValueTypeError for a `trust_pickle` that is neither bool nor None.
         """
+        if not (trust_pickle is None or isinstance(trust_pickle, bool)):
+            raise ValueTypeError(f"trust_pickle is True, False or None, not {trust_pickle!r}")
         if dump_load:
             if serialize is not None:
                 raise SerializerError("give serialize= or dump_load=, not both")

@@ -156,10 +156,13 @@ class Database(DatabaseReader):
         return self.engine.write(change) if txn is None else change(txn)
 
     @contextmanager
-    def writing(self) -> Iterator[Transaction]:
-        """A write transaction for one operation; a savepoint where an ambient one is open."""
+    def writing(self, *, joinable: bool = False) -> Iterator[Transaction]:
+        """A write transaction for one operation; a savepoint where an ambient one is open.
+
+        If it is `joinable`, all that runs in the block joins it.
+        """
         self.check_writable()
-        with transactions.writing(self.engine) as txn:
+        with transactions.writing(self.engine, joinable=joinable) as txn:
             self.codec_for_writing(txn)
             yield txn
 

@@ -34,6 +34,7 @@ class LmdbStore(Store[K, V]):
     Raises StoreOpenError if the store cannot be opened, SerializerError for an unknown serializer.
     Raises FormatMismatchError if the store is written by another serializer than the one named.
 
+    >>> from stones import LmdbStore
     >>> with LmdbStore('my-db', serialize='msgpack') as store:
     ...     store['greeting'] = 'hello'
     >>> with LmdbStore('my-db', readonly=True) as store:
@@ -59,7 +60,9 @@ class LmdbStore(Store[K, V]):
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
         if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
-            raise StoreOpenError(f"the path of a store is a str or a Path, not {path!r}")
+            raise StoreOpenError(
+                f"the path of a store is a str or a Path, and not empty: not {path!r}"
+            )
         if durability not in get_args(Durability):
             raise StoreOpenError(
                 f"durability is one of {', '.join(get_args(Durability))}, not {durability!r:.80}"

@@ -1,7 +1,8 @@
 """`stone()`, which opens a store of any kind."""
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from stones.errors import StoreOpenError, ValueTypeError
@@ -13,6 +14,9 @@ if TYPE_CHECKING:
     from .lmdb import Durability, LmdbStore
 
 S = TypeVar("S", bound=Store[Any, Any])
+
+CO_VARKEYWORDS = 0x08
+"""A function takes **keywords: `inspect.CO_VARKEYWORDS`, without loading `inspect`."""
 
 
 @overload
@@ -109,38 +113,41 @@ def stone(
 
     `name` is the path of a store on disk, which is made where it is not there yet. `store` is the
     class, `LmdbStore` or `MemoryStore`, or a class of your own. Without a class the name says it:
-    `lmdb:PATH` is a store on disk, `memory:` or any other name a store in memory, which is gone
-    with the process. A name without a class that looks like a path is refused.
+    `lmdb:PATH` is a store on disk, `memory:NAME` or any other name a store in memory, which is gone
+    with the process. A name without a class that looks like a path is refused. Only this function
+    reads such URLs: classes and the command line take paths.
 
     `Store` describes the options. `LmdbStore` describes `readonly`, `create`, `durability` and
     `table`. `options` are further options, for a class of your own.
 
     Raises StoreOpenError if the store cannot be opened, SerializerError for an unknown serializer.
     Raises FormatMismatchError if the store is written by another serializer than the one named, and
-    ValueTypeError for an option that a store in memory does not have.
+    ValueTypeError for an option that the class does not have.
 
-    >>> from stones import LmdbStore
+    >>> from stones import LmdbStore, stone
     >>> store = stone('my-db', LmdbStore, serialize='json')
     >>> store['greeting'] = 'hello'
     >>> store['greeting']
     'hello'
     >>> store.close()
     >>> stone('lmdb:my-db')
-    <LmdbStore 'my-db': 1 entries, json>
+    <LmdbStore 'my-db': 1 entry, json>
     """
     if store is None:
         store, name = _class_of(name)
-    # A name of its own: to type checkers the class of a store takes an engine.
-    opener: Callable[..., Any] = store
+    elif isinstance(name, str) and name.partition(":")[0].lower() in _SCHEMES:
+        meant, name = _class_of(name)
+        if not (isinstance(store, type) and issubclass(store, meant)):
+            raise StoreOpenError(f"the name {name!r} is that of a {meant.__name__}, not {store!r}")
+    opener: Any = store  # to type checkers the class of a store takes an engine
     if not (isinstance(store, type) and issubclass(store, Store)) or store is Store:
         raise StoreOpenError(f"{store!r} is no kind of store: use MemoryStore or LmdbStore")
+    if issubclass(store, MemoryStore):
+        _check_name(name)
     special = {"readonly": readonly, "create": create, "durability": durability, "table": table}
     more = {option: value for option, value in special.items() if value != _DEFAULTS[option]}
     more.update(options)
-    if issubclass(store, MemoryStore):  # which would take an unknown option for an entry
-        unknown = more.keys() - (MemoryStore.__init__.__kwdefaults__ or {})
-        if unknown:
-            raise ValueTypeError(f"a MemoryStore has no option {min(unknown)!r}")
+    _check_options(store, more)
     common = {
         "serialize": serialize,
         "dump_load": dump_load or (),
@@ -155,6 +162,9 @@ def stone(
 
 
 _DEFAULTS = {"readonly": False, "create": True, "durability": "full", "table": None}
+_SCHEMES = ("lmdb", "memory")
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+")  # RFC 3986, section 3.1; one letter is a drive
+_SUFFIXES = (".db", ".lmdb", ".mdb")
 
 
 def _class_of(name: Any) -> tuple[type[Store[Any, Any]], Any]:
@@ -163,18 +173,21 @@ def _class_of(name: Any) -> tuple[type[Store[Any, Any]], Any]:
     Raises StoreOpenError for a name that its user may have taken for a path. A store in memory
     would show nothing of the entries on disk, and its entries would end with the process.
     """
-    if not isinstance(name, str | os.PathLike):
-        raise StoreOpenError(f"the name of a store is a str or a Path, not {name!r:.80}")
+    _check_name(name)
     if isinstance(name, str):
         scheme, colon, rest = name.partition(":")
-        if colon and scheme == "lmdb":
+        if colon and scheme.lower() == "lmdb":
             from .lmdb import LmdbStore  # it loads the client of LMDB
 
-            return LmdbStore, rest
-        if colon and scheme == "memory":
+            if rest.startswith("//") and not rest.startswith("///"):
+                raise StoreOpenError(
+                    f"{name!r} names another machine: write lmdb:PATH, or lmdb:///PATH"
+                )
+            return LmdbStore, rest.removeprefix("//")
+        if colon and scheme.lower() == "memory":
             return MemoryStore, rest or "memory"
-        if colon and rest.startswith("//"):
-            raise StoreOpenError(f"{name!r}: stones knows lmdb:PATH and memory:, not {scheme}://")
+        if colon and _SCHEME.fullmatch(scheme):
+            raise StoreOpenError(f"{name!r}: stones knows lmdb:PATH and memory:, not {scheme}:")
     if isinstance(name, os.PathLike) or _looks_like_a_path(name):
         path = os.fspath(name)
         raise StoreOpenError(
@@ -185,7 +198,28 @@ def _class_of(name: Any) -> tuple[type[Store[Any, Any]], Any]:
     return MemoryStore, name
 
 
+def _check_name(name: Any) -> None:
+    if not isinstance(name, str | os.PathLike):
+        raise StoreOpenError(f"the name of a store is a str or a Path, not {name!r:.80}")
+
+
 def _looks_like_a_path(name: str) -> bool:
     if not name or "\0" in name:
         return False
-    return os.sep in name or os.path.exists(os.path.join(name, "data.mdb"))
+    marks = "/" in name or "\\" in name or name.startswith(("~", ".")) or name.endswith(_SUFFIXES)
+    return marks or os.path.exists(name)
+
+
+def _check_options(store: type, options: Mapping[str, Any]) -> None:
+    """Raise ValueTypeError for an option that the class `store` does not have."""
+    init: Any = store.__init__  # type: ignore[misc]  # looked at, not called
+    code = init.__code__
+    # MemoryStore takes any other keyword argument for an entry.
+    if code.co_flags & CO_VARKEYWORDS and init is not MemoryStore.__init__:
+        return
+    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    unknown = options.keys() - {*known[1:]}
+    if unknown:
+        raise ValueTypeError(
+            f"{store.__name__} has no option {min(unknown)!r}: it has {', '.join(known[2:])}"
+        )

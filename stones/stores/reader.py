@@ -78,7 +78,12 @@ class Reader(Mapping[K, V]):
         return default if raw is None else self._source.decode(stored, raw)
 
     def get_many(self, keys: Iterable[K | bytes | str]) -> dict[K, V]:
-        """Those of `keys` that are there, in that order, with their values from one snapshot."""
+        """Those of `keys` that are there, in that order, with their values from one snapshot.
+
+        >>> from stones import MemoryStore
+        >>> MemoryStore(a=1, b=2).get_many(['b', 'c', 'a'])
+        {b'b': 2, b'a': 1}
+        """
         found = self._source.get_many([encode_key(key) for key in keys])
         return {decode_key(stored, self._key_type): value for stored, value in found}
 

@@ -9,7 +9,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from stones.engine import Engine
 from stones.engines.memory import MemoryEngine
@@ -93,8 +93,9 @@ class Snapshot(Copyable[K, V]):
             f"this is a snapshot of {self.database.name!r}: write to the store itself"
         )
 
-    __setitem__ = __delitem__ = __ior__ = put = delete = update = pop = popitem = _read_only
-    setdefault = clear = deep_add = deep_remove = transaction = _read_only
+    if not TYPE_CHECKING:  # to type checkers a snapshot has no method that writes
+        __setitem__ = __delitem__ = __ior__ = put = delete = update = pop = popitem = _read_only
+        setdefault = clear = deep_add = deep_remove = transaction = _read_only
 
     def close(self) -> None:
         """Let go of the instant. Reading after that raises; a second call does nothing."""
@@ -128,6 +129,12 @@ class Store(Copyable[K, V], Writer[K, V]):
     - `checksums=True` gives every value a checksum, so that damage is noticed. None takes what the
       store has; a new store has no checksums.
     - `iterable` and `kwargs` are entries to begin with.
+
+    >>> from stones import LmdbStore
+    >>> with LmdbStore('notes', serialize='json', checksums=True) as store:
+    ...     store['first'] = {'text': 'hello', 'tags': ('a', 'b')}
+    ...     store['first']['tags'], 'second' in store, len(store)
+    (('a', 'b'), False, 1)
     """
 
     _place = ""
@@ -200,7 +207,15 @@ class Store(Copyable[K, V], Writer[K, V]):
             yield self
 
     def snapshot(self) -> Snapshot[K, V]:
-        """The store as it is now, read-only and frozen; use it as a context manager."""
+        """The store as it is now, read-only and frozen; use it as a context manager.
+
+        >>> from stones import MemoryStore
+        >>> store = MemoryStore({'a': 1})
+        >>> with store.snapshot() as view:
+        ...     del store['a']
+        ...     len(view), len(store)
+        (1, 0)
+        """
         return Snapshot(self)
 
     def sync(self) -> None:
@@ -240,6 +255,11 @@ class Store(Copyable[K, V], Writer[K, V]):
         is killed, it leaves PATH.partial, which the next attempt replaces. Raises StoreOpenError
         where there is a file or a full directory at `path`, StorageError where `path` cannot be
         written.
+
+        >>> from stones import LmdbStore, MemoryStore
+        >>> MemoryStore({'a': 1}, serialize='json').backup('saved')
+        >>> LmdbStore('saved')
+        <LmdbStore 'saved': 1 entry, json>
         """
         write_backup(self.database.engine, os.fspath(path), compact=compact)
 
@@ -264,7 +284,8 @@ class Store(Copyable[K, V], Writer[K, V]):
             return f"<{named}: closed>"
         # Not the entries, as a dict would: there may be millions of them.
         serializer = database.codec.metadata.write.serializer
-        return f"<{named}: {len(self):,} entries, {serializer}>"
+        count = len(self)
+        return f"<{named}: {count:,} {'entry' if count == 1 else 'entries'}, {serializer}>"
 
 
 class MemoryStore(Store[K, V]):
@@ -275,6 +296,7 @@ class MemoryStore(Store[K, V]):
     arguments that are not options. `Store` describes the options. `name` is for messages only; a
     str in the place of the entries is a name too.
 
+    >>> from stones import MemoryStore
     >>> store = MemoryStore({'a': 1}, b=2, serialize='json')
     >>> dict(store)
     {b'a': 1, b'b': 2}
@@ -312,9 +334,8 @@ class MemoryStore(Store[K, V]):
             checksums=checksums,
         )
         with self.transaction():
-            for filling in (entries, iterable, kwargs, more):
-                if filling:
-                    self.update(filling)
+            for filling in (() if entries is None else entries, iterable, kwargs or {}, more):
+                self.update(filling)
 
     def destroy(self, *, yes_im_sure: bool = False) -> None:
         """Close the store: nothing of it is left. Does nothing without `yes_im_sure=True`."""
@@ -323,14 +344,15 @@ class MemoryStore(Store[K, V]):
 
 
 def _check_spelling(entries: Iterable[str]) -> None:
-    """Raise ValueTypeError for an entry of MemoryStore(...) that must be an option misspelled."""
+    """Raise ValueTypeError for an entry of MemoryStore(...) that must be meant as an option."""
     options = (MemoryStore.__init__.__kwdefaults__ or {}).keys() - {"name"}
     for key in entries:
         from difflib import get_close_matches  # few stores are filled by keyword arguments
 
         meant = get_close_matches(key, options, n=1, cutoff=0.85)
-        if meant:
+        if meant or key in ("create", "durability", "readonly", "table"):
+            hint = f"is {meant[0]!r} meant?" if meant else "it is for a store on disk."
             raise ValueTypeError(
-                f"MemoryStore has no option {key!r}: is {meant[0]!r} meant? To store a value under "
-                f"this key, give a dict: MemoryStore({{{key!r}: ...}})"
+                f"MemoryStore has no option {key!r}: {hint} To store a value under this key, give "
+                f"a dict: MemoryStore({{{key!r}: ...}})"
             )

@@ -24,7 +24,7 @@ ambient: ContextVar[Mapping[Engine, "Scope"] | None] = ContextVar("stones.ambien
 class Scope:
     """An open transaction, and the process, thread and task that opened it."""
 
-    __slots__ = ("open", "process", "task", "thread", "txn")
+    __slots__ = ("failed", "open", "process", "task", "thread", "txn")
 
     here: ClassVar[object] = object()
     """Stands for this process. A forked child gets another object, so its parent's scopes end."""
@@ -32,6 +32,7 @@ class Scope:
     txn: Transaction
 
     def __init__(self) -> None:
+        self.failed = False  # an operation in it has failed, and could not be undone alone
         self.open = True
         self.process = Scope.here
         self.thread = get_ident()
@@ -65,14 +66,25 @@ def joined(engine: Engine, *, write: bool = False) -> Transaction | None:
 
 
 @contextmanager
-def writing(engine: Engine) -> Iterator[Transaction]:
+def writing(engine: Engine, *, joinable: bool = False) -> Iterator[Transaction]:
     """A write transaction for one operation; a savepoint where an ambient one is open.
 
-    It does not become the ambient transaction. An operation may read from an iterable of its
-    caller, which may read from the same store. It then sees the store as it was before the
-    operation, and no copy has to be kept in memory.
+    On its own it does not become the ambient transaction, unless it is `joinable`. An operation may
+    read from an iterable of its caller, which may read from the same store. It then sees the store
+    as it was before the operation, and no copy has to be kept in memory.
+
+    An engine without savepoints cannot undo one operation alone. There the operation works in the
+    ambient transaction itself; if it fails, the whole transaction is undone when it ends.
     """
-    if joined(engine, write=True) is not None:
+    outer = joined(engine, write=True)
+    if outer is not None and not engine.supports.savepoints:
+        try:
+            yield outer
+        except BaseException:
+            (ambient.get() or {})[engine].failed = True
+            raise
+        return
+    if outer is not None or joinable:
         with transaction(engine) as txn:
             yield txn
         return
@@ -97,6 +109,11 @@ def transaction(engine: Engine) -> Iterator[Transaction]:
         ambient.set({**before, engine: scope})
         yield txn
         _check_innermost(engine, scope)
+        if scope.failed:
+            raise TransactionError(
+                "an operation in this transaction has failed, and the engine has no savepoints to "
+                "undo it alone: the whole transaction is undone"
+            )
         txn.commit()
     except BaseException:
         txn.abort()

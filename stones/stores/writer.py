@@ -166,7 +166,10 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         return self
 
     def clear(self) -> None:
-        """Remove every entry, the records of collections included."""
+        """Remove every entry, the records of collections included.
+
+        The records go without `StoredRecords.remove`: all that is kept about them goes here too.
+        """
         with self._target.writing() as txn:
             txn.clear(DATA)
             txn.clear(Space.INDEX)

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from stones.engine import Engine, Transaction
+from stones.engine import Engine, Space, Transaction
 from stones.errors import StoreClosedError, StoreOpenError, TransactionError
 
 from .elsewhere import in_process
@@ -117,15 +117,22 @@ class EngineTests(KeyAndValueTests, TransactionTests):
     def test_what_is_committed_is_there_again_or_durability_is_empty(
         self, engine: Engine, open_engine: Callable[[], Engine]
     ) -> None:
-        fill(engine, KEYS)
+        fill(engine, [*KEYS, b"deleted", b"replaced"])
+        engine.write(lambda txn: [txn.put(space, b"k", space.name.encode()) for space in Space])
+        engine.write(lambda txn: txn.delete(DATA, b"deleted"))
+        engine.write(lambda txn: txn.put(DATA, b"replaced", b"new"))
         txn = engine.begin(write=True)
         txn.put(DATA, b"lost", b"1")
         txn.abort()
+        kept = [entries(engine, space) for space in Space]
         engine.close()
         again = open_engine()
-        found = [key for key, _ in entries(again)]
+        found = [entries(again, space) for space in Space]
         again.close()
-        assert found == (KEYS if engine.supports.durability else [])
+        assert found == (kept if engine.supports.durability else [[] for _ in Space])
+
+    def test_keys_may_be_as_long_as_those_of_the_metadata(self, engine: Engine) -> None:
+        assert engine.supports.max_key_size >= 300
 
     def test_other_processes_write_too_or_are_refused_or_are_on_their_own(
         self, engine: Engine, open_engine: Callable[[], Engine]
