@@ -61,14 +61,25 @@ class Collection(MutableMapping[K, R]):
     >>> from stones import Collection, MemoryStore, key
     >>> @define
     ... class User:
-    ...     email: str = key()
-    ...     name: str
+    ...     name: str = key()
     ...     age: int
     >>> users: Collection[str, User] = Collection(MemoryStore(), User)
-    >>> users.add(User('ada@example.org', 'Ada', 36))
-    'ada@example.org'
-    >>> users['ada@example.org'].age
+    >>> users.add(User('ada', 36))
+    'ada'
+    >>> users.add_many([User('bob', 17), User('eve', 52)])
+    2
+    >>> users['ada'].age
     36
+    >>> list(users.range(ge='b')), list(users.search('$[*].age'))
+    (['bob', 'eve'], [36, 17, 52])
+    >>> users.put(User('bob', 18))
+    'bob'
+    >>> users.update('bob', age=19)
+    User(name='bob', age=19)
+    >>> users.pop('bob')
+    User(name='bob', age=19)
+    >>> users.setdefault('eve', User('eve', 0))
+    User(name='eve', age=52)
     """
 
     def __init__(self, store: Reader[Any, Any], record: type[R], name: str | None = None) -> None:
@@ -164,6 +175,18 @@ class Collection(MutableMapping[K, R]):
         An enum stands for its value, a record of an attrs class for its dict.
         Raises QueryError for a filter that does not parse, and for values it has no place for;
         RecordError for a field that the class does not have.
+
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class User:
+        ...     name: str = key()
+        ...     age: int
+        >>> users = Collection(MemoryStore(), User)
+        >>> users.add_many([User('ada', 36), User('bob', 17)])
+        2
+        >>> users.find('$[?(@.age > {age})]', age=30).one(), users.find(age=17).count()
+        (User(name='ada', age=36), 1)
         """
         if path is None:
             self._type.check_fields(values)
@@ -248,6 +271,17 @@ class Collection(MutableMapping[K, R]):
         """Replace a record by what `change` makes of it, atomically, and return that.
 
         `change` gets the record, and returns another one or None after changing it in place.
+
+        >>> from attrs import define, evolve
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class User:
+        ...     name: str = key()
+        ...     age: int
+        >>> users = Collection(MemoryStore(), User)
+        >>> users['ada'] = User('ada', 36)
+        >>> users.modify('ada', lambda user: evolve(user, age=user.age + 1))
+        User(name='ada', age=37)
         """
         # Joinable, so that `change` may use the store and its collections: all of it is one.
         with self._records.writing(joinable=True) as changes:

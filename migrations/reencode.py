@@ -43,7 +43,16 @@ BATCH_SCAN = 20_000
 
 @frozen
 class MigrationReport:
-    """What a migration did."""
+    """The result of `migrate`.
+
+    >>> from stones import MemoryStore, migrate
+    >>> store = MemoryStore({'one': 1, 'two': 2}, serialize='pickle')
+    >>> report = migrate(store, 'json')
+    >>> report.values, report.total
+    (2, 2)
+    >>> migrate(store, 'json')
+    MigrationReport(values=0, total=2)
+    """
 
     values: int
     """The values that it re-encoded."""

@@ -1,5 +1,6 @@
 """The public face shows itself: names, signatures, types, and how a name chooses the store."""
 
+import doctest
 import inspect
 import json
 import os
@@ -35,6 +36,24 @@ COMMON = {
     "kwargs",
 }
 ON_DISK = {"readonly", "create", "durability", "table"}
+CLASSES = [
+    name
+    for name in stones.__all__
+    if inspect.isclass(found := getattr(stones, name))
+    and not issubclass(found, Exception)
+    and name != "Store"  # its docstring lists the options; its methods have the examples
+]
+LOOKED_UP = {
+    stones.Store: "put range transaction update deep_add",
+    stones.Collection: "add add_many put update modify find search range pop setdefault",
+    stones.Query: "keys items values first one count exists limit",
+}
+
+
+def examples_of(documented):
+    """The code of the examples in a docstring."""
+    examples = doctest.DocTestParser().get_examples(documented.__doc__)
+    return "".join(example.source for example in examples)
 
 
 # -- names -----------------------------------------------------------------------------------------
@@ -47,6 +66,19 @@ def test_dir_shows_the_public_names_and_nothing_else():
 @pytest.mark.parametrize("name", stones.__all__)
 def test_every_public_name_is_there(name):
     assert getattr(stones, name).__doc__
+
+
+@pytest.mark.parametrize("name", CLASSES)
+def test_every_public_class_has_an_example(name):
+    assert examples_of(getattr(stones, name))
+
+
+@pytest.mark.parametrize(
+    ("cls", "name"), [(cls, name) for cls, names in LOOKED_UP.items() for name in names.split()]
+)
+def test_a_method_that_people_look_up_has_an_example(cls, name):
+    own = examples_of(getattr(cls, name))
+    assert own or f".{name}(" in examples_of(cls), f"neither in {name}() nor in {cls.__name__}"
 
 
 def test_a_name_that_is_not_there_is_an_attribute_error():

@@ -34,10 +34,20 @@ class Query(Generic[K, R]):
     >>> cities.add_many([City('Bonn', 330_000), City('Kyiv', 2_900_000), City('Lviv', 720_000)])
     3
     >>> large = cities.find('$[?(@.people > 500000)]')
-    >>> large.count(), list(large.keys())
-    (2, ['Kyiv', 'Lviv'])
-    >>> [city.name for city in large.limit(1)]
-    ['Kyiv']
+    >>> [city.name for city in large]
+    ['Kyiv', 'Lviv']
+    >>> large.count(), large.exists()
+    (2, True)
+    >>> list(large.keys()), list(large.values('people'))
+    (['Kyiv', 'Lviv'], [2900000, 720000])
+    >>> dict(large.items())['Lviv']
+    City(name='Lviv', people=720000)
+    >>> large.first()
+    City(name='Kyiv', people=2900000)
+    >>> list(large.limit(1))
+    [City(name='Kyiv', people=2900000)]
+    >>> cities.find(people=330_000).one()
+    City(name='Bonn', people=330000)
     """
 
     def __init__(
@@ -74,6 +84,17 @@ class Query(Generic[K, R]):
 
         A record in which the path finds nothing gives nothing. If it finds several values, as
         `tags[*]` does, the record gives all of them.
+
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore
+        >>> @define
+        ... class Photo:
+        ...     tags: list[str]
+        >>> photos = Collection(MemoryStore(), Photo)
+        >>> photos.add_many([Photo(['sea', 'sun']), Photo([]), Photo(['sky'])])
+        3
+        >>> list(photos.find().values('tags[*]'))
+        ['sea', 'sun', 'sky']
         """
         wanted = parse_values(path)
         return (found for _, value in self._matches() for found in wanted.find(value))
@@ -83,7 +104,18 @@ class Query(Generic[K, R]):
         return next(iter(self), None)
 
     def one(self) -> R:
-        """The only matching record. Raises NotOneError for no record, and for more than one."""
+        """The only matching record. Raises NotOneError for no record, and for more than one.
+
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class City:
+        ...     name: str = key()
+        >>> cities = Collection(MemoryStore(), City)
+        >>> cities.find(name='Bonn').one()
+        Traceback (most recent call last):
+        stones.errors.NotOneError: City: no record matches, one() wants exactly one
+        """
         found = list(islice(self, 2))
         if len(found) == 1:
             return found[0]

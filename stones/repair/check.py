@@ -42,7 +42,16 @@ _TRIES = 20
 
 @frozen
 class CheckReport:
-    """The result of `check`."""
+    """The result of `check`.
+
+    >>> from stones import LmdbStore, check, stone
+    >>> with stone('checked-db', LmdbStore, serialize='json') as store:
+    ...     store['key'] = 'value'
+    >>> check('checked-db')
+    CheckReport(path='checked-db', version='1', entries=1, unread=0, findings=(), more=0)
+    >>> check('checked-db').sound
+    True
+    """
 
     path: str
     """The path as it was given."""

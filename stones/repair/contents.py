@@ -40,7 +40,17 @@ CLAIM, COUNT = CLAIMS[0], COUNTS[0]
 
 @frozen
 class DamageFinding:
-    """One thing that is wrong in a store."""
+    """One thing that is wrong in a store.
+
+    >>> from pathlib import Path
+    >>> from stones import LmdbStore, check, stone
+    >>> with stone('damaged-db', LmdbStore, serialize='json') as store:
+    ...     store['key'] = 'value'
+    >>> file = Path('damaged-db/data.mdb')
+    >>> size = file.write_bytes(file.read_bytes().replace(b'"value"', b"'value'"))
+    >>> check('damaged-db').findings
+    (DamageFinding(what="the value of b'key' cannot be read: JSONDecodeError: ...", key=b'key'),)
+    """
 
     what: str
     """The damage and its place, in words."""

@@ -56,7 +56,23 @@ class CollectionUse:
 
 @frozen
 class StoreInfo:
-    """The formats, collections and sizes of a store at one instant."""
+    """The formats, collections and sizes of a store at one instant.
+
+    >>> from attrs import define
+    >>> from stones import Collection, LmdbStore, inspect, key, stone
+    >>> @define
+    ... class City:
+    ...     name: str = key()
+    ...     people: int
+    >>> with stone('cities-db', LmdbStore, serialize='json') as store:
+    ...     Collection(store, City).add(City('Bonn', 330_000))
+    'Bonn'
+    >>> info = inspect('cities-db')
+    >>> info.serializer, info.entries, info.migrating
+    ('json', 1, False)
+    >>> [(found.name, found.key, found.records) for found in info.collections]
+    [('City', 'str', 1)]
+    """
 
     path: str
     """The path as it was given."""

@@ -48,7 +48,16 @@ _Entry = tuple[bytes, bytes, bool]
 
 @frozen
 class SalvageReport:
-    """The result of `salvage`."""
+    """The result of `salvage`.
+
+    >>> from stones import LmdbStore, salvage, stone
+    >>> with stone('old', LmdbStore, serialize='json') as store:
+    ...     store['key'] = 'value'
+    >>> salvage('old', 'new')
+    SalvageReport(path='old', new='new', entries=1, unread=0, stray=0, lost=(), more=0)
+    >>> salvage('old', 'newer').whole
+    True
+    """
 
     path: str
     """The path of the damaged store, as it was given."""
