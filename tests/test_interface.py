@@ -39,9 +39,7 @@ ON_DISK = {"readonly", "create", "durability", "table"}
 CLASSES = [
     name
     for name in stones.__all__
-    if inspect.isclass(found := getattr(stones, name))
-    and not issubclass(found, Exception)
-    and name != "Store"  # its docstring lists the options; its methods have the examples
+    if inspect.isclass(found := getattr(stones, name)) and not issubclass(found, Exception)
 ]
 LOOKED_UP = {
     stones.Store: "put range transaction update deep_add",
