@@ -29,7 +29,19 @@ myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 
 
-def setup(_app: Sphinx) -> None:
+# `Mapping.get` has a docstring that describes nothing but the signature.
+INHERITED = {"stones.Collection.get": "The record of `key`, or `default` if there is no such key."}
+
+
+def describe_inherited(
+    _app: Sphinx, _what: str, name: str, _object: object, _options: object, lines: list[str]
+) -> None:
+    """Replace the docstring of an inherited method by a line of its own."""
+    if name in INHERITED:
+        lines[:] = [INHERITED[name]]
+
+
+def setup(app: Sphinx) -> None:
     """Let autodoc show one signature a function: that of its implementation, not its overloads."""
     analyze = ModuleAnalyzer.analyze
 
@@ -38,3 +50,4 @@ def setup(_app: Sphinx) -> None:
         analyzer.overloads = {}
 
     ModuleAnalyzer.analyze = analyze_without_overloads
+    app.connect("autodoc-process-docstring", describe_inherited)
