@@ -177,7 +177,7 @@ def salvage(path: str, new: str, as_json: bool, **options: Any) -> None:
 @click.option("--no-compact", is_flag=True, help="Copy the file as it is, with its gaps.")
 @table_option
 def backup(path: str, new: str, no_compact: bool, table: bytes | None) -> None:
-    """Copy a store, as it is at one instant, to a new directory NEW.
+    """Copy a store, as it is at one moment, to a new directory NEW.
 
     Other programs may write to the store during the backup. NEW appears complete and safe on the
     disk, or not at all.

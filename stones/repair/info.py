@@ -56,7 +56,7 @@ class CollectionUse:
 
 @frozen
 class StoreInfo:
-    """The formats, collections and sizes of a store at one instant.
+    """The formats, collections and sizes of a store at one moment.
 
     >>> from attrs import define
     >>> from stones import Collection, LmdbStore, inspect, key, stone

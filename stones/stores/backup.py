@@ -1,4 +1,4 @@
-"""A backup: a copy of a whole store at one instant, as an LMDB file in a new directory."""
+"""A backup: a copy of a whole store at one moment, as an LMDB file in a new directory."""
 
 from functools import partial
 
@@ -6,7 +6,7 @@ from stones.engine import Engine, Space, Transaction
 
 
 def write_backup(engine: Engine, path: str, *, compact: bool = True) -> None:
-    """Write a copy of one instant into the directory `path`, as an LMDB file.
+    """Write a copy of one moment into the directory `path`, as an LMDB file.
 
     When this returns, the copy is on the disk. It is there whole or not at all. `compact=False`
     allows free pages in the copy of an LMDB file, which is faster.

@@ -108,9 +108,9 @@ class DatabaseReader(ABC):
 
 
 class DatabaseSnapshot(DatabaseReader):
-    """A database as it was at one instant, read-only. Belongs to one thread at a time.
+    """A database as it was at one moment, read-only. Belongs to one thread at a time.
 
-    A context manager; `close` lets go of the instant.
+    A context manager; `close` lets go of the snapshot.
     """
 
     def __init__(self, database: DatabaseReader) -> None:
@@ -149,7 +149,7 @@ class DatabaseSnapshot(DatabaseReader):
         return self.codec.decode(key, raw)
 
     def close(self) -> None:
-        """Let go of the instant. A second call does nothing."""
+        """Let go of the snapshot. A second call does nothing."""
         self._closed = True
         self._txn.abort()
 

@@ -65,7 +65,7 @@ class Copyable(Reader[K, V]):
 
 
 class Snapshot(Copyable[K, V]):
-    """A store as it was at one instant, read-only: what `with store.snapshot() as view` gives.
+    """A store as it was at one moment, read-only: what `with store.snapshot() as view` gives.
 
     It costs nothing to open, and no writer waits for it. As long as it is open, an engine on disk
     cannot reuse the space of entries that are deleted. It belongs to one thread at a time.
@@ -98,7 +98,7 @@ class Snapshot(Copyable[K, V]):
         setdefault = clear = deep_add = deep_remove = transaction = _read_only
 
     def close(self) -> None:
-        """Let go of the instant. Reading after that raises; a second call does nothing."""
+        """Let go of the snapshot. Reading after that raises; a second call does nothing."""
         self.database.close()
 
     def __enter__(self) -> Self:
@@ -245,7 +245,7 @@ class Store(Copyable[K, V], Writer[K, V]):
         }
 
     def backup(self, path: str | os.PathLike[str], *, compact: bool = True) -> None:
-        """Write a copy of one instant to `path`, a directory that is not there yet or is empty.
+        """Write a copy of one moment to `path`, a directory that is not there yet or is empty.
 
         Others go on reading and writing. What is written in a transaction is in the copy once the
         transaction has ended. The copy opens with LmdbStore. `compact=False` copies the file of a

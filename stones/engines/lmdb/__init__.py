@@ -11,7 +11,7 @@ directory            is a store there, is the place free, remove it, wait for th
 errors               LMDB's errors as ours
 sharing              one engine a file in a process
 growth               grows the map where addresses are scarce
-file_copy            a copy of the file at one instant
+file_copy            a copy of the file at one moment
 new_directory        a directory that appears whole or not at all
 file/                the file, read page by page without LMDB
 """

@@ -303,7 +303,7 @@ class LmdbEngine(Stones03Engine):
     def copy_to(self, directory: str, *, compact: bool = True) -> None:
         """Write the data file of a copy into `directory`, which is there and empty.
 
-        The copy is of one instant. Others read and write while it is made. With `compact=False` it
+        The copy is of one moment. Others read and write while it is made. With `compact=False` it
         has the free pages of this file too, which takes less of the processor.
         Raises StorageError; then the file may be there in part. Does not wait for the disk.
         """

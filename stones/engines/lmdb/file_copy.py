@@ -1,4 +1,4 @@
-"""Copies of an LMDB file as of one instant, while others write.
+"""Copies of an LMDB file as of one moment, while others write.
 
 LMDB makes a compact copy, without the free pages. A copy with each page where it is, is made here:
 LMDB's own function for it waits for the writer, which may be this thread.

@@ -211,8 +211,8 @@ class LmdbTransaction(Transaction):
     def _drop(self) -> None:
         """Undo the changes by letting go of LMDB's transaction, which undoes it at once.
 
-        LMDB's own abort() first waits for an instant at which no thread is inside LMDB. If two
-        threads read all the time, that instant never comes, and LMDB's lock stays taken.
+        LMDB's own abort() first waits for a moment at which no thread is inside LMDB. If two
+        threads read all the time, that moment never comes, and LMDB's lock stays taken.
         """
         inner = None if self._inner is None else self._inner()
         if inner is not None:
