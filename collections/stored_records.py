@@ -87,7 +87,8 @@ class StoredRecords(Generic[K, R]):
 
     def keys(self, span: Span) -> Iterator[K]:
         """The keys in a span."""
-        return map(self.decode_key, self.database.keys(span))
+        decode, start = self.type.key_codec.decode, len(self.prefix)
+        return (decode(stored[start:]) for stored in self.database.keys(span))
 
     def values(self, span: Span) -> Iterator[R]:
         """The records in a span, in key order."""

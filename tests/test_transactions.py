@@ -11,7 +11,16 @@ from contextlib import contextmanager
 
 import pytest
 
-from stones import LmdbStore, MemoryStore, StoreClosedError, TransactionError, stone
+from stones import (
+    FormatMismatchError,
+    InvalidKeyError,
+    KeyTypeError,
+    LmdbStore,
+    MemoryStore,
+    StoreClosedError,
+    TransactionError,
+    stone,
+)
 
 from .processes import in_child
 
@@ -744,3 +753,18 @@ def test_blocks_that_end_in_the_wrong_order_are_all_undone_and_that_is_told(stor
     assert dict(store) == {b"kept": 1}
     store["after"] = 2
     assert len(store) == 2
+
+
+@pytest.mark.parametrize(
+    ("options", "error"),
+    [
+        ({"serialize": "cbor"}, FormatMismatchError),
+        ({"key_type": int}, KeyTypeError),
+        ({"iterable": [(b"", 1)]}, InvalidKeyError),
+    ],
+)
+def test_an_opening_that_fails_inside_a_transaction_says_why(tmp_path, options, error):
+    with LmdbStore(tmp_path / "db", serialize="json") as store, store.transaction():
+        with pytest.raises(error):
+            LmdbStore(tmp_path / "db", **options)
+        store["key"] = "value"

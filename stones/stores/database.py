@@ -7,7 +7,7 @@ which codec reads and writes values in it. It knows nothing of str keys, of reco
 
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -67,6 +67,10 @@ class Database(DatabaseReader):
         """
         if self.in_transaction():
             raise TransactionError("close() inside a transaction of the store: end that first")
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the engine after a failed opening, also inside a transaction of another."""
         self.engine = ClosedEngine(self.name)
         self._checked = None
         self._close_engine()
@@ -91,27 +95,11 @@ class Database(DatabaseReader):
         return self.engine.get(DATA, key) if txn is None else txn.get(DATA, key)
 
     def count(self) -> int:
-        txn = transactions.joined(self.engine)
-        if txn is not None:
+        with _Reading(self.engine) as txn:
             return txn.count(DATA)
-        # Not by reading(): a context manager would take half as long as the rest of it.
-        txn = self.engine.begin()
-        try:
-            return txn.count(DATA)
-        finally:
-            txn.abort()
 
-    @contextmanager
-    def reading(self) -> Iterator[Transaction]:
-        txn = transactions.joined(self.engine)
-        if txn is not None:
-            yield txn
-            return
-        txn = self.engine.begin()
-        try:
-            yield txn
-        finally:
-            txn.abort()
+    def reading(self) -> AbstractContextManager[Transaction]:
+        return _Reading(self.engine)
 
     def snapshot(self) -> DatabaseSnapshot:
         """The database as it is now, frozen."""
@@ -258,6 +246,29 @@ class Database(DatabaseReader):
             metadata = read_metadata(txn)
             assert metadata is not None
         return metadata
+
+
+class _Reading:
+    """The ambient transaction, or a read transaction that lasts as long as the block.
+
+    A class, since a generator with @contextmanager takes three times as long: 0.9 of 3 µs in len().
+    """
+
+    __slots__ = ("_engine", "_own")
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._own: Transaction | None = None
+
+    def __enter__(self) -> Transaction:
+        txn = transactions.joined(self._engine)
+        if txn is None:
+            self._own = txn = self._engine.begin()
+        return txn
+
+    def __exit__(self, *exc_info: object) -> None:
+        if self._own is not None:
+            self._own.abort()
 
 
 class ClosedEngine(Engine):

@@ -85,6 +85,8 @@ class Reader(Mapping[K, V]):
         {b'b': 2, b'a': 1}
         """
         found = self._source.get_many([encode_key(key) for key in keys])
+        if self._key_type is bytes:
+            return dict(found)  # type: ignore[arg-type]  # K is bytes then
         return {decode_key(stored, self._key_type): value for stored, value in found}
 
     def __contains__(self, key: object) -> bool:

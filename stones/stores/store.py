@@ -172,7 +172,7 @@ class Store(Copyable[K, V], Writer[K, V]):
             if iterable or kwargs:
                 self.update(iterable, **(kwargs or {}))
         except BaseException:
-            database.close()
+            database.abandon()
             raise
 
     @classmethod
@@ -333,9 +333,12 @@ class MemoryStore(Store[K, V]):
             trust_pickle=trust_pickle,
             checksums=checksums,
         )
-        with self.transaction():
-            for filling in (() if entries is None else entries, iterable, kwargs or {}, more):
-                self.update(filling)
+        given = [] if entries is None else [entries]
+        given += [filling for filling in (iterable, kwargs, more) if filling]
+        if given:
+            with self.transaction():
+                for filling in given:
+                    self.update(filling)
 
     def destroy(self, *, yes_im_sure: bool = False) -> None:
         """Close the store: nothing of it is left. Does nothing without `yes_im_sure=True`."""
