@@ -163,7 +163,7 @@ class LmdbEngine(Stones03Engine):
         if gate is None:
             return self._begin_in(env, write=True)
         gate.make_room()
-        return self._begin_mapped(lambda: self._begin_in(file.environment(), write=True), gate)
+        return self._begin_mapped(partial(self._begin_anew, write=True), gate)
 
     def _begin_reading(self) -> LmdbTransaction:
         file = self._file
@@ -171,10 +171,7 @@ class LmdbEngine(Stones03Engine):
         gate = file.gate
         if gate is None:
             return self._begin_in(env, write=False)
-        # The gate may map the file anew first, in another environment.
-        return self._begin_mapped(
-            lambda: gate.read(lambda: self._begin_in(file.environment(), write=False)), gate
-        )
+        return self._begin_mapped(partial(gate.read, partial(self._begin_anew, write=False)), gate)
 
     def _begin_mapped(self, begin: Callable[[], LmdbTransaction], gate: Gate) -> LmdbTransaction:
         """Begin, once this process has mapped all that other processes have written."""
@@ -189,10 +186,14 @@ class LmdbEngine(Stones03Engine):
                     self._lock.release()
         raise StorageError(f"other processes make {self.path!r} grow too fast to be mapped here")
 
+    def _begin_anew(self, *, write: bool) -> LmdbTransaction:
+        # The gate may have mapped the file anew, in another environment.
+        return self._begin_in(self._file.environment(), write=write)
+
     def _begin_in(self, env: lmdb.Environment, *, write: bool) -> LmdbTransaction:
         file = self._file
         kind = UnregisteredTransaction if file.unregistered else LmdbTransaction
-        made = kind(file, env, file.databases, lock=self._lock if write else None)
+        made = kind(file, env, file.databases, self._lock if write else None)
         try:
             # LMDB's transaction goes straight into ours. In a variable of a frame, or an argument,
             # the traceback of an interrupt would keep it open, and LMDB's lock taken.

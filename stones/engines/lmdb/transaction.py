@@ -69,7 +69,6 @@ class LmdbTransaction(Transaction):
         file: OpenFile,
         environment: lmdb.Environment,
         databases: Databases,
-        *,
         lock: WriterLock | None = None,
         parent: "LmdbTransaction | None" = None,
     ) -> None:
