@@ -26,8 +26,8 @@ from stones.stores.claims import (
     add_to_count,
     claim_key,
     count_key,
+    parse_count,
     read_collection,
-    read_count,
     write_collection,
 )
 from stones.stores.database import Database
@@ -82,8 +82,7 @@ class StoredRecords(Generic[K, R]):
 
     def count(self) -> int:
         """How many records there are. O(1)."""
-        with self.database.reading() as txn:
-            return read_count(txn, self._count_key)
+        return parse_count(self._count_key, self.database.get(self._count_key, Space.META))
 
     def keys(self, span: Span) -> Iterator[K]:
         """The keys in a span."""

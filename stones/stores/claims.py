@@ -76,7 +76,11 @@ def collection_names(txn: Transaction) -> Iterator[str]:
 
 def read_count(txn: Transaction, key: bytes) -> int:
     """How many records a collection has, by its `count_key`. Raises CorruptValueError. One read."""
-    raw = txn.get(Space.META, key)
+    return parse_count(key, txn.get(Space.META, key))
+
+
+def parse_count(key: bytes, raw: bytes | None) -> int:
+    """The count that is stored at a `count_key` as `raw`. Raises CorruptValueError."""
     if raw is None:
         return 0
     if not raw.isdigit() or len(raw) > _COUNT_DIGITS:

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
-from stones.engine import Engine, Transaction
+from stones.engine import Engine, Space, Transaction
 from stones.engines.stones03 import Stones03Engine
 from stones.errors import ReadOnlyError, StoreClosedError, TransactionError
 from stones.formats.codec import Codec
@@ -88,15 +88,21 @@ class Database(DatabaseReader):
 
     # -- reading -------------------------------------------------------------------------------
 
-    def get(self, key: bytes) -> bytes | None:
+    def get(self, key: bytes, space: Space = DATA) -> bytes | None:
         if transactions.ambient.get() is None:  # the usual case, decided at the least cost
-            return self.engine.get(DATA, key)
+            return self.engine.get(space, key)
         txn = transactions.joined(self.engine)
-        return self.engine.get(DATA, key) if txn is None else txn.get(DATA, key)
+        return self.engine.get(space, key) if txn is None else txn.get(space, key)
 
     def count(self) -> int:
-        with _Reading(self.engine) as txn:
+        txn = transactions.joined(self.engine)
+        if txn is not None:
             return txn.count(DATA)
+        txn = self.engine.begin()  # not by reading(), which takes a fifth of the time of len()
+        try:
+            return txn.count(DATA)
+        finally:
+            txn.abort()
 
     def reading(self) -> AbstractContextManager[Transaction]:
         return _Reading(self.engine)

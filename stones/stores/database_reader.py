@@ -30,7 +30,7 @@ class DatabaseReader(ABC):
     """Decodes most values: those in the format that the metadata names for new values."""
 
     @abstractmethod
-    def get(self, key: bytes) -> bytes | None:
+    def get(self, key: bytes, space: Space = DATA) -> bytes | None:
         """The stored bytes of `key`, or None. O(log n)."""
 
     @abstractmethod
@@ -127,10 +127,10 @@ class DatabaseSnapshot(DatabaseReader):
             self._txn.abort()
             raise
 
-    def get(self, key: bytes) -> bytes | None:
+    def get(self, key: bytes, space: Space = DATA) -> bytes | None:
         if self._closed:
             raise self._closed_error()
-        return self._txn.get(DATA, key)
+        return self._txn.get(space, key)
 
     def count(self) -> int:
         if self._closed:

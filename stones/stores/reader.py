@@ -182,6 +182,8 @@ class Reader(Mapping[K, V]):
 class DictEntries(Generic[K, V]):
     """The entries of a database with the keys and values of the dict face: what views read."""
 
+    __slots__ = ("_database", "_key_type")
+
     def __init__(self, database: DatabaseReader, key_type: type) -> None:
         self._database = database
         self._key_type = key_type
