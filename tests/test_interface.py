@@ -199,6 +199,13 @@ def test_a_url_chooses_the_class(tmp_path):
     assert type(stone("memory:")) is type(stone("memory:name")) is MemoryStore
 
 
+@pytest.mark.parametrize("name", ["memory", "lmdb", "a:b"])
+def test_a_name_that_only_resembles_a_url_is_a_path(tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with stone(name, LmdbStore) as store:
+        assert store.path == name
+
+
 def test_a_url_of_another_class_than_the_one_given_is_refused():
     with pytest.raises(StoreOpenError, match="is that of a LmdbStore"):
         stone("lmdb:db", MemoryStore)

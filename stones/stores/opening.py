@@ -135,7 +135,7 @@ def stone(
     """
     if store is None:
         store, name = _class_of(name)
-    elif isinstance(name, str) and name.partition(":")[0].lower() in _SCHEMES:
+    elif isinstance(name, str) and name.lower().startswith(_OURS):
         meant, name = _class_of(name)
         if not (isinstance(store, type) and issubclass(store, meant)):
             raise StoreOpenError(f"the name {name!r} is that of a {meant.__name__}, not {store!r}")
@@ -162,7 +162,7 @@ def stone(
 
 
 _DEFAULTS = {"readonly": False, "create": True, "durability": "full", "table": None}
-_SCHEMES = ("lmdb", "memory")
+_OURS = ("lmdb:", "memory:")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+")  # RFC 3986, section 3.1; one letter is a drive
 _SUFFIXES = (".db", ".lmdb", ".mdb")
 
@@ -213,9 +213,9 @@ def _looks_like_a_path(name: str) -> bool:
 def _check_options(store: type, options: Mapping[str, Any]) -> None:
     """Raise ValueTypeError for an option that the class `store` does not have."""
     init: Any = store.__init__  # type: ignore[misc]  # looked at, not called
-    code = init.__code__
+    code = getattr(init, "__code__", None)
     # MemoryStore takes any other keyword argument for an entry.
-    if code.co_flags & CO_VARKEYWORDS and init is not MemoryStore.__init__:
+    if code is None or (code.co_flags & CO_VARKEYWORDS and init is not MemoryStore.__init__):
         return
     known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
     unknown = options.keys() - {*known[1:]}
