@@ -94,7 +94,7 @@ class ConversionBuilder:
         if origin in _MAPPINGS:
             return mapping(name, *(items or [ANYTHING, ANYTHING]))
         # UP006 means annotations. Here typing.Tuple is a value, and another one than tuple.
-        is_bare = annotation is tuple or annotation is typing.Tuple  # noqa: UP006
+        is_bare = annotation is tuple or annotation is typing.Tuple  # noqa: UP006  # users may write it
         if origin is tuple and not is_bare and Ellipsis not in arguments:
             return fixed_tuple(items)
         return container(name, _CONTAINERS.get(origin, (tuple,)), *(items or [ANYTHING]))

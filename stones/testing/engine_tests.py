@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
 import pytest
 
@@ -85,7 +86,7 @@ class EngineTests(KeyAndValueTests, TransactionTests):
                         engine.write(fail)
                 else:
                     key = b"%d-%d" % (number, step)
-                    engine.write(lambda txn, key=key: txn.put(DATA, key, b""))  # type: ignore[misc]
+                    engine.write(partial(_put_empty, key))
 
         threads = [threading.Thread(target=work, args=[number]) for number in range(6)]
         for thread in threads:
@@ -161,3 +162,8 @@ class EngineTests(KeyAndValueTests, TransactionTests):
 
     def test_stats_is_a_mapping(self, engine: Engine) -> None:
         assert isinstance(engine.stats(), dict)
+
+
+def _put_empty(key: bytes, txn: Transaction) -> None:
+    """Put an empty value."""
+    txn.put(DATA, key, b"")
