@@ -92,7 +92,6 @@ class Collection(MutableMapping[K, R]):
                 f"{self.name!r} cannot name a collection: use letters, digits, '_', '-' and '.', "
                 "64 at most: Collection(store, Class, name='users')"
             )
-        self._store = store  # a store that is dropped is closed
         self._records: StoredRecords[K, R] = StoredRecords(store.database, self._type, self.name)
 
     # -- reading -------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ kept about them (`stones.stores.writer`).
 `Collection` is the mapping above it, `Query` reads from it.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -66,6 +66,7 @@ class StoredRecords(Generic[K, R]):
         self._claim_key = claim_key(name)
         self._encode = record_type.key_codec.encode
         self._max_key_size = database.max_key_size
+        self._description = Description.of_type(record_type)
         self._claim_or_check()
 
     # -- reading -------------------------------------------------------------------------------
@@ -203,12 +204,10 @@ class StoredRecords(Generic[K, R]):
 
     def _claim_or_check(self) -> None:
         """Make the keys ours in the metadata, or see that they are already."""
-        mine = Description.of_type(self.type)
+        mine = self._description.stored()
         with self.database.reading() as txn:
-            stored = read_collection(txn, self.name)
-        if stored is not None:
-            mine.check_fits(self.name, Description.from_stored(self.name, stored))
-        if stored == mine.stored():
+            stored = self._read_description(txn)
+        if stored == mine:
             return
         if not isinstance(self.database, Database) or self.database.readonly:
             if stored is None:
@@ -217,11 +216,16 @@ class StoredRecords(Generic[K, R]):
                 )
             return
         with self.writing() as changes:  # which claims it, unless another process was quicker
-            stored = read_collection(changes.txn, self.name)
-            assert stored is not None
-            mine.check_fits(self.name, Description.from_stored(self.name, stored))
-            if stored != mine.stored():  # the class has changed: the next change counts from here
-                write_collection(changes.txn, self.name, mine.stored())
+            # If the class has changed, the next change counts from here.
+            if self._read_description(changes.txn) != mine:
+                write_collection(changes.txn, self.name, mine)
+
+    def _read_description(self, txn: Transaction) -> Mapping[str, Any] | None:
+        """The stored description, or None. Raises CollectionError if the class does not fit it."""
+        stored = read_collection(txn, self.name)
+        if stored is not None:
+            self._description.check_fits(self.name, Description.from_stored(self.name, stored))
+        return stored
 
     def _claim(self, txn: Transaction, database: Database) -> None:
         if database.is_stones03:
@@ -235,5 +239,5 @@ class StoredRecords(Generic[K, R]):
                 f"the store has keys that begin with {self.prefix!r} but are no records, "
                 f"{stray!r} for one: name the collection otherwise, or move them"
             )
-        write_collection(txn, self.name, Description.of_type(self.type).stored())
+        write_collection(txn, self.name, self._description.stored())
         database.reload(txn)
