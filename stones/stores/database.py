@@ -70,7 +70,7 @@ class Database(DatabaseReader):
         self.abandon()
 
     def abandon(self) -> None:
-        """Let go of the engine after a failed opening, also inside a transaction of another."""
+        """Let go of the engine in a transaction too: what an opening that has failed needs."""
         self.engine = ClosedEngine(self.name)
         self._checked = None
         self._close_engine()

@@ -346,12 +346,14 @@ class MemoryStore(Store[K, V]):
             self.close()
 
 
-def _check_spelling(entries: Iterable[str]) -> None:
+def _check_spelling(entries: Mapping[str, Any]) -> None:
     """Raise ValueTypeError for an entry of MemoryStore(...) that must be meant as an option."""
+    if not entries:
+        return
+    from difflib import get_close_matches  # few stores are filled by keyword arguments
+
     options = (MemoryStore.__init__.__kwdefaults__ or {}).keys() - {"name"}
     for key in entries:
-        from difflib import get_close_matches  # few stores are filled by keyword arguments
-
         meant = get_close_matches(key, options, n=1, cutoff=0.85)
         if meant or key in ("create", "durability", "readonly", "table"):
             hint = f"is {meant[0]!r} meant?" if meant else "it is for a store on disk."
