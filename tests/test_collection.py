@@ -1,5 +1,6 @@
 """Collections: records of an attrs class under a key prefix, on both back ends."""
 
+import gc
 import multiprocessing
 import subprocess
 import sys
@@ -29,6 +30,7 @@ from stones import (
     ReservedKeyError,
     StoneError,
     StoreClosedError,
+    StoreOpenError,
     ValueTypeError,
     key,
     stone,
@@ -886,3 +888,16 @@ def test_a_query_is_true_where_it_finds_something(users):
     users.add(ADA)
     assert users.find(name="Ada")
     assert not users.find(name="Nobody")
+
+
+def test_a_collection_keeps_the_file_open_whose_store_nobody_holds(tmp_path):
+    users = Collection(LmdbStore(tmp_path / "db", durability="none"), User)
+    gc.collect()
+    users.add(User("ada@example.org", "Ada", 36))
+    assert len(users) == 1
+    # As long as the file is open, it cannot be opened in a stricter mode.
+    with pytest.raises(StoreOpenError, match="durability"):
+        LmdbStore(tmp_path / "db")
+    del users
+    gc.collect()
+    LmdbStore(tmp_path / "db").close()
