@@ -37,8 +37,9 @@ from uuid import UUID
 from attrs import frozen
 
 from stones.collections.records.annotations import unwrap
-from stones.collections.records.messages import show_annotation, show_value
+from stones.collections.records.messages import show_annotation
 from stones.errors import CollectionError, CorruptValueError, InvalidKeyError, KeyTypeError
+from stones.formats.messages import show_value
 
 K = TypeVar("K")
 

@@ -36,9 +36,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from typing_extensions import TypeAliasType
 
-from stones.collections.records.messages import show_value
 from stones.collections.records.record_type import RecordType, key, record_type
 from stones.errors import CollectionError, RecordError
+from stones.formats.messages import show_value
 
 ROOT = Path(__file__).parent.parent
 

@@ -6,5 +6,5 @@ annotations   the type of each field, with names resolved
 converters    ConversionBuilder, which chooses the conversion of a type
 plain_values  conversions of plain values and of containers
 unions        conversions of enums, literals, and one of several classes
-messages      how error messages show a value and an annotation
+messages      how error messages show an annotation
 """

@@ -17,8 +17,8 @@ import attrs
 from attrs import Attribute, frozen
 
 from stones.errors import CollectionError
+from stones.formats.messages import show_value
 
-from .messages import show_value
 from .plain_values import Conversion, Convert, MisfitError, misfit_error
 from .unions import TAG
 

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from .messages import show_value
+from stones.formats.messages import show_value
 
 Convert = Callable[[Any], Any]
 

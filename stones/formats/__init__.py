@@ -8,6 +8,7 @@ serializers         the registry of serializers; pickle and noop
 json_serializer     JSON, and its notation for other types
 msgpack_serializer  MessagePack
 cbor_serializer     CBOR
+messages            how error messages show a value
 tags                the types for which JSON, CBOR or MessagePack has no form
 stones03            the encodings of stones 0.3
 stones03_codec      encodes and decodes values of a stones 0.3 database

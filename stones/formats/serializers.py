@@ -26,12 +26,13 @@ imported when its name is first used.
 import re
 from collections.abc import Callable, Iterator
 from importlib import import_module
-from reprlib import Repr
 from typing import Any
 
 from attrs import frozen
 
 from stones.errors import SerializerError
+
+from .messages import ShortRepr
 
 Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
@@ -162,22 +163,6 @@ def cannot_hold(name: str, value: Any, path: str, reason: str) -> SerializerErro
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
 _MAX_STEPS = 100
-
-
-class ShortRepr(Repr):
-    """Short reprs for messages.
-
-    Python refuses to write out an int of very many digits. Such an int is shown as `long_int`.
-    """
-
-    long_int = "<int>"
-
-    def repr_int(self, x: int, level: int) -> str:
-        try:
-            repr(x)
-        except ValueError:  # Repr fails on it too, or in Python 3.14 shows its address
-            return self.long_int
-        return super().repr_int(x, level)
 
 
 _REPR = ShortRepr()
