@@ -6,14 +6,12 @@ changes, the record and what is kept about it, it changes in one transaction (se
 """
 
 from collections.abc import Callable, Iterable, Iterator, MutableMapping
-from enum import Enum
 from typing import TYPE_CHECKING, Any, overload
 
-import attrs
-
-from stones.collections.queries.jsonpath import equals, parse_filter, parse_search
+from stones.collections.queries.jsonpath import equals
 from stones.collections.queries.prefilter import longest_literal
 from stones.collections.queries.query import Query
+from stones.collections.queries.record_paths import RecordPaths
 from stones.collections.records.record_type import record_type
 from stones.errors import CollectionError, InvalidKeyError, RecordError
 from stones.stores.claims import COLLECTION_NAME
@@ -21,7 +19,7 @@ from stones.stores.reader import Reader
 from stones.stores.spans import span_of
 from stones.stores.views import Items, Keys, Range, Values
 
-from .generated_keys import new_key
+from .record_checks import RecordChecks
 from .stored_records import StoredRecords
 
 if TYPE_CHECKING:
@@ -93,6 +91,8 @@ class Collection(MutableMapping[K, R]):
                 "64 at most: Collection(store, Class, name='users')"
             )
         self._records: StoredRecords[K, R] = StoredRecords(store.database, self._type, self.name)
+        self._checks: RecordChecks[R] = RecordChecks(self._type, self.name)
+        self._paths = RecordPaths(self._type.conversion)
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -171,9 +171,11 @@ class Collection(MutableMapping[K, R]):
         change the query: `find('$[?(@.name == {name})]', name=name)`. Without a path the fields
         must equal the values: `find(name='Ada')`; with nothing at all every record matches.
 
-        An enum stands for its value, a record of an attrs class for its dict.
-        Raises QueryError for a filter that does not parse, and for values it has no place for;
-        RecordError for a field that the class does not have.
+        A value is converted as its field is when a record is stored: `find(tags={Tag.NEW})`.
+        Raises RecordError for a field that the class does not have, and for a value that cannot be
+        in its field; QueryError for a filter that does not parse or names a field that the class
+        does not have, and for values it has no place for. In a filter, a value that cannot be in
+        the field equals nothing.
 
         >>> from attrs import define
         >>> from stones import Collection, MemoryStore, key
@@ -187,30 +189,27 @@ class Collection(MutableMapping[K, R]):
         >>> users.find('$[?(@.age > {age})]', age=30).one(), users.find(age=17).count()
         (User(name='ada', age=36), 1)
         """
+        records, paths = self._records, self._paths
         if path is None:
-            self._type.check_fields(values)
-            values = {name: _plain(value) for name, value in values.items()}
-            predicate = equals(values) if values else None
-            return Query(
-                self._records, predicate=predicate, required_text=longest_literal(values.values())
-            )
-        filter = parse_filter(path)
-        values = {name: _plain(value) for name, value in values.items()}
+            stored = self._checks.stored_values(values)
+            predicate = equals(stored) if stored else None
+            text = longest_literal(stored.values())
+            return Query(records, paths, predicate=predicate, required_text=text)
+        filter = paths.filter(path)
         if filter.needs_all_records:
-            return Query(self._records, whole=lambda records: filter.select(records, values))
-        return Query(
-            self._records, predicate=filter.bind(values), required_text=filter.required_text(values)
-        )
+            return Query(records, paths, whole=filter.selector(values))
+        predicate, text = filter.bind(values), filter.required_text(values)
+        return Query(records, paths, predicate=predicate, required_text=text)
 
     def search(self, path: str, /, **values: Any) -> Iterator[Any]:
         """The values that any JSONPath finds in the list of the records' dicts.
 
         `search('$[*].address.city')` and what begins with a filter reads record by record; a path
-        that needs the whole list (`$..city`, `$[0:3]`) holds all records in memory.
+        that needs the whole list (`$..city`, `$[0:3]`) holds all records in memory. Values are
+        bound as in `find`. Raises QueryError as `find` does.
         """
-        values = {name: _plain(value) for name, value in values.items()}
         dicts = (value for _, value in self._records.scan())
-        return parse_search(path).find(dicts, values)
+        return self._paths.search(path).find(dicts, values)
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -221,7 +220,7 @@ class Collection(MutableMapping[K, R]):
         that does not fit the class.
         """
         with self._records.writing() as changes:
-            key: K = self._key_of(record)
+            key: K = self._checks.key_for(record)
             self._records.write(changes, key, record, overwrite=False)
         return key
 
@@ -234,7 +233,7 @@ class Collection(MutableMapping[K, R]):
         far, after each of them.
         """
         added = 0
-        write, key_of = self._records.write, self._key_of
+        write, key_of = self._records.write, self._checks.key_for
         with self._records.writing() as changes:
             for record in records:
                 write(changes, key_of(record), record, overwrite=False)
@@ -249,13 +248,13 @@ class Collection(MutableMapping[K, R]):
         For a class without key fields each call stores another record: use `self[key] = record`.
         """
         with self._records.writing() as changes:
-            key: K = self._key_of(record)
+            key: K = self._checks.key_for(record)
             self._records.write(changes, key, record)
         return key
 
     def __setitem__(self, key: K, record: R) -> None:
         """Store a record under its key. Raises RecordError if the record has another one."""
-        self._check_key(key, record)
+        self._checks.check_key(key, record)
         with self._records.writing() as changes:
             self._records.write(changes, key, record)
 
@@ -292,7 +291,7 @@ class Collection(MutableMapping[K, R]):
             except RecordError as error:
                 raise RecordError(f"{self.name}[{key!r}]: {error}") from error
             record = before if result is None else result
-            self._check_key(key, record)
+            self._checks.check_key(key, record)
             self._records.write(changes, key, record)
         return record
 
@@ -340,7 +339,7 @@ class Collection(MutableMapping[K, R]):
         with self._records.writing() as changes:
             record = self._records.read(changes, key)
             if record is None:
-                self._check_key(key, default)
+                self._checks.check_key(key, default)
                 self._records.write(changes, key, default)
                 return default
         return record
@@ -352,36 +351,3 @@ class Collection(MutableMapping[K, R]):
 
     def __repr__(self) -> str:
         return f"<Collection {self.name!r} of {self._type.cls.__name__}: {len(self):,} records>"
-
-    # -- below ---------------------------------------------------------------------------------
-
-    def _key_of(self, record: R) -> Any:
-        key = self._type.key_of(self._checked(record))
-        if key is None and self._type.key_fields:
-            raise RecordError(f"{self.name}: the key of the record is None: {record!r:.80}")
-        return new_key() if key is None else key
-
-    def _checked(self, record: R) -> R:
-        if not isinstance(record, self._type.cls):
-            raise RecordError(
-                f"{self.name} holds records of class {self._type.cls.__name__}, not "
-                f"{type(record).__name__}: {record!r:.80}"
-            )
-        return record
-
-    def _check_key(self, key: K, record: R) -> None:
-        own = self._type.key_of(self._checked(record))
-        if own is not None and own != key:
-            raise RecordError(
-                f"{self.name}[{key!r}]: the record has another key, {own!r}; to change the key of "
-                "a record, add() the new one and delete() the old one"
-            )
-
-
-def _plain(value: Any) -> Any:
-    """What a value that is asked for looks like in a stored record."""
-    if isinstance(value, Enum):
-        return value.value
-    if attrs.has(type(value)):
-        return record_type(type(value)).dump(value)
-    return value

@@ -1,6 +1,8 @@
 """Queries: JSONPath over the records of a collection.
 
 query                   Query: the matching records, as find() returns them
+record_paths            RecordPaths: the paths of queries for the records of one class
+field_types             FieldTypes: where a path leads in a class, and what a value there looks like
 jsonpath                parse_filter, parse_values, parse_search
 parsing                 text to a syntax tree, with {placeholders} and error positions
 syntax_tree             the nodes and steps of a tree, and the caller's values in it

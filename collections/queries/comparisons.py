@@ -30,6 +30,7 @@ from uuid import UUID
 from jsonpath_ng.ext.filter import Expression
 from jsonpath_ng.jsonpath import This
 
+from stones.collections.records.unordered import UnorderedValue
 from stones.errors import QueryError
 
 from .jsonpath_ng_evaluation import evaluator
@@ -71,6 +72,8 @@ def comparison(op: str, get: Getter, value: Any, text: str) -> Predicate:
     kind = type(value)
     if op == "=~":
         return _pattern_match(get, value, text)
+    if kind is UnorderedValue:
+        return _unordered_comparison(op, get, value)
     if kind is bool or value is None:
         return _identity_comparison(op, get, value)
     if kind is str or kind is int or kind is float:
@@ -126,6 +129,13 @@ def _identity_comparison(op: str, get: Getter, value: bool | None) -> Predicate:
     if op in ("<", ">"):
         return lambda _: False
     return lambda record: get(record) is value
+
+
+def _unordered_comparison(op: str, get: Getter, value: UnorderedValue) -> Predicate:
+    if op in ("<", ">"):
+        return lambda _: False
+    wanted = op != "!="
+    return lambda record: (value == get(record)) is wanted
 
 
 def _plain_comparison(op: str, get: Getter, value: Any, unusual: Predicate) -> Predicate:

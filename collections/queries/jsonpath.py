@@ -26,6 +26,7 @@ from stones.errors import QueryError
 
 from . import prefilter
 from .comparisons import Predicate, comparison
+from .field_types import FieldTypes
 from .jsonpath_ng_evaluation import Finder, evaluate
 from .parsing import parse
 from .predicates import all_of, field_getter, finder, finder_of_steps, predicate
@@ -72,7 +73,10 @@ def parse_filter(text: str) -> "Filter":
 
     Results are cached. A filter may be shared between threads.
     """
-    tree, placeholders = parse(text)
+    return _filter(text, *parse(text))
+
+
+def _filter(text: str, tree: JSONPath, placeholders: frozenset[str]) -> "Filter":
     match steps_from_root(tree):
         case [] | [Wildcard()]:
             expressions: Sequence[JSONPath] = ()
@@ -101,7 +105,7 @@ def parse_values(text: str) -> "ValuePath":
     tree, placeholders = parse(text)
     if placeholders:
         raise QueryError(f"a path to the values of a record takes no {{placeholders}}: {text!r}")
-    return ValuePath(text, finder(tree, text))
+    return ValuePath(text, finder(tree, text), tree)
 
 
 @_cached_parser
@@ -114,7 +118,10 @@ def parse_search(text: str) -> "SearchPath":
 
     Raises QueryError for a text that does not parse, with a mark under the place.
     """
-    tree, placeholders = parse(text)
+    return _search(text, *parse(text))
+
+
+def _search(text: str, tree: JSONPath, placeholders: frozenset[str]) -> "SearchPath":
     steps = steps_from_root(tree)
     one_by_one = (
         len(steps) > 0
@@ -146,6 +153,10 @@ class Filter:
     _tree: JSONPath = field(eq=False, repr=False)
     _expressions: Sequence[JSONPath] = field(eq=False, repr=False)
 
+    def with_types(self, types: FieldTypes) -> "Filter":
+        """The filter for the records of one class. Raises QueryError for an unknown field."""
+        return _filter(self.text, types.in_list(self._tree), self.placeholders)
+
     def bind(self, values: Mapping[str, Any]) -> Predicate:
         """The function that tells whether a record matches, with these values bound.
 
@@ -171,17 +182,26 @@ class Filter:
             return None
         return prefilter.required_text(self._expressions, values)
 
-    def select(self, records: list[Any], values: Mapping[str, Any]) -> list[int]:
-        """The positions of the matching records in the list of all records.
+    def selector(self, values: Mapping[str, Any]) -> Callable[[list[Any]], list[int]]:
+        """The function that gives the positions of the matching records in the list of all.
 
         Raises QueryError as `bind` does.
         """
         if not self.needs_all_records:
             test = self.bind(values)
-            return [place for place, record in enumerate(records) if test(record)]
+            return lambda records: [n for n, record in enumerate(records) if test(record)]
         _check_placeholders(self.text, self.placeholders, values)
-        matches = evaluate(bind(self._tree, values, self.text), records, self.text)
-        return [place for match in matches for place in _positions(match.path)]
+        tree = bind(self._tree, values, self.text)
+
+        def select(records: list[Any]) -> list[int]:
+            matches = evaluate(tree, records, self.text)
+            return [place for match in matches for place in _positions(match.path)]
+
+        return select
+
+    def select(self, records: list[Any], values: Mapping[str, Any]) -> list[int]:
+        """The positions of the matching records in the list of all. Raises as `selector` does."""
+        return self.selector(values)(records)
 
 
 @frozen
@@ -191,6 +211,12 @@ class ValuePath:
     text: str
     find: Finder = field(eq=False, repr=False)
     """Lists all values that the path leads to from a record, in the order of the record."""
+    _tree: JSONPath = field(eq=False, repr=False)
+
+    def with_types(self, types: FieldTypes) -> "ValuePath":
+        """The path for the records of one class. Raises QueryError for an unknown field."""
+        types.in_record(self._tree)
+        return self
 
 
 @frozen
@@ -206,6 +232,10 @@ class SearchPath:
     """
     _tree: JSONPath = field(eq=False, repr=False)
     _steps: Sequence[JSONPath] = field(eq=False, repr=False)
+
+    def with_types(self, types: FieldTypes) -> "SearchPath":
+        """The path for the records of one class. Raises QueryError for an unknown field."""
+        return _search(self.text, types.in_list(self._tree), self.placeholders)
 
     def find(self, records: Iterable[Any], values: Mapping[str, Any]) -> Iterator[Any]:
         """All values that the path leads to, in the order of the records.

@@ -25,7 +25,7 @@ def required_text(expressions: Iterable[JSONPath], values: Mapping[str, Any]) ->
     for node in expressions:
         if isinstance(node, Expression) and node.op in ("=", "==") and _is_plain(node.target):
             value = node.value
-            wanted.append(values[value.name] if isinstance(value, Placeholder) else value)
+            wanted.append(value.value_from(values) if isinstance(value, Placeholder) else value)
     return longest_literal(wanted)
 
 

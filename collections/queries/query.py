@@ -9,7 +9,7 @@ from stones.collections.stored_records import StoredRecords
 from stones.errors import NotOneError
 from stones.stores.spans import check_limit
 
-from .jsonpath import parse_values
+from .record_paths import RecordPaths
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -53,6 +53,7 @@ class Query(Generic[K, R]):
     def __init__(
         self,
         records: StoredRecords[K, R],
+        paths: RecordPaths,
         *,
         predicate: Predicate | None = None,
         required_text: bytes | None = None,
@@ -60,6 +61,7 @@ class Query(Generic[K, R]):
         limit: int | None = None,
     ) -> None:
         self._records = records
+        self._paths = paths
         self._predicate = predicate
         self._required_text = required_text
         self._whole = whole
@@ -96,7 +98,7 @@ class Query(Generic[K, R]):
         >>> list(photos.find().values('tags[*]'))
         ['sea', 'sun', 'sky']
         """
-        wanted = parse_values(path)
+        wanted = self._paths.values(path)
         return (found for _, value in self._matches() for found in wanted.find(value))
 
     def first(self) -> R | None:
@@ -138,6 +140,7 @@ class Query(Generic[K, R]):
         check_limit(count)
         return Query(
             self._records,
+            self._paths,
             predicate=self._predicate,
             required_text=self._required_text,
             whole=self._whole,

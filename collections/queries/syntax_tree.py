@@ -5,10 +5,10 @@ and `BoundComparison`, which `bind` puts in its place. `predicates`, `prefilter`
 the tree.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import field, frozen
 from jsonpath_ng.ext.arithmetic import Operation
 from jsonpath_ng.ext.filter import And, Expression, Or
 from jsonpath_ng.ext.filter import Filter as Selection
@@ -32,11 +32,21 @@ from jsonpath_ng.jsonpath import (
 from .comparisons import comparison
 
 
+def _same(value: Any) -> Any:
+    return value
+
+
 @frozen
 class Placeholder:
     """Stands on the right of a comparison for a value that the caller gives later."""
 
     name: str
+    convert: Callable[[Any], Any] = field(default=_same, eq=False, repr=False)
+    """Makes the stored form of the value. See `field_types`."""
+
+    def value_from(self, values: Mapping[str, Any]) -> Any:
+        """The value that is compared, of the values that the caller gives."""
+        return self.convert(values[self.name])
 
 
 @frozen
@@ -111,17 +121,13 @@ def bind(part: Any, values: Mapping[str, Any], text: str) -> Any:
         return type(part)(bind(inside, values, text) for inside in part)
     if isinstance(part, Expression) and isinstance(part.value, Placeholder):
         target = bind(part.target, values, text)
-        return BoundComparison(target, part.op, values[part.value.name], text)
+        return BoundComparison(target, part.op, part.value.value_from(values), text)
     if not isinstance(part, JSONPath):
         return part
     copy = object.__new__(type(part))
     for name, inside in vars(part).items():
         setattr(copy, name, bind(inside, values, text))
     return copy
-
-
-def _same(value: Any) -> Any:
-    return value
 
 
 # The nodes that look at their starting value only, and not at what is around it. The others do:

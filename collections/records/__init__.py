@@ -6,5 +6,6 @@ annotations   the type of each field, with names resolved
 converters    ConversionBuilder, which chooses the conversion of a type
 plain_values  conversions of plain values and of containers
 unions        conversions of enums, literals, and one of several classes
+unordered     values with a set inside that is stored as a list, in any order
 messages      how error messages show an annotation
 """

@@ -8,13 +8,13 @@ collection sees of it.
 import inspect
 import linecache
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from traceback import walk_tb
 from typing import Any
 
 import attrs
-from attrs import Attribute, frozen
+from attrs import Attribute, evolve, frozen
 
 from stones.errors import CollectionError
 from stones.formats.messages import show_value
@@ -35,6 +35,23 @@ class Field:
     is_argument: bool
     """Whether the constructor takes it. A field with `init=False` is not an argument."""
     has_default: bool
+    converter: Convert | None = None
+    """The converter of attrs, if it needs no record: the constructor calls it with the value."""
+
+    def conversion_of_given(self) -> Conversion:
+        """The conversion of a value as the constructor takes it, before the converter."""
+        converter, dump = self.converter, self.conversion.dump
+        if converter is None:
+            return self.conversion
+
+        def dump_given(value: Any) -> Any:
+            try:
+                converted = converter(value)
+            except Exception as error:  # a converter may raise anything
+                raise MisfitError(f"{type(error).__name__}: {error}") from error
+            return dump(converted)
+
+        return evolve(self.conversion, dump=dump_given, exact_type=None)
 
 
 class Schema:
@@ -46,7 +63,11 @@ class Schema:
     def __init__(self, cls: type) -> None:
         self.cls = cls
         self.fields: dict[str, Field] = {}
-        self.conversion = Conversion(cls.__name__, self.dump, self.load, (cls,), {dict})
+        # The conversion of each field, with the converter of the field. It is filled in place.
+        self.given: dict[str, Conversion] = {}
+        self.conversion = Conversion(
+            cls.__name__, self.dump, self.load, (cls,), {dict}, fields=self.given
+        )
 
     def fill(self, fields: Sequence[Field]) -> None:
         """Set the fields, in order.
@@ -64,6 +85,7 @@ class Schema:
                 f"{self.cls.__name__} has a field {TAG!r}: this name is for the class of a record "
                 "in a union, give the field another alias="
             )
+        self.given |= {field.name: field.conversion_of_given() for field in fields}
         self._non_arguments = [field for field in fields if not field.is_argument]
         self._make: Callable[..., Any] = self._construct if self._non_arguments else self.cls
         self._check_constructor()
@@ -204,11 +226,7 @@ class Schema:
             ) from error
 
     def _unknown_field(self, name: object) -> MisfitError:
-        text = name[:80] if isinstance(name, str) else ""
-        close = get_close_matches(text, self.fields, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(self.fields)}"
-        shown = repr(text) if text else show_value(name)
-        return MisfitError(f"{self.cls.__name__} has no field {shown}: {hint}")
+        return MisfitError(unknown_field(self.cls.__name__, self.fields, name))
 
     def _refused(self, error: Exception) -> MisfitError:
         """The error for an exception of the constructor, with the field if attrs names it."""
@@ -238,3 +256,12 @@ class Schema:
             calls = (re.search(r"__attr_(?:validator|converter)_(\w+)\(", line) for line in lines)
             attribute = next((call[1] for call in calls if call), None)
         return next((x for x in self.fields.values() if x.attribute == attribute), None)
+
+
+def unknown_field(owner: str, fields: Collection[str], name: object) -> str:
+    """The message for a name that no field of `owner`, a class or a union of classes, has."""
+    text = name[:80] if isinstance(name, str) else ""
+    close = get_close_matches(text, fields, n=1)
+    hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(fields)}"
+    shown = repr(text) if text else show_value(name)
+    return f"{owner} has no field {shown}: {hint}"

@@ -21,7 +21,16 @@ from stones.errors import CollectionError
 from .annotations import field_types, unwrap, unwrap_once
 from .classes import Field, Schema
 from .messages import show_annotation
-from .plain_values import ANYTHING, ATOMS, NONE, Conversion, container, fixed_tuple, mapping
+from .plain_values import (
+    ANYTHING,
+    ATOMS,
+    NONE,
+    Conversion,
+    Convert,
+    container,
+    fixed_tuple,
+    mapping,
+)
 from .unions import enumeration, literal, tagged_union, union
 
 
@@ -126,6 +135,7 @@ class ConversionBuilder:
             conversion,
             field.init,
             field.default is not attrs.NOTHING,
+            _converter(field),
         )
 
     def _wrapped(self, annotation: Any, inside: Any) -> Conversion:
@@ -145,11 +155,25 @@ class ConversionBuilder:
         def load(stored: Any) -> Any:
             return target[0].load(stored)
 
-        later = Conversion(show_annotation(annotation), dump, load, (object,), {object})
+        later = Conversion(
+            show_annotation(annotation), dump, load, (object,), {object}, members=target
+        )
         self._unfinished.append((annotation, later))
         target.append(self.conversion(inside))
         self._unfinished.pop()
         return target[0]
+
+
+def _converter(field: "Attribute[Any]") -> Convert | None:
+    converter: Any = field.converter
+    convert: Convert | None = converter
+    if hasattr(converter, "takes_self"):  # an attrs.Converter
+        convert = converter.converter
+        if converter.takes_self:
+            return None  # it needs the record that is being made
+        if converter.takes_field:
+            return lambda value: converter.converter(value, field)
+    return convert
 
 
 def why_not_attrs(cls: Any) -> str | None:

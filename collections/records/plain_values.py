@@ -66,6 +66,14 @@ class Conversion:
     """Whether every stored value equals its value. A union may mix such conversions freely."""
     hashable: bool = False
     """Whether every stored value can be in a set."""
+    members: Sequence["Conversion"] = ()
+    """The conversions of a union. An alias that contains itself has one member."""
+    fields: Mapping[str, "Conversion"] | None = None
+    """Of a class: the conversions of its fields, by their names in the stored dict."""
+    items: Sequence["Conversion"] = ()
+    """Of a container or a dict: the conversion of the items, or one for each element."""
+    is_unordered: bool = False
+    """Whether the stored value is a list whose order means nothing."""
 
 
 def misfit_error(expected: str, value: object) -> MisfitError:
@@ -193,6 +201,7 @@ def container(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conver
         accepted,
         native=item.native,
         hashable=item.hashable and not {list, set} & set(accepted),
+        items=(item,),
     )
 
 
@@ -222,6 +231,7 @@ def fixed_tuple(items: Sequence[Conversion]) -> Conversion:
         {tuple},
         native=all(item.native for item in items),
         hashable=all(item.hashable for item in items),
+        items=items,
     )
 
 
@@ -259,6 +269,7 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
         (dict,),
         {dict},
         native=key.native and item.native,
+        items=(item,),
     )
 
 
@@ -280,7 +291,7 @@ def _stored_as_list(
         except TypeError as error:  # the class of the items has changed, and has no hash now
             raise MisfitError(f"cannot be a {name} any more: {error}") from error
 
-    return Conversion(name, dump, load, accepted, {list})
+    return Conversion(name, dump, load, accepted, {list}, items=items.items, is_unordered=True)
 
 
 def _pairs(values: Mapping[Any, Any]) -> list[Any]:

@@ -21,7 +21,8 @@ from stones.errors import CollectionError, RecordError
 from .annotations import field_types
 from .classes import Schema
 from .converters import ConversionBuilder, why_not_attrs
-from .plain_values import MisfitError
+from .plain_values import Conversion, MisfitError
+from .unordered import comparable
 
 __all__ = ["RecordType", "key", "record_type"]
 
@@ -141,6 +142,45 @@ class RecordType(Generic[R]):
     def key_of(self, record: R) -> Any | None:
         """The primary key of a record: a tuple for several key fields, None for no key field."""
         return None if self._key is None else self._key(record)
+
+    @property
+    def conversion(self) -> Conversion:
+        """The conversion of a record, with the conversions of its fields."""
+        return self._schema.conversion
+
+    def stored_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Values that equal what a stored record has if the class is made with these values.
+
+        A value passes the converter of its field, as in the constructor, unless the converter needs
+        the record. Raises RecordError, as `dump` does, for a value that does not fit its
+        annotation, or that the converter refuses; and for a name that no field has.
+
+        >>> from attrs import define, field
+        >>> @define
+        ... class User:
+        ...     email: str = field(converter=str.lower)
+        ...     tags: set[str]
+        >>> record_type(User).stored_values({'email': 'Ada@Example.org'})
+        {'email': 'ada@example.org'}
+        >>> record_type(User).stored_values({'tags': {5}})
+        Traceback (most recent call last):
+            ...
+        stones.errors.RecordError: tags: expected str, got int 5
+        """
+        self.check_fields(values)
+        fields = self._schema.given
+        stored, name = {}, ""
+        try:
+            for name, value in values.items():
+                if type(value) is fields[name].exact_type:
+                    stored[name] = value
+                else:
+                    stored[name] = comparable(fields[name], fields[name].dump(value))
+        except MisfitError as error:
+            raise RecordError(str(error.within(f".{name}"))) from error.__cause__
+        except RecursionError as error:
+            raise RecordError(f"{name} is nested too deeply, or contains itself") from error
+        return stored
 
     def check_fields(self, names: Iterable[str]) -> None:
         """Raise RecordError for a name that no field has."""

@@ -11,7 +11,7 @@ from typing import Any
 
 from stones.errors import CollectionError
 
-from .plain_values import ANYTHING, NONE, Conversion, Convert, MisfitError, misfit_error
+from .plain_values import ANYTHING, ATOMS, NONE, Conversion, Convert, MisfitError, misfit_error
 
 TAG = "_type"
 """The key in a stored dict that names its class, where an annotation allows several classes."""
@@ -117,7 +117,9 @@ def tagged_union(classes: Mapping[str, Conversion]) -> Conversion:
         fields = {key: value for key, value in stored.items() if key != TAG}
         return classes[tag].load(fields)
 
-    return Conversion(name, dump, load, tuple(by_class), {dict})
+    members = tuple(classes.values())
+    tag_field = {TAG: ATOMS[str]}
+    return Conversion(name, dump, load, tuple(by_class), {dict}, members=members, fields=tag_field)
 
 
 def _stored_option(option: Any) -> Any:
@@ -153,6 +155,7 @@ def _optional(conversion: Conversion) -> Conversion:
         conversion.exact_type,
         native=conversion.native,
         hashable=conversion.hashable,
+        members=(conversion, NONE),
     )
 
 
@@ -185,6 +188,7 @@ def _one_of(members: Sequence[Conversion]) -> Conversion:
         {form for member in members for form in member.stored_as},
         native=all(member.native for member in members),
         hashable=all(member.hashable for member in members),
+        members=members,
     )
 
 

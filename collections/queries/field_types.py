@@ -1,0 +1,300 @@
+"""Where the steps of a path lead in the records of a class.
+
+A path in a query is checked against the class: a name that no field has is an error, where it would
+find nothing otherwise. And a caller's value is converted as the field is that it is compared with.
+`FieldTypes` does both to a syntax tree, before the values are known. `record_paths` keeps the
+results.
+
+A type is known for as long as the steps go through classes, unions, containers and dicts. A field
+of type Any, `..`, arithmetic and named operators end this. From there on every name is allowed, and
+a value gets the form that it would have in any record (`stored_form`).
+"""
+
+from collections.abc import Callable, Collection, Iterable
+from decimal import Decimal
+from enum import Enum
+from typing import Any
+
+import attrs
+from attrs import frozen
+from jsonpath_ng.ext.filter import Expression
+from jsonpath_ng.ext.filter import Filter as Selection
+from jsonpath_ng.ext.iterable import SortedThis
+from jsonpath_ng.jsonpath import (
+    Child,
+    Descendants,
+    Fields,
+    Index,
+    JSONPath,
+    Root,
+    Slice,
+    This,
+    Where,
+    Wildcard,
+)
+
+from stones.collections.records.classes import unknown_field
+from stones.collections.records.plain_values import (
+    ANYTHING,
+    ATOMS,
+    Conversion,
+    MisfitError,
+    container,
+)
+from stones.collections.records.record_type import record_type
+from stones.collections.records.unordered import comparable
+from stones.errors import QueryError
+from stones.formats.messages import show
+
+from .syntax_tree import Placeholder
+
+
+class FieldTypes:
+    """The types that paths lead to in the records with this conversion.
+
+    `extra_fields` are names that records may have beside the fields of the class. `text` is the
+    whole path, for errors. Both methods return a copy of the tree, in which each placeholder knows
+    how to convert its value. Both raise QueryError for a name that no field has.
+    """
+
+    def __init__(self, record: Conversion, extra_fields: Collection[str], text: str) -> None:
+        self._record = record
+        self._extra_fields = extra_fields
+        self._text = text
+
+    def in_record(self, tree: JSONPath) -> JSONPath:
+        """The tree of a path inside one record: `$` and `@` are the record."""
+        return self._start(tree, _Place((self._record,)))
+
+    def in_list(self, tree: JSONPath) -> JSONPath:
+        """The tree of a path into the list of all records: `$` is the list."""
+        records = container(f"list[{self._record.name}]", (list,), self._record)
+        return self._start(tree, _Place((records,)))
+
+    def _start(self, tree: JSONPath, root: "_Place") -> JSONPath:
+        self._root = root
+        try:
+            typed: JSONPath = self._follow(tree, root)[0]
+        except RecursionError as error:
+            raise QueryError(f"this is nested too deeply: {self._text:.200}") from error
+        return typed
+
+    def _follow(self, node: Any, start: "_Place") -> tuple[Any, "_Place"]:
+        """A copy of a node that is evaluated at `start`, and the place where it leads."""
+        match node:
+            case Root():
+                return node, self._root
+            case SortedThis():
+                return self._copy_parts(node, start.items()), start
+            case This():  # `@`, or a named operator that makes a text
+                return node, start if type(node) is This else _ANYWHERE
+            case Fields():
+                return node, _Place(
+                    tuple(kind for name in node.fields for kind in self._field(name, start).types)
+                )
+            case Index():
+                return node, start.elements(node.indices)
+            case Slice():
+                return node, start.items(of_dicts=False)
+            case Wildcard():
+                return node, start.items()
+            case Child() | Where():
+                left, middle = self._follow(node.left, start)
+                right, end = self._follow(node.right, middle)
+                place = end if isinstance(node, Child) else middle
+                return _copy(node, left=left, right=right), place
+            case Descendants():
+                left, _ = self._follow(node.left, start)
+                right, _ = self._follow(node.right, _ANYWHERE)
+                return _copy(node, left=left, right=right), _ANYWHERE
+            case Selection():
+                inside = start.items()
+                return self._copy_parts(node, inside), inside
+            case Expression() if isinstance(node.value, Placeholder) and node.op != "=~":
+                target, place = self._follow(node.target, start)
+                value = Placeholder(node.value.name, place.stored_value)
+                return _copy(node, target=target, value=value), _ANYWHERE
+            case _:  # its parts are evaluated at the same place: &&, arithmetic, a comparison
+                return self._copy_parts(node, start), _ANYWHERE
+
+    def _copy_parts(self, node: JSONPath, start: "_Place") -> JSONPath:
+        """A copy of a node whose parts are evaluated at `start`. They may be in lists."""
+
+        def changed(part: Any) -> Any:
+            if isinstance(part, list | tuple):
+                return type(part)(map(changed, part))
+            return self._follow(part, start)[0] if isinstance(part, JSONPath) else part
+
+        return _copy(node, **{name: changed(part) for name, part in vars(node).items()})
+
+    def _field(self, name: str, start: "_Place") -> "_Place":
+        alternatives = start.alternatives()
+        if alternatives is None:
+            return _ANYWHERE
+        classes = [kind for kind in alternatives if kind.fields is not None]
+        dicts = [kind for kind in alternatives if kind.fields is None and dict in kind.stored_as]
+        found = [kind.fields[name] for kind in classes if kind.fields and name in kind.fields]
+        if start is self._root and not classes:
+            raise QueryError(
+                f"{self._text!r}: $ is the list of all records, and has no field {show(name)}: "
+                f"write $[*]{_step(name)} for the field of each record"
+            )
+        if found or dicts or not classes:
+            return _Place((*found, *(item for kind in dicts for item in kind.items)))
+        if self._record in classes and name in self._extra_fields:
+            return _ANYWHERE
+        owner = " | ".join(dict.fromkeys(kind.name for kind in classes if not kind.members))
+        fields = dict.fromkeys(field for kind in classes for field in kind.fields or ())
+        raise QueryError(f"{self._text!r}: {unknown_field(owner, fields, name)}")
+
+
+@frozen
+class _Place:
+    """Where a path leads: the values there have one of these types."""
+
+    types: tuple[Conversion, ...]
+
+    def alternatives(self) -> list[Conversion] | None:
+        """The types, with the members of a union in the place of the union.
+
+        Returns None if any value may be there.
+        """
+        found: list[Conversion] = []
+        waiting = list(self.types)
+        while waiting:
+            kind = waiting.pop(0)
+            if kind in found:
+                continue
+            found.append(kind)
+            waiting += kind.members
+        kinds = [kind for kind in found if not kind.members or kind.fields is not None]
+        return None if any(map(_may_hold_anything, kinds)) else kinds
+
+    def items(self, *, of_dicts: bool = True) -> "_Place":
+        """All values inside: the items of containers, and the values of dicts and records."""
+        alternatives = self.alternatives()
+        if alternatives is None:
+            return _ANYWHERE
+        found: list[Conversion] = []
+        for kind in alternatives:
+            if of_dicts or dict not in kind.stored_as:
+                found += kind.items if kind.fields is None else kind.fields.values()
+        return _Place(tuple(found))
+
+    def elements(self, positions: Iterable[int]) -> "_Place":
+        """The values at some positions of a container."""
+        alternatives = self.alternatives()
+        if alternatives is None:
+            return _ANYWHERE
+        lists = [kind.items for kind in alternatives if dict not in kind.stored_as]
+        found: list[Conversion] = []
+        for items in lists:
+            for place in positions:
+                if len(items) == 1:
+                    found += items
+                elif -len(items) <= place < len(items):
+                    found.append(items[place])
+        return _Place(tuple(found))
+
+    def stored_value(self, value: Any) -> Any:
+        """What a value is compared as, if it is compared with the values here.
+
+        A value that no record can have here is not equal to any. But numbers compare by value,
+        whatever their types, and a str compares with an enum of strings.
+        """
+        try:
+            for kind in self.types:
+                try:
+                    stored = kind.dump(value)
+                except MisfitError:
+                    continue
+                if type(value) is not bool or type(stored) is bool:  # a bool is no number
+                    return comparable(kind, stored)
+            kinds = self.alternatives()
+            if not kinds or _hold_anything(kinds) or _is_like(value, kinds):
+                return stored_form(value)
+            return _UNEQUAL
+        except RecursionError as error:
+            raise QueryError("a value is nested too deeply, or contains itself") from error
+
+
+def stored_form(value: Any) -> Any:
+    """What a value looks like in a record, wherever it is.
+
+    An enum stands for its value, and a record of an attrs class for its dict, also inside of
+    containers and dicts.
+    """
+    if isinstance(value, Enum):
+        return stored_form(value.value)
+    if attrs.has(type(value)):
+        return record_type(type(value)).dump(value)
+    kind = type(value)
+    if kind is dict:
+        pairs = [(stored_form(key), stored_form(item)) for key, item in value.items()]
+        return _if_hashable(dict, pairs)
+    if kind in (list, tuple, set, frozenset):
+        return _if_hashable(kind, [stored_form(item) for item in value])
+    return value
+
+
+# -- below -------------------------------------------------------------------------------------
+
+_ANYWHERE = _Place((ANYTHING,))
+
+_NUMBERS = (int, float, Decimal)
+
+
+# It equals no stored value, and has no order with any.
+_UNEQUAL: Any = object()
+
+
+def _step(name: str) -> str:
+    return f".{name}" if name.isidentifier() else f"[{name!r}]"
+
+
+def _copy(node: JSONPath, **changes: Any) -> JSONPath:
+    """A copy of a node with other parts. All else of the node stays, whatever its class has."""
+    copy: JSONPath = object.__new__(type(node))
+    for name, part in {**vars(node), **changes}.items():
+        setattr(copy, name, part)
+    return copy
+
+
+def _may_hold_anything(kind: Conversion) -> bool:
+    """Whether it is not known what a value of this type has inside."""
+    if kind.fields is not None or kind.items:
+        return False
+    forms = {form[0] if isinstance(form, tuple) else form for form in kind.stored_as}
+    return not forms <= ATOMS.keys()
+
+
+def _hold_anything(kinds: Iterable[Conversion]) -> bool:
+    """Whether one of these is a container or a dict of any values, however deep."""
+    seen: list[Conversion] = []
+    waiting = list(kinds)
+    while waiting:
+        kind = waiting.pop()
+        if kind in seen:
+            continue
+        seen.append(kind)
+        waiting += (*kind.members, *kind.items)
+        if not kind.members and _may_hold_anything(kind):
+            return True
+    return False
+
+
+def _is_like(value: Any, kinds: Iterable[Conversion]) -> bool:
+    """Whether a value can equal a value of another type: a number, or a str that an enum is."""
+    if isinstance(value, bool) or not isinstance(value, (str, *_NUMBERS)):
+        return False
+    like = (str,) if isinstance(value, str) else _NUMBERS
+    types = {each for kind in kinds for each in kind.value_types}
+    return any(issubclass(each, like) and each is not bool for each in types)
+
+
+def _if_hashable(kind: Callable[[list[Any]], Any], items: list[Any]) -> Any:
+    """The items in a container of this kind, or in a list if one of them has no hash."""
+    try:
+        return kind(items)
+    except TypeError:
+        return items

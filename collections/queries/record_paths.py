@@ -1,0 +1,60 @@
+"""The paths of queries for the records of one class: each is parsed and checked once.
+
+`jsonpath` parses a text, whatever the records are. `field_types` knows where its steps lead in the
+class. A collection has one `RecordPaths`, and its queries use it.
+"""
+
+from collections.abc import Collection
+from functools import lru_cache
+
+from stones.collections.records.plain_values import Conversion
+
+from .field_types import FieldTypes
+from .jsonpath import Filter, SearchPath, ValuePath, parse_filter, parse_search, parse_values
+
+# As many as texts that `jsonpath` keeps.
+_CACHE_SIZE = 512
+
+
+class RecordPaths:
+    """The paths for the records with this conversion.
+
+    Each method returns the path of a text. All raise QueryError for a text that does not parse, and
+    for a name that is no field. `extra_fields` are names that records may have beside the fields
+    of the class. A RecordPaths may be shared between threads.
+
+    >>> from attrs import define
+    >>> from stones.collections.records.record_type import record_type
+    >>> @define
+    ... class User:
+    ...     name: str
+    ...     age: int
+    >>> paths = RecordPaths(record_type(User).conversion)
+    >>> paths.values('name').find({'name': 'Ada', 'age': 36})
+    ['Ada']
+    >>> paths.filter('$[?(@.agee > 30)]')
+    Traceback (most recent call last):
+        ...
+    stones.errors.QueryError: '$[?(@.agee > 30)]': User has no field 'agee': did you mean 'age'?
+    """
+
+    def __init__(self, record: Conversion, extra_fields: Collection[str] = ()) -> None:
+        def types(text: str) -> FieldTypes:
+            return FieldTypes(record, extra_fields, text)
+
+        cached = lru_cache(_CACHE_SIZE)
+        self._filter = cached(lambda text: parse_filter(text).with_types(types(text)))
+        self._values = cached(lambda text: parse_values(text).with_types(types(text)))
+        self._search = cached(lambda text: parse_search(text).with_types(types(text)))
+
+    def filter(self, text: str) -> Filter:
+        """The filter of records that a text describes, as for `find()`."""
+        return self._filter(text) if isinstance(text, str) else parse_filter(text)
+
+    def values(self, text: str) -> ValuePath:
+        """The path inside a record that a text describes, as for `Query.values()`."""
+        return self._values(text) if isinstance(text, str) else parse_values(text)
+
+    def search(self, text: str) -> SearchPath:
+        """The path into the list of all records that a text describes, as for `search()`."""
+        return self._search(text) if isinstance(text, str) else parse_search(text)

@@ -1,0 +1,56 @@
+"""What a collection lets in: records, and values for fields.
+
+`Collection` asks before it reads or writes. Each error names the collection.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Generic, TypeVar
+
+from stones.collections.records.record_type import RecordType
+from stones.errors import RecordError
+from stones.formats.messages import show
+
+from .generated_keys import new_key
+
+R = TypeVar("R")
+
+
+class RecordChecks(Generic[R]):
+    """The checks of the collection `name` with records of this type. All raise RecordError."""
+
+    def __init__(self, record_type: RecordType[R], name: str) -> None:
+        self._type = record_type
+        self._name = name
+
+    def key_for(self, record: R) -> Any:
+        """The key to store a record under: its own, or a new one if the class has no key field."""
+        key = self._own_key(record)
+        return new_key() if key is None else key
+
+    def check_key(self, key: Any, record: R) -> None:
+        """Refuse a record of another class, and a record with another key than `key`."""
+        own = self._own_key(record)
+        if own is not None and own != key:
+            raise RecordError(
+                f"{self._name}[{show(key)}]: the record has another key, {show(own)}; to change "
+                "the key of a record, add() the new one and delete() the old one"
+            )
+
+    def stored_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """The stored form of the values that `find()` gets for fields."""
+        self._type.check_fields(values)
+        try:
+            return self._type.stored_values(values)
+        except RecordError as error:
+            raise RecordError(f"{self._name}.find(): {error}") from error
+
+    def _own_key(self, record: R) -> Any:
+        if not isinstance(record, self._type.cls):
+            raise RecordError(
+                f"{self._name} holds records of class {self._type.cls.__name__}, not "
+                f"{type(record).__name__}: {show(record)}"
+            )
+        key = self._type.key_of(record)
+        if key is None and self._type.key_fields:
+            raise RecordError(f"{self._name}: the key of the record is None: {show(record)}")
+        return key
