@@ -795,6 +795,21 @@ def test_the_path_leads_through_nested_classes():
         field_type(list[Strict]).load({"x": [{"age": -1}]})
 
 
+def test_a_set_of_records_may_be_read_back_in_another_order():
+    @frozen
+    class Colliding:
+        x: int
+
+        def __hash__(self) -> int:
+            return self.x
+
+    value = {Colliding(7), Colliding(15)}
+    order = list(value)
+    assert list(set(order)) != order
+    records = field_type(set[Colliding], converter=set)
+    assert records.load(records.dump(records.cls(value))).x == value
+
+
 # -- changes -----------------------------------------------------------------------------------
 
 

@@ -21,6 +21,7 @@ from stones.formats.messages import show_value
 
 from .plain_values import Conversion, Convert, MisfitError, misfit_error
 from .unions import TAG
+from .unordered import comparable
 
 
 @frozen
@@ -115,9 +116,12 @@ class Schema:
         if self._constructor_may_change:
             reread = self._dump(self.load(stored))
             for name, value in stored.items():
-                if reread[name] is not value and reread[name] != value:
+                again = reread[name]
+                if again is value or again == value:
+                    continue
+                if comparable(self.given[name], again) != value:
                     raise MisfitError(
-                        f"is {value!r:.80}, and {reread[name]!r:.80} once it is read back: a "
+                        f"is {value!r:.80}, and {again!r:.80} once it is read back: a "
                         "converter or __attrs_post_init__ must leave its own results alone",
                         f".{name}",
                     )
