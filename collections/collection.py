@@ -5,7 +5,7 @@ changes, the record and what is kept about it, it changes in one transaction (se
 `stones.collections.stored_records`).
 """
 
-from collections.abc import Callable, Iterable, Iterator, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, overload
 
 from stones.collections.queries.jsonpath import equals
@@ -210,6 +210,39 @@ class Collection(MutableMapping[K, R]):
         """
         dicts = (value for _, value in self._records.scan())
         return self._paths.search(path).find(dicts, values)
+
+    # -- records as dicts ----------------------------------------------------------------------
+
+    def to_dict(self, record: R) -> dict[str, Any]:
+        """The dict that is stored of a record, with the checks that `add` makes.
+
+        All values in it are plain: an enum is its value, a record inside is a dict. Nothing is
+        written, and to change the dict changes no record. Raises RecordError as `add` does.
+
+        >>> from datetime import date
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class User:
+        ...     name: str = key()
+        ...     born: date
+        ...     tags: tuple[str, ...] = ()
+        >>> users: Collection[str, User] = Collection(MemoryStore(), User)
+        >>> users.to_dict(User('ada', date(1815, 12, 10)))
+        {'name': 'ada', 'born': datetime.date(1815, 12, 10), 'tags': ()}
+        >>> users.from_dict({'name': 'ada', 'born': date(1815, 12, 10)})
+        User(name='ada', born=datetime.date(1815, 12, 10), tags=())
+        """
+        return self._checks.to_dict(record)
+
+    def from_dict(self, fields: Mapping[str, Any]) -> R:
+        """The record of a dict such as `to_dict` gives, made by the class.
+
+        A missing field gets its default. Nothing is read or written, and the dict stays as it is.
+        Raises RecordError for a missing field without a default, a name that no field has, and a
+        value that does not fit its field.
+        """
+        return self._checks.from_dict(fields)
 
     # -- writing -------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""What a collection lets in: records, and values for fields.
+"""What a collection lets in: records, dicts of records, and values for fields.
 
 `Collection` asks before it reads or writes. Each error names the collection.
 """
@@ -35,6 +35,23 @@ class RecordChecks(Generic[R]):
                 f"{self._name}[{show(key)}]: the record has another key, {show(own)}; to change "
                 "the key of a record, add() the new one and delete() the old one"
             )
+
+    def to_dict(self, record: R) -> dict[str, Any]:
+        """The stored dict of a record, which shares nothing with the record."""
+        key = self._own_key(record)
+        try:
+            return self._type.dump(record)
+        except RecordError as error:
+            place = self._name if key is None else f"{self._name}[{show(key)}]"
+            raise RecordError(f"{place}: {error}") from error
+
+    def from_dict(self, values: Mapping[str, Any]) -> R:
+        """The record of a stored dict."""
+        stored = dict(values) if isinstance(values, Mapping) else values
+        try:
+            return self._type.load(stored)
+        except RecordError as error:
+            raise RecordError(f"{self._name}: {error}") from error
 
     def stored_values(self, values: Mapping[str, Any]) -> dict[str, Any]:
         """The stored form of the values that `find()` gets for fields."""
