@@ -199,8 +199,8 @@ class _Place:
     def stored_value(self, value: Any) -> Any:
         """What a value is compared as, if it is compared with the values here.
 
-        A value that no record can have here is not equal to any. But numbers compare by value,
-        whatever their types, and a str compares with an enum of strings.
+        A value that no record can have here is not equal to any. But a plain str or number
+        compares with what is stored, as the same literal in the text does.
         """
         try:
             for kind in self.types:
@@ -211,7 +211,8 @@ class _Place:
                 if type(value) is not bool or type(stored) is bool:  # a bool is no number
                     return comparable(kind, stored)
             kinds = self.alternatives()
-            if not kinds or _hold_anything(kinds) or _is_like(value, kinds):
+            as_literal = type(value) in (str, *_NUMBERS)
+            if as_literal or not kinds or _hold_anything(kinds) or _is_like(value, kinds):
                 return stored_form(value)
             return _UNEQUAL
         except RecursionError as error:
@@ -284,7 +285,7 @@ def _hold_anything(kinds: Iterable[Conversion]) -> bool:
 
 
 def _is_like(value: Any, kinds: Iterable[Conversion]) -> bool:
-    """Whether a value can equal a value of another type: a number, or a str that an enum is."""
+    """Whether an enum that is a number or a str too can equal a value of another type."""
     if isinstance(value, bool) or not isinstance(value, (str, *_NUMBERS)):
         return False
     like = (str,) if isinstance(value, str) else _NUMBERS
