@@ -13,12 +13,12 @@ from stones.collections.queries.prefilter import longest_literal
 from stones.collections.queries.query import Query
 from stones.collections.queries.record_paths import RecordPaths
 from stones.collections.records.record_type import record_type
-from stones.errors import CollectionError, InvalidKeyError, RecordError
+from stones.errors import CollectionError, RecordError
 from stones.stores.claims import COLLECTION_NAME
 from stones.stores.reader import Reader
-from stones.stores.spans import span_of
 from stones.stores.views import Items, Keys, Range, Values
 
+from .key_spans import key_span
 from .record_checks import RecordChecks
 from .stored_records import StoredRecords
 
@@ -131,34 +131,28 @@ class Collection(MutableMapping[K, R]):
     def range(
         self,
         *,
-        ge: K | None = None,
-        gt: K | None = None,
-        le: K | None = None,
-        lt: K | None = None,
-        prefix: K | None = None,
+        ge: K | tuple[Any, ...] | None = None,
+        gt: K | tuple[Any, ...] | None = None,
+        le: K | tuple[Any, ...] | None = None,
+        lt: K | tuple[Any, ...] | None = None,
+        prefix: K | tuple[Any, ...] | None = None,
         reverse: bool = False,
         limit: int | None = None,
     ) -> Range[K, R]:
         """The records between two keys, in key order, as a lazy read-only mapping.
 
-        `prefix` is for keys that are str or bytes. Costs O(log n) to start and O(1) a record.
+        `ge`, `gt`, `le` and `lt` are bounds. `prefix` is what keys begin with: text, bytes, or the
+        first parts of a tuple. With both, a key must fit both. A bound may be the first parts of a
+        tuple too: it is below all keys that begin with them. Costs O(log n) to start, and O(1) a
+        record.
 
-        Raises KeyTypeError for a key of another type, and ValueTypeError for a `limit` that is not
-        an int. Raises InvalidKeyError for bounds that exclude each other, or a negative `limit`.
+        Raises KeyTypeError for a key or a part of another type, and ValueTypeError for a `limit`
+        that is not an int. Raises InvalidKeyError for two bounds on the same side, a `prefix` where
+        keys have none, or a negative `limit`.
         """
-        if prefix is not None and self._type.key_codec.name not in ("str", "bytes"):
-            raise InvalidKeyError(f"{self.name}: a prefix is for keys that are str or bytes")
-        span = span_of(
-            self._records.encode_key,
-            self._records.span,
-            ge=ge,
-            gt=gt,
-            le=le,
-            lt=lt,
-            prefix=prefix,
-            reverse=reverse,
-            limit=limit,
-        )
+        bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt, "prefix": prefix}
+        records = self._records
+        span = key_span(self.name, self._type.key_codec, records.span, bounds, reverse, limit)
         return Range(self, self._records, span)
 
     # -- queries -------------------------------------------------------------------------------

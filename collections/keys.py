@@ -69,6 +69,12 @@ class KeyCodec(Generic[K]):
     """
     decode: Callable[[bytes], K]
     """The key of these bytes. Raises CorruptValueError for bytes that `encode` never writes."""
+    encode_parts: Callable[[tuple[Any, ...]], bytes] | None = None
+    """For tuples: the bytes of the first parts. None for other keys.
+
+    A key begins with these bytes if, and only if, its first parts are these. They sort before every
+    such key. All parts together make a whole key. Raises what `encode` raises.
+    """
 
 
 def key_codec(annotation: Any) -> KeyCodec[Any]:
@@ -100,7 +106,7 @@ def key_codec(annotation: Any) -> KeyCodec[Any]:
     if isinstance(annotation, type) and annotation in _SIMPLE:
         return _SIMPLE[annotation]
     element = _find_element(annotation)
-    return KeyCodec(element.name, element.encode, _decoder_of_one(element))
+    return KeyCodec(element.name, element.encode, _decoder_of_one(element), element.encode_parts)
 
 
 def named_codec(name: str) -> KeyCodec[Any]:
@@ -257,6 +263,8 @@ class _Element:
 
     Raises ValueError (CorruptValueError is one) or IndexError for bytes that are not a key.
     """
+    encode_parts: Callable[[tuple[Any, ...]], bytes] | None = None
+    """For tuples: the bytes of the first parts, as in KeyCodec."""
 
 
 def _find_element(annotation: Any) -> _Element:
@@ -280,10 +288,18 @@ def _tuple_element(elements: list[_Element]) -> _Element:
     def encode(key: Any) -> bytes:
         if not isinstance(key, tuple) or len(key) != len(encoders):
             raise _type_error(name, key)
+        return join(key)
+
+    def encode_parts(parts: Any) -> bytes:
+        if not isinstance(parts, tuple) or len(parts) > len(encoders):
+            raise _type_error(f"{name}, or its first parts as a tuple", parts)
+        return join(parts)
+
+    def join(parts: tuple[Any, ...]) -> bytes:
         try:
-            return b"".join([encode(part) for encode, part in zip(encoders, key, strict=True)])
+            return b"".join([encode(part) for encode, part in zip(encoders, parts, strict=False)])
         except KeyTypeError as error:
-            raise KeyTypeError(f"{_type_error(name, key)}: {error}") from None
+            raise KeyTypeError(f"{_type_error(name, parts)}: {error}") from None
 
     def decode(raw: bytes, at: int) -> tuple[tuple[Any, ...], int]:
         key = []
@@ -292,7 +308,7 @@ def _tuple_element(elements: list[_Element]) -> _Element:
             key.append(part)
         return tuple(key), at
 
-    return _Element(name, encode, decode)
+    return _Element(name, encode, decode, encode_parts)
 
 
 def _terminated(codec: KeyCodec[Any]) -> _Element:

@@ -142,11 +142,33 @@ def test_a_range_is_what_a_filter_over_all_entries_finds(kind):
         store.clear()
         entries = {key: key[::-1] for key in keys}
         store.update(entries)
-        check_range(store, entries, {lower: low, upper: high, "reverse": reverse, "limit": limit})
-        check_range(store, entries, {"prefix": prefix, "reverse": reverse, "limit": limit})
+        options = {lower: low, upper: high, "reverse": reverse, "limit": limit}
+        check_range(store, entries, options)
+        check_range(store, entries, options | {"prefix": prefix})
+        with store.snapshot() as view:
+            check_range(view, entries, options | {"prefix": prefix})
 
-    with TemporaryDirectory() as folder, stone(folder, kind) as store, store.transaction():
+    with TemporaryDirectory() as folder, stone(folder, kind) as store:
         check()
+
+
+@pytest.mark.parametrize("reverse", [False, True])
+def test_the_pages_of_a_prefix_are_read_one_after_the_other(store, reverse):
+    store.update({f"{run}/{number}": number for run in ("a", "b", "c") for number in range(7)})
+    side, pages, last = "lt" if reverse else "gt", [], None
+    while page := list(store.range(prefix="b/", reverse=reverse, limit=3, **{side: last})):
+        last = page[-1]
+        pages.append(page)
+    expected = sorted((b"b/%d" % number for number in range(7)), reverse=reverse)
+    assert pages == [expected[:3], expected[3:6], expected[6:]]
+
+
+def test_bounds_outside_of_a_prefix_leave_all_of_it_or_nothing(store):
+    store.update({"a": 1, "b/1": 2, "b/2": 3, "c": 4})
+    assert list(store.range(prefix="b/", ge="a", lt="c")) == [b"b/1", b"b/2"]
+    for nothing in ({"lt": "a"}, {"ge": "c"}, {"le": "b"}, {"gt": "b/2", "lt": "b/1"}):
+        assert list(store.range(prefix="b/", **nothing)) == []
+        assert len(store.range(prefix="b/", reverse=True, **nothing)) == 0
 
 
 def test_a_range_reads_nothing_before_it_is_asked(store):
@@ -162,9 +184,8 @@ def test_a_range_reads_nothing_before_it_is_asked(store):
 @pytest.mark.parametrize(
     ("options", "error"),
     [
-        ({"prefix": b"a", "ge": b"a"}, InvalidKeyError),
-        ({"prefix": b"a", "lt": b"b"}, InvalidKeyError),
         ({"ge": b"a", "gt": b"a"}, InvalidKeyError),
+        ({"prefix": b"a", "ge": b"a", "gt": b"a"}, InvalidKeyError),
         ({"le": b"a", "lt": b"a"}, InvalidKeyError),
         ({"limit": -1}, InvalidKeyError),
         ({"limit": "1"}, ValueTypeError),

@@ -128,17 +128,20 @@ class Reader(Mapping[K, V]):
     ) -> Range[K, V]:
         """The entries between two keys, in key order, as a lazy read-only mapping.
 
-        `ge`, `gt`, `le` and `lt` are bounds; `prefix` stands for both. Costs O(log n) to start and
-        O(1) an entry; memory does not grow with the number of entries.
+        `ge`, `gt`, `le` and `lt` are bounds. `prefix` takes the keys that begin with it, together
+        with bounds only those within the bounds. Costs O(log n) to start and O(1) an entry; memory
+        does not grow with the number of entries.
 
         Raises KeyTypeError (a TypeError) for a key that is neither bytes nor str, and
         ValueTypeError (a TypeError) for a `limit` that is not an int. Raises InvalidKeyError (a
-        ValueError) for two bounds on the same side, a `prefix` with a bound, or a negative `limit`.
+        ValueError) for two bounds on the same side, or a negative `limit`.
 
         >>> from stones import MemoryStore
         >>> store = MemoryStore({'a/1': 'x', 'a/2': 'y', 'b/1': 'z'})
         >>> dict(store.range(prefix='a/'))
         {b'a/1': 'x', b'a/2': 'y'}
+        >>> list(store.range(prefix='a/', gt='a/1', limit=10))
+        [b'a/2']
         >>> list(store.range(lt='b', reverse=True, limit=1))
         [b'a/2']
         """

@@ -9,6 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from stones.errors import InvalidKeyError, ValueTypeError
+from stones.formats.messages import show
 
 
 @frozen
@@ -62,11 +63,11 @@ def span_of(
 ) -> Span:
     """The span inside `within` that the arguments of a `range()` name; `encode` encodes a key.
 
-    Raises InvalidKeyError for two bounds on the same side, a `prefix` together with a bound, or a
-    negative `limit`; ValueTypeError for a `limit` that is not an int.
+    A `prefix` with bounds means the keys that have the prefix and are within the bounds.
+
+    Raises InvalidKeyError for two bounds on the same side, or a negative `limit`; ValueTypeError
+    for a `limit` that is not an int.
     """
-    if prefix is not None and (ge, gt, le, lt) != (None,) * 4:
-        raise InvalidKeyError("range() takes either prefix= or bounds, not both")
     if (ge is not None and gt is not None) or (le is not None and lt is not None):
         raise InvalidKeyError("range() takes one lower and one upper bound: ge or gt, le or lt")
     check_limit(limit)
@@ -75,14 +76,19 @@ def span_of(
         start = encode(prefix)
         stop = after_prefix(start)
     if ge is not None:
-        start = encode(ge)
+        start = max(start, encode(ge))
     if gt is not None:
-        start = encode(gt) + b"\0"
+        start = max(start, encode(gt) + b"\0")
     if lt is not None:
-        stop = encode(lt) or b"\0"  # b"\0" is the lowest key: no key is below either of the two
+        # b"\0" is the lowest key: no key is below either of the two.
+        stop = _lower(stop, encode(lt) or b"\0")
     if le is not None:
-        stop = encode(le) + b"\0"
+        stop = _lower(stop, encode(le) + b"\0")
     return Span(start, stop, reverse, limit)
+
+
+def _lower(stop: bytes | None, other: bytes) -> bytes:
+    return other if stop is None else min(stop, other)
 
 
 def check_limit(limit: object) -> None:
@@ -90,6 +96,6 @@ def check_limit(limit: object) -> None:
     if limit is None:
         return
     if not isinstance(limit, int) or isinstance(limit, bool):
-        raise ValueTypeError(f"a limit is an int, 0 or more, not {limit!r:.80}")
+        raise ValueTypeError(f"a limit is an int, 0 or more, not {show(limit)}")
     if limit < 0:
-        raise InvalidKeyError(f"a limit is 0 or more, not {limit}")
+        raise InvalidKeyError(f"a limit is 0 or more, not {show(limit)}")
