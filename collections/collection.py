@@ -14,7 +14,9 @@ from stones.collections.queries.query import Query
 from stones.collections.queries.record_paths import RecordPaths
 from stones.collections.records.record_type import record_type
 from stones.errors import CollectionError, RecordError
+from stones.formats.messages import show, show_count, show_key
 from stones.stores.claims import COLLECTION_NAME
+from stones.stores.missing_keys import missing_key
 from stones.stores.reader import Reader
 from stones.stores.views import Items, Keys, Range, Values
 
@@ -82,13 +84,13 @@ class Collection(MutableMapping[K, R]):
 
     def __init__(self, store: Reader[Any, Any], record: type[R], name: str | None = None) -> None:
         if not isinstance(store, Reader):
-            raise CollectionError(f"a collection is kept in a store, not in {store!r}")
+            raise CollectionError(f"a collection is kept in a store, not in {show(store)}")
         self._type = record_type(record)
         self.name = self._type.name if name is None else name
         if not isinstance(self.name, str) or not COLLECTION_NAME.fullmatch(self.name):
             raise CollectionError(
-                f"{self.name!r} cannot name a collection: use letters, digits, '_', '-' and '.', "
-                "64 at most: Collection(store, Class, name='users')"
+                f"{show(self.name)} cannot name a collection: use letters, digits, '_', '-' and "
+                "'.', 64 at most: Collection(store, Class, name='users')"
             )
         self._records: StoredRecords[K, R] = StoredRecords(store.database, self._type, self.name)
         self._checks: RecordChecks[R] = RecordChecks(self._type, self.name)
@@ -100,7 +102,7 @@ class Collection(MutableMapping[K, R]):
         """The record with this key. Raises KeyError with the key. O(log n)."""
         record = self._records.get(key)
         if record is None:
-            raise KeyError(key)
+            raise missing_key(key)
         return record
 
     def __contains__(self, key: Any) -> bool:
@@ -312,11 +314,11 @@ class Collection(MutableMapping[K, R]):
         with self._records.writing(joinable=True) as changes:
             before = self._records.read(changes, key)
             if before is None:
-                raise KeyError(key)
+                raise missing_key(key)
             try:
                 result = change(before)
             except RecordError as error:
-                raise RecordError(f"{self.name}[{key!r}]: {error}") from error
+                raise RecordError(f"{self.name}[{show_key(key)}]: {error}") from error
             record = before if result is None else result
             self._checks.check_key(key, record)
             self._records.write(changes, key, record)
@@ -325,7 +327,7 @@ class Collection(MutableMapping[K, R]):
     def __delitem__(self, key: K) -> None:
         """Remove a record. Raises KeyError with the key."""
         if not self.delete(key):
-            raise KeyError(key)
+            raise missing_key(key)
 
     def delete(self, key: K) -> bool:
         """Remove a record; was it there?"""
@@ -348,7 +350,7 @@ class Collection(MutableMapping[K, R]):
                 self._records.remove(changes, stored)
                 return record
         if default is MISSING:
-            raise KeyError(key)
+            raise missing_key(key)
         return default
 
     def popitem(self) -> tuple[K, R]:
@@ -377,4 +379,5 @@ class Collection(MutableMapping[K, R]):
             self._records.remove_all(changes)
 
     def __repr__(self) -> str:
-        return f"<Collection {self.name!r} of {self._type.cls.__name__}: {len(self):,} records>"
+        records = show_count(len(self), "record")
+        return f"<Collection {self.name!r} of {self._type.cls.__name__}: {records}>"

@@ -39,7 +39,7 @@ from attrs import frozen
 from stones.collections.records.annotations import unwrap
 from stones.collections.records.messages import show_annotation
 from stones.errors import CollectionError, CorruptValueError, InvalidKeyError, KeyTypeError
-from stones.formats.messages import show_value
+from stones.formats.messages import show, show_value
 
 K = TypeVar("K")
 
@@ -114,7 +114,7 @@ def named_codec(name: str) -> KeyCodec[Any]:
     try:
         return key_codec(_read_annotation(ast.parse(name, mode="eval").body))
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-        raise CollectionError(f"{name!r:.80} is not a type of keys") from error
+        raise CollectionError(f"{show(name)} is not a type of keys") from error
 
 
 # -- keys of one type --------------------------------------------------------------------------
@@ -133,7 +133,7 @@ def _encode_str(key: str) -> bytes:
         return str.encode(key)
     except UnicodeEncodeError as error:
         raise InvalidKeyError(
-            f"the key {key!r:.80} is not Unicode text: it holds a lone surrogate"
+            f"the key {show(key)} is not Unicode text: it holds a lone surrogate"
         ) from error
     except TypeError:
         raise _type_error("str", key) from None
@@ -183,7 +183,7 @@ def _encode_datetime(key: datetime) -> bytes:
         instant = key.astimezone(UTC)
     except OverflowError as error:
         raise InvalidKeyError(
-            f"the key {key} is outside the years 1 to 9999 in UTC, and keys are stored in UTC"
+            f"the key {show(key)} is outside the years 1 to 9999 in UTC, and keys are stored in UTC"
         ) from error
     return instant.replace(tzinfo=None).isoformat(timespec="microseconds").encode() + b"Z"
 

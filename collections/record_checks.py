@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar
 
 from stones.collections.records.record_type import RecordType
 from stones.errors import RecordError
-from stones.formats.messages import show
+from stones.formats.messages import show, show_key, show_value
 
 from .generated_keys import new_key
 
@@ -32,7 +32,7 @@ class RecordChecks(Generic[R]):
         own = self._own_key(record)
         if own is not None and own != key:
             raise RecordError(
-                f"{self._name}[{show(key)}]: the record has another key, {show(own)}; to change "
+                f"{self._name}[{show_key(key)}]: the record has another key, {show_key(own)}; to change "
                 "the key of a record, add() the new one and delete() the old one"
             )
 
@@ -42,7 +42,7 @@ class RecordChecks(Generic[R]):
         try:
             return self._type.dump(record)
         except RecordError as error:
-            place = self._name if key is None else f"{self._name}[{show(key)}]"
+            place = self._name if key is None else f"{self._name}[{show_key(key)}]"
             raise RecordError(f"{place}: {error}") from error
 
     def from_dict(self, values: Mapping[str, Any]) -> R:
@@ -65,7 +65,7 @@ class RecordChecks(Generic[R]):
         if not isinstance(record, self._type.cls):
             raise RecordError(
                 f"{self._name} holds records of class {self._type.cls.__name__}, not "
-                f"{type(record).__name__}: {show(record)}"
+                f"{show_value(record)}"
             )
         key = self._type.key_of(record)
         if key is None and self._type.key_fields:

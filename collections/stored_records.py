@@ -22,6 +22,7 @@ from stones.errors import (
     ReadOnlyError,
     RecordError,
 )
+from stones.formats.messages import show, show_key
 from stones.stores.claims import (
     add_to_count,
     claim_key,
@@ -111,7 +112,9 @@ class StoredRecords(Generic[K, R]):
         try:
             return self.type.load(value)
         except RecordError as error:
-            raise RecordError(f"{self.name}[{self.decode_key(stored)!r}]: {error}") from error
+            raise RecordError(
+                f"{self.name}[{show_key(self.decode_key(stored))}]: {error}"
+            ) from error
 
     # -- keys ----------------------------------------------------------------------------------
 
@@ -166,19 +169,19 @@ class StoredRecords(Generic[K, R]):
             room = self._max_key_size - len(self.prefix)
             raise KeyTooLongError(
                 f"{self.name}: a key has at most {room} bytes here, "
-                f"{key!r:.60} has {len(stored) - len(self.prefix)}"
+                f"{show(key)} has {len(stored) - len(self.prefix)}"
             )
         txn = changes.txn
         is_new = txn.get(DATA, stored) is None
         if not is_new and not overwrite:
             raise DuplicateKeyError(
-                f"{self.name}[{key!r}] is there already: use put() to replace it, or update() to "
-                "change some fields"
+                f"{self.name}[{show_key(key)}] is there already: use put() to replace it, "
+                "or update() to change some fields"
             )
         try:
             raw = self.database.codec.encode(stored, self.type.dump(record))
         except RecordError as error:
-            raise RecordError(f"{self.name}[{key!r}]: {error}") from error
+            raise RecordError(f"{self.name}[{show_key(key)}]: {error}") from error
         txn.put(DATA, stored, raw)
         changes.added += is_new
 

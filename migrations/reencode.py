@@ -20,14 +20,22 @@ from typing import Any
 from attrs import frozen
 
 from stones.engine import Transaction
-from stones.errors import MigrationError, ReadOnlyError, SerializerError, StoneError
+from stones.errors import (
+    MigrationError,
+    ReadOnlyError,
+    SerializerError,
+    StoneError,
+    ValueTypeError,
+)
 from stones.formats.codec import Codec
+from stones.formats.messages import show, show_error, show_value
 from stones.formats.metadata import IDS, Metadata, format_name, read_metadata, write_formats
 from stones.formats.request import check_checksums
 from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
 from stones.formats.stones03_codec import Stones03Codec, metadata_from_stones03
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA
+from stones.stores.reader import Reader
 from stones.stores.store import Store
 
 Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
@@ -89,6 +97,8 @@ def migrate(
     >>> store['point']
     (1, 2)
     """
+    if not isinstance(store, Reader):
+        raise ValueTypeError(f"migrate() takes an open store, not {show_value(store)}")
     database = store.database
     target = _target(database, to, dump_load, checksums)
     _check_possible(database, target)
@@ -345,14 +355,14 @@ def _check_same(value: Any, encoded: bytes, target: Serializer) -> None:
         back = target.decode(encoded)
     except Exception as error:  # a decoder may raise anything
         raise SerializerError(
-            f"{target.name} cannot read back what it writes: {error!r}"
+            f"{target.name} cannot read back what it writes: {show_error(error)}"
         ) from error
     plain = serializer("msgpack").encode
     differs = False
     with suppress(Exception):  # an __eq__ may raise anything, and objects have no plain form
         differs = back != value and plain(back) != plain(value)  # the latter for nan
     if differs:
-        raise SerializerError(f"{target.name} would give it back as {back!r:.80}")
+        raise SerializerError(f"{target.name} would give it back as {show(back)}")
 
 
 def _at(key: bytes, error: StoneError) -> str:

@@ -654,7 +654,7 @@ def test_what_no_serializer_holds_is_refused_with_its_place(tmp_path):
 
 def test_the_representation_is_short(users):
     users.add(ADA)
-    assert repr(users) == "<Collection 'User' of User: 1 records>"
+    assert repr(users) == "<Collection 'User' of User: 1 record>"
 
 
 def test_add_many_keeps_its_memory(tmp_path):

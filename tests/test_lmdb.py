@@ -546,7 +546,7 @@ def test_a_transaction_that_is_ended_by_another_thread_is_an_error_and_undone(pa
 
 
 def test_what_cannot_be_a_path_or_an_option_is_refused_and_nothing_stays_open(path):
-    for wrong in (5, None, "", "a\0b", b"path"):
+    for wrong in (5, None, "", b"", "a\0b", b"a\0b"):
         with pytest.raises(StoreOpenError, match="path"):
             LmdbStore(wrong)
     stone(path, LmdbStore).close()

@@ -17,7 +17,7 @@ import attrs
 from attrs import Attribute, evolve, frozen
 
 from stones.errors import CollectionError
-from stones.formats.messages import show_value
+from stones.formats.messages import show, show_value
 
 from .plain_values import Conversion, Convert, MisfitError, misfit_error
 from .unions import TAG
@@ -121,7 +121,7 @@ class Schema:
                     continue
                 if comparable(self.given[name], again) != value:
                     raise MisfitError(
-                        f"is {value!r:.80}, and {again!r:.80} once it is read back: a "
+                        f"is {show(value)}, and {show(again)} once it is read back: a "
                         "converter or __attrs_post_init__ must leave its own results alone",
                         f".{name}",
                     )
@@ -235,7 +235,8 @@ class Schema:
     def _refused(self, error: Exception) -> MisfitError:
         """The error for an exception of the constructor, with the field if attrs names it."""
         field = self._refused_field(error)
-        text = str(error.args[0]) if error.args else ""
+        first = error.args[0] if error.args else ""
+        text = first if isinstance(first, str) else show(first)
         reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
         if field is None:
             return MisfitError(f"{self.cls.__name__} refuses the fields: {reason}")

@@ -18,7 +18,7 @@ from uuid import UUID
 
 from attrs import frozen
 
-from stones.formats.messages import show_value
+from stones.formats.messages import show, show_value
 
 Convert = Callable[[Any], Any]
 
@@ -256,7 +256,7 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
                         value if type(value) is exact_type else convert(value)
                     )
                 except MisfitError as error:
-                    error.within(f"[{item_key!r:.60}]")
+                    error.within(f"[{show(item_key)}]")
                     raise
             return converted
 

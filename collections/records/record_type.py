@@ -17,6 +17,7 @@ from attrs import field, frozen
 
 from stones.collections.keys import KeyCodec, key_codec
 from stones.errors import CollectionError, RecordError
+from stones.formats.messages import show
 
 from .annotations import field_types
 from .classes import Schema
@@ -222,7 +223,7 @@ def record_type(cls: type[R]) -> RecordType[R]:
     """
     origin = get_origin(cls) or cls
     if (reason := why_not_attrs(origin)) is not None:
-        raise CollectionError(f"{origin!r:.80} cannot be the class of a collection: {reason}")
+        raise CollectionError(f"{show(origin)} cannot be the class of a collection: {reason}")
     schema = ConversionBuilder().schema(cls)
     keys = [
         (field, annotation)

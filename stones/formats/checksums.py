@@ -15,6 +15,8 @@ from zlib import crc32
 
 from stones.errors import CorruptValueError
 
+from .messages import show_error
+
 CHECKSUM_BIT = 0x80
 """The bit of the first byte that says that a checksum follows."""
 
@@ -74,7 +76,7 @@ def value_reader(first: int, decode: Callable[[bytes], Any]) -> Callable[[bytes,
 def corrupt(key: bytes, error: Exception) -> CorruptValueError:
     """The error for a value on which its decoder failed with `error`."""
     return CorruptValueError(
-        f"the value of {key!r} cannot be read: {type(error).__name__}: {str(error)[:200]}; it is "
+        f"the value of {key!r} cannot be read: {show_error(error)}; it is "
         "damaged, another program wrote it, or its class cannot be imported here"
     )
 

@@ -3,6 +3,7 @@
 A `Codec` (`stones.formats.codec`) works by such a request and by the store's metadata.
 """
 
+import os
 import shlex
 from typing import Any
 
@@ -10,6 +11,7 @@ from attrs import evolve, frozen
 
 from stones.errors import FormatMismatchError, SerializerError, ValueTypeError
 
+from .messages import show
 from .metadata import IDS, STONES03_ENCODINGS, STONES03_SUFFIX, Format, Metadata
 from .serializers import CUSTOM, Serializer, custom_serializer, serializer
 
@@ -45,7 +47,7 @@ class FormatRequest:
         and for both together; ValueTypeError for a `trust_pickle` that is neither bool nor None.
         """
         if not (trust_pickle is None or isinstance(trust_pickle, bool)):
-            raise ValueTypeError(f"trust_pickle is True, False or None, not {trust_pickle!r}")
+            raise ValueTypeError(f"trust_pickle is True, False or None, not {show(trust_pickle)}")
         if dump_load:
             if serialize is not None:
                 raise SerializerError("give serialize= or dump_load=, not both")
@@ -71,7 +73,7 @@ class FormatRequest:
         if self.checksums in (None, metadata.checksums):
             return
         has, flag = ("has", "--no-") if metadata.checksums else ("has no", "--")
-        migrate = f"run `stones migrate {shlex.quote(store)} {flag}checksums`"
+        migrate = f"run `stones migrate {_shell_word(store)} {flag}checksums`"
         if metadata.write.serializer not in IDS:
             migrate = f"open it that way and call stones.migrate(store, checksums={self.checksums})"
         raise FormatMismatchError(
@@ -91,7 +93,7 @@ class FormatRequest:
         functions = "dump_load=(encode, decode)"
         how = functions if written == CUSTOM else f"serialize={written!r}, or without naming any"
         if {self.name, written} <= IDS.keys():
-            migrate = f"run `stones migrate {shlex.quote(store)} --to {self.name}`"
+            migrate = f"run `stones migrate {_shell_word(store)} --to {self.name}`"
         else:
             target = functions if self.custom is not None else f"to={self.name!r}"
             migrate = f"open it that way and call stones.migrate(store, {target})"
@@ -146,8 +148,22 @@ class FormatRequest:
 def check_checksums(checksums: object) -> None:
     """Raise ValueTypeError unless the argument `checksums=` is True, False or None."""
     if not (checksums is None or isinstance(checksums, bool)):
-        raise ValueTypeError(f"checksums is True, False or None, not {checksums!r}")
+        raise ValueTypeError(f"checksums is True, False or None, not {show(checksums)}")
 
 
 def _writer_name(serializer: str | None) -> str:
     return "functions of its own" if serializer == CUSTOM else repr(serializer)
+
+
+def _shell_word(path: str) -> str:
+    """A path as it is typed in a shell. Bytes that are not UTF-8 become escapes of bash and zsh."""
+    try:
+        path.encode()
+    except UnicodeEncodeError:
+        raw = os.fsencode(path)
+        return "$'" + "".join(chr(b) if _is_plain(b) else f"\\x{b:02x}" for b in raw) + "'"
+    return shlex.quote(path)
+
+
+def _is_plain(byte: int) -> bool:
+    return 0x20 <= byte < 0x7F and byte not in b"'\\"

@@ -32,7 +32,7 @@ from attrs import frozen
 
 from stones.errors import SerializerError
 
-from .messages import ShortRepr
+from .messages import ShortRepr, show, show_error
 
 Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
@@ -57,13 +57,15 @@ def serializer(name: str) -> Serializer:
 
     Raises SerializerError for a name that is not known.
     """
+    if not isinstance(name, str):
+        raise SerializerError(f"the name of a serializer is a str, not {show(name)}")
     if name in _own:
         return _own[name]
     if name in _ready:
         return _ready[name]
     if name not in _BUILT_IN:
         raise SerializerError(
-            f"there is no serializer {name!r}, only {', '.join(serializer_names())}: "
+            f"there is no serializer {show(name)}, only {', '.join(serializer_names())}: "
             "register_serializer() makes others known"
         )
     return _ready.setdefault(name, _BUILT_IN[name](name))
@@ -96,7 +98,7 @@ def register_serializer(name: str, encode: Encode, decode: Decode) -> Serializer
     """
     if type(name) is not str or not _NAME.fullmatch(name):
         raise SerializerError(
-            f"{name!r} cannot be the name of a serializer: use up to 64 ASCII letters, digits, "
+            f"{show(name)} cannot be the name of a serializer: use up to 64 ASCII letters, digits, "
             "'_' and '-', with a letter first"
         )
     if name in _BUILT_IN or name == CUSTOM:
@@ -189,11 +191,13 @@ def _locate(
                 encode(part)
             except Exception as problem:
                 raise _locate(name, encode, part, problem, path + step, around) from problem
-    if isinstance(error, RecursionError) or "recursion limit" in str(error):  # msgpack's words
+    if isinstance(error, RecursionError) or "recursion limit" in show_error(
+        error
+    ):  # msgpack's words
         return cannot_hold(name, around[0], "$", "it is nested too deeply, or contains itself")
     if isinstance(error, SerializerError):
         return cannot_hold(name, value, path, str(error))
-    return cannot_hold(name, value, path, f"{type(error).__name__}: {error}")
+    return cannot_hold(name, value, path, show_error(error))
 
 
 def _parts(value: Any) -> Iterator[tuple[str, Any]]:
@@ -231,8 +235,7 @@ def _checked(name: str, encode: Encode, decode: Decode) -> Serializer:
         except MemoryError:
             raise
         except Exception as error:
-            reason = f"{type(error).__name__}: {error}"
-            raise cannot_hold(name, value, "$", reason) from error
+            raise cannot_hold(name, value, "$", show_error(error)) from error
         if type(raw) is not bytes:
             kind = type(raw).__qualname__
             raise cannot_hold(name, value, "$", f"its encoder returned {kind}, not bytes")

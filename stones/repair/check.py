@@ -16,7 +16,7 @@ from typing import Any
 from attrs import frozen
 
 from stones.engines.lmdb.databases import SPACES
-from stones.engines.lmdb.directory import check_place
+from stones.engines.lmdb.directory import check_place, path_of
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.engines.lmdb.file.survey import MAIN, Survey, page_count, wrong_number_text
 from stones.engines.lmdb.file.trees import read_free_pages
@@ -76,7 +76,7 @@ class CheckReport:
 
 
 def check(
-    path: str | os.PathLike[str],
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     *,
     trust_pickle: bool = False,
     serialize: str | None = None,
@@ -116,7 +116,8 @@ def check(
     b'key' the value of b'key' cannot be read: JSONDecodeError: ...
     """
     request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
-    given, place = os.fspath(path), os.path.abspath(os.fspath(path))
+    given = path_of(path)
+    place = os.path.abspath(given)
     check_place(place, create=False)
     with hold(place) as snapshot, closing(open_file(place)) as file:
         before = file.stamp()

@@ -87,7 +87,9 @@ def _main(path: str) -> None:
             except lmdb.MapResizedError:  # another process has made the file larger: open it again
                 environment.close()
         except (lmdb.Error, OSError) as error:
-            print("error", " ".join(str(error).split()), flush=True)
+            # A path that is not UTF-8 may be in the text.
+            text = " ".join(str(error).split()).encode("utf-8", "backslashreplace").decode()
+            print("error", text, flush=True)
             return
     else:
         print("error it grows too fast", flush=True)

@@ -12,6 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from stones.engine import Space, Transaction
+from stones.engines.lmdb.directory import path_of
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import Format, Metadata, read_metadata
@@ -100,7 +101,9 @@ class StoreInfo:
     """The collections, in the order of their names."""
 
 
-def inspect(path: str | os.PathLike[str], *, table: bytes | None = None) -> StoreInfo:
+def inspect(
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes], *, table: bytes | None = None
+) -> StoreInfo:
     """The formats, collections and sizes of the store at `path`, from one snapshot.
 
     It reads all entries once, in constant memory, and decodes no value. Other processes may write
@@ -117,12 +120,13 @@ def inspect(path: str | os.PathLike[str], *, table: bytes | None = None) -> Stor
     >>> found.formats
     (FormatUse(id=2, checksums=False, serializer='json', values=2, size=4),)
     """
-    engine = LmdbEngine.open(os.fspath(path), readonly=True, create=False, table=table)
+    place = path_of(path)
+    engine = LmdbEngine.open(place, readonly=True, create=False, table=table)
     try:
         sizes = engine.stats()
         txn = engine.begin()
         try:
-            return _read_info(txn, read_metadata(txn), os.fspath(path), sizes)
+            return _read_info(txn, read_metadata(txn), place, sizes)
         finally:
             txn.abort()
     finally:

@@ -16,7 +16,7 @@ from attrs import evolve, frozen
 
 from stones.engine import Space, Transaction
 from stones.engines.lmdb.databases import SPACES
-from stones.engines.lmdb.directory import check_place
+from stones.engines.lmdb.directory import check_place, path_of
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.engines.lmdb.file.survey import MAIN, OrphanLeaf, Survey, describe_span, tree_title
@@ -87,8 +87,8 @@ class SalvageReport:
 
 
 def salvage(
-    path: str | os.PathLike[str],
-    new: str | os.PathLike[str],
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    new: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     *,
     trust_pickle: bool = False,
     serialize: str | None = None,
@@ -124,12 +124,13 @@ def salvage(
     {b'good': 'good value'}
     """
     request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
-    given, place = os.fspath(path), os.path.abspath(os.fspath(path))
+    given, target = path_of(path), path_of(new)
+    place = os.path.abspath(given)
     check_place(place, create=False)
     with closing(open_file(place)) as file:
         before = file.stamp()
         try:
-            with new_directory(os.fspath(new)) as made:
+            with new_directory(target) as made:
                 work = _Salvage(file, request, given, table)
                 work.write(made)
                 if file.stamp() != before:
@@ -142,7 +143,7 @@ def salvage(
     kept, more = work.lost[:MOST_FINDINGS], work.lost[MOST_FINDINGS:]
     return SalvageReport(
         path=given,
-        new=os.fspath(new),
+        new=target,
         entries=work.entries,
         unread=work.unread,
         stray=work.stray,

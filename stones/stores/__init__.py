@@ -7,6 +7,7 @@ writer           the half of the dict that writes
 views            keys(), values(), items(), range()
 spans            the keys between two bounds, and the arguments of range()
 dict_keys        the keys of the dict: bytes, or str
+missing_keys     the KeyError for a key that is not there
 containers       deep_add() and deep_remove()
 lmdb             LmdbStore and its options
 backup           a copy of a whole store

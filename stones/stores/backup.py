@@ -1,11 +1,17 @@
 """A backup: a copy of a whole store at one moment, as an LMDB file in a new directory."""
 
+import os
 from functools import partial
 
 from stones.engine import Engine, Space, Transaction
 
 
-def write_backup(engine: Engine, path: str, *, compact: bool = True) -> None:
+def write_backup(
+    engine: Engine,
+    path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
+    *,
+    compact: bool = True,
+) -> None:
     """Write a copy of one moment into the directory `path`, as an LMDB file.
 
     When this returns, the copy is on the disk. It is there whole or not at all. `compact=False`
@@ -15,11 +21,12 @@ def write_backup(engine: Engine, path: str, *, compact: bool = True) -> None:
     written, StoreClosedError for a closed engine.
     """
     # LMDB's client loads only now: a store in memory may never need it.
+    from stones.engines.lmdb.directory import path_of
     from stones.engines.lmdb.engine import LmdbEngine
     from stones.engines.lmdb.new_directory import new_directory
 
     engine.begin().abort()  # a closed engine says so before a directory is made
-    with new_directory(path) as partial_copy:
+    with new_directory(path_of(path)) as partial_copy:
         if isinstance(engine, LmdbEngine):
             engine.copy_to(partial_copy, compact=compact)
             return

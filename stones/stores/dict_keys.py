@@ -4,6 +4,7 @@ from contextlib import suppress
 from typing import Any
 
 from stones.errors import InvalidKeyError, KeyTooLongError, KeyTypeError
+from stones.formats.messages import show, show_value
 
 
 def encode_key(key: object) -> bytes:
@@ -24,7 +25,7 @@ def encode_bound(key: object) -> bytes:
         return _utf8(key)
     if isinstance(key, bytes):
         return bytes(key)  # an instance of a subclass is another object
-    raise KeyTypeError(f"a key is bytes or str, not {type(key).__name__} {key!r:.80}")
+    raise KeyTypeError(f"a key is bytes or str, not {show_value(key)}")
 
 
 def encode_new_key(key: object, max_size: int) -> bytes:
@@ -60,4 +61,4 @@ def _utf8(key: str) -> bytes:
         # Surrogates for bytes that are UTF-8 after all would come back as another str.
         if stored.decode("utf-8", "surrogateescape") == key:
             return stored
-    raise InvalidKeyError(f"{key!r:.80} cannot be a key: it has no UTF-8")
+    raise InvalidKeyError(f"{show(key)} cannot be a key: it has no UTF-8")

@@ -7,9 +7,10 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
-from stones.engines.lmdb.directory import remove_files
+from stones.engines.lmdb.directory import path_of, remove_files
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.errors import StoreOpenError
+from stones.formats.messages import show
 
 from .reader import K, V
 from .store import Functions, Store
@@ -23,7 +24,7 @@ class LmdbStore(Store[K, V]):
 
     Beside the options of `Store` it takes these:
 
-    - `path` is a directory. It is made where it is not there yet.
+    - `path` is a directory, as str, bytes or a Path. It is made where it is not there yet.
     - `readonly=True` opens an existing store without ever writing to it.
     - `create=False` refuses a path where there is no store.
     - `durability` says what a write has survived when it returns. `'full'`: a power cut. `'lazy'`:
@@ -44,7 +45,7 @@ class LmdbStore(Store[K, V]):
 
     def __init__(
         self,
-        path: str | os.PathLike[str],
+        path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
         *,
         readonly: bool = False,
         create: bool = True,
@@ -59,15 +60,11 @@ class LmdbStore(Store[K, V]):
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
-        if not isinstance(path, str | os.PathLike) or not os.fspath(path) or "\0" in str(path):
-            raise StoreOpenError(
-                f"the path of a store is a str or a Path, and not empty: not {path!r}"
-            )
         if durability not in get_args(Durability):
             raise StoreOpenError(
-                f"durability is one of {', '.join(get_args(Durability))}, not {durability!r:.80}"
+                f"durability is one of {', '.join(get_args(Durability))}, not {show(durability)}"
             )
-        self.path = os.fspath(path)
+        self.path = path_of(path)
         engine = LmdbEngine.open(
             self.path, readonly=readonly, create=create, table=table, durability=durability
         )

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from stones.errors import StoreOpenError, ValueTypeError
+from stones.formats.messages import show
 
 from .reader import K
 from .store import Functions, MemoryStore, Store
@@ -21,7 +22,7 @@ CO_VARKEYWORDS = 0x08
 
 @overload
 def stone(
-    name: str | os.PathLike[str],
+    name: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     store: "type[LmdbStore[Any, Any]]",
     serialize: str | None = None,
     dump_load: Functions | None = (),
@@ -92,7 +93,7 @@ def stone(
     table: bytes | None = None,
 ) -> Store[K, Any]: ...
 def stone(
-    name: str | os.PathLike[str],
+    name: str | bytes | os.PathLike[str] | os.PathLike[bytes],
     store: type[Any] | None = None,
     serialize: str | None = None,
     dump_load: Functions | None = (),
@@ -133,16 +134,20 @@ def stone(
     >>> stone('lmdb:my-db')
     <LmdbStore 'my-db': 1 entry, json>
     """
+    if isinstance(name, bytes) and store is not None and not _is_memory(store):
+        name = os.fsdecode(name)
     if store is None:
         store, name = _class_of(name)
     elif isinstance(name, str) and name.lower().startswith(_OURS):
         meant, name = _class_of(name)
         if not (isinstance(store, type) and issubclass(store, meant)):
-            raise StoreOpenError(f"the name {name!r} is that of a {meant.__name__}, not {store!r}")
+            raise StoreOpenError(
+                f"the name {name!r} is that of a {meant.__name__}, not {show(store)}"
+            )
     opener: Any = store  # to type checkers the class of a store takes an engine
     if not (isinstance(store, type) and issubclass(store, Store)) or store is Store:
-        raise StoreOpenError(f"{store!r} is no kind of store: use MemoryStore or LmdbStore")
-    if issubclass(store, MemoryStore):
+        raise StoreOpenError(f"{show(store)} is no kind of store: use MemoryStore or LmdbStore")
+    if _is_memory(store):
         _check_name(name)
     special = {"readonly": readonly, "create": create, "durability": durability, "table": table}
     more = {option: value for option, value in special.items() if value != _DEFAULTS[option]}
@@ -189,7 +194,7 @@ def _class_of(name: Any) -> tuple[type[Store[Any, Any]], Any]:
         if colon and _SCHEME.fullmatch(scheme):
             raise StoreOpenError(f"{name!r}: stones knows lmdb:PATH and memory:, not {scheme}:")
     if isinstance(name, os.PathLike) or _looks_like_a_path(name):
-        path = os.fspath(name)
+        path = str.__str__(os.fsdecode(name))  # the repr of a subclass may be anything
         raise StoreOpenError(
             f"{path!r} looks like a path, but no class says that the store is on disk: open it by "
             f"stone({path!r}, LmdbStore) or stone({'lmdb:' + path!r}); for a store in memory, "
@@ -198,9 +203,19 @@ def _class_of(name: Any) -> tuple[type[Store[Any, Any]], Any]:
     return MemoryStore, name
 
 
+def _is_memory(store: Any) -> bool:
+    return isinstance(store, type) and issubclass(store, MemoryStore)
+
+
 def _check_name(name: Any) -> None:
-    if not isinstance(name, str | os.PathLike):
-        raise StoreOpenError(f"the name of a store is a str or a Path, not {name!r:.80}")
+    try:
+        os.fsdecode(name)
+    except TypeError:  # a Path of another class may have anything inside
+        is_name = False
+    else:
+        is_name = isinstance(name, str | os.PathLike)
+    if not is_name:
+        raise StoreOpenError(f"the name of a store is a str or a Path, not {show(name)}")
 
 
 def _looks_like_a_path(name: str) -> bool:

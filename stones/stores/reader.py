@@ -9,6 +9,7 @@ from stones.formats.checksums import corrupt
 
 from .database_reader import DatabaseReader
 from .dict_keys import decode_key, encode_bound, encode_key
+from .missing_keys import missing_key
 from .spans import EVERYTHING, Span, span_of
 from .views import Items, Keys, Range, Values
 
@@ -52,7 +53,7 @@ class Reader(Mapping[K, V]):
         source = self._source
         raw = source.get(stored)
         if raw is None:
-            raise KeyError(key)
+            raise missing_key(key)
         codec = source.codec
         if raw and raw[0] == codec.id:  # as in decode(), and without its call a twentieth faster
             try:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from stones.engine import Engine
 from stones.engines.memory import MemoryEngine
 from stones.errors import KeyTypeError, ReadOnlyError, SerializerError, ValueTypeError
+from stones.formats.messages import show
 from stones.formats.request import FormatRequest, check_checksums
 
 from .backup import write_backup
@@ -158,12 +159,14 @@ class Store(Copyable[K, V], Writer[K, V]):
         database = Database(engine, name=name, readonly=readonly)
         try:
             if key_type not in (bytes, str):
-                raise KeyTypeError(f"key_type is bytes or str, not {key_type!r}")
+                raise KeyTypeError(f"key_type is bytes or str, not {show(key_type)}")
             if not (serialize is None or isinstance(serialize, str)):
-                raise SerializerError(f"serialize is the name of a serializer, not {serialize!r}")
+                raise SerializerError(
+                    f"serialize is the name of a serializer, not {show(serialize)}"
+                )
             if not isinstance(value_type, type):
                 raise ValueTypeError(
-                    f"value_type is a class, list for instance, not {value_type!r}"
+                    f"value_type is a class, list for instance, not {show(value_type)}"
                 )
             check_checksums(checksums)
             request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle, checksums)
@@ -244,7 +247,9 @@ class Store(Copyable[K, V], Writer[K, V]):
             **database.engine.stats(),
         }
 
-    def backup(self, path: str | os.PathLike[str], *, compact: bool = True) -> None:
+    def backup(
+        self, path: str | bytes | os.PathLike[str] | os.PathLike[bytes], *, compact: bool = True
+    ) -> None:
         """Write a copy of one moment to `path`, a directory that is not there yet or is empty.
 
         Others go on reading and writing. What is written in a transaction is in the copy once the
@@ -261,7 +266,7 @@ class Store(Copyable[K, V], Writer[K, V]):
         >>> LmdbStore('saved')
         <LmdbStore 'saved': 1 entry, json>
         """
-        write_backup(self.database.engine, os.fspath(path), compact=compact)
+        write_backup(self.database.engine, path, compact=compact)
 
     def close(self) -> None:
         """Close the store: using it raises StoreClosedError from then on. Again is harmless."""
@@ -325,7 +330,7 @@ class MemoryStore(Store[K, V]):
             name, entries = entries, None
         super().__init__(
             MemoryEngine(),
-            name="memory" if name is None else os.fspath(name),
+            name="memory" if name is None else os.fsdecode(name),
             serialize=serialize,
             dump_load=dump_load,
             value_type=value_type,

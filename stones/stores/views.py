@@ -10,6 +10,7 @@ from sys import maxsize
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
+from .missing_keys import missing_key
 from .spans import Span
 
 K = TypeVar("K")
@@ -44,7 +45,7 @@ class Range(Mapping[K, V]):
 
     def __getitem__(self, key: K) -> V:
         if key not in self:
-            raise KeyError(key)
+            raise missing_key(key)
         return self._mapping[key]
 
     def __contains__(self, key: object) -> bool:

@@ -5,12 +5,14 @@ from typing import Any, Self, overload
 
 from stones.engine import Space, Transaction
 from stones.errors import SerializerError
+from stones.formats.messages import show_key
 
 from .claims import COUNTS
 from .containers import added, removed
 from .database import Database
 from .database_reader import DATA
 from .dict_keys import decode_key, encode_key, encode_new_key
+from .missing_keys import missing_key
 from .reader import K, Reader, T, V
 
 MISSING: Any = object()
@@ -69,7 +71,7 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
     def __delitem__(self, key: K | bytes | str) -> None:
         """Remove `key`. Raises KeyError with the key where it is not there."""
         if not self.delete(key):
-            raise KeyError(key)
+            raise missing_key(key)
 
     def delete(self, key: K | bytes | str) -> bool:
         """Remove `key`; was it there?"""
@@ -100,7 +102,7 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
                 txn.delete(DATA, stored)
                 return value
         if default is MISSING:
-            raise KeyError(key)
+            raise missing_key(key)
         return default
 
     def popitem(self) -> tuple[K, V]:
@@ -158,7 +160,7 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
                     try:
                         raw = encode(stored, value)
                     except SerializerError as error:
-                        raise SerializerError(f"the value of {key!r}: {error}") from error
+                        raise SerializerError(f"the value of {show_key(key)}: {error}") from error
                     put(DATA, stored, raw)
 
     def __ior__(self, other: Mapping[Any, V] | Iterable[tuple[Any, V]]) -> Self:

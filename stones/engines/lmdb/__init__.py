@@ -8,6 +8,7 @@ unregistered_reader  reads where lock.mdb cannot be written
 databases            the named database of each space; the layout of stones 0.3
 environment          opens the LMDB environment: map size, table of readers, fork
 directory            is a store there, is the place free, remove it, wait for the disk
+utf8_path            paths that are not UTF-8
 errors               LMDB's errors as ours
 sharing              one engine a file in a process
 growth               grows the map where addresses are scarce

@@ -7,12 +7,47 @@ import errno
 import os
 import shutil
 from contextlib import suppress
+from stat import S_ISDIR, S_ISREG
 from time import time
 
 from stones.errors import StorageError, StoreOpenError
 
 MAKING = ".new-"
 """The beginning of the name of a directory in which a new data file is made."""
+
+
+def path_of(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
+    """The path as a str, as `os.fsdecode` makes it: a byte that is not UTF-8 is a lone surrogate.
+
+    Raises StoreOpenError if it is no path, is empty, has a NUL, or is text that no path can have.
+    """
+    try:
+        text = str.__str__(os.fsdecode(path))  # the repr of a subclass may be anything
+        encoded = os.fsencode(text)
+    except TypeError as error:
+        kind = type(path).__name__
+        raise StoreOpenError(
+            f"the path of a store is a str or a Path, or bytes, not of type {kind}"
+        ) from error
+    except UnicodeError as error:
+        raise StoreOpenError(f"the path of a store cannot be {str(path)!r:.80}: {error}") from error
+    if not encoded or b"\0" in encoded:
+        raise StoreOpenError(
+            f"the path of a store is a str or a Path, not empty and without a NUL: not {text!r}"
+        )
+    return text
+
+
+def open_error(path: str, error: Exception) -> StoreOpenError:
+    """The error for a failure of the system or of LMDB to open the store at `path`."""
+    code = error.errno if isinstance(error, OSError) else getattr(error, "code", None)
+    what = "cannot open the store"
+    if code in (errno.EACCES, errno.EPERM):
+        what = "permission denied: cannot open the store"
+    shown, reason = repr(path), str(error)
+    if code == errno.ENAMETOOLONG:
+        shown, reason = f"{path[:40]!r}...", f"{os.strerror(code)}, {len(path):,} characters"
+    return StoreOpenError(f"{what} {shown}: {reason}")
 
 
 def identity(path: str) -> tuple[int, int] | None:
@@ -32,24 +67,51 @@ def check_place(path: str, *, create: bool) -> None:
 
     With `create=False`, also if there is no store yet.
     """
-    if os.path.isfile(path):
+    kind = _mode(path, path)
+    if kind is None:
+        if not create:
+            raise StoreOpenError(f"there is no store at {path!r}")
+        if os.path.islink(path):
+            raise StoreOpenError(f"{path!r} is a link that leads nowhere: name a directory")
+        if _mode(os.path.dirname(path), path) is None:
+            raise StoreOpenError(
+                f"cannot make the store {path!r}: the directory above it is not there"
+            )
+        return
+    if not S_ISDIR(kind):
         raise StoreOpenError(
             f"{path!r} is a file: an LMDB store is a directory, with the file data.mdb in it"
         )
-    if not create and not os.path.isfile(os.path.join(path, "data.mdb")):
+    kind = _mode(os.path.join(path, "data.mdb"), path)
+    if kind is None and not create:
         raise StoreOpenError(f"there is no store at {path!r}")
-    if not os.path.isdir(os.path.dirname(path)):
-        raise StoreOpenError(f"cannot make the store {path!r}: the directory above it is not there")
+    if kind is not None and not S_ISREG(kind):
+        raise StoreOpenError(f"the data.mdb in {path!r} is no file: move it away")
+
+
+def _mode(place: str, path: str) -> int | None:
+    """What is at `place`, as in `os.stat`, or None if there is nothing.
+
+    Raises StoreOpenError for the store at `path` if the system does not tell.
+    """
+    try:
+        return os.stat(place).st_mode
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise open_error(path, error) from error
 
 
 def check_vacant(path: str) -> None:
     """Raise StoreOpenError if there is anything at `path` but an empty directory."""
-    if not path or "\0" in path:
-        raise StoreOpenError(f"the path of a new store is not empty and has no NUL: {path!r}")
-    if os.path.islink(path) and not os.path.exists(path):
+    kind = _mode(path, path)
+    if kind is None and os.path.islink(path):
         raise StoreOpenError(f"{path!r} is a link that leads nowhere: name a new directory")
-    if os.path.exists(path) and (not os.path.isdir(path) or os.listdir(path)):
-        raise StoreOpenError(f"{path!r} is there already: name a new or an empty directory")
+    try:
+        if kind is not None and (not S_ISDIR(kind) or os.listdir(path)):
+            raise StoreOpenError(f"{path!r} is there already: name a new or an empty directory")
+    except PermissionError as error:
+        raise open_error(path, error) from error
 
 
 def can_lock(path: str) -> bool:

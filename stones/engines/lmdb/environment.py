@@ -29,8 +29,9 @@ import lmdb
 from stones.engines.lmdb.file.truncation import check_not_truncated
 from stones.errors import StoreFullError, StoreOpenError
 
-from .directory import MAKING, can_lock, identity, sweep, sync
+from .directory import MAKING, can_lock, identity, open_error, sweep, sync
 from .errors import NO_ROOM
+from .utf8_path import utf8_path
 
 LARGEST_MAP = 1 << 40
 """The map that is tried first, in bytes. A map of this size need not grow."""
@@ -96,7 +97,7 @@ def open_environment(
             raise _no_addresses(path, error) from error
         if code in NO_ROOM:
             raise StoreFullError(f"no room to open the store {path!r}: {error}") from error
-        raise StoreOpenError(f"cannot open the store {path!r}: {error}") from error
+        raise open_error(path, error) from error
 
 
 def _mapped(path: str, **options: Any) -> lmdb.Environment:
@@ -104,7 +105,8 @@ def _mapped(path: str, **options: Any) -> lmdb.Environment:
     size = LARGEST_MAP
     while True:
         try:
-            return _open(path, map_size=size, **options)
+            with utf8_path(path) as place:
+                return _open(place, map_size=size, **options)
         except (lmdb.MemoryError, MemoryError):
             if size <= SMALLEST_MAP:
                 raise
@@ -140,7 +142,8 @@ def _make(path: str) -> None:
     """
     os.makedirs(path, exist_ok=True)
     with TemporaryDirectory(prefix=MAKING, dir=path) as scratch:
-        environment = lmdb.open(scratch, map_size=SMALLEST_MAP, lock=False)
+        with utf8_path(scratch) as place:
+            environment = lmdb.open(place, map_size=SMALLEST_MAP, lock=False)
         with environment.begin(write=True) as txn:
             txn.put(b"made", b"")
             txn.delete(b"made")

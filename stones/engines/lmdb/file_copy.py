@@ -17,6 +17,7 @@ from .directory import identity as identity_of
 from .errors import translated
 from .transaction import LmdbTransaction
 from .unregistered_reader import SnapshotOverwrittenError, UnregisteredTransaction
+from .utf8_path import utf8_path
 
 
 class _Ends(Protocol):
@@ -42,7 +43,8 @@ def copy_compact(place: str, path: str, begin: Callable[[], LmdbTransaction]) ->
         # the map from being enlarged, which would take the map away from LMDB's.
         txn = begin()
         try:
-            txn.environment.copy(place, compact=True)
+            with utf8_path(place) as target:
+                txn.environment.copy(target, compact=True)
             return
         except lmdb.MapResizedError:  # another process has written more since: again
             os.unlink(os.path.join(place, "data.mdb"))

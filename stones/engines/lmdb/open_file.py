@@ -14,7 +14,7 @@ import lmdb
 from stones.errors import StoneError, StoreClosedError, StoreOpenError
 
 from .databases import SPACES, Databases, is_legacy, open_legacy, open_spaces
-from .directory import check_place, identity
+from .directory import check_place, identity, open_error
 from .environment import (
     LARGEST_MAP,
     closed_but_in_use,
@@ -154,7 +154,7 @@ class OpenFile:
             else:
                 self.databases = open_spaces(env, self.path, readonly=self.readonly)
         except lmdb.Error as error:
-            raise StoreOpenError(f"cannot open the store {self.path!r}: {error}") from error
+            raise open_error(self.path, error) from error
         if self.gate is None and env.info()["map_size"] < LARGEST_MAP:
             self.gate = Gate(env, self.path, self._remapped)
         self.identity = identity(self.path) or (0, 0)
