@@ -111,8 +111,21 @@ def key_codec(annotation: Any) -> KeyCodec[Any]:
 
 def named_codec(name: str) -> KeyCodec[Any]:
     """The codec with this `name`. Raises CollectionError if `name` is not a type of keys."""
+    return key_codec(named_annotation(name))
+
+
+def named_annotation(name: str) -> Any:
+    """The annotation that the name of a codec spells.
+
+    Raises CollectionError if `name` is not a type of keys.
+
+    >>> named_annotation('tuple[str, int]')
+    tuple[str, int]
+    """
     try:
-        return key_codec(_read_annotation(ast.parse(name, mode="eval").body))
+        annotation = _read_annotation(ast.parse(name, mode="eval").body)
+        key_codec(annotation)
+        return annotation
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         raise CollectionError(f"{show(name)} is not a type of keys") from error
 

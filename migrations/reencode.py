@@ -28,7 +28,7 @@ from stones.errors import (
     ValueTypeError,
 )
 from stones.formats.codec import Codec
-from stones.formats.messages import show, show_error, show_value
+from stones.formats.messages import show, show_count, show_error, show_value
 from stones.formats.metadata import IDS, Metadata, format_name, read_metadata, write_formats
 from stones.formats.request import check_checksums
 from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
@@ -269,8 +269,9 @@ def _reencode(database: Database, target: _Target, migration: str | None, steps:
         steps.step(batch.scanned)
     if left:
         raise MigrationError(
-            f"{left} values that were written during the migration cannot be re-encoded by "
-            f"{target}; they stay as they are, readable; change them and migrate again: "
+            f"{show_count(left, 'value that was', 'values that were')} written during the "
+            f"migration cannot be re-encoded by {target}; each stays as it is, readable; change "
+            "it and migrate again: "
             f"{first_left}"
         )
     database.write(partial(_end, database, migration))

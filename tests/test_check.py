@@ -238,7 +238,7 @@ def test_a_value_in_no_known_format_is_told(store, path, raw, what):
 def test_a_count_that_is_wrong_is_told(store, path):
     Collection(store, User).add(User("a", "A"))
     put(path, Space.META, b"count/User", b"7")
-    assert findings(path) == [(b"User/", "the collection 'User' has 1 records, but its count is 7")]
+    assert findings(path) == [(b"User/", "the collection 'User' has 1 record, but its count is 7")]
 
 
 def test_a_record_that_is_no_mapping_is_told(store, path):

@@ -416,7 +416,7 @@ def test_what_is_damaged_meanwhile_is_left_as_it_is_and_named(opened):
         if 0.5 * steps < done < 0.7 * steps:
             put_raw(store, b"1900", damaged)
 
-    with pytest.raises(MigrationError, match=r"^1 values that were written during .* b'1900'"):
+    with pytest.raises(MigrationError, match=r"^1 value that was written during .* b'1900'"):
         migrate(store, checksums=False, progress=damage)
     assert raw_values(store)[b"1900"] == damaged
 

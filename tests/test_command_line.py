@@ -310,7 +310,7 @@ def test_a_store_of_a_serializer_that_is_not_known_is_refused_but_by_info(path):
     code, _, errors = run_process("get", path, "key")
     assert code == 1
     assert "'of-a-test', which is not known here" in errors
-    assert b"of-a-test: 1 values" in run_process("info", path)[1]
+    assert b"of-a-test: 1 value," in run_process("info", path)[1]
 
 
 # -- info ------------------------------------------------------------------------------------------
@@ -359,7 +359,7 @@ def test_info_is_readable(run, store):
     shown = run("info", store.path)
     assert shown.startswith(f"{store.path}\n  entries     1,201, 1.2 MB\n  file        ")
     assert "written by  msgpack\n  format      msgpack: 1,201 values, 1.2 MB\n" in shown
-    assert "  collection  User: 1 records, " in shown
+    assert "  collection  User: 1 record, " in shown
 
 
 def test_info_of_an_empty_store_names_the_format_to_be(run, store):
@@ -406,9 +406,9 @@ def test_info_counts_damaged_values_and_reads_none(run, store):
             lambda txn, raw=raw, key=b"%d" % number: txn.put(Space.DATA, key, raw)
         )
     shown = run("info", store.path)
-    assert "format      damaged, empty: 1 values, 0 bytes" in shown
-    assert "format      not listed, 99: 1 values, 8 bytes" in shown
-    assert "format      msgpack: 1 values, 2 bytes" in shown
+    assert "format      damaged, empty: 1 value, 0 bytes" in shown
+    assert "format      not listed, 99: 1 value, 8 bytes" in shown
+    assert "format      msgpack: 1 value, 2 bytes" in shown
 
 
 def test_info_reads_a_store_that_must_not_be_written(run, store):
@@ -459,7 +459,7 @@ def damage(path):
 
 def test_check_says_that_a_store_is_sound(run, store, path):
     store["key"] = 1
-    assert run("check", path) == f"{path} is sound: 1 values\n"
+    assert run("check", path) == f"{path} is sound: 1 value\n"
 
 
 def test_check_counts_what_it_must_not_read(run, pickled):
@@ -504,7 +504,7 @@ def test_salvage_prints_what_is_lost_and_what_is_there(path, tmp_path):
     lost, there = shown.decode().splitlines()
     assert (code, errors) == (1, "")
     assert lost.startswith("bad\\xff: the value of")
-    assert there == f"1 entries are in {tmp_path / 'new'} now"
+    assert there == f"1 entry is in {tmp_path / 'new'} now"
 
 
 def test_salvage_of_a_sound_store_succeeds(run, store, path, tmp_path):

@@ -5,4 +5,8 @@ entry_commands  get, put, delete, keys
 store_commands  migrate, info, check, salvage, backup
 options         options and exit codes that the commands share
 keys            how a key is typed and shown
+typed_keys      how the key of a record is typed and shown
+any_digits      ints of any number of digits, as text
+usage           wrong command lines: suggestions, and where the help is
+streams         closed standard streams, and a pipe whose reader has ended
 """

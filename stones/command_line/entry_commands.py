@@ -10,31 +10,39 @@ import click
 from stones.formats.serializers import serializer
 from stones.stores.lmdb import LmdbStore
 
+from .any_digits import any_digits
 from .keys import Key, show_key
 from .options import (
-    NOT_THERE,
+    Limit,
+    key_argument,
     open_store,
     path_argument,
     serializer_choice,
     stones03_options,
     trust_option,
 )
+from .typed_keys import NoSuchKey, TypedKeys, stored_key
+from .usage import KeyCommand, ValueCommand
 
 
-@click.command()
+@click.command(cls=KeyCommand)
 @path_argument
-@click.argument("key", type=Key())
+@key_argument
 @click.option(
     "--json", "form", flag_value="json", help="Print JSON. Types that JSON lacks are tagged."
 )
 @click.option("--raw", "form", flag_value="raw", help="Print a str or bytes without quotes.")
 @trust_option
 @stones03_options
-def get(path: str, key: bytes, form: str | None, **options: Any) -> None:
-    """Print the value of KEY, as Python writes it."""
+def get(path: str, key: tuple[bytes, ...], form: str | None, **options: Any) -> None:
+    """Print the value of KEY, as Python writes it.
+
+    KEY is a key of the store. Or it is the name of a collection and then the parts of the key of a
+    record: Note 1.
+    """
     with open_store(path, readonly=True, **options) as store:
         try:
-            value = store[key]
+            value = store[stored_key(store, path, key)]
         except KeyError:
             raise NoSuchKey(path, key) from None
     if form == "json":
@@ -48,9 +56,9 @@ def get(path: str, key: bytes, form: str | None, **options: Any) -> None:
         click.echo(_python_text(value))
 
 
-@click.command(context_settings={"ignore_unknown_options": True})
+@click.command(cls=ValueCommand)
 @path_argument
-@click.argument("key", type=Key())
+@click.argument("key", type=Key(), nargs=-1)
 @click.argument("value")
 @click.option("--text", "form", flag_value="text", help="Store VALUE as a str, as it is.")
 @click.option("--bytes", "form", flag_value="bytes", help="Store VALUE as bytes, as they are.")
@@ -62,12 +70,19 @@ def get(path: str, key: bytes, form: str | None, **options: Any) -> None:
 )
 @stones03_options
 def put(
-    path: str, key: bytes, value: str, form: str | None, create: str | None, **options: Any
+    path: str,
+    key: tuple[bytes, ...],
+    value: str,
+    form: str | None,
+    create: str | None,
+    **options: Any,
 ) -> None:
     """Set the value of KEY.
 
     VALUE is JSON, as `get --json` prints it. If VALUE is "-", it is read from standard input.
     """
+    if not key:
+        raise click.UsageError("Missing argument 'VALUE'", click.get_current_context())
     raw = sys.stdin.buffer.read() if value == "-" else value.encode("utf-8", "surrogateescape")
     parsed = _parse_value(raw, form)
     if create is not None and not os.path.exists(os.path.join(path, "data.mdb")):
@@ -75,17 +90,17 @@ def put(
     else:
         store = open_store(path, **options)
     with store:
-        store[key] = parsed
+        store[stored_key(store, path, key)] = parsed
 
 
-@click.command()
+@click.command(cls=KeyCommand)
 @path_argument
-@click.argument("key", type=Key())
+@key_argument
 @stones03_options
-def delete(path: str, key: bytes, **options: Any) -> None:
+def delete(path: str, key: tuple[bytes, ...], **options: Any) -> None:
     """Remove KEY and its value."""
     with open_store(path, **options) as store:
-        if not store.delete(key):
+        if not store.delete(stored_key(store, path, key)):
             raise NoSuchKey(path, key)
 
 
@@ -94,32 +109,27 @@ def delete(path: str, key: bytes, **options: Any) -> None:
 @click.option(
     "--prefix", type=Key(), metavar="KEY", default="", help="Print only keys that start with this."
 )
+@click.option("--limit", type=Limit(), metavar="NUMBER", help="Print at most so many keys.")
 @click.option(
-    "--limit", type=click.IntRange(0), metavar="NUMBER", help="Print at most so many keys."
+    "--typed", is_flag=True, help="Print keys of records as they are typed: Note 1, Visit Paris 7."
 )
 @stones03_options
-def keys(path: str, prefix: bytes, limit: int | None, **options: Any) -> None:
+def keys(path: str, prefix: bytes, limit: int | None, typed: bool, **options: Any) -> None:
     """Print the keys in order, one a line."""
     with open_store(path, readonly=True, **options) as store:
+        show = TypedKeys(store).show if typed else show_key
         for key in store.range(prefix=prefix, limit=limit):
-            click.echo(show_key(key))
-
-
-class NoSuchKey(click.ClickException):
-    """The key that a command names is not in the store."""
-
-    exit_code = NOT_THERE
-
-    def __init__(self, path: str, key: bytes) -> None:
-        super().__init__(f"there is no key {show_key(key)} in {path}")
+            click.echo(show(key))
 
 
 def _python_text(value: Any) -> str:
     """A value as Python writes it. Raises ClickException if Python cannot write it."""
     try:
-        return pformat(value, sort_dicts=False)
-    except (ValueError, RecursionError) as error:  # an int of very many digits, a deep list
-        raise click.ClickException(f"the value cannot be shown: {error}; try --json") from error
+        with any_digits():
+            return pformat(value, sort_dicts=False)
+    except Exception as error:  # a deep list, or an object whose __repr__ raises
+        reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
+        raise click.ClickException(f"the value cannot be shown: {reason}; try --json") from error
 
 
 def _parse_value(raw: bytes, form: str | None) -> Any:
@@ -129,7 +139,10 @@ def _parse_value(raw: bytes, form: str | None) -> Any:
             return raw
         if form == "text":
             return raw.decode()
-        return serializer("json").decode(raw)
+        with any_digits():
+            return serializer("json").decode(raw)
+    except RecursionError as error:
+        raise click.BadParameter("it is nested too deeply", param_hint="VALUE") from error
     except Exception as error:  # a decoder may raise anything
         is_text = not form and _is_text(raw)
         hint = "for plain text, add --text" if is_text else "--bytes takes any bytes"

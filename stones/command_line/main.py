@@ -10,9 +10,9 @@ Exit codes:
     2       the command line is wrong
     3       the key is not there
     130     interrupted
+    141     the reader of stdout has ended
 """
 
-import os
 import sys
 from typing import NoReturn
 
@@ -23,12 +23,24 @@ from stones.errors import StoneError
 from .entry_commands import delete, get, keys, put
 from .options import FAILED, INTERRUPTED
 from .store_commands import backup, check, info, migrate, salvage
+from .streams import (
+    CLOSED_PIPE,
+    ReaderEndedError,
+    give_up_stdout,
+    prepare_streams,
+    print_error,
+)
+from .usage import Commands, usage_message
 
 
 def main(program: str = "stones") -> NoReturn:
     """Run the command that `sys.argv` names, and exit. `program` is the name to show in help."""
+    prepare_streams()
     try:
         code = commands(prog_name=program, standalone_mode=False)
+        sys.stdout.flush()
+    except click.UsageError as error:
+        _fail(usage_message(error, program), error.exit_code)
     except click.ClickException as error:
         _fail(error.format_message(), error.exit_code)
     except click.Abort:
@@ -37,8 +49,14 @@ def main(program: str = "stones") -> NoReturn:
         _fail(str(error), FAILED)
     except MemoryError:
         _fail("there is not enough memory: allow more, with `ulimit -v` for example", FAILED)
-    except OSError as error:  # stdout cannot be written: the disk is full, or its reader has ended
-        sys.stdout = open(os.devnull, "w")  # noqa: SIM115  # Python flushes it once more at exit
+    except (
+        ReaderEndedError,
+        BrokenPipeError,
+    ):  # `stones keys my-db | head -1`: nobody wants the rest
+        give_up_stdout()
+        sys.exit(CLOSED_PIPE)
+    except OSError as error:  # stdout cannot be written: the disk is full
+        give_up_stdout()
         _fail(str(error), FAILED)
     sys.exit(code or 0)
 
@@ -46,14 +64,18 @@ def main(program: str = "stones") -> NoReturn:
 def _fail(message: str, code: int) -> NoReturn:
     # A message may quote a damaged or hostile file. No control character may reach the terminal.
     line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
-    click.echo(f"stones: {line}", err=True)
+    print_error(f"stones: {line}")
     sys.exit(code)
 
 
 @click.group(
+    cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
-    epilog="A byte of a KEY that cannot be typed is escaped as in Python: 'a\\x00b'.",
+    epilog="A byte of a KEY that cannot be typed is escaped as in Python: 'a\\x00b'. "
+    "The key of a record is typed as the name of its collection and its parts: Note 1. "
+    "For completion in bash, put this into ~/.bashrc: "
+    'eval "$(_STONES_COMPLETE=bash_source stones)". For zsh and fish see the documentation.',
 )
 @click.version_option(package_name="stones", message="%(package)s %(version)s")
 @click.pass_context

@@ -1,5 +1,7 @@
 """What the commands share: options, how they open a store, exit codes."""
 
+import re
+import sys
 from collections.abc import Callable
 from typing import Any, TypeVar
 
@@ -16,7 +18,8 @@ F = TypeVar("F", bound=Callable[..., Any])
 FAILED, NOT_THERE, INTERRUPTED = 1, 3, 130
 """Exit codes: see `stones.command_line.main`."""
 
-path_argument = click.argument("path", type=click.Path())
+path_argument = click.argument("path", type=click.Path(readable=False))
+key_argument = click.argument("key", type=Key(), nargs=-1, required=True)
 serializer_choice = click.Choice(serializer_names())
 trust_option = click.option(
     "--trust-pickle", is_flag=True, help="Read pickled values, which can run code."
@@ -35,6 +38,17 @@ from_option = click.option(
     metavar="NAME",
     help="The serializer of a stones 0.3 database.",
 )
+
+
+class Limit(click.ParamType):  # type: ignore[type-arg]  # generic in later versions
+    """The type of an option that says how many: an int of 0 or more, of any number of digits."""
+
+    name = "number"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if not re.fullmatch(r"\+?[0-9]+", value):
+            self.fail(f"{value[:40]!r} is not a number of 0 or more", param, ctx)
+        return int(value) if len(value) < 19 else sys.maxsize
 
 
 def stones03_options(command: F) -> F:

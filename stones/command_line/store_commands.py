@@ -11,6 +11,7 @@ import attrs
 import click
 
 from stones.engines.lmdb.engine import LmdbEngine
+from stones.formats.messages import show_count
 from stones.formats.metadata import format_name
 from stones.repair.info import FormatUse, StoreInfo, inspect
 from stones.stores.backup import write_backup
@@ -56,7 +57,9 @@ def migrate(path: str, to: str | None, checksums: bool | None, **options: Any) -
             "interrupted: the store is valid, with part of it re-encoded; run this again to go on"
         ) from None
     written = format_name(figures["serializer"], figures["checksums"])
-    click.echo(f"{done.values:,} of {done.total:,} values re-encoded: all are {written} now")
+    click.echo(
+        f"{done.values:,} of {show_count(done.total, 'value')} re-encoded: all are {written} now"
+    )
 
 
 @contextmanager
@@ -101,22 +104,24 @@ def info_text(found: StoreInfo) -> str:
     if found.migrating:
         rows.append(("migration", f"to {written}, unfinished: migrate again to go on"))
     rows += [
-        ("collection", f"{use.name}: {use.records:,} records, {_size(use.size)}")
+        ("collection", f"{use.name}: {show_count(use.records, 'record')}, {_size(use.size)}")
         for use in found.collections
     ]
     if found.index_entries:
-        rows.append(("indexes", f"{found.index_entries:,} entries"))
+        rows.append(("indexes", show_count(found.index_entries, "entry", "entries")))
     return "\n".join([found.path, *(f"  {title:<12}{text}" for title, text in rows)])
 
 
 def _format_row(use: FormatUse) -> str:
     name = use.serializer or ("damaged, empty" if use.id is None else f"not listed, {use.id}")
-    return f"{format_name(name, use.checksums)}: {use.values:,} values, {_size(use.size)}"
+    return (
+        f"{format_name(name, use.checksums)}: {show_count(use.values, 'value')}, {_size(use.size)}"
+    )
 
 
 def _size(count: float) -> str:
     if count < 1000:
-        return f"{count:,.0f} bytes"
+        return show_count(round(count), "byte")
     units = ["kB", "MB", "GB", "TB"]
     power = min(int(math.log(count, 1000)), len(units))
     return f"{count / 1000**power:,.1f} {units[power - 1]}"
@@ -139,7 +144,7 @@ def check(path: str, as_json: bool, **options: Any) -> None:
     if as_json:
         click.echo(json.dumps({**_plain(found), "sound": found.sound}, indent=2))
     elif found.sound:
-        click.echo(f"{path} is sound: {found.entries:,} values{_unread(found.unread)}")
+        click.echo(f"{path} is sound: {show_count(found.entries, 'value')}{_unread(found.unread)}")
     else:
         _print_findings(found.findings, found.more)
     if not found.sound:
@@ -148,7 +153,7 @@ def check(path: str, as_json: bool, **options: Any) -> None:
 
 @click.command()
 @path_argument
-@click.argument("new", type=click.Path())
+@click.argument("new", type=click.Path(readable=False))
 @json_option
 @trust_option
 @stones03_options
@@ -166,14 +171,16 @@ def salvage(path: str, new: str, as_json: bool, **options: Any) -> None:
     else:
         _print_findings(done.lost, done.more)
         stray = f", {done.stray:,} of them from lost pages" if done.stray else ""
-        click.echo(f"{done.entries:,} entries are in {new} now{stray}{_unread(done.unread)}")
+        entries = show_count(done.entries, "entry", "entries")
+        verb = "is" if done.entries == 1 else "are"
+        click.echo(f"{entries} {verb} in {new} now{stray}{_unread(done.unread)}")
     if not done.whole:
         raise click.exceptions.Exit(FAILED)
 
 
 @click.command()
 @path_argument
-@click.argument("new", type=click.Path())
+@click.argument("new", type=click.Path(readable=False))
 @click.option("--no-compact", is_flag=True, help="Copy the file as it is, with its gaps.")
 @table_option
 def backup(path: str, new: str, no_compact: bool, table: bytes | None) -> None:

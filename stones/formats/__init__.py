@@ -6,6 +6,7 @@ metadata            the formats that a store lists; the format byte
 checksums           the first byte of a value, and its CRC-32
 serializers         the registry of serializers; pickle and noop
 json_serializer     JSON, and its notation for other types
+json_tags           what each tag of JSON takes
 msgpack_serializer  MessagePack
 cbor_serializer     CBOR
 messages            how error messages show a value

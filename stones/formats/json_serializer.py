@@ -11,7 +11,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from .tags import BY_NAME, BY_TYPE, MAX_DEPTH, refusal
+from .json_tags import untag
+from .tags import BY_TYPE, MAX_DEPTH, refusal
 
 # Python refuses to read decimal integers of more than 4300 digits. A program can lower this limit,
 # to 640 digits at the least. 2048 bits are 617 digits.
@@ -110,10 +111,7 @@ def _untag(mapping: dict[str, Any]) -> Any:
     (key,) = mapping
     if not key.startswith("$"):
         return mapping
-    tag = BY_NAME.get(key[1:])
-    if tag is None:
-        raise ValueError(f"{key!r} is not a tag that this version of stones knows")
-    return tag.unpack(mapping[key])
+    return untag(key, mapping[key])
 
 
 _loads: Callable[[str], Any] = json.JSONDecoder().decode

@@ -21,6 +21,7 @@ from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.engines.lmdb.file.survey import MAIN, Survey, page_count, wrong_number_text
 from stones.engines.lmdb.file.trees import read_free_pages
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
+from stones.formats.messages import show_count
 from stones.formats.request import FormatRequest
 
 from .contents import (
@@ -263,7 +264,7 @@ class _ValueCheck:
             if b"%d" % records[collection] != stored:
                 name, count = (raw.decode(errors="replace") for raw in (collection, stored))
                 yield DamageFinding(
-                    f"the collection {name!r} has {records[collection]} records, but its count is "
-                    f"{count:.40}",
+                    f"the collection {name!r} has {show_count(records[collection], 'record')}, "
+                    f"but its count is {count:.40}",
                     collection + b"/",
                 )

@@ -26,6 +26,8 @@ def missing_key(key: object) -> KeyError:
     >>> print(missing_key(10**5000))
     <an int of very many digits>
     """
+    if type(key) in (str, bytes):
+        return KeyError(key)
     with suppress(Exception):  # a __repr__ may raise anything
         repr(key)
         return KeyError(key)

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Self
 from stones.engine import Engine
 from stones.engines.memory import MemoryEngine
 from stones.errors import KeyTypeError, ReadOnlyError, SerializerError, ValueTypeError
-from stones.formats.messages import show
+from stones.formats.messages import show, show_count
 from stones.formats.request import FormatRequest, check_checksums
 
 from .backup import write_backup
@@ -290,7 +290,7 @@ class Store(Copyable[K, V], Writer[K, V]):
         # Not the entries, as a dict would: there may be millions of them.
         serializer = database.codec.metadata.write.serializer
         count = len(self)
-        return f"<{named}: {count:,} {'entry' if count == 1 else 'entries'}, {serializer}>"
+        return f"<{named}: {show_count(count, 'entry', 'entries')}, {serializer}>"
 
 
 class MemoryStore(Store[K, V]):
