@@ -32,8 +32,8 @@ class RecordChecks(Generic[R]):
         own = self._own_key(record)
         if own is not None and own != key:
             raise RecordError(
-                f"{self._name}[{show_key(key)}]: the record has another key, {show_key(own)}; to change "
-                "the key of a record, add() the new one and delete() the old one"
+                f"{self._name}[{show_key(key)}]: the record has another key, {show_key(own)}; "
+                "to change the key of a record, add() the new one and delete() the old one"
             )
 
     def to_dict(self, record: R) -> dict[str, Any]:
