@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     from stones.collections.collection import Collection
     from stones.collections.queries.query import Query
     from stones.collections.records.record_type import key
+    from stones.engines.lmdb.compaction import CompactReport, compact
     from stones.migrations.reencode import MigrationReport, migrate
     from stones.repair.check import CheckReport, check
     from stones.repair.contents import DamageFinding
@@ -55,6 +56,7 @@ __all__ = [
     "CheckReport",
     "Collection",
     "CollectionError",
+    "CompactReport",
     "CorruptValueError",
     "DamageFinding",
     "DuplicateKeyError",
@@ -87,6 +89,7 @@ __all__ = [
     "UnsupportedError",
     "ValueTypeError",
     "check",
+    "compact",
     "inspect",
     "key",
     "migrate",
@@ -101,6 +104,7 @@ __all__ = [
 _LAZY = {
     "CheckReport": "stones.repair.check",
     "Collection": "stones.collections.collection",
+    "CompactReport": "stones.engines.lmdb.compaction",
     "DamageFinding": "stones.repair.contents",
     "LmdbStore": "stones.stores.lmdb",
     "MigrationReport": "stones.migrations.reencode",
@@ -108,6 +112,7 @@ _LAZY = {
     "SalvageReport": "stones.repair.salvage",
     "StoreInfo": "stones.repair.info",
     "check": "stones.repair.check",
+    "compact": "stones.engines.lmdb.compaction",
     "inspect": "stones.repair.info",
     "key": "stones.collections.records.record_type",
     "migrate": "stones.migrations.reencode",

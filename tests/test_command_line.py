@@ -522,6 +522,19 @@ def test_backup_copies_while_the_store_is_open(run, store, path, tmp_path, optio
     assert "is there already" in run("backup", path, str(tmp_path / "new"), code=1)
 
 
+def test_compact_prints_the_sizes_and_refuses_an_open_store(run, store, path):
+    store["large"] = "x" * 1_000_000
+    del store["large"]
+    assert "is open in this process" in run("compact", path, code=1)
+    store.close()
+    before = os.path.getsize(os.path.join(path, "data.mdb"))
+    assert re.fullmatch(r"1\.\d MB before, \d+\.\d kB now\n", run("compact", path))
+    found = json.loads(run("compact", path, "--json"))
+    assert found["before"] == found["after"] < before
+    assert found["path"] == path
+    assert "there is no store at" in run("compact", path + "-other", code=1)
+
+
 # -- migrate ---------------------------------------------------------------------------------------
 
 

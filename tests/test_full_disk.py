@@ -200,3 +200,25 @@ store.backup(place / 'copy')
 print(len(LmdbStore(place / 'copy', readonly=True)))
 """
     assert run_full(code) == "refused False\n1000\n"
+
+
+def test_a_compaction_that_finds_no_room_changes_nothing(run_full):
+    code = """
+with stone(place / 'db', LmdbStore, 'noop') as store:
+    store.update((str(n), b'x' * 1000) for n in range(2000))
+    for n in range(500):
+        del store[str(n)]
+    before = dict(store)
+size = (place / 'db' / 'data.mdb').stat().st_size
+fill(share=0.5)
+refused(lambda: compact(place / 'db'))
+print((place / 'db' / 'data.mdb').stat().st_size == size, sorted(os.listdir(place / 'db')))
+make_room()
+with stone(place / 'db', LmdbStore) as store:
+    print(dict(store) == before)
+report = compact(place / 'db')
+print(report.after < report.before)
+with stone(place / 'db', LmdbStore) as store:
+    print(dict(store) == before)
+"""
+    assert run_full(code) == "True ['data.mdb', 'lock.mdb']\nTrue\nTrue\nTrue\n"

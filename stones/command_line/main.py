@@ -22,7 +22,7 @@ from stones.errors import StoneError
 
 from .entry_commands import delete, get, keys, put
 from .options import FAILED, INTERRUPTED
-from .store_commands import backup, check, info, migrate, salvage
+from .store_commands import backup, check, compact, info, migrate, salvage
 from .streams import (
     CLOSED_PIPE,
     ReaderEndedError,
@@ -85,5 +85,5 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (backup, check, delete, get, info, keys, migrate, put, salvage):
+for command in (backup, check, compact, delete, get, info, keys, migrate, put, salvage):
     commands.add_command(command)

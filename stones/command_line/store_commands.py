@@ -1,4 +1,4 @@
-"""The commands on a whole store: `migrate`, `info`, `check`, `salvage`, `backup`."""
+"""The commands on a whole store: `migrate`, `info`, `check`, `salvage`, `backup`, `compact`."""
 
 import json
 import math
@@ -194,6 +194,24 @@ def backup(path: str, new: str, no_compact: bool, table: bytes | None) -> None:
         write_backup(engine, new, compact=not no_compact)
     finally:
         engine.close()
+
+
+@click.command()
+@path_argument
+@json_option
+def compact(path: str, as_json: bool) -> None:
+    """Give the free space of a store back to the disk.
+
+    No other program may have the store open. The disk needs room for a second file meanwhile. If
+    the command is killed, the store at PATH stays valid.
+    """
+    from stones.engines.lmdb.compaction import compact
+
+    done = compact(path)
+    if as_json:
+        click.echo(json.dumps(_plain(done), indent=2))
+    else:
+        click.echo(f"{_size(done.before)} before, {_size(done.after)} now")
 
 
 def _plain(found: Any) -> dict[str, Any]:

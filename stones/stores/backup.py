@@ -14,8 +14,9 @@ def write_backup(
 ) -> None:
     """Write a copy of one moment into the directory `path`, as an LMDB file.
 
-    When this returns, the copy is on the disk. It is there whole or not at all. `compact=False`
-    allows free pages in the copy of an LMDB file, which is faster.
+    When this returns, the copy is on the disk. It is there whole or not at all. It is as small as a
+    new store with the same entries. `compact=False` copies an LMDB file as it is, gaps and all,
+    which takes less of the processor.
 
     Raises StoreOpenError where there is something at `path`, StorageError where it cannot be
     written, StoreClosedError for a closed engine.

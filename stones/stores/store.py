@@ -253,8 +253,9 @@ class Store(Copyable[K, V], Writer[K, V]):
         """Write a copy of one moment to `path`, a directory that is not there yet or is empty.
 
         Others go on reading and writing. What is written in a transaction is in the copy once the
-        transaction has ended. The copy opens with LmdbStore. `compact=False` copies the file of a
-        store on disk as it is, gaps and all, which takes less of the processor.
+        transaction has ended. The copy opens with LmdbStore. It is as small as a new store with the
+        same entries. `compact=False` copies the file of a store on disk as it is, gaps and all,
+        which takes less of the processor.
 
         When this returns, the copy is on the disk. It is there whole or not at all: if the process
         is killed, it leaves PATH.partial, which the next attempt replaces. Raises StoreOpenError

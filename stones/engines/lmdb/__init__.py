@@ -13,6 +13,9 @@ errors               LMDB's errors as ours
 sharing              one engine a file in a process
 growth               grows the map where addresses are scarce
 file_copy            a copy of the file at one moment
+repacking            writes the entries of a snapshot into a fresh file
+compaction           compact(): repacks the file in its place
+sole_use             keeps all other programs away while the file is replaced
 new_directory        a directory that appears whole or not at all
 file/                the file, read page by page without LMDB
 """

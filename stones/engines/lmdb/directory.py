@@ -14,6 +14,8 @@ from stones.errors import StorageError, StoreOpenError
 
 MAKING = ".new-"
 """The beginning of the name of a directory in which a new data file is made."""
+COMPACTING = ".compacting"
+"""The directory in which `compact` makes the new data file. A killed one leaves it."""
 
 
 def path_of(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
@@ -129,6 +131,7 @@ def remove_files(path: str) -> None:
         with suppress(FileNotFoundError):
             os.unlink(os.path.join(path, name))
     sweep(path, age=0)
+    shutil.rmtree(os.path.join(path, COMPACTING), ignore_errors=True)
     try:
         os.rmdir(path)
     except OSError as error:

@@ -21,9 +21,11 @@ from . import environment
 from .databases import SPACES, check_alone, move_values
 from .directory import check_vacant
 from .environment import DURABILITY, begin
+from .errors import translated
 from .file_copy import copy_compact, copy_pages
 from .growth import PATIENCE, Gate
 from .open_file import OpenFile
+from .repacking import repack_file, tables_of_store
 from .sharing import SharedEngines
 from .transaction import ENDED, MAX_VALUE_SIZE, LmdbTransaction
 from .unregistered_reader import SnapshotOverwrittenError, UnregisteredTransaction
@@ -305,16 +307,18 @@ class LmdbEngine(Stones03Engine):
         """Write the data file of a copy into `directory`, which is there and empty.
 
         The copy is of one moment. Others read and write while it is made. With `compact=False` it
-        has the free pages of this file too, which takes less of the processor.
+        has each page of this file where it is, gaps and all, which takes less of the processor.
         Raises StorageError; then the file may be there in part. Does not wait for the disk.
         """
         file = self._file
         file.environment()  # raises where it is closed
-        # Where writers do not know of this reader, LMDB might copy pages while they are written.
         if compact and not file.unregistered:
-            copy_compact(directory, file.path, self.begin)
-        else:
-            copy_pages(directory, file.path, file.identity, self.begin)
+            copy_compact(directory, file.path, self.begin, partial(tables_of_store, file))
+            return
+        copy_pages(directory, file.path, file.identity, self.begin)
+        # Where writers do not know of this reader, a copy of the pages is checked as a whole.
+        if compact:
+            repack_file(directory, partial(translated, path=directory))
 
     def adopt(self, prefix: bytes, finish: Callable[[Transaction], None]) -> None:
         file = self._file
@@ -350,6 +354,7 @@ class LmdbEngine(Stones03Engine):
 
 
 _engines: SharedEngines[LmdbEngine] = SharedEngines()
+reserved = _engines.reserved
 
 
 def _bytes_of(tree: Any) -> int:

@@ -31,6 +31,7 @@ from stones.errors import StoreFullError, StoreOpenError
 
 from .directory import MAKING, can_lock, identity, open_error, sweep, sync
 from .errors import NO_ROOM
+from .sole_use import opening
 from .utf8_path import utf8_path
 
 LARGEST_MAP = 1 << 40
@@ -105,7 +106,7 @@ def _mapped(path: str, **options: Any) -> lmdb.Environment:
     size = LARGEST_MAP
     while True:
         try:
-            with utf8_path(path) as place:
+            with opening(path), utf8_path(path) as place:
                 return _open(place, map_size=size, **options)
         except (lmdb.MemoryError, MemoryError):
             if size <= SMALLEST_MAP:

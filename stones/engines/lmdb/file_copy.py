@@ -1,7 +1,8 @@
 """Copies of an LMDB file as of one moment, while others write.
 
-LMDB makes a compact copy, without the free pages. A copy with each page where it is, is made here:
-LMDB's own function for it waits for the writer, which may be this thread.
+A compact copy has the entries, written anew (`stones.engines.lmdb.repacking`). A copy with each
+page where it is, is made here: LMDB's own function for it waits for the writer, which may be this
+thread.
 """
 
 import os
@@ -15,6 +16,7 @@ from stones.errors import StorageError
 
 from .directory import identity as identity_of
 from .errors import translated
+from .repacking import Tables, repack
 from .transaction import LmdbTransaction
 from .unregistered_reader import SnapshotOverwrittenError, UnregisteredTransaction
 from .utf8_path import utf8_path
@@ -32,10 +34,17 @@ _CHUNK = 256
 """Pages that are copied at a time."""
 
 
-def copy_compact(place: str, path: str, begin: Callable[[], LmdbTransaction]) -> None:
-    """Let LMDB write the data file of a copy into the directory `place`, without free pages.
+def copy_compact(
+    place: str,
+    path: str,
+    begin: Callable[[], LmdbTransaction],
+    tables_of: Callable[["lmdb.Transaction[bytes]"], Tables | None],
+) -> None:
+    """Write the data file of a copy into the directory `place`, as small as it can be.
 
-    `begin` gives a read transaction on the file in the directory `path`.
+    `begin` gives a read transaction on the file in the directory `path`, and `tables_of` the
+    databases in it. If that is None, there are databases that stones does not know: LMDB copies
+    the file without its free pages.
     Raises StorageError.
     """
     for _ in range(_TRIES):
@@ -43,8 +52,12 @@ def copy_compact(place: str, path: str, begin: Callable[[], LmdbTransaction]) ->
         # the map from being enlarged, which would take the map away from LMDB's.
         txn = begin()
         try:
+            tables = tables_of(txn.raw)
             with utf8_path(place) as target:
-                txn.environment.copy(target, compact=True)
+                if tables is None:
+                    txn.environment.copy(target, compact=True)
+                else:
+                    repack(txn.environment, txn.raw, tables, target)
             return
         except lmdb.MapResizedError:  # another process has written more since: again
             os.unlink(os.path.join(place, "data.mdb"))

@@ -9,6 +9,7 @@ from fcntl import LOCK_EX, LOCK_NB, flock
 from stones.errors import StorageError, StoreOpenError
 
 from .directory import check_vacant, sync
+from .repacking import LOOSE
 
 
 @contextmanager
@@ -27,7 +28,7 @@ def new_directory(path: str) -> Iterator[str]:
     try:
         descriptor = _claimed(partial)
         try:
-            others = set(os.listdir(partial)) - {"data.mdb", "lock.mdb"}
+            others = set(os.listdir(partial)) - {"data.mdb", "lock.mdb", LOOSE}
             if others:
                 raise StoreOpenError(
                     f"{partial!r}, where {path!r} is to be made, has other files in it, for "

@@ -9,9 +9,12 @@ another thread.
 """
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
+
+from stones.errors import StoreOpenError
 
 from .directory import identity
 
@@ -41,6 +44,7 @@ class SharedEngines(Generic[S]):
 
     def __init__(self) -> None:
         self._engines: dict[tuple[int, int], S] = {}
+        self._reserved: set[tuple[int, int]] = set()  # files that may not be opened now
         self._closing: deque[S] = deque()  # whoever next has the lock closes these
         self._lock = Lock()
 
@@ -51,7 +55,12 @@ class SharedEngines(Generic[S]):
         """
         with self._lock:
             self._close_all()
-            engine = self._engines.get(identity(path) or (0, 0))
+            found = identity(path) or (0, 0)
+            if found in self._reserved:
+                raise StoreOpenError(
+                    f"{path!r} is being compacted by this process: open it when that has ended"
+                )
+            engine = self._engines.get(found)
             if engine is None:
                 engine = make()
                 self._engines[engine.identity] = engine
@@ -64,9 +73,30 @@ class SharedEngines(Generic[S]):
         self._closing.append(engine)
         self._settle()
 
+    @contextmanager
+    def reserved(self, path: str) -> Iterator[None]:
+        """Keep this process from opening the file in the directory `path`, until the block ends.
+
+        Raises StoreOpenError if the process has it open.
+        """
+        found = identity(path) or (0, 0)
+        with self._lock:
+            self._close_all()
+            if found in self._engines or found in self._reserved:
+                raise StoreOpenError(
+                    f"{path!r} is open in this process, or being compacted by it: close it first"
+                )
+            self._reserved.add(found)
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._reserved.discard(found)
+
     def after_fork(self) -> None:
         """In a forked child: what is open is the parent's."""
         self._lock = Lock()  # the thread that held it may not be in the child
+        self._reserved.clear()
         for engine in list(self._engines.values()):
             engine.leave_to_parent()
 

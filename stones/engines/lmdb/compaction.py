@@ -1,0 +1,176 @@
+"""`compact`: gives the free space of a store's file back to the disk, in place.
+
+The entries are written anew into another file beside the data file. Once that file is on the disk,
+it is renamed and takes the place of the data file. So at any moment there is a whole data file in
+its place, the old one or the new one. `stones.engines.lmdb.sole_use` keeps other programs away.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+import lmdb
+from attrs import frozen
+
+from stones.engines.lmdb.file.truncation import check_not_truncated
+from stones.errors import StorageError, StoreOpenError
+
+from .directory import COMPACTING, check_place, sync
+from .engine import reserved
+from .environment import SMALLEST_MAP, closed_but_in_use
+from .errors import translated
+from .repacking import MAX_TABLES, are_plain, is_same, repack, tables_of_file
+from .sole_use import sole_use
+
+
+@frozen
+class CompactReport:
+    """The result of `compact`.
+
+    >>> from stones import LmdbStore, compact
+    >>> with LmdbStore('small-db') as store:
+    ...     store['key'] = 'value'
+    >>> report = compact('small-db')
+    >>> report.path, report.after <= report.before
+    ('small-db', True)
+    """
+
+    path: str
+    """The path as it was given."""
+    before: int
+    """The bytes of the data file before."""
+    after: int
+    """The bytes of the data file now. Never more than before."""
+
+
+def compact(path: str | os.PathLike[str]) -> CompactReport:
+    """Make the file of the store at `path` as small as that of a new store with its entries.
+
+    No program may have the store open, nor this one. A program that opens it meanwhile waits for
+    the end. `compact` works on databases of stones 0.3 too, and on any other LMDB file.
+
+    The disk needs room for the new file beside the old one. The store is whole at any moment,
+    whatever happens: if the process is killed, or the disk is full, it is as before. Then the
+    directory `.compacting` may be left beside the data file; the next `compact` removes it. The
+    permissions and the owner of the file stay. It takes about a second for a million small entries,
+    and constant memory, plus the largest value.
+
+    Programs that may not write lock.mdb cannot be seen. They go on reading the old file.
+
+    Raises StoreOpenError if the store is open somewhere, which names the process if it is known, or
+    if there is no store. Raises StorageError if the files cannot be written, and where the file
+    system has no locks.
+
+    >>> from stones import LmdbStore, compact
+    >>> with LmdbStore('large-db') as store:
+    ...     store['large'] = 'x' * 1_000_000
+    ...     del store['large']
+    >>> report = compact('large-db')
+    >>> report.before > 1_000_000, report.after < 50_000
+    (True, True)
+    """
+    given, place = os.fspath(path), os.path.abspath(os.fspath(path))
+    check_place(place, create=False)
+    check_not_truncated(place)
+    try:
+        _check_single(place)
+        with reserved(place):
+            if closed_but_in_use(place) is not None:
+                raise StoreOpenError(
+                    f"iterations or snapshots of {given!r} are still open in this process: end them"
+                )
+            before, after = _compact(place)
+    except lmdb.InvalidError as error:
+        raise StoreOpenError(f"the data.mdb in {given!r} is not an LMDB file") from error
+    except lmdb.Error as error:
+        raise translated(error, place) from error
+    except OSError as error:
+        if isinstance(error, StorageError):
+            raise
+        raise StorageError(f"cannot compact {given!r}: {error}") from error
+    return CompactReport(given, before, after)
+
+
+def _check_single(place: str) -> None:
+    """Raise StoreOpenError if the data file has another name, which would keep the old file."""
+    data = os.path.join(place, "data.mdb")
+    if os.path.islink(data) or os.stat(data).st_nlink > 1:
+        raise StoreOpenError(
+            f"{data!r} is a link, or has another name: compact() would separate the two; compact "
+            "the store where its file really is"
+        )
+
+
+def _compact(place: str) -> tuple[int, int]:
+    """Replace the data file, if that makes it smaller. Its bytes before and after."""
+    data = os.path.join(place, "data.mdb")
+    # If this process has the file open by LMDB alone, py-lmdb refuses here, before a descriptor for
+    # lock.mdb is opened and closed. Closing it would give up the locks that this process has.
+    _open(place).close()
+    with sole_use(place) as lock_file, closing(_open(place)) as environment:
+        before = os.path.getsize(data)
+        with _scratch(place) as scratch:
+            made = os.path.join(scratch, "data.mdb")
+            with environment.begin() as txn:
+                tables = tables_of_file(environment, txn)
+                if are_plain(tables, txn):
+                    repack(environment, txn, tables, scratch)
+                else:
+                    environment.copy(scratch, compact=True, txn=txn)
+                if not is_same(txn, tables, scratch):
+                    raise StorageError(
+                        f"cannot compact {place!r}: the new file has other entries than the old "
+                        "one; nothing was changed; look for damage with check()"
+                    )
+            after = os.path.getsize(made)
+            if after >= before:
+                return before, before
+            _keep_attributes(data, made)
+            sync(made)
+            lock_file(made)
+            os.rename(made, data)
+            sync(place)
+        return before, after
+
+
+def _open(place: str) -> lmdb.Environment:
+    """The environment to read from. It uses no locks: nobody writes while it is in use."""
+
+    def opened(map_size: int) -> lmdb.Environment:
+        return lmdb.open(
+            place, map_size=map_size, readonly=True, lock=False, create=False, max_dbs=MAX_TABLES
+        )
+
+    try:
+        return opened(0)  # the size that the file says
+    except (lmdb.MemoryError, MemoryError):
+        return opened(SMALLEST_MAP)  # or what the entries take, if that is more
+    except lmdb.Error as error:
+        if "already open" not in str(error):
+            raise
+        raise StoreOpenError(
+            f"{place!r} is open in this process, by LMDB alone: close it first"
+        ) from error
+
+
+@contextmanager
+def _scratch(place: str) -> Iterator[str]:
+    """A directory for the new file. Removes it at the end, and before what a killed one left."""
+    scratch = os.path.join(place, COMPACTING)
+    shutil.rmtree(scratch, ignore_errors=True)
+    os.mkdir(scratch)
+    try:
+        yield scratch
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _keep_attributes(old: str, new: str) -> None:
+    """Give the new file the owner, the permissions and the extended attributes of the old one."""
+    found, made = os.stat(old), os.stat(new)
+    if (found.st_uid, found.st_gid) != (made.st_uid, made.st_gid):
+        os.chown(new, found.st_uid, found.st_gid)
+    shutil.copystat(old, new)
+    with suppress(OSError):
+        os.utime(new)

@@ -1,0 +1,185 @@
+"""Keeps all other programs away from the files of a store, while its data file is replaced.
+
+Each process that has an LMDB file open holds a shared lock on the first byte of lock.mdb. An
+exclusive lock on that byte proves that no process has the file open. But it is not enough to keep
+others from opening the file. LMDB would wait for the lock, and then trust what it finds: the
+read-only kind has opened the old data file by then, and the other kind takes lock.mdb for valid.
+
+So there is a second lock, on the data file itself (flock). `opening` holds it shared while LMDB
+opens the file, `sole_use` holds it exclusively. Whoever waits for it in `opening` looks again which
+file is in its place, and only then lets LMDB open that. A program that opens the file by LMDB alone
+does not know of this lock. It waits for the first lock, finds that lock.mdb is not valid, and gets
+an error, until the next program has opened the file.
+
+The system gives up both locks when the process ends, however it ends.
+"""
+
+import fcntl
+import os
+import struct
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from time import monotonic, sleep
+
+from stones.errors import StorageError, StoreOpenError
+
+PATIENCE = 60.0
+"""Seconds that an opening waits for the end of a compaction."""
+_PATIENCE_WITH_OPENINGS = 5.0
+"""Seconds that a compaction waits for an opening, which takes some milliseconds."""
+_PAUSE = 0.005
+
+_FLOCK = struct.Struct("hhqqi")
+"""`struct flock` of Linux: type, whence, start, length, pid."""
+_BY_FILE = sys.platform == "linux" and hasattr(fcntl, "F_OFD_SETLK")
+"""Whether a lock may belong to a descriptor instead of the process.
+
+Then another descriptor for lock.mdb may be closed in this process without giving up the lock.
+"""
+_MAGIC_SIZE = 8
+"""The bytes at the beginning of lock.mdb by which LMDB knows that it is valid."""
+
+
+@contextmanager
+def opening(path: str) -> Iterator[None]:
+    """While LMDB opens the files in the directory `path`: keeps a compaction from beginning.
+
+    Waits for the end of a compaction that is under way. Raises StoreOpenError if it takes long.
+    """
+    descriptor = _shared(os.path.join(path, "data.mdb"), path)
+    try:
+        yield
+    finally:
+        if descriptor is not None:
+            _release(descriptor)
+
+
+@contextmanager
+def sole_use(path: str) -> Iterator[Callable[[str], None]]:
+    """Keeps other processes from opening the files in the directory `path`, until the block ends.
+
+    Gives a function that locks another data file in the same way. Call it before that file takes
+    the place of the present one.
+
+    Raises StoreOpenError where a process has the file open, StorageError where the file system has
+    no locks, OSError where the files cannot be opened for writing.
+    """
+    with ExitStack() as held, ExitStack() as held_shorter:
+
+        def lock_file(name: str) -> None:
+            held.callback(_release, _exclusive(name, path))
+
+        # The lock on lock.mdb has to end before the other ones, or else an opening could wait for
+        # it. So its descriptor is opened first: when a process is killed, Linux closes descriptors
+        # in this order.
+        lock = os.open(os.path.join(path, "lock.mdb"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        held_shorter.callback(os.close, lock)
+        lock_file(os.path.join(path, "data.mdb"))
+        _lock_first_byte(lock, path)
+        held_shorter.callback(_unlock_first_byte, lock)
+        # The next program that opens the file makes lock.mdb anew.
+        if os.fstat(lock).st_size >= _MAGIC_SIZE:
+            os.pwrite(lock, bytes(_MAGIC_SIZE), 0)
+        yield lock_file
+
+
+def _shared(data: str, path: str) -> int | None:
+    """A descriptor with a shared lock of the file that is at `data` now. None: there is no lock."""
+    until = monotonic() + PATIENCE
+    while True:
+        try:
+            descriptor = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return None  # there is no file yet, or LMDB's error will say why it cannot be opened
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            if _is_at(data, descriptor):
+                return descriptor
+        except BlockingIOError:
+            if monotonic() >= until:
+                os.close(descriptor)
+                raise StoreOpenError(
+                    f"{path!r} is being compacted by another process: open it when that has ended"
+                ) from None
+            sleep(_PAUSE)
+        except OSError:  # the file system has no such locks: compact() refuses to work there
+            os.close(descriptor)
+            return None
+        os.close(descriptor)
+
+
+def _exclusive(data: str, path: str) -> int:
+    """A descriptor with an exclusive lock of the file at `data`."""
+    until = monotonic() + _PATIENCE_WITH_OPENINGS
+    while True:
+        descriptor = os.open(data, os.O_RDWR | os.O_CLOEXEC)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if _is_at(data, descriptor):
+                return descriptor
+        except BlockingIOError:
+            if monotonic() >= until:
+                os.close(descriptor)
+                raise StoreOpenError(
+                    f"{path!r} is being opened or compacted by another process: wait until that "
+                    "has ended"
+                ) from None
+            sleep(_PAUSE)
+        except OSError as error:
+            os.close(descriptor)
+            raise _no_locks(path, error) from error
+        os.close(descriptor)
+
+
+def _is_at(data: str, descriptor: int) -> bool:
+    with suppress(FileNotFoundError):
+        return os.path.samestat(os.stat(data), os.fstat(descriptor))
+    return False
+
+
+def _release(descriptor: int) -> None:
+    # Closing is not enough if a child of a fork has inherited the descriptor.
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
+    finally:
+        os.close(descriptor)
+
+
+def _lock_first_byte(lock: int, path: str) -> None:
+    try:
+        if _BY_FILE:
+            wanted = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+            fcntl.fcntl(lock, fcntl.F_OFD_SETLK, wanted)
+        else:
+            fcntl.lockf(lock, fcntl.LOCK_EX | fcntl.LOCK_NB, 1)
+    except (BlockingIOError, PermissionError):
+        raise StoreOpenError(
+            f"{path!r} is open in {_holder(lock)}: close it there, and compact it then"
+        ) from None
+    except OSError as error:
+        raise _no_locks(path, error) from error
+
+
+def _unlock_first_byte(lock: int) -> None:
+    if _BY_FILE:
+        fcntl.fcntl(lock, fcntl.F_OFD_SETLK, _FLOCK.pack(fcntl.F_UNLCK, os.SEEK_SET, 0, 1, 0))
+
+
+def _holder(lock: int) -> str:
+    """The process that holds the lock, in words, as far as the system names it."""
+    pid = 0
+    if _BY_FILE:
+        asked = _FLOCK.pack(fcntl.F_WRLCK, os.SEEK_SET, 0, 1, 0)
+        with suppress(OSError):
+            pid = _FLOCK.unpack(fcntl.fcntl(lock, fcntl.F_OFD_GETLK, asked)[: _FLOCK.size])[-1]
+    if pid == os.getpid():
+        return "this process"
+    return f"the process {pid}" if pid > 0 else "another process"
+
+
+def _no_locks(path: str, error: OSError) -> StorageError:
+    return StorageError(
+        f"cannot compact {path!r}: the file system does not lock files ({error}), so other "
+        "programs might use the store meanwhile; make a backup instead, and put it in its place"
+    )
