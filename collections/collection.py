@@ -15,6 +15,7 @@ from stones.collections.queries.record_paths import RecordPaths
 from stones.collections.records.record_type import record_type
 from stones.errors import CollectionError, RecordError
 from stones.formats.messages import show, show_count, show_key
+from stones.stores.bound_to_store import BoundToStore
 from stones.stores.claims import COLLECTION_NAME
 from stones.stores.missing_keys import missing_key
 from stones.stores.reader import Reader
@@ -43,7 +44,7 @@ T = TypeVar("T")
 MISSING: Any = object()
 
 
-class Collection(MutableMapping[K, R]):
+class Collection(BoundToStore, MutableMapping[K, R]):
     """A mutable mapping from keys to records of an attrs class.
 
     `store` is an open store, or a snapshot of one for a collection that is only read. `record` is
@@ -81,6 +82,8 @@ class Collection(MutableMapping[K, R]):
     >>> users.setdefault('eve', User('eve', 0))
     User(name='eve', age=52)
     """
+
+    _copied_by = "copy the store: Collection(copy.deepcopy(store), Class)"
 
     def __init__(self, store: Reader[Any, Any], record: type[R], name: str | None = None) -> None:
         if not isinstance(store, Reader):

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from stones.collections.stored_records import StoredRecords
 from stones.errors import NotOneError
+from stones.stores.bound_to_store import BoundToStore
 from stones.stores.spans import check_limit
 
 from .record_paths import RecordPaths
@@ -17,7 +18,7 @@ R = TypeVar("R")
 Predicate = Callable[[Mapping[str, Any]], bool]
 
 
-class Query(Generic[K, R]):
+class Query(BoundToStore, Generic[K, R]):
     """The records of a collection that match a filter, in key order.
 
     Nothing is read until you iterate or ask. Each iteration reads anew, from one snapshot. It goes

@@ -8,6 +8,8 @@ views            keys(), values(), items(), range()
 spans            the keys between two bounds, and the arguments of range()
 dict_keys        the keys of the dict: bytes, or str
 missing_keys     the KeyError for a key that is not there
+copying          takes the entries of a store into another one, with its collections
+bound_to_store   refuses deep copies of what works on an open store
 containers       deep_add() and deep_remove()
 lmdb             LmdbStore and its options
 backup           a copy of a whole store

@@ -32,7 +32,7 @@ class Copyable(Reader[K, V]):
     """What a store and a snapshot can be copied by: `copy()`, and `|` as with dict."""
 
     def copy(self) -> "MemoryStore[K, V]":
-        """The same entries in a new MemoryStore with the same serializer."""
+        """The same entries and collections in a new MemoryStore with the same serializer."""
         twin = self._empty_twin()
         twin.update(self)
         return twin

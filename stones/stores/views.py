@@ -10,6 +10,7 @@ from sys import maxsize
 from types import MappingProxyType
 from typing import Any, Protocol, TypeVar
 
+from .bound_to_store import BoundToStore
 from .missing_keys import missing_key
 from .spans import Span
 
@@ -31,12 +32,14 @@ class EntrySource(Protocol[K_co, V_co]):
     def encode_key(self, key: Any) -> bytes: ...
 
 
-class Range(Mapping[K, V]):
+class Range(BoundToStore, Mapping[K, V]):
     """The entries between two keys, as `range()` of a store gives them: a lazy read-only mapping.
 
     Nothing is read before it is asked for, and each reading sees the store as it is then. `len()`
     counts them one by one: O(entries).
     """
+
+    _copied_by = "take dict() of it"
 
     def __init__(self, mapping: Mapping[K, V], source: EntrySource[K, V], span: Span) -> None:
         self._mapping = mapping
@@ -82,7 +85,7 @@ class Range(Mapping[K, V]):
         return f"<Range of {self._mapping!r}>"
 
 
-class Keys(KeysView[K]):
+class Keys(BoundToStore, KeysView[K]):
     """The keys: set-like, in order."""
 
     def __init__(self, mapping: "Mapping[K, Any]", source: EntrySource[K, Any], span: Span) -> None:
@@ -106,7 +109,7 @@ class Keys(KeysView[K]):
         return f"Keys({self._viewed!r})"
 
 
-class Values(ValuesView[V]):
+class Values(BoundToStore, ValuesView[V]):
     """The values, in the order of their keys."""
 
     def __init__(self, mapping: "Mapping[Any, V]", source: EntrySource[Any, V], span: Span) -> None:
@@ -133,7 +136,7 @@ class Values(ValuesView[V]):
         return f"Values({self._viewed!r})"
 
 
-class Items(ItemsView[K, V]):
+class Items(BoundToStore, ItemsView[K, V]):
     """The (key, value) pairs: set-like, in the order of the keys."""
 
     def __init__(self, mapping: "Mapping[K, V]", source: EntrySource[K, V], span: Span) -> None:

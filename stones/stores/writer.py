@@ -9,6 +9,7 @@ from stones.formats.messages import show_key
 
 from .claims import COUNTS
 from .containers import added, removed
+from .copying import copy_entries
 from .database import Database
 from .database_reader import DATA
 from .dict_keys import decode_key, encode_key, encode_new_key
@@ -137,6 +138,11 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         its entries are written, in constant memory. If it reads from this store, it sees the store
         as it was before.
 
+        If `other` is a store or a snapshot, its collections come along, with their records. A
+        collection that this store has too gets the records in addition; a record with the same key
+        is replaced. Raises CollectionError if the keys of the two are of different types, or this
+        store has other entries under the keys of the collection.
+
         >>> from stones import MemoryStore
         >>> store = MemoryStore()
         >>> store.update({'a': 1}, b=2)
@@ -146,6 +152,9 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         database = self._target
         max_key_size = self._max_key_size
         with database.writing() as txn:
+            if isinstance(other, Reader):
+                copy_entries(other.database, database, txn)
+                other = ()
             put, encode = txn.put, database.codec.encode
             for entries in (pairs(other), kwargs.items()):
                 for key, value in entries:

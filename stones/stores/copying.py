@@ -1,0 +1,134 @@
+"""Takes the entries of a store into another one, with its collections: `update()` and `copy()`.
+
+The two stores may have different serializers, so each value is decoded and encoded. The records of
+a collection come with its description. Their number is counted, and added to the count that the
+collection has in the target.
+"""
+
+from stones.engine import Space, Transaction
+from stones.errors import CollectionError, SerializerError, StoreClosedError
+from stones.formats.metadata import CLAIMS
+
+from .claims import (
+    MAX_NAME_SIZE,
+    add_to_count,
+    collection_names,
+    count_key,
+    read_collection,
+    write_collection,
+)
+from .database import Database
+from .database_reader import DATA, DatabaseReader
+from .dict_keys import encode_new_key
+from .spans import prefix_span
+
+
+def copy_entries(source: DatabaseReader, target: Database, txn: Transaction) -> None:
+    """Write the entries of `source` into `target`, in its write transaction `txn`.
+
+    Reads one snapshot of `source`, in key order and in constant memory.
+
+    Raises CollectionError if a collection does not fit into `target`, ReservedKeyError if an entry
+    is under the keys of a collection of `target`, SerializerError for a value that `target` cannot
+    hold. The caller undoes what was written then.
+    """
+    if source.engine is target.engine and isinstance(source, Database):
+        return  # the same store: each entry would be replaced by itself
+    with source.reading() as read:
+        for name in collection_names(read):
+            _take_collection(read, target, txn, name)
+        _Copy(source, read, target, txn).write()
+
+
+def _take_collection(read: Transaction, target: Database, txn: Transaction, name: str) -> None:
+    """Let `target` have the collection `name` too. Raises CollectionError if that cannot be."""
+    description = read_collection(read, name)
+    if description is None:
+        return
+    present = read_collection(txn, name)
+    if present is not None:
+        # Records without a field read its default from the description of their collection. Here
+        # that is the description in the target: it was there first, and its records need it.
+        if present.get("key") != description.get("key"):
+            raise CollectionError(
+                f"the collection {name!r} has keys of type {present.get('key')!s:.80} in "
+                f"{target.name!r}, and of type {description.get('key')!s:.80} in the store that is "
+                "copied: nothing was written; give one of the two another name"
+            )
+        return
+    if target.is_stones03:
+        raise CollectionError(
+            f"the collection {name!r} cannot be in {target.name!r}, a database of stones 0.3: "
+            "re-encode it first, with migrate() or `stones migrate`"
+        )
+    span = prefix_span(name.encode() + b"/")
+    stray = next(txn.keys(DATA, span.start, span.stop), None)
+    if stray is not None:
+        raise CollectionError(
+            f"the collection {name!r} cannot be copied: {target.name!r} has keys that begin with "
+            f"{span.start!r} but are no records, {stray!r} for one: nothing was written; move them"
+        )
+    write_collection(txn, name, description)
+    target.reload(txn)
+
+
+class _Copy:
+    """The entries on their way, in key order: the records of a collection follow each other.
+
+    Every other change of a record goes through `StoredRecords` of the collections. Whatever is kept
+    about records beside the count has to be kept here too. An index of the target gets the entries
+    of each record that is written here, and loses the entries of the record that it replaces.
+    """
+
+    def __init__(
+        self, source: DatabaseReader, read: Transaction, target: Database, txn: Transaction
+    ) -> None:
+        self._source = source
+        self._read = read
+        self._from = source.codec_at(read)
+        self._target = target
+        self._txn = txn
+        self._max_key_size = target.max_key_size
+        self._prefix = b""  # of the records that are under way; empty between collections
+        self._added = 0
+
+    def write(self) -> None:
+        decode, encode = self._from.decode, self._target.codec.encode
+        claimed = self._target.codec.metadata.has_collections
+        engine = self._source.engine
+        for key, raw in self._read.scan(DATA):
+            if engine.closed:
+                raise StoreClosedError(f"{self._source.name!r} was closed while it was copied")
+            if claimed and not (self._prefix and key.startswith(self._prefix)):
+                self._enter(key)
+            if len(key) > self._max_key_size:
+                encode_new_key(key, self._max_key_size)  # raises
+            value = decode(key, raw)
+            try:
+                encoded = encode(key, value)
+            except SerializerError as error:
+                raise SerializerError(f"the value of {key!r}: {error}") from error
+            if self._prefix and self._txn.get(DATA, key) is None:
+                self._added += 1
+            self._txn.put(DATA, key, encoded)
+        self._leave()
+
+    def _enter(self, key: bytes) -> None:
+        """Begin with the records of the collection that has the key, or with a plain entry."""
+        self._leave()
+        name, slash, _ = key.partition(b"/")
+        is_record = (
+            slash
+            and len(name) <= MAX_NAME_SIZE
+            and self._read.get(Space.META, CLAIMS[0] + name) is not None
+        )
+        if is_record:
+            self._prefix = name + slash
+        else:
+            self._target.check_unclaimed(self._txn, key)
+
+    def _leave(self) -> None:
+        """Add the records that were written to the count of their collection."""
+        if self._added:
+            add_to_count(self._txn, count_key(self._prefix[:-1].decode()), self._added)
+        self._prefix, self._added = b"", 0
