@@ -22,6 +22,8 @@ from stones import (
     key,
     migrate,
 )
+from stones.engines.lmdb.file.fill import is_dense, leaf_fill
+from stones.engines.lmdb.file.pages import LEAF, File, Tree, free_bytes, kind_of
 
 from .processes import in_child, run
 
@@ -87,9 +89,9 @@ def size(path):
     return os.path.getsize(os.path.join(path, "data.mdb"))
 
 
-def fresh_size(content, path):
+def fresh_size(content, path, serialize="msgpack"):
     """The size of the file of a new store with these entries, in key order."""
-    with LmdbStore(path, serialize="msgpack", durability="none") as store:
+    with LmdbStore(path, serialize=serialize, durability="none") as store:
         store.update(content)
     return size(path)
 
@@ -244,6 +246,9 @@ def test_a_file_with_two_names_is_refused(path, tmp_path, link):
 def test_where_there_is_no_store_nothing_is_made(path, tmp_path):
     with pytest.raises(StoreOpenError, match="there is no store at"):
         compact(path)
+    for wrong in ("", "a\0b"):
+        with pytest.raises(StoreOpenError, match="is not empty and has no NUL"):
+            compact(wrong)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "data.mdb").write_bytes(b"no store" * 5000)
     with pytest.raises(StoreOpenError, match="is not an LMDB file"):
@@ -475,3 +480,42 @@ def test_a_directory_that_cannot_be_written_is_a_storage_error(path):
         compact(path)
     with LmdbStore(path) as store:
         assert store == {b"kept": b"1"}
+
+
+# -- how full the pages are ------------------------------------------------------------------------
+
+
+def exact_fill(file, tree):
+    """The slow twin of `leaf_fill`: from all leaves."""
+    pages, fills = [tree.root], []
+    while pages:
+        page = pages.pop()
+        raw = file.read(page)
+        if kind_of(raw) == LEAF:
+            fills.append(1 - free_bytes(raw) / file.page_size)
+        else:
+            pages += [child for _, child in file.branches(page, raw)]
+    return sum(fills) / len(fills)
+
+
+@pytest.mark.parametrize(("kept", "is_full"), [(1, True), (0.5, False), (0.1, False)])
+def test_a_file_of_full_pages_is_known_by_a_sample(path, tmp_path, kept, is_full):
+    draw = random.Random(5)
+    with LmdbStore(path, serialize="noop", durability="none") as store:
+        store.update((b"%09d" % number, b"x" * 60) for number in range(300_000))
+        with store.transaction():
+            for number in range(200_000):  # the other pages stay full
+                if draw.random() >= kept:
+                    store.delete(b"%09d" % number)
+        content = list(store)
+        with closing(File(os.path.join(path, "data.mdb"))) as file:
+            meta = file.metas()[0][0]
+            main = file.entries(meta.main.root, file.read(meta.main.root))[0]
+            tree = max((Tree.parse(entry.value) for entry in main), key=lambda tree: tree.leaves)
+            assert leaf_fill(file, tree) == pytest.approx(exact_fill(file, tree), abs=0.03)
+            assert is_dense(file, meta) is is_full
+        store.backup(tmp_path / "copy")
+    new = fresh_size(((stored, b"x" * 60) for stored in content), tmp_path / "new", "noop")
+    assert size(tmp_path / "copy") <= 1.03 * new
+    with LmdbStore(tmp_path / "copy") as copy:
+        assert list(copy) == content

@@ -54,7 +54,7 @@ def compact(path: str | os.PathLike[str]) -> CompactReport:
     whatever happens: if the process is killed, or the disk is full, it is as before. Then the
     directory `.compacting` may be left beside the data file; the next `compact` removes it. The
     permissions and the owner of the file stay. It takes about a second for a million small entries,
-    and constant memory, plus the largest value.
+    and constant memory, plus that of the largest value twice.
 
     Programs that may not write lock.mdb cannot be seen. They go on reading the old file.
 
@@ -70,7 +70,10 @@ def compact(path: str | os.PathLike[str]) -> CompactReport:
     >>> report.before > 1_000_000, report.after < 50_000
     (True, True)
     """
-    given, place = os.fspath(path), os.path.abspath(os.fspath(path))
+    given = os.fsdecode(path)
+    if not given or "\0" in given:
+        raise StoreOpenError(f"the path of a store is not empty and has no NUL: {path!r}")
+    place = os.path.abspath(given)
     check_place(place, create=False)
     check_not_truncated(place)
     try:

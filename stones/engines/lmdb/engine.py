@@ -313,7 +313,8 @@ class LmdbEngine(Stones03Engine):
         file = self._file
         file.environment()  # raises where it is closed
         if compact and not file.unregistered:
-            copy_compact(directory, file.path, self.begin, partial(tables_of_store, file))
+            tables_of = partial(tables_of_store, file)
+            copy_compact(directory, file.path, file.identity, self.begin, tables_of)
             return
         copy_pages(directory, file.path, file.identity, self.begin)
         # Where writers do not know of this reader, a copy of the pages is checked as a whole.

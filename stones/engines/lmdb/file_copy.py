@@ -1,16 +1,18 @@
 """Copies of an LMDB file as of one moment, while others write.
 
-A compact copy has the entries, written anew (`stones.engines.lmdb.repacking`). A copy with each
-page where it is, is made here: LMDB's own function for it waits for the writer, which may be this
-thread.
+A compact copy has the entries, written anew (`stones.engines.lmdb.repacking`). If all pages are
+full already, LMDB makes it, without the free pages. A copy with each page where it is, is made
+here: LMDB's own function for it waits for the writer, which may be this thread.
 """
 
 import os
 from collections.abc import Callable
+from contextlib import closing
 from typing import Protocol, TypeVar
 
 import lmdb
 
+from stones.engines.lmdb.file.fill import is_dense
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.errors import StorageError
 
@@ -37,14 +39,14 @@ _CHUNK = 256
 def copy_compact(
     place: str,
     path: str,
+    identity: tuple[int, int],
     begin: Callable[[], LmdbTransaction],
     tables_of: Callable[["lmdb.Transaction[bytes]"], Tables | None],
 ) -> None:
     """Write the data file of a copy into the directory `place`, as small as it can be.
 
     `begin` gives a read transaction on the file in the directory `path`, and `tables_of` the
-    databases in it. If that is None, there are databases that stones does not know: LMDB copies
-    the file without its free pages.
+    databases in it. If that is None, there are databases that stones does not know.
     Raises StorageError.
     """
     for _ in range(_TRIES):
@@ -54,8 +56,8 @@ def copy_compact(
         try:
             tables = tables_of(txn.raw)
             with utf8_path(place) as target:
-                if tables is None:
-                    txn.environment.copy(target, compact=True)
+                if tables is None or _is_dense(path, identity, txn):
+                    txn.environment.copy(target, compact=True)  # without the free pages
                 else:
                     repack(txn.environment, txn.raw, tables, target)
             return
@@ -66,6 +68,18 @@ def copy_compact(
         finally:
             txn.abort()
     raise StorageError(f"cannot copy {path!r}: it grows too fast")
+
+
+def _is_dense(path: str, identity: tuple[int, int], txn: LmdbTransaction) -> bool:
+    """Whether the pages of the state that a transaction reads are nearly full."""
+    if identity_of(path) != identity:
+        return False  # the file has been moved or replaced since it was opened
+    try:
+        file = File(os.path.join(path, "data.mdb"))
+    except OSError:
+        return False
+    with closing(file):
+        return any(meta.txnid == txn.id() and is_dense(file, meta) for meta in file.metas()[0])
 
 
 def copy_pages(

@@ -56,7 +56,7 @@ def repack(
 ) -> None:
     """Write the data file of a copy into the directory `place`, with the entries that `txn` sees.
 
-    Takes constant memory, plus the largest value. Does not wait for the disk.
+    Takes constant memory, plus that of the largest value twice. Does not wait for the disk.
     Raises lmdb.Error; then the file may be there in part.
     """
     info = environment.info()

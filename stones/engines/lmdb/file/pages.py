@@ -252,6 +252,12 @@ def kind_of(raw: bytes) -> int:
     return int(_HEADER.unpack_from(raw)[2])
 
 
+def free_bytes(raw: bytes) -> int:
+    """The bytes of a branch or a leaf that are free, by its header."""
+    _, _, _, lower, upper = _HEADER.unpack_from(raw)
+    return max(int(upper) - int(lower), 0)
+
+
 def _places(page: int, raw: bytes, kind: int, size: int) -> tuple[int, ...]:
     """The positions of the entries of a page. Raises DamageError."""
     number, _, flags, lower, upper = _HEADER.unpack_from(raw)
