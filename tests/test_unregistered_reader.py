@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from stones import LmdbStore, StorageError, check, stone
+from stones import LmdbStore, StorageError, check, compact, stone
 
 from .processes import fork, in_child
 
@@ -121,3 +121,27 @@ def test_a_backup_is_sound_or_not_there(path, compact):
             with LmdbStore(copy, readonly=True) as store:
                 assert len(set(store.values())) == 1
             assert check(copy).findings == ()
+
+
+def test_a_compact_backup_is_small_here_too(path):
+    with LmdbStore(path) as store:
+        store["gap"] = "x" * 1_000_000
+        del store["gap"]
+    with tempfile.TemporaryDirectory() as folder:
+        os.chmod(folder, 0o777)
+        as_reader(path, lambda store: store.backup(Path(folder, "copy")))
+        assert os.listdir(Path(folder, "copy")) == ["data.mdb"]
+        assert Path(folder, "copy", "data.mdb").stat().st_size < 100_000
+        with LmdbStore(Path(folder, "copy"), readonly=True) as store:
+            assert len(store) == COUNT
+
+
+def test_who_may_not_write_the_store_does_not_compact_it(path):
+    def act(store):
+        store.close()
+        with pytest.raises(StorageError, match=r"cannot compact .* Permission denied"):
+            compact(path)
+
+    as_reader(path, act)
+    with LmdbStore(path) as store:
+        assert len(store) == COUNT

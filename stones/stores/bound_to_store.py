@@ -29,7 +29,7 @@ list() of it
 
     def __copy__(self) -> Self:
         twin = object.__new__(type(self))
-        state = object.__getstate__(self)  # the __dict__, or that and the slots
+        state: Any = object.__getstate__(self)  # the __dict__, or that and the slots
         for part in state if isinstance(state, tuple) else (state,):
             for name, value in (part or {}).items():
                 setattr(twin, name, value)
