@@ -247,7 +247,7 @@ def test_where_there_is_no_store_nothing_is_made(path, tmp_path):
     with pytest.raises(StoreOpenError, match="there is no store at"):
         compact(path)
     for wrong in ("", "a\0b"):
-        with pytest.raises(StoreOpenError, match="is not empty and has no NUL"):
+        with pytest.raises(StoreOpenError, match="not empty and without a NUL"):
             compact(wrong)
     (tmp_path / "other").mkdir()
     (tmp_path / "other" / "data.mdb").write_bytes(b"no store" * 5000)

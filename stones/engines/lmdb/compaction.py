@@ -16,12 +16,13 @@ from attrs import frozen
 from stones.engines.lmdb.file.truncation import check_not_truncated
 from stones.errors import StorageError, StoreOpenError
 
-from .directory import COMPACTING, check_place, sync
+from .directory import COMPACTING, check_place, path_of, sync
 from .engine import reserved
 from .environment import SMALLEST_MAP, closed_but_in_use
 from .errors import translated
 from .repacking import MAX_TABLES, are_plain, is_same, repack, tables_of_file
 from .sole_use import sole_use
+from .utf8_path import utf8_path
 
 
 @frozen
@@ -44,7 +45,7 @@ class CompactReport:
     """The bytes of the data file now. Never more than before."""
 
 
-def compact(path: str | os.PathLike[str]) -> CompactReport:
+def compact(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> CompactReport:
     """Make the file of the store at `path` as small as that of a new store with its entries.
 
     No program may have the store open, nor this one. A program that opens it meanwhile waits for
@@ -70,9 +71,7 @@ def compact(path: str | os.PathLike[str]) -> CompactReport:
     >>> report.before > 1_000_000, report.after < 50_000
     (True, True)
     """
-    given = os.fsdecode(path)
-    if not given or "\0" in given:
-        raise StoreOpenError(f"the path of a store is not empty and has no NUL: {path!r}")
+    given = path_of(path)
     place = os.path.abspath(given)
     check_place(place, create=False)
     check_not_truncated(place)
@@ -83,7 +82,8 @@ def compact(path: str | os.PathLike[str]) -> CompactReport:
                 raise StoreOpenError(
                     f"iterations or snapshots of {given!r} are still open in this process: end them"
                 )
-            before, after = _compact(place)
+            with utf8_path(place) as reached:
+                before, after = _compact(reached)
     except lmdb.InvalidError as error:
         raise StoreOpenError(f"the data.mdb in {given!r} is not an LMDB file") from error
     except lmdb.Error as error:
