@@ -5,6 +5,7 @@ record_paths            RecordPaths: the paths of queries for the records of one
 field_types             FieldTypes: where a path leads in a class, and what a value there looks like
 jsonpath                parse_filter, parse_values, parse_search
 parsing                 text to a syntax tree, with {placeholders} and error positions
+quoted                  texts in quotes, as RFC 9535 defines them
 syntax_tree             the nodes and steps of a tree, and the caller's values in it
 predicates              paths and filters as functions of one record
 comparisons             comparisons as functions of one value or two

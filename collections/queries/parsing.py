@@ -1,23 +1,29 @@
 """JSONPath text to its syntax tree, with {placeholders}, and with errors that show the place.
 
-jsonpath-ng parses the text. It knows no placeholders. So each one is replaced by a string literal
-of the same length, made of private characters of Unicode. After parsing, the literal in the tree is
-replaced by a `Placeholder`. Positions in the text stay the same, and a caller's value is never part
-of the text. `jsonpath` gives the tree its meaning.
+jsonpath-ng parses the text. What it does not know is replaced before, and put in its place after:
+
+- A text in quotes is replaced by as many letters. The lexer puts the characters that are meant into
+  the token (see `quoted`).
+- A placeholder is replaced by such a text in quotes, and the lexer puts its `_Name` into the token.
+  In the tree it becomes a `Placeholder`. So a caller's value is never part of the text.
+
+Positions in the text stay the same. `jsonpath` gives the tree its meaning.
 """
 
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NoReturn
 
+from attrs import frozen
 from jsonpath_ng.exceptions import JSONPathError
 from jsonpath_ng.ext.filter import Expression
 from jsonpath_ng.ext.parser import ExtendedJsonPathLexer, ExtendedJsonPathParser
-from jsonpath_ng.ext.string import DefintionInvalid
+from jsonpath_ng.ext.string import DefintionInvalid, Sub
 from jsonpath_ng.jsonpath import JSONPath
 
 from stones.errors import QueryError
 
+from .quoted import EscapeError, unescaped
 from .syntax_tree import Placeholder, nodes
 
 
@@ -26,61 +32,94 @@ def parse(text: str) -> tuple[JSONPath, frozenset[str]]:
 
     Raises QueryError, which shows the text with a mark under the place where parsing failed.
     """
-    replaced, names, quotes = _replace_placeholders(text)
-    lexer = _Lexer(names)
     try:
-        tree = ExtendedJsonPathParser().parse(replaced, lexer)
-        for node in nodes(tree):
-            if isinstance(node, Expression) and isinstance(node.value, str):
-                name = names.get(node.value)
-                node.value = node.value if name is None else Placeholder(name)
+        return _tree(text)
+    except _PlacedError as error:
+        reason = _reason_at(error.place, text) if error.reason is None else error.reason
+        raise _error_at(error.place, reason, text) from None
     except RecursionError as error:
         raise QueryError(f"this is nested too deeply: {text:.200}") from error
-    except (DefintionInvalid, re.error) as error:
-        raise _error_at(quotes[lexer.operator], str(error), text) from error
+
+
+def _tree(path: str) -> tuple[JSONPath, frozenset[str]]:
+    pieces = _replace_pieces(path)
+    lexer = _Lexer(pieces)
+    try:
+        tree = ExtendedJsonPathParser().parse(pieces.path, lexer)
+    except (DefintionInvalid, re.error, IndexError, OverflowError) as error:
+        raise _PlacedError(pieces.opening(lexer.operator), str(error)) from error
     except (_RefusedError, ValueError) as error:
-        raise _error_at(quotes.get(lexer.place, lexer.place), str(error), text) from error
+        raise _PlacedError(pieces.opening(lexer.place), str(error)) from error
     except JSONPathError as error:
         if str(error).startswith("Unknown named operator"):
             reason = str(error).split(" at ")[0]
-            raise _error_at(quotes[lexer.operator], reason, text) from error
-        # The lexer gives the closing quote of a quoted token. The mark belongs under the opening.
-        place = quotes.get(lexer.place, lexer.place)
-        raise _error_at(place, _reason_at(place, text), text) from error
-    return tree, frozenset(names.values())
+            raise _PlacedError(pieces.opening(lexer.operator), reason) from error
+        raise _PlacedError(pieces.opening(lexer.place)) from error
+    for node in nodes(tree):
+        if isinstance(node, Expression) and isinstance(node.value, _Name):
+            node.value = Placeholder(str(node.value))
+    names = [str(meant) for meant in pieces.quoted.values() if isinstance(meant, _Name)]
+    return tree, frozenset(names)
+
+
+class _Name(str):
+    """The name of a placeholder, where a literal string might stand too."""
+
+    __slots__ = ()
+
+
+@frozen
+class _Pieces:
+    """A path as jsonpath-ng can parse it, and what has been replaced in it."""
+
+    path: str
+    openings: Mapping[int, int]
+    """The position of the opening quote for the position of each closing quote."""
+    quoted: Mapping[int, str]
+    """The text or the name that is meant, for the position of each closing quote."""
+
+    def opening(self, place: int) -> int:
+        """Where a token begins. The lexer gives the position of the closing quote."""
+        return self.openings.get(place, place)
 
 
 class _Lexer(ExtendedJsonPathLexer):
     """The lexer of jsonpath-ng, which also remembers its last position.
 
     `place` is the position of the last token. `operator` is the position of the last named
-    operator, such as `` `len` ``. `literals` are the strings that stand for placeholders.
+    operator, such as `` `len` ``.
     """
 
-    def __init__(self, literals: Mapping[str, str]) -> None:
+    def __init__(self, pieces: _Pieces) -> None:
         super().__init__()
         self.place = self.operator = 0
-        self._literals = literals
+        self._pieces = pieces
 
     def tokenize(self, string: str) -> Iterator[Any]:
         is_pattern = False
-        for token in super().tokenize(string):
+        tokens: Iterator[Any] = super().tokenize(string)
+        for token in tokens:
             self.place = token.lexpos
+            if token.lexpos in self._pieces.quoted and token.type in ("ID", "NAMED_OPERATOR"):
+                token.value = self._pieces.quoted[token.lexpos]
             if is_pattern:
                 self._check_pattern(token)
             is_pattern = token.type == "FILTER_OP" and token.value == "=~"
             if token.type == "NAMED_OPERATOR":
                 self.operator = token.lexpos
+                if token.value.startswith("sub("):
+                    operator = Sub(token.value)
+                    operator.regex.sub(operator.repl, "")  # an error for a wrong replacement
             yield token
         self.place = len(string)
 
     def _check_pattern(self, token: Any) -> None:
         if token.type not in ("ID", "NULL"):
             raise _RefusedError("=~ takes a regular expression in quotes")
-        if token.value not in self._literals:
+        if not isinstance(token.value, _Name):
             try:
                 re.compile(token.value)
-            except re.error as error:
+            except (re.error, OverflowError) as error:
                 raise _RefusedError(f"this is not a regular expression: {error}") from error
 
     def t_error(self, t: Any) -> NoReturn:
@@ -92,48 +131,62 @@ class _RefusedError(Exception):
     """jsonpath-ng accepts this text, and stones does not."""
 
 
+class _PlacedError(Exception):
+    """Parsing failed at a place. Without a reason, what stands there was not expected."""
+
+    def __init__(self, place: int, reason: str | None = None) -> None:
+        super().__init__(reason)
+        self.place = place
+        self.reason = reason
+
+
 # A quoted string, a placeholder, or a quote or brace that does not belong there.
 _PIECE = re.compile(
-    r"""(?P<quoted>'(?:[^'\\]|\\.)*'|"(?:[^"\\]|\\.)*"|`(?:[^`\\]|\\.)*`)"""
+    r"""(?P<quoted>'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`)"""
     r"""|(?P<quote>['"`])|\{(?P<name>[^{}'"`]*)\}|(?P<brace>[{}])"""
 )
 
 _WORD = re.compile(rf"{_PIECE.pattern}|[\w@-]+|[\s\S]")
 
-_PRIVATE_CHARACTERS = range(0xF0000, 0xFFFFE)
-
 _HINTS = {"and": "write && for it", "or": "write || for it"}
 
 
-def _replace_placeholders(text: str) -> tuple[str, dict[str, str], dict[int, int]]:
-    """The text with a string literal of the same length for each placeholder.
-
-    Also returns the name of the placeholder for each literal, and for the position of each closing
-    quote the position of its opening quote.
-    """
-    unused = (chr(code) for code in _PRIVATE_CHARACTERS if chr(code) not in text)
-    literals: dict[str, str] = {}
-    quotes: dict[int, int] = {}
+def _replace_pieces(path: str) -> _Pieces:
+    openings: dict[int, int] = {}
+    quoted: dict[int, str] = {}
 
     def replace(match: re.Match[str]) -> str:
         start = match.start()
         if match["quoted"]:
-            quotes[match.end() - 1] = start
-            return match[0]
+            quote, inside = match[0][0], match[0][1:-1]
+            openings[match.end() - 1] = start
+            quoted[match.end() - 1] = _meant(path, start, quote, inside)
+            return f"{quote}{'x' * len(inside)}{quote}"
         if match["quote"]:
-            raise _error_at(start, f"the {match[0]} that opens here is never closed", text)
+            raise _PlacedError(start, f"the {match[0]} that opens here is never closed")
         name = match["name"]
         if match["brace"] or not name.isidentifier():
-            raise _error_at(start, "a placeholder is written as {name}", text)
-        if not text[:start].rstrip().endswith(("=", "~", "<", ">")):
+            raise _PlacedError(start, "a placeholder is written as {name}")
+        if not path[:start].rstrip().endswith(("=", "~", "<", ">")):
             reason = "a placeholder stands on the right of a comparison: @.age > {age}"
-            raise _error_at(start, reason, text)
-        if name not in literals:
-            literals[name] = next(unused) * len(name)
-        return f'"{literals[name]}"'
+            raise _PlacedError(start, reason)
+        openings[match.end() - 1] = start
+        quoted[match.end() - 1] = _Name(name)
+        return '"' + "x" * len(name) + '"'
 
-    replaced = _PIECE.sub(replace, text)
-    return replaced, {literal: name for name, literal in literals.items()}, quotes
+    return _Pieces(_PIECE.sub(replace, path), openings, quoted)
+
+
+def _meant(path: str, start: int, quote: str, inside: str) -> str:
+    """What the text between two quotes means, with the opening quote at `start`."""
+    if quote == "`":
+        return inside.replace("\\`", "`")
+    if path[:start].rstrip().endswith("=~"):
+        return inside  # `re` has escapes of its own
+    try:
+        return unescaped(inside)
+    except EscapeError as error:
+        raise _PlacedError(start + 1 + error.place, str(error)) from error
 
 
 def _reason_at(place: int, text: str) -> str:
