@@ -1,4 +1,8 @@
-"""JSONPath over records: jsonpath-ng says what a path means, and ours has to find the same."""
+"""JSONPath over records: jsonpath-ng says what a path means, and ours has to find the same.
+
+What jsonpath-ng has no answer for is in test_jsonpath_values.py: sets, tuples, Decimals, records
+that a query cannot be evaluated for. Quotes and negations are in test_jsonpath_texts.py.
+"""
 
 import re
 import sys
@@ -14,11 +18,13 @@ import pytest
 from hypothesis import event, example, given, settings
 from hypothesis import strategies as st
 from jsonpath_ng.ext import parse
+from jsonpath_ng.ext.arithmetic import Operation
 from jsonpath_ng.ext.filter import Expression
-from jsonpath_ng.jsonpath import Fields
+from jsonpath_ng.jsonpath import DatumInContext, Fields, Index
 
 from stones.collections.queries import parsing
 from stones.collections.queries.jsonpath import equals, parse_filter, parse_search, parse_values
+from stones.collections.queries.syntax_tree import nodes
 from stones.errors import QueryError
 
 PEOPLE = [
@@ -41,6 +47,44 @@ def found(text, records=PEOPLE, /, **values):
 
 def found_by_jsonpath_ng(text, records=PEOPLE):
     return [match.path.indices[0] for match in parse(text).find(records)]
+
+
+class StrictOperation(Operation):
+    """jsonpath-ng adds bools and repeats texts. stones cannot evaluate such a record."""
+
+    def find(self, datum):
+        operands = [
+            [match.value for match in operand.find(datum)] if hasattr(operand, "find") else None
+            for operand in (self.left, self.right)
+        ]
+        for values in operands:
+            if values and not all(type(value) in (int, float) for value in values):
+                raise TypeError("not a number")
+        return super().find(datum)
+
+
+def parse_strictly(text):
+    tree = parse(text)
+    for node in nodes(tree):
+        if type(node) is Operation:
+            node.__class__ = StrictOperation
+    return tree
+
+
+def found_one_by_one(text, records):
+    """The positions that jsonpath-ng finds, and the ones of the records that it fails on."""
+    selection, whole = parse_strictly(text).right, DatumInContext(records)
+    matches, failures = [], []
+    for place, record in enumerate(records):
+        datum = record
+        if parse_filter(text).needs_all_records:
+            datum = DatumInContext(record, path=Index(place), context=whole)
+        try:
+            if all(expression.find(datum) for expression in selection.expressions):
+                matches.append(place)
+        except FAILURES:
+            failures.append(place)
+    return matches, failures
 
 
 def names(text, /, **values):
@@ -93,9 +137,8 @@ FIELDS = ["a", "b", "c", "d e", "null", "true", "1", "*"]
 scalars = st.sampled_from(
     [
         *LITERALS,
-        *(float("nan"), float("inf"), Decimal(1), Decimal("1.5"), Decimal("NaN"), b"a", Level.HIGH),
-        *(date(2024, 1, 1), datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC), Name("a")),
-        *(frozenset({1}), (1, "a"), Picky()),
+        *(float("nan"), float("inf"), b"a", Level.HIGH, Name("a"), Picky()),
+        *(date(2024, 1, 1), datetime(2024, 1, 1), datetime(2024, 1, 1, tzinfo=UTC)),
     ]
 )
 keys = st.sampled_from([*FIELDS, 1, None, ("a",)])
@@ -111,10 +154,8 @@ values = st.recursive(
     st.one_of(st.sampled_from(LITERALS), scalars),
     lambda inner: st.one_of(
         *(dicts(inner), st.lists(inner, min_size=1, max_size=3), st.lists(inner, max_size=3)),
-        st.lists(inner, max_size=2).map(tuple),
         dicts(inner).map(MappingProxyType),
         dicts(inner).map(lambda fields: defaultdict(int, fields)),
-        st.sets(st.sampled_from([1, "a", None])),
     ),
     max_leaves=6,
 )
@@ -186,14 +227,10 @@ expressions = expressions_of(expressions_of(simple_tests) | simple_tests)
 @given(expressions, many_records)
 def test_a_filter_finds_what_jsonpath_ng_finds(expression, records):
     text = f"$[?({expression})]"
-    expected = outcome(found_by_jsonpath_ng, text, records)
-    if expected == "failed":
-        event("fails")
-        with pytest.raises(QueryError):
-            found(text, records)
-    else:
-        event(f"{bool(expected)} for some, {len(expected) < len(records)} for others")
-        assert found(text, records) == expected
+    expected, failures = found_one_by_one(text, records)
+    event(f"{bool(expected)} for some, {len(expected) < len(records)} for others")
+    event(f"fails: {bool(failures)}")
+    assert [place for place in found(text, records) if place not in failures] == expected
 
 
 flat_records = st.lists(
@@ -218,8 +255,8 @@ def test_a_comparison_finds_what_jsonpath_ng_finds(path, op, value, records):
 EVERY_KIND = [
     *LITERALS,
     *(-(10**30), 10**30, "\U0010ffff"),
-    *(Decimal(1), Decimal("1.5"), (1, "a"), [1, "a"], [True], [1], {"a": 1}, {"a": True}, {}, []),
-    *(b"a", date(2024, 1, 1), {1}, Level.HIGH, Name("a"), float("nan"), [[1], {"a": (1,)}]),
+    *([1, "a"], [True], [1], {"a": 1}, {"a": True}, {}, [], [[1], {"a": [1]}]),
+    *(b"a", date(2024, 1, 1), Level.HIGH, Name("a"), float("nan")),
 ]
 
 
@@ -248,8 +285,8 @@ def test_every_kind_of_value_compares_with_every_other_as_in_jsonpath_ng(op):
 
 
 UNUSUAL = [
-    *(Picky(), MappingProxyType({"a": 1}), defaultdict(int, a=1), {1: 1, None: 2}, {"a": (1, 2)}),
-    *((1, 2), (1, {"a": 1}), [(1, 2)], {"a"}, Name("a"), Level.HIGH, None, True, "a", b"a", [], {}),
+    *(Picky(), MappingProxyType({"a": 1}), defaultdict(int, a=1), {1: 1, None: 2}, {"a": [1, 2]}),
+    *([1, {"a": 1}], [[1, 2]], Name("a"), Level.HIGH, None, True, "a", b"a", [], {}),
 ]
 
 
@@ -455,11 +492,12 @@ def test_bound_values_that_json_does_not_have_are_ordered_with_their_like(low, h
         (time(8), time(9, tzinfo=UTC)),
         (Decimal("NaN"), Decimal(1)),
         (Decimal("sNaN"), Decimal(1)),
+        (Decimal("sNaN"), Decimal("sNaN")),
         (True, Decimal(1)),
         ("2024-01-01", date(2024, 1, 1)),
         ({1}, {1, 2}),
         ((1,), (1, 2)),
-        ([1], (1,)),
+        ([1], (True,)),
         (1, b"1"),
         (None, object()),
     ],
@@ -475,15 +513,6 @@ def test_other_values_are_equal_to_their_equals(value):
     for op in ("==", "<=", ">="):
         assert found(f"$[?(@.a {op} {{x}})]", [{"a": value}, {}], x=value) == [0]
     assert found("$[?(@.a != {x})]", [{"a": value}, {}], x=value) == [1]
-
-
-def test_a_literal_number_equals_a_stored_decimal_but_only_a_bound_decimal_has_an_order_with_it():
-    records = [{"price": Decimal(5)}]
-    assert found("$[?(@.price == 5)]", records) == [0]
-    assert found("$[?(@.price < 6)]", records) == found_by_jsonpath_ng("$[?(@.price < 6)]", records)
-    assert found("$[?(@.price < 6)]", records) == []
-    assert found("$[?(@.price < {limit})]", records, limit=6) == []
-    assert found("$[?(@.price < {limit})]", records, limit=Decimal(6)) == [0]
 
 
 def test_a_bound_pattern_is_a_regular_expression():
@@ -547,7 +576,7 @@ def test_equals_takes_the_name_of_a_field_as_it_is():
 
 
 def values_by_jsonpath_ng(text, value):
-    return [repr(match.value) for match in parse(text).find(value)]
+    return [repr(match.value) for match in parse_strictly(text).find(value)]
 
 
 @settings(max_examples=200)
@@ -556,11 +585,9 @@ def test_the_values_of_a_record_are_what_jsonpath_ng_finds(start, path, records)
     text = start + path
     for record in records:
         expected = outcome(values_by_jsonpath_ng, text, record)
-        actual = outcome(
-            lambda record=record: [repr(each) for each in parse_values(text).find(record)]
-        )
+        actual = [repr(each) for each in parse_values(text).find(record)]
         event(f"{'none' if expected == [] else 'failed' if expected == 'failed' else 'some'}")
-        assert actual == expected
+        assert expected in ("failed", actual)
 
 
 @settings(max_examples=400)
@@ -575,9 +602,9 @@ def test_the_values_of_a_record_are_what_jsonpath_ng_finds(start, path, records)
 def test_a_search_finds_what_jsonpath_ng_finds(head, rest, records):
     text = head + rest
     expected = outcome(values_by_jsonpath_ng, text, records)
-    actual = outcome(lambda: [repr(each) for each in searched(text, records)])
+    actual = [repr(each) for each in searched(text, records)]
     event(f"one by one: {parse_search(text).one_by_one}, finds: {expected not in ([], 'failed')}")
-    assert actual == expected
+    assert expected in ("failed", actual)
 
 
 @pytest.mark.parametrize(
@@ -764,29 +791,6 @@ def test_an_absurd_path_is_a_query_error():
     assert "digits" in refusal(f"$[?(@.a == {'1' * 5000})]")
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("$[?(@.age * 1.5 == 1)]", "OverflowError: int too large"),
-        ("$[?(@.`parent`)]", "AssertionError"),
-        ("$[?(@.age.`sub(/a/, b)` == 'b')]", "TypeError: expected string"),
-    ],
-)
-def test_a_path_that_fails_on_a_record_says_so(text, reason):
-    with pytest.raises(QueryError) as failed:
-        found(text, [{"age": 10**400}])
-    assert str(failed.value).startswith(f"{text!r} cannot be evaluated on ")
-    assert "10000" in str(failed.value)
-    assert reason in str(failed.value)
-
-
-def test_an_error_in_a_bound_comparison_is_told_once():
-    records = [{"a": [[Decimal("sNaN")]]}]
-    with pytest.raises(QueryError) as failed:
-        found("$[?($ && @.a == {x})]", records, x=[[Decimal(1)]])
-    assert str(failed.value).count("cannot be evaluated") == 1
-
-
 def test_a_filter_of_all_records_does_not_pretend_to_know_one():
     with pytest.raises(QueryError, match="refers to all records"):
         parse_filter("$[?(@.a == $[0].a)]").bind({})
@@ -807,11 +811,9 @@ def test_what_jsonpath_ng_deprecates_works_with_its_warning(text):
     assert [filter.bind({})(person) for person in PEOPLE] == [True, False, False, False, False]
 
 
-def test_an_intersection_cannot_be_evaluated():
+def test_an_intersection_of_paths_is_refused():
     with pytest.warns(DeprecationWarning, match="intersection"):
-        search = parse_search("$.a & $.b")
-    with pytest.raises(QueryError, match="NotImplementedError"):
-        list(search.find([], {}))
+        assert "& does not join two paths" in refusal("$.a & $.b", parse_search)
 
 
 pieces = st.sampled_from(

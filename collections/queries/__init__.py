@@ -6,9 +6,14 @@ field_types             FieldTypes: where a path leads in a class, and what a va
 jsonpath                parse_filter, parse_values, parse_search
 parsing                 text to a syntax tree, with {placeholders} and error positions
 quoted                  texts in quotes, as RFC 9535 defines them
-syntax_tree             the nodes and steps of a tree, and the caller's values in it
+syntax_tree             the steps of a tree, and the caller's values in it
+nodes                   nodes that mean more than the ones of jsonpath-ng
 predicates              paths and filters as functions of one record
 comparisons             comparisons as functions of one value or two
+ordering                how any two values compare
+arithmetic              numbers of all types: their order, and calculations
+arrays                  lists, tuples and sets as one kind of value
+failures                what cannot be evaluated for one record
 jsonpath_ng_evaluation  paths that jsonpath-ng itself evaluates
 prefilter               text that the bytes of a matching record contain
 """

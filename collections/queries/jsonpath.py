@@ -19,15 +19,17 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from attrs import field, frozen
-from jsonpath_ng.ext.filter import Filter as Selection
-from jsonpath_ng.jsonpath import Index, JSONPath, Wildcard
+from jsonpath_ng.jsonpath import Index, JSONPath
 
 from stones.errors import QueryError
+from stones.formats.messages import show_value
 
 from . import prefilter
 from .comparisons import Predicate, comparison
 from .field_types import FieldTypes
 from .jsonpath_ng_evaluation import Finder, evaluate
+from .nodes import Filter as Selection
+from .nodes import Wildcard
 from .parsing import parse
 from .predicates import all_of, field_getter, finder, finder_of_steps, predicate
 from .syntax_tree import bind, is_local, refers_to_root, steps_from_root
@@ -44,7 +46,7 @@ def _cached_parser(parser: Callable[[str], T]) -> Callable[[str], T]:
     @wraps(parser)
     def checked(text: str) -> T:
         if not isinstance(text, str):  # another value may have no hash, and so a TypeError
-            raise QueryError(f"a JSONPath is a str, not {text!r:.80}")
+            raise QueryError(f"a JSONPath is a str, not {show_value(text)}")
         return cached(text)
 
     return checked
@@ -62,7 +64,7 @@ def parse_filter(text: str) -> "Filter":
     (True, False)
 
     Raises QueryError for a text that does not parse, with a mark under the place, and for a path
-    that is not a filter:
+    that is not a filter.
 
     >>> parse_filter('$[?(@.age >)]')
     Traceback (most recent call last):
@@ -77,16 +79,12 @@ def parse_filter(text: str) -> "Filter":
 
 
 def _filter(text: str, tree: JSONPath, placeholders: frozenset[str]) -> "Filter":
-    match steps_from_root(tree):
-        case [] | [Wildcard()]:
-            expressions: Sequence[JSONPath] = ()
-        case [Selection() as selection]:
-            expressions = selection.expressions
-        case _:
-            raise QueryError(
-                "find() takes a filter of records, as in '$[?(@.age > 30)]'; search() gives the "
-                f"values inside the records: {text!r}"
-            )
+    expressions = _expressions(tree)
+    if expressions is None:
+        raise QueryError(
+            "find() takes a filter of records, as in '$[?(@.age > 30)]'; search() gives the "
+            f"values inside the records: {text!r}"
+        )
     return Filter(text, placeholders, refers_to_root(expressions), tree, expressions)
 
 
@@ -105,7 +103,7 @@ def parse_values(text: str) -> "ValuePath":
     tree, placeholders = parse(text)
     if placeholders:
         raise QueryError(f"a path to the values of a record takes no {{placeholders}}: {text!r}")
-    return ValuePath(text, finder(tree, text), tree)
+    return ValuePath(text, finder(tree), tree)
 
 
 @_cached_parser
@@ -194,7 +192,7 @@ class Filter:
         tree = bind(self._tree, values, self.text)
 
         def select(records: list[Any]) -> list[int]:
-            matches = evaluate(tree, records, self.text)
+            matches = evaluate(tree, records)
             return [place for match in matches for place in _positions(match.path)]
 
         return select
@@ -249,11 +247,21 @@ class SearchPath:
         first, *rest = bind(self._steps, values, self.text)
         if isinstance(first, Selection):
             records = filter(predicate(first.expressions, self.text), records)
-        return chain.from_iterable(map(finder_of_steps(rest, self.text), records))
+        return chain.from_iterable(map(finder_of_steps(rest), records))
 
     def _find_in_all(self, tree: JSONPath, records: Iterable[Any]) -> Iterator[Any]:
-        for match in evaluate(tree, list(records), self.text):
-            yield match.value
+        yield from finder(tree)(list(records))
+
+
+def _expressions(tree: JSONPath) -> Sequence[JSONPath] | None:
+    """The conditions of a filter of records. None if the path leads to other values."""
+    match steps_from_root(tree):
+        case [] | [Wildcard()]:
+            return ()
+        case [Selection() as selection]:
+            return selection.expressions
+        case _:
+            return None
 
 
 def _positions(path: JSONPath) -> tuple[int, ...]:

@@ -1,21 +1,25 @@
 """JSONPath text to its syntax tree, with {placeholders}, and with errors that show the place.
 
-jsonpath-ng parses the text. What it does not know is replaced before, and put in its place after:
+jsonpath-ng parses the text. What it does not know is put in its place, before or after:
 
 - A text in quotes is replaced by as many letters. The lexer puts the characters that are meant into
   the token (see `quoted`).
 - A placeholder is replaced by such a text in quotes, and the lexer puts its `_Name` into the token.
   In the tree it becomes a `Placeholder`. So a caller's value is never part of the text.
+- `!(...)` becomes a `!` with a path: the field `nodes.NEGATED_GROUP`, and a filter.
 
-Positions in the text stay the same. `jsonpath` gives the tree its meaning.
+Positions in the text stay the same. `nodes` has the nodes that the tree is made of, and `jsonpath`
+gives the tree its meaning.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from copy import copy
 from typing import Any, NoReturn
 
 from attrs import frozen
 from jsonpath_ng.exceptions import JSONPathError
+from jsonpath_ng.ext.arithmetic import Operation
 from jsonpath_ng.ext.filter import Expression
 from jsonpath_ng.ext.parser import ExtendedJsonPathLexer, ExtendedJsonPathParser
 from jsonpath_ng.ext.string import DefintionInvalid, Sub
@@ -23,6 +27,8 @@ from jsonpath_ng.jsonpath import JSONPath
 
 from stones.errors import QueryError
 
+from .arithmetic import FloatLiteral
+from .nodes import NEGATED_GROUP, Grouped, replaced
 from .quoted import EscapeError, unescaped
 from .syntax_tree import Placeholder, nodes
 
@@ -45,7 +51,7 @@ def _tree(path: str) -> tuple[JSONPath, frozenset[str]]:
     pieces = _replace_pieces(path)
     lexer = _Lexer(pieces)
     try:
-        tree = ExtendedJsonPathParser().parse(pieces.path, lexer)
+        tree: JSONPath = replaced(_Parser().parse(pieces.path, lexer), lenient=True)
     except (DefintionInvalid, re.error, IndexError, OverflowError) as error:
         raise _PlacedError(pieces.opening(lexer.operator), str(error)) from error
     except (_RefusedError, ValueError) as error:
@@ -83,6 +89,24 @@ class _Pieces:
         return self.openings.get(place, place)
 
 
+class _Parser(ExtendedJsonPathParser):
+    """The parser of jsonpath-ng, which also remembers which operations are in parentheses.
+
+    It refuses the intersection of two paths, which jsonpath-ng can parse, but not evaluate.
+    """
+
+    def p_jsonpath_binop(self, p: Any) -> None:
+        super().p_jsonpath_binop(p)
+        if p[2] == "&":
+            reason = "& does not join two paths: write && between conditions"
+            raise _PlacedError(p.lexpos(2), reason)
+
+    def p_jsonpath_parens(self, p: Any) -> None:
+        super().p_jsonpath_parens(p)
+        if isinstance(p[0], Operation):
+            p[0] = Grouped(p[0].left, p[0].op_symbol, p[0].right)
+
+
 class _Lexer(ExtendedJsonPathLexer):
     """The lexer of jsonpath-ng, which also remembers its last position.
 
@@ -97,8 +121,8 @@ class _Lexer(ExtendedJsonPathLexer):
 
     def tokenize(self, string: str) -> Iterator[Any]:
         is_pattern = False
-        tokens: Iterator[Any] = super().tokenize(string)
-        for token in tokens:
+        tokens = _with_divisions(list(super().tokenize(string)), string)
+        for token in _with_negated_groups(tokens):
             self.place = token.lexpos
             if token.lexpos in self._pieces.quoted and token.type in ("ID", "NAMED_OPERATOR"):
                 token.value = self._pieces.quoted[token.lexpos]
@@ -122,9 +146,71 @@ class _Lexer(ExtendedJsonPathLexer):
             except (re.error, OverflowError) as error:
                 raise _RefusedError(f"this is not a regular expression: {error}") from error
 
+    # The lexer takes the regular expression of a token from the docstring. These two are the ones
+    # of jsonpath-ng.
+
+    def t_FLOAT(self, t: Any) -> Any:  # noqa: N802  # the name that jsonpath-ng gives it
+        r"-?\d+\.\d+"
+        t.value = FloatLiteral(t.value)
+        return t
+
+    def t_NUMBER(self, t: Any) -> Any:  # noqa: N802  # the name that jsonpath-ng gives it
+        r"-?\d+"
+        self.place = t.lexpos
+        try:
+            t.value = int(t.value)
+        except ValueError as error:
+            reason = "this number has too many digits: pass it as the value of a {placeholder}"
+            raise _RefusedError(reason) from error
+        return t
+
     def t_error(self, t: Any) -> NoReturn:
         self.place = t.lexpos
         super().t_error(t)
+
+
+def _with_divisions(tokens: list[Any], path: str) -> list[Any]:
+    """The tokens, with a `/` that divides as such. jsonpath-ng takes each `/` for `[/name]`.
+
+    A `/` sorts if it is the first one in its brackets, or comes after a comma, or after such a `/`.
+    """
+    sorts: list[bool] = []
+    for token, previous in zip(tokens, [None, *tokens], strict=False):
+        if token.type == "[":
+            sorts.append(False)
+        elif token.type == "]" and sorts:
+            sorts.pop()
+        elif token.type == "SORT_DIRECTION":
+            if previous is not None and previous.type == "[":
+                sorts[-1] = True
+            elif token.value == "/" and path[token.lexpos] != "," and not (sorts and sorts[-1]):
+                token.type = "/"
+    return tokens
+
+
+def _with_negated_groups(tokens: list[Any]) -> list[Any]:
+    """The tokens, with `!(...)` written as `! FIELD [? ... ]`, which jsonpath-ng can parse."""
+    written: dict[int, list[Any]] = {}
+    opened: list[int] = []
+    for place, token in enumerate(tokens):
+        if token.type == "(":
+            opened.append(place)
+        elif token.type == ")" and opened:
+            start = opened.pop()
+            is_negated = start > 0 and tokens[start - 1].type == "!"
+            following = tokens[place + 1].type if place + 1 < len(tokens) else ")"
+            # Otherwise a path goes on behind the group: !(@.a).b
+            if is_negated and following in (")", "]", "AND", "OR", "&"):
+                kinds = [("ID", NEGATED_GROUP), ("[", "["), ("?", "?")]
+                written[start] = [_token(tokens[start], *kind) for kind in kinds]
+                written[place] = [_token(token, "]", "]")]
+    return [each for place, token in enumerate(tokens) for each in written.get(place, [token])]
+
+
+def _token(at: Any, kind: str, value: str) -> Any:
+    token = copy(at)
+    token.type, token.value = kind, value
+    return token
 
 
 class _RefusedError(Exception):
@@ -146,9 +232,12 @@ _PIECE = re.compile(
     r"""|(?P<quote>['"`])|\{(?P<name>[^{}'"`]*)\}|(?P<brace>[{}])"""
 )
 
-_WORD = re.compile(rf"{_PIECE.pattern}|[\w@-]+|[\s\S]")
+_WORD = re.compile(rf"{_PIECE.pattern}|[\w@-]+|[=!<>]=|=~|[\s\S]")
 
 _HINTS = {"and": "write && for it", "or": "write || for it"}
+
+# A `!`, and the path behind it, up to an operator.
+_NEGATED_PATH = re.compile(r"!\s*[@$][^!&|()]*$")
 
 
 def _replace_pieces(path: str) -> _Pieces:
@@ -196,6 +285,8 @@ def _reason_at(place: int, text: str) -> str:
     word = next(_WORD.finditer(text, place))[0]
     shown = word if word[0] in "'\"`{" else repr(word)
     hint = f": {_HINTS[word]}" if word in _HINTS else ""
+    if word[0] in "=!<>~" and _NEGATED_PATH.search(text, 0, place):
+        hint = ": write !( ) around a comparison to negate it"
     return f"{shown} is not expected here{hint}"
 
 

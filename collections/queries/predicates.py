@@ -5,6 +5,9 @@ each query. For the usual steps and comparisons, closures are 10 to 40 times fas
 are left to jsonpath-ng (`jsonpath_ng_evaluation`), so every path keeps its meaning.
 tests/test_jsonpath.py compares the two.
 
+A condition is a function that returns true, false, or None if it cannot be evaluated for a record
+(see `failures`). `None` counts as false, but its negation is `None` too.
+
 `jsonpath` asks for the functions, `syntax_tree` takes the tree apart, and `comparisons` compares
 values. Filters and paths are in one file because each contains the other: a filter compares what
 paths lead to, and a step of a path may be a filter.
@@ -17,20 +20,23 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from jsonpath_ng.ext.filter import And, Expression, Or
-from jsonpath_ng.ext.filter import Filter as Selection
-from jsonpath_ng.jsonpath import Fields, Index, JSONPath, Root, Wildcard
+from jsonpath_ng.jsonpath import Fields, JSONPath, Root
 
+from .arithmetic import calculate
+from .arrays import ARRAYS, SETS, in_order
 from .comparisons import (
     MISSING,
     Getter,
     Missing,
     Predicate,
-    compare_without_order,
     comparison,
     comparison_of_two,
 )
+from .failures import all_true, any_true, attempt, opposite
 from .jsonpath_ng_evaluation import Finder, evaluator
-from .syntax_tree import BoundValue, is_local, steps
+from .nodes import Descendants, Filter, Index, Not, Operation, Wildcard
+from .ordering import compare_without_order
+from .syntax_tree import BoundValue, is_local, may_fail, steps
 
 
 def predicate(expressions: Sequence[JSONPath], text: str) -> Predicate:
@@ -55,24 +61,37 @@ def field_getter(name: str) -> Getter:
     return lambda value: value.get(name, MISSING) if type(value) is dict else _field(value, name)
 
 
-def finder(path: JSONPath, text: str) -> Finder:
-    """The function that lists all values that a path leads to from a record."""
-    taken = steps(path)
-    # Here the root is the record itself.
-    if taken and isinstance(taken[0], Root):
-        taken = taken[1:]
-    return finder_of_steps(taken, text) if is_local(taken) else evaluator(path, text)
+def finder(path: JSONPath) -> Finder:
+    """The function that lists all values that a lenient path leads to from a record.
+
+    A step leads nowhere from a value that it cannot be evaluated for.
+    """
+    find = _finder(path, lenient=True)
+    return (lambda record: attempt(find, record, [])) if may_fail(path) else find
 
 
-def finder_of_steps(path: Sequence[JSONPath], text: str) -> Finder:
-    """The function that lists all values that local steps lead to."""
+def finder_of_steps(
+    path: Sequence[JSONPath], *, lenient: bool = True, ordered: bool = True
+) -> Finder:
+    """The function that lists all values that local steps lead to.
+
+    If the steps cannot be evaluated for a value, a `lenient` function skips the value. Otherwise it
+    raises the error. Unless `ordered`, values from a set are in no particular order.
+    """
     get = _getter_of_steps(path)
     if get is not None:
         return lambda record: [] if (found := get(record)) is MISSING else [found]
     many = next(place for place, step in enumerate(path) if _getter_of_steps([step]) is None)
-    get_start, expand_start = _getter_of_steps(path[:many]), _expansion(path[many], text)
+    get_start = _getter_of_steps(path[:many])
     assert get_start is not None
-    expansions = [_expansion(step, text) for step in path[many + 1 :]]
+    expand_start, *expansions = [
+        _expansion(step, lenient=lenient, ordered=ordered) for step in path[many:]
+    ]
+
+    if not expansions:
+        return lambda record: (
+            [] if (start := get_start(record)) is MISSING else list(expand_start(start))
+        )
 
     def find(record: Any) -> list[Any]:
         start = get_start(record)
@@ -82,6 +101,16 @@ def finder_of_steps(path: Sequence[JSONPath], text: str) -> Finder:
         return values
 
     return find
+
+
+def _finder(path: JSONPath, *, lenient: bool = False, ordered: bool = True) -> Finder:
+    taken = steps(path)
+    # Here the root is the record itself.
+    if taken and isinstance(taken[0], Root):
+        taken = taken[1:]
+    if is_local(taken):
+        return finder_of_steps(taken, lenient=lenient, ordered=ordered)
+    return evaluator(path)
 
 
 # -- filters -----------------------------------------------------------------------------------
@@ -94,27 +123,45 @@ def _any_of(tests: Sequence[Predicate]) -> Predicate:
     return lambda record: first(record) or second(record)
 
 
-def _condition(node: JSONPath, text: str) -> Predicate:
-    if isinstance(node, And):
-        return predicate(node.operands, text)
-    if isinstance(node, Or):
-        return _any_of([_condition(operand, text) for operand in node.operands])
+def _condition(node: JSONPath, text: str, *, exact: bool = False) -> Predicate:
+    """The function of a condition. Unless `exact`, it may return None for false, and the reverse.
+
+    Only a negation makes a difference between the two.
+    """
+    exact = exact and may_fail(node)
+    if isinstance(node, Not):
+        test = _condition(node.operand, text, exact=True)
+        if may_fail(node):
+            return lambda record: opposite(test(record))
+        return lambda record: not test(record)
+    if isinstance(node, And | Or):
+        tests = [_condition(operand, text, exact=exact) for operand in node.operands]
+        if exact:
+            combine = all_true if isinstance(node, And) else any_true
+            return lambda record: combine(test(record) for test in tests)
+        return all_of(tests) if isinstance(node, And) else _any_of(tests)
     assert isinstance(node, Expression)
+    test = _comparison(node, text)
+    return (lambda record: attempt(test, record, None)) if may_fail(node) else test
+
+
+def _comparison(node: Expression, text: str) -> Predicate:
+    """The function of a condition without `&&` and `||`. It raises an error where it fails."""
     if node.op is None or node.op == "!":
-        return _existence(node.target, text, wanted=node.op is None)
+        return _existence(node.target, wanted=node.op is None)
     if isinstance(node.value, JSONPath):
-        return _comparison_of_paths(node, text)
+        return _comparison_of_paths(node)
     value = node.value.value if isinstance(node.value, BoundValue) else node.value
     get = _getter_of_steps(steps(node.target))
     if get is not None:
         return comparison(node.op, get, value, text)
-    return _comparison_of_any(node.op, finder(node.target, text), value, text)
+    return _comparison_of_any(node.op, _finder(node.target, ordered=False), value, text)
 
 
-def _existence(path: JSONPath, text: str, *, wanted: bool) -> Predicate:
+def _existence(path: JSONPath, *, wanted: bool) -> Predicate:
     get = _getter_of_steps(steps(path))
     if get is None:
-        find = finder(path, text)
+        find = _finder(path, ordered=False)
         return lambda record: bool(find(record)) is wanted
     if wanted:
         return lambda record: get(record) is not MISSING
@@ -123,20 +170,28 @@ def _existence(path: JSONPath, text: str, *, wanted: bool) -> Predicate:
 
 def _comparison_of_any(op: str, find: Finder, value: Any, text: str) -> Predicate:
     """True if any of the values compares. If there is no value, only `!=` is true."""
-    if type(value) is str and op in ("==", "="):
-        return lambda record: value in find(record)
     holds = comparison(op, _same, value, text)
 
     def test(record: Any) -> bool:
         values = find(record)
         return any(map(holds, values)) if values else op == "!="
 
-    return test
+    def test_text(record: Any) -> bool:
+        values = find(record)
+        try:
+            return value in values
+        except Exception:  # noqa: BLE001  # `==` of the user's own types may raise anything
+            return any(map(holds, values))
+
+    return test_text if type(value) is str and op in ("==", "=") else test
 
 
-def _comparison_of_paths(node: Expression, text: str) -> Predicate:
-    op, holds = node.op, comparison_of_two(node.op, text)
-    find_left, find_right = finder(node.target, text), finder(node.value, text)
+def _comparison_of_paths(node: Expression) -> Predicate:
+    op, holds = node.op, comparison_of_two(node.op)
+    find_left, find_right = (
+        _finder(node.target, ordered=False),
+        _finder(node.value, ordered=False),
+    )
 
     def test(record: Any) -> bool:
         lefts, rights = find_left(record), find_right(record)
@@ -150,7 +205,9 @@ def _comparison_of_paths(node: Expression, text: str) -> Predicate:
 # -- paths that lead to one value --------------------------------------------------------------
 
 # Exact types that have no fields.
-_LEAVES = frozenset({Missing, type(None), bool, int, float, str, bytes, list, tuple})
+_LEAVES = frozenset(
+    {Missing, type(None), bool, int, float, str, bytes, list, tuple, set, frozenset}
+)
 
 
 def _getter_of_steps(path: Sequence[JSONPath]) -> Getter | None:
@@ -202,31 +259,96 @@ def _field(value: Any, name: str) -> Any:
         return MISSING
 
 
+_CONTAINERS = (dict, *ARRAYS)
+
+
 def _element(value: Any, place: int) -> Any:
-    if isinstance(value, list | tuple) and -len(value) <= place < len(value):
-        return value[place]
+    if (type(value) is list or isinstance(value, ARRAYS)) and -len(value) <= place < len(value):
+        return in_order(value)[place] if isinstance(value, SETS) else value[place]
     return MISSING
 
 
 # -- steps that lead to several values ---------------------------------------------------------
 
 
-def _expansion(step: JSONPath, text: str) -> Callable[[Any], Iterable[Any]]:
-    """The function that gives all values that one step leads to."""
+Expand = Callable[[Any], Iterable[Any]]
+"""Gives all values that one step leads to from a value."""
+
+
+def _expansion(step: JSONPath, *, lenient: bool, ordered: bool) -> Expand:
+    expand = _strict_expansion(step, lenient, ordered)
+    if not lenient or not may_fail(step):
+        return expand
+    return lambda value: attempt(expand, value, ())
+
+
+def _strict_expansion(step: JSONPath, lenient: bool, ordered: bool) -> Expand:
     get = _getter_of_steps([step])
     if get is not None:
         return lambda value: () if (found := get(value)) is MISSING else (found,)
-    if isinstance(step, Selection):
-        test = predicate(step.expressions, text)
-        return lambda value: filter(test, _candidates(value))
-    find = evaluator(step, text)
+    if isinstance(step, Filter):
+        return _selection(step, ordered)
+    if isinstance(step, Descendants):
+        return _descendants(step, ordered, lenient)
+    if isinstance(step, Operation):
+        return _calculation(step)
+    find = evaluator(step)
     if isinstance(step, Wildcard):
-        return lambda value: value if type(value) is list else find(value)
+        return lambda value: (
+            value
+            if type(value) is list or (not ordered and isinstance(value, SETS))
+            else find(value)
+        )
     return find
 
 
-def _candidates(value: Any) -> Iterable[Any]:
-    """The values that a filter chooses from. As in jsonpath-ng, a tuple gives no values."""
+def _descendants(step: Descendants, ordered: bool, lenient: bool) -> Expand:
+    find = finder_of_steps(steps(step.right), lenient=lenient, ordered=ordered)
+
+    def expand(value: Any) -> list[Any]:
+        found: list[Any] = []
+        # The next value is the last one here, so a value comes before the values inside it.
+        waiting = [value]
+        while waiting:
+            at = waiting.pop()
+            found += find(at)
+            if isinstance(at, _CONTAINERS):
+                waiting += reversed([*_candidates(at, ordered)])
+        return found
+
+    return expand
+
+
+def _calculation(step: Operation) -> Expand:
+    get_left, get_right, op = _operand(step.left), _operand(step.right), step.op_symbol
+    if get_left is None or get_right is None:
+        return evaluator(step)
+
+    def expand(value: Any) -> tuple[Any, ...]:
+        left, right = get_left(value), get_right(value)
+        return () if left is MISSING or right is MISSING else (calculate(op, left, right),)
+
+    return expand
+
+
+def _operand(operand: Any) -> Getter | None:
+    """The function that gets an operand. None if it may be several values."""
+    if isinstance(operand, JSONPath):
+        return _getter_of_steps(steps(operand))
+    return lambda _: operand
+
+
+def _selection(step: Filter, ordered: bool) -> Expand:
+    test = predicate(step.expressions, "")
+    return lambda value: filter(test, _candidates(value, ordered))
+
+
+def _candidates(value: Any, ordered: bool) -> Iterable[Any]:
+    """The values directly inside of an array or a dict."""
+    if type(value) is list:
+        return value
     if isinstance(value, dict):
         return value.values()
-    return value if isinstance(value, list) else ()
+    if isinstance(value, SETS):
+        return in_order(value) if ordered else value
+    return value if isinstance(value, ARRAYS) else ()

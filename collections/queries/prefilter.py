@@ -11,8 +11,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jsonpath_ng.ext.filter import Expression
-from jsonpath_ng.jsonpath import Child, Descendants, Fields, Index, JSONPath, Slice, This, Wildcard
+from jsonpath_ng.jsonpath import Fields, JSONPath, This
 
+from .nodes import Child, Descendants, Index, Slice, Wildcard
 from .syntax_tree import Placeholder, nodes
 
 

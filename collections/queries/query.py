@@ -15,7 +15,7 @@ from .record_paths import RecordPaths
 K = TypeVar("K")
 R = TypeVar("R")
 
-Predicate = Callable[[Mapping[str, Any]], bool]
+Predicate = Callable[[Mapping[str, Any]], bool | None]
 
 
 class Query(BoundToStore, Generic[K, R]):

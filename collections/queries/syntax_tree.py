@@ -1,35 +1,34 @@
 """The syntax tree of a JSONPath: its nodes, its steps, and the caller's values in it.
 
-jsonpath-ng defines the nodes; `parsing` makes the tree. Two kinds of node are ours: `Placeholder`,
-and `BoundComparison`, which `bind` puts in its place. `predicates`, `prefilter` and `jsonpath` read
-the tree.
+jsonpath-ng and `nodes` define the nodes; `parsing` makes the tree. A `Placeholder` stands in it for
+a value, until `bind` puts a `BoundComparison` in its place. `predicates`, `prefilter` and
+`jsonpath` read the tree.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import field, frozen
-from jsonpath_ng.ext.arithmetic import Operation
-from jsonpath_ng.ext.filter import And, Expression, Or
-from jsonpath_ng.ext.filter import Filter as Selection
+from jsonpath_ng.ext.filter import And, Or
 from jsonpath_ng.ext.iterable import Keys, Len
-from jsonpath_ng.ext.string import Split, Str, Sub
-from jsonpath_ng.jsonpath import (
+from jsonpath_ng.ext.string import Split, Sub
+from jsonpath_ng.jsonpath import DatumInContext, Fields, JSONPath, Root, This
+
+from .comparisons import comparison
+from .nodes import (
     Child,
-    DatumInContext,
     Descendants,
-    Fields,
+    Expression,
+    Filter,
     Index,
-    JSONPath,
-    Root,
+    Not,
+    Operation,
     Slice,
-    This,
+    Str,
     Where,
     WhereNot,
     Wildcard,
 )
-
-from .comparisons import comparison
 
 
 def _same(value: Any) -> Any:
@@ -78,12 +77,14 @@ class BoundComparison(Expression):
 
 def nodes(part: object) -> Iterator[JSONPath]:
     """Every node of a tree, or of a list of trees. A node comes before the nodes inside it."""
-    if isinstance(part, JSONPath):
-        yield part
-        part = list(vars(part).values())
-    if isinstance(part, list | tuple):
-        for inside in part:
-            yield from nodes(inside)
+    waiting = [part]
+    while waiting:
+        at = waiting.pop()
+        if isinstance(at, JSONPath):
+            yield at
+            at = list(vars(at).values())
+        if isinstance(at, list | tuple):
+            waiting.extend(reversed(at))
 
 
 def steps(path: JSONPath) -> list[JSONPath]:
@@ -111,6 +112,11 @@ def is_local(path: Iterable[JSONPath]) -> bool:
     return all(type(node) in _LOCAL for step in path for node in nodes(step))
 
 
+def may_fail(part: object) -> bool:
+    """Whether there may be values for which a tree, or a list of trees, cannot be evaluated."""
+    return any(type(node) not in _SURE for node in nodes(part))
+
+
 def bind(part: Any, values: Mapping[str, Any], text: str) -> Any:
     """A copy of a tree, or of a list of trees, with values in the place of the placeholders.
 
@@ -130,11 +136,13 @@ def bind(part: Any, values: Mapping[str, Any], text: str) -> Any:
     return copy
 
 
-# The nodes that look at their starting value only, and not at what is around it. The others do:
-# `$`, `parent` and `path`.
-_LOCAL = frozenset(
+# The steps that can be evaluated on any value.
+_SURE = frozenset(
     {
-        *(And, BoundComparison, Child, Descendants, Expression, Fields, Index, Keys, Len),
-        *(Operation, Or, Selection, Slice, Split, Str, Sub, This, Where, WhereNot, Wildcard),
+        *(And, BoundComparison, Child, Descendants, Expression, Fields, Filter, Index, Keys, Len),
+        *(Not, Or, Slice, This, Wildcard),
     }
 )
+# The nodes that look at their starting value only, and not at what is around it. The others do:
+# `$`, `parent` and `path`.
+_LOCAL = _SURE | {Operation, Split, Str, Sub, Where, WhereNot}
