@@ -165,10 +165,10 @@ class Collection(BoundToStore, MutableMapping[K, R]):
     def find(self, path: str | None = None, /, **values: Any) -> Query[K, R]:
         """The records that match: lazily, in key order.
 
-        `find('$[?(@.age > 30)]')` takes a JSONPath filter, as jsonpath-ng means it over the list
-        of the records' dicts. A `{name}` in it stands for the value `name=...`, which can never
-        change the query: `find('$[?(@.name == {name})]', name=name)`. Without a path the fields
-        must equal the values: `find(name='Ada')`; with nothing at all every record matches.
+        `find('$[?(@.age > 30)]')` takes a JSONPath filter over the list of the records' dicts;
+        `find('@.age > 30')` means the same. A `{name}` in it stands for the value `name=...`, which
+        can never change the query: `find('$[?(@.name == {name})]', name=name)`. Without a path the
+        fields must equal the values: `find(name='Ada')`; with nothing at all every record matches.
 
         A value is converted as its field is when a record is stored: `find(tags={Tag.NEW})`.
         Raises RecordError for a field that the class does not have, and for a value that cannot be

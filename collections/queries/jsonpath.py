@@ -14,6 +14,7 @@ parsed, jsonpath-ng gives a DeprecationWarning. Its global `auto_id_field` has n
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from functools import lru_cache, wraps
 from itertools import chain
 from typing import Any, TypeVar
@@ -30,7 +31,7 @@ from .field_types import FieldTypes
 from .jsonpath_ng_evaluation import Finder, evaluate
 from .nodes import Filter as Selection
 from .nodes import Wildcard
-from .parsing import parse
+from .parsing import parse, parse_condition
 from .predicates import all_of, field_getter, finder, finder_of_steps, predicate
 from .syntax_tree import bind, is_local, refers_to_root, steps_from_root
 
@@ -64,7 +65,7 @@ def parse_filter(text: str) -> "Filter":
     (True, False)
 
     Raises QueryError for a text that does not parse, with a mark under the place, and for a path
-    that is not a filter.
+    that is not a filter. The text may also be the condition alone: `@.age >= {age}`.
 
     >>> parse_filter('$[?(@.age >)]')
     Traceback (most recent call last):
@@ -75,7 +76,7 @@ def parse_filter(text: str) -> "Filter":
 
     Results are cached. A filter may be shared between threads.
     """
-    return _filter(text, *parse(text))
+    return _filter(text, *_parse_filter(text))
 
 
 def _filter(text: str, tree: JSONPath, placeholders: frozenset[str]) -> "Filter":
@@ -100,7 +101,7 @@ def parse_values(text: str) -> "ValuePath":
     Raises QueryError for a text that does not parse, with a mark under the place, and for a text
     with placeholders.
     """
-    tree, placeholders = parse(text)
+    tree, placeholders = _parse_path(text)
     if placeholders:
         raise QueryError(f"a path to the values of a record takes no {{placeholders}}: {text!r}")
     return ValuePath(text, finder(tree), tree)
@@ -116,7 +117,7 @@ def parse_search(text: str) -> "SearchPath":
 
     Raises QueryError for a text that does not parse, with a mark under the place.
     """
-    return _search(text, *parse(text))
+    return _search(text, *_parse_path(text))
 
 
 def _search(text: str, tree: JSONPath, placeholders: frozenset[str]) -> "SearchPath":
@@ -251,6 +252,45 @@ class SearchPath:
 
     def _find_in_all(self, tree: JSONPath, records: Iterable[Any]) -> Iterator[Any]:
         yield from finder(tree)(list(records))
+
+
+def _parse_filter(text: str) -> tuple[JSONPath, frozenset[str]]:
+    """The tree of a filter, or of the condition alone: `@.age > 30` means `$[?(@.age > 30)]`.
+
+    A text that is no path is a condition. So is a path from a record, such as `@.active`: as a
+    path from the list of all records it leads nowhere.
+    """
+    start = text.lstrip(" \t\n(")[:1]
+    try:
+        found = parse(text)
+        if start != "@" or _expressions(found[0]) is not None:
+            return found
+    except QueryError as error:
+        if start == "$":
+            raise _with_hint(error, text) from None
+        if start not in ("@", "!"):
+            with suppress(QueryError):
+                return parse_condition(text)
+            raise
+    return parse_condition(text)
+
+
+def _parse_path(text: str) -> tuple[JSONPath, frozenset[str]]:
+    try:
+        return parse(text)
+    except QueryError as error:
+        raise _with_hint(error, text) from None
+
+
+def _with_hint(error: QueryError, text: str) -> QueryError:
+    """The error of a text that is no path. If it is a condition, the error shows a filter."""
+    condition = text.strip()
+    if condition.startswith("$"):
+        condition = f"@{condition[1:]}"
+    with suppress(QueryError):
+        parse_condition(condition)
+        return QueryError(f"{error}\na condition stands in a filter: $[?({condition})]")
+    return error
 
 
 def _expressions(tree: JSONPath) -> Sequence[JSONPath] | None:

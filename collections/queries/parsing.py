@@ -38,11 +38,26 @@ def parse(text: str) -> tuple[JSONPath, frozenset[str]]:
 
     Raises QueryError, which shows the text with a mark under the place where parsing failed.
     """
+    return _parse(text, text, 0)
+
+
+def parse_condition(text: str) -> tuple[JSONPath, frozenset[str]]:
+    """The tree of `$[?(...)]` with this text as its condition: `@.age > 30`.
+
+    Raises QueryError as `parse` does.
+    """
+    before = "$[?"
+    return _parse(text, f"{before}{text}]", len(before))
+
+
+def _parse(text: str, path: str, start: int) -> tuple[JSONPath, frozenset[str]]:
+    """The tree of a path that has the user's text in it, from `start` on."""
     try:
-        return _tree(text)
+        return _tree(path)
     except _PlacedError as error:
-        reason = _reason_at(error.place, text) if error.reason is None else error.reason
-        raise _error_at(error.place, reason, text) from None
+        place = min(max(error.place - start, 0), len(text))
+        reason = _reason_at(place, text) if error.reason is None else error.reason
+        raise _error_at(place, reason, text) from None
     except RecursionError as error:
         raise QueryError(f"this is nested too deeply: {text:.200}") from error
 
