@@ -7,6 +7,7 @@ is the public face: it hands out what lies in the folders below.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from stones.formats.registered_types import register_type
 from stones.formats.serializers import register_serializer, serializer_names
 from stones.stores.opening import stone
 from stones.stores.store import MemoryStore, Snapshot, Store
@@ -94,6 +95,7 @@ __all__ = [
     "key",
     "migrate",
     "register_serializer",
+    "register_type",
     "salvage",
     "serializer_names",
     "stone",

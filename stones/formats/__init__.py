@@ -11,6 +11,8 @@ msgpack_serializer  MessagePack
 cbor_serializer     CBOR
 messages            how error messages show a value
 tags                the types for which JSON, CBOR or MessagePack has no form
+registered_types    types of users, and the types that stones ships
+shipped_types       paths, addresses, fractions, numpy
 stones03            the encodings of stones 0.3
 stones03_codec      encodes and decodes values of a stones 0.3 database
 """

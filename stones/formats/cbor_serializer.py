@@ -17,7 +17,7 @@ from uuid import UUID
 
 from cbor2 import CBORTag, dumps, loads
 
-from .tags import BY_NAME, BY_TYPE, MAX_DEPTH, refusal
+from .tags import BY_NAME, BY_TYPE, MAX_DEPTH, REGISTERED
 
 _DECIMAL, _OBJECT, _SET = 4, 27, 258
 _READ_BY_CBOR2 = frozenset({0, 2, 3, 37, _SET, 1004})
@@ -69,9 +69,11 @@ def _is_plain(value: Any, room: int) -> bool:
     return True
 
 
-def _tagged(value: Any, room: int, as_is: frozenset[type]) -> Any:
+def _tagged(value: Any, room: int, as_is: frozenset[type], as_key: bool = False) -> Any:
     """A copy in which each part that CBOR has no form for has a tag.
 
+    `as_key` says that it is for a key of a dict or an element of a set. There cbor2 makes tuples of
+    arrays. So a list, dict or set has a tag: a registered type may have packed one.
     `room` is how many levels the copy may have. The code loops, because in Python 3.11 a
     comprehension takes a second frame for each level.
     """
@@ -80,24 +82,33 @@ def _tagged(value: Any, room: int, as_is: frozenset[type]) -> Any:
         return value
     if room <= 0:
         raise RecursionError
-    if kind is list:
+    if kind is list and not as_key:
         items = value.copy()
         for number, item in enumerate(value):
             items[number] = _tagged(item, room - 1, as_is)
         return items
-    if kind is dict:
+    if kind is dict and not as_key:
         mapping = {}
         for key, item in value.items():
-            mapping[_tagged(key, room - 1, as_is)] = _tagged(item, room - 1, as_is)
+            mapping[_tagged(key, room - 1, as_is, True)] = _tagged(item, room - 1, as_is)
         return mapping
-    if kind is set:
-        return CBORTag(_SET, _tagged(list(value), room - 1, as_is))
-    tag = BY_TYPE.get(kind)
-    if tag is None:
-        raise refusal(value)
-    packed = _tagged(tag.pack(value), room - 2, as_is)
-    # Tuples: this may be the key of a dict, and a tag of hashable parts is hashable.
-    return CBORTag(_OBJECT, (tag.name, tuple(packed) if type(packed) is list else packed))
+    if kind is set and not as_key:
+        if room <= 1:
+            raise RecursionError
+        items = list(value)
+        for number, item in enumerate(items):
+            items[number] = _tagged(item, room - 2, as_is, True)
+        return CBORTag(_SET, items)
+    tag = BY_TYPE.get(kind, REGISTERED)
+    packed = tag.pack(value)
+    if type(packed) is list:
+        if room <= 2:
+            raise RecursionError
+        for number, item in enumerate(packed):
+            packed[number] = _tagged(item, room - 3, as_is, as_key)
+        # Tuples: this may be the key of a dict, and a tag of hashable parts is hashable.
+        return CBORTag(_OBJECT, (tag.name, tuple(packed)))
+    return CBORTag(_OBJECT, (tag.name, _tagged(packed, room - 2, as_is, as_key)))
 
 
 def _is_rfc3339(moment: datetime) -> bool:

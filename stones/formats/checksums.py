@@ -13,7 +13,9 @@ from struct import Struct
 from typing import Any
 from zlib import crc32
 
-from stones.errors import CorruptValueError
+from stones.errors import CorruptValueError, FormatMismatchError
+
+from .registered_types import unknown_type_in, unknown_type_text
 
 from .messages import show_error
 
@@ -45,7 +47,8 @@ def matches_checksum(key: bytes, raw: bytes) -> bool:
 def value_reader(first: int, decode: Callable[[bytes], Any]) -> Callable[[bytes, bytes], Any]:
     """A function that decodes the stored bytes of a key which start with the byte `first`.
 
-    The function raises CorruptValueError if the checksum is wrong or `decode` fails.
+    The function raises CorruptValueError if the checksum is wrong or `decode` fails, and
+    FormatMismatchError if the value is of a type that is not registered.
     """
 
     def read(key: bytes, raw: bytes) -> Any:
@@ -73,8 +76,16 @@ def value_reader(first: int, decode: Callable[[bytes], Any]) -> Callable[[bytes,
     return read_checked if first & CHECKSUM_BIT else read
 
 
-def corrupt(key: bytes, error: Exception) -> CorruptValueError:
-    """The error for a value on which its decoder failed with `error`."""
+def corrupt(key: bytes, error: Exception) -> CorruptValueError | FormatMismatchError:
+    """The error for a value on which its decoder failed with `error`.
+
+    A value whose type is not registered is not damaged: for that it is a FormatMismatchError.
+    """
+    unknown = unknown_type_in(error)
+    if unknown is not None:
+        return FormatMismatchError(
+            f"the value of {key!r} cannot be read: {unknown_type_text(unknown)}"
+        )
     return CorruptValueError(
         f"the value of {key!r} cannot be read: {show_error(error)}; it is "
         "damaged, another program wrote it, or its class cannot be imported here"

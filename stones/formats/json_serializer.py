@@ -12,7 +12,7 @@ from collections.abc import Callable
 from typing import Any
 
 from .json_tags import untag
-from .tags import BY_TYPE, MAX_DEPTH, refusal
+from .tags import BY_TYPE, MAX_DEPTH, REGISTERED
 
 # Python refuses to read decimal integers of more than 4300 digits. A program can lower this limit,
 # to 640 digits at the least. 2048 bits are 617 digits.
@@ -93,9 +93,7 @@ def _tagged(value: Any, room: int, as_is: frozenset[type]) -> Any:
         for key, item in enumerate(value) if kind is list else value.items():
             plain[key] = _tagged(item, room - 1, as_is)
         return plain
-    tag = BY_TYPE.get(kind)
-    if tag is None:
-        raise refusal(value)
+    tag = BY_TYPE.get(kind, REGISTERED)
     return {f"${tag.name}": _tagged(tag.pack(value), room - 1, as_is)}
 
 

@@ -10,14 +10,20 @@ from datetime import timedelta
 from typing import Any
 
 from .messages import show, show_value
+from .registered_types import unpack_value
 from .tags import BY_NAME
 
 
 def untag(key: str, value: Any) -> Any:
     """The value of a dict with the one item `key`, a dollar sign and the name of a tag.
 
-    Raises ValueError for an unknown tag, and for a value that the tag does not take.
+    Raises ValueError for an unknown tag, and for a value that the tag does not take. Raises
+    UnknownTypeError for a value of a type that is not registered here.
     """
+    if key == _REGISTERED:  # its errors name the type
+        if type(value) is not list or len(value) != 2 or type(value[0]) is not str:
+            raise _refusal(key, value)
+        return unpack_value(value)
     kind, unpack = _READERS.get(key, _UNKNOWN)
     if type(value) is not kind:
         kind, unpack = _other_reader(key, value)
@@ -86,10 +92,13 @@ _TAKES: Mapping[str, str] = {
     "bytes": "text in base64",
     "str": '{"$bytes": ...} with the UTF-8 of the text',
     "dict": "an array of [key, value] pairs whose keys can be in a dict",
+    "type": "an array of the name of a registered type and a packed value",
+    "list": "an array",
 }
 """What each tag takes, in words."""
 
-_LISTS = {"tuple", "set", "frozenset", "timedelta", "dict"}
+_REGISTERED = "$type"
+_LISTS = {"tuple", "set", "frozenset", "timedelta", "dict", "type", "list"}
 _OWN: Mapping[str, Callable[[Any], Any]] = {"int": _int, "timedelta": _timedelta, "dict": _dict}
 _READERS: Mapping[str, tuple[type, Callable[[Any], Any]]] = {
     f"${name}": (

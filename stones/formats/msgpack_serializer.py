@@ -3,8 +3,8 @@
 The encoder writes the plain types itself. For a value of another type it calls `_extended`, and
 encodes the result:
 
-- For a tuple, set or frozenset that is a list whose first item is an empty extension. So the items
-  are encoded in the same pass.
+- For a tuple, set, frozenset or registered type that is a list whose first item is an empty
+  extension. So the items are encoded in the same pass.
 - For a datetime in UTC it is the specification's own timestamp.
 - For any other type it is an extension that contains the packed value.
 
@@ -17,7 +17,7 @@ from typing import Any
 
 from msgpack import ExtType, Packer, Timestamp, packb, unpackb
 
-from .tags import BY_CODE, BY_TYPE, Tag, refusal
+from .tags import BY_CODE, BY_TYPE, REGISTERED, Tag, refusal
 
 _CONTAINERS = frozenset({tuple, set, frozenset})
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -75,11 +75,13 @@ def decode(raw: bytes) -> Any:
 
 def _extended(value: Any) -> Any:
     kind = type(value)
-    tag = BY_TYPE.get(kind)
-    if tag is None:
-        raise refusal(value)
     if kind in _CONTAINERS:
-        return [ExtType(tag.code, b""), *value]
+        return [ExtType(BY_TYPE[kind].code, b""), *value]
+    tag = BY_TYPE.get(kind, REGISTERED)
+    if tag.code == REGISTERED.code:
+        packed = tag.pack(value)
+        _refuse_lookalikes(packed)
+        return [ExtType(tag.code, b""), *packed]
     if kind is datetime and value.tzinfo is UTC and not value.fold:
         seconds, rest = divmod(value - _EPOCH, _SECOND)
         return Timestamp(seconds, rest.microseconds * 1000)

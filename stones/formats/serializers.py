@@ -14,10 +14,14 @@ types:
 - list, tuple, set, frozenset, and dict. A dict keeps its order, and its keys may be any of the
   hashable types.
 
-A subclass of one of these types is another type. Only pickle can give it back.
+A subclass of one of these types is another type. Only pickle can give it back, or functions that
+are registered for it.
+
+They also hold paths, addresses of `ipaddress`, Fraction, and numpy's arrays and scalars, and the
+types that `stones.register_type` makes known (`stones.formats.registered_types`).
 
 If a serializer cannot hold a value, the SerializerError names the type and the place:
-`json cannot hold a complex, at $['a'][3]: convert it first, or use pickle`.
+`json cannot hold a complex, at $['a'][3]: convert it first, ...`.
 
 Each of json, cbor and msgpack is a module (`stones.formats.json_serializer` and so on). It is
 imported when its name is first used.
@@ -25,6 +29,7 @@ imported when its name is first used.
 
 import re
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from importlib import import_module
 from typing import Any
 
@@ -33,6 +38,7 @@ from attrs import frozen
 from stones.errors import SerializerError
 
 from .messages import ShortRepr, show, show_error
+from .registered_types import registered_type
 
 Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
@@ -212,6 +218,11 @@ def _parts(value: Any) -> Iterator[tuple[str, Any]]:
     elif kind is set or kind is frozenset:
         for item in value:
             yield f".element({_short(item)})", item
+    elif (registered := registered_type(kind)) is not None:
+        packed = None
+        with suppress(Exception):  # if pack fails, the error is for the value itself
+            packed = registered.pack(value)
+        yield ".packed", packed
 
 
 def _short(value: Any) -> str:

@@ -8,6 +8,13 @@ own. It uses no tag for a type that its standard has a form for.
     CBOR          27(["tuple", [1, 2]])   the registered tag for an object of a named type
     MessagePack   [ext(1), 1, 2]          a list headed by an empty extension, or one extension
 
+A type that is registered (`stones.formats.registered_types`) has one tag with all others of its
+kind, `REGISTERED`. The plainer value is the name of the type and a packed value:
+
+    JSON          {"$type": ["money", [5, "EUR"]]}
+    CBOR          27(["type", ["money", [5, "EUR"]]])
+    MessagePack   [ext(15), "money", [5, "EUR"]]
+
 Names and codes are in users' files: add new ones, but never change one.
 """
 
@@ -23,6 +30,8 @@ from zoneinfo import ZoneInfo
 from attrs import frozen
 
 from stones.errors import SerializerError
+
+from .registered_types import UnknownValue, error_text, registered_type, unpack_value
 
 MAX_DEPTH = 400
 """How many levels of arrays, maps and tags may lie inside each other in JSON and CBOR.
@@ -50,10 +59,33 @@ def refusal(value: Any) -> SerializerError:
     """The error for a value whose type has no tag: the reason, and what to do."""
     for base in type(value).__mro__[1:-1]:
         if base in _HELD:
+            return SerializerError(f"it would come back as a plain {base.__name__}; {_ADVICE}")
+        if registered_type(base) is not None:
             return SerializerError(
-                f"it would come back as a plain {base.__name__}; convert it first, or use pickle"
+                f"it would come back as a plain {base.__name__}; register the subclass as well"
             )
-    return SerializerError("convert it first, or use pickle")
+    return SerializerError(_ADVICE)
+
+
+def pack_registered(value: Any) -> list[Any]:
+    """The name of the type of a value, and the packed value.
+
+    Raises SerializerError if the type is not registered, or its function fails.
+    """
+    registered = registered_type(type(value))
+    if registered is None:
+        raise refusal(value)
+    try:
+        return [registered.name, registered.pack(value)]
+    except (MemoryError, RecursionError, SerializerError):
+        raise
+    except Exception as error:  # a user's function may raise anything
+        raise SerializerError(
+            f"pack of the type {registered.name!r} failed: {error_text(error)}"
+        ) from error
+
+
+_ADVICE = "convert it first, call register_type() for its class, or use pickle"
 
 
 # A datetime or time is text as in RFC 3339, without the offset if it has none. RFC 9557's suffix
@@ -159,9 +191,17 @@ TAGS = [
         lambda raw: raw.decode("utf-8", "surrogatepass"),
     ),
     Tag(dict, "dict", 14, lambda mapping: [list(pair) for pair in mapping.items()], dict),
+    # A value whose type is not registered here is written as it was read.
+    Tag(UnknownValue, "type", 15, lambda value: [value.name, value.packed], unpack_value),
+    # Only for a list inside a registered value that CBOR has in a set, or as a key of a dict.
+    Tag(list, "list", 16, list, list),
 ]
+
+REGISTERED = Tag(object, "type", 15, pack_registered, unpack_value)
+"""The tag of each type that is not in `BY_TYPE`. Its `pack` refuses a type that is not registered.
+"""
 
 BY_TYPE: Mapping[type, Tag] = {tag.type: tag for tag in TAGS}
 BY_NAME: Mapping[str, Tag] = {tag.name: tag for tag in TAGS}
 BY_CODE: Mapping[int, Tag] = {tag.code: tag for tag in TAGS}
-_HELD = frozenset({*BY_TYPE, list})
+_HELD = frozenset({*BY_TYPE} - {UnknownValue})
