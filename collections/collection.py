@@ -15,6 +15,7 @@ from stones.collections.queries.record_paths import RecordPaths
 from stones.collections.records.record_type import record_type
 from stones.errors import CollectionError, RecordError
 from stones.formats.messages import show, show_count, show_key
+from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
 from stones.stores.claims import COLLECTION_NAME
 from stones.stores.missing_keys import missing_key
@@ -208,7 +209,7 @@ class Collection(BoundToStore, MutableMapping[K, R]):
         bound as in `find`. Raises QueryError as `find` does.
         """
         dicts = (value for _, value in self._records.scan())
-        return self._paths.search(path).find(dicts, values)
+        return map(known, self._paths.search(path).find(dicts, values))
 
     # -- records as dicts ----------------------------------------------------------------------
 

@@ -76,7 +76,7 @@ class StoredRecords(Generic[K, R]):
         """The record with this key, or None. O(log n)."""
         stored = self.prefix + self._encode(key)
         raw = self.database.get(stored)
-        return None if raw is None else self.load(stored, self.database.decode(stored, raw))
+        return None if raw is None else self.load(stored, self.database.decode_record(stored, raw))
 
     def contains(self, key: K) -> bool:
         """Whether there is a record with this key. O(log n)."""
@@ -93,11 +93,11 @@ class StoredRecords(Generic[K, R]):
 
     def values(self, span: Span) -> Iterator[R]:
         """The records in a span, in key order."""
-        return (self.load(stored, value) for stored, value in self.database.entries(span))
+        return (self.load(stored, value) for stored, value in self._entries(span))
 
     def items(self, span: Span) -> Iterator[tuple[K, R]]:
         """The records in a span, with their keys."""
-        for stored, value in self.database.entries(span):
+        for stored, value in self._entries(span):
             yield self.decode_key(stored), self.load(stored, value)
 
     def scan(self, required_text: bytes | None = None) -> Iterator[tuple[bytes, Any]]:
@@ -105,7 +105,12 @@ class StoredRecords(Generic[K, R]):
 
         Records that do not contain `required_text` may be left out.
         """
-        return self.database.entries(self.span, required_text)
+        return self._entries(self.span, required_text)
+
+    def _entries(
+        self, span: Span, required_text: bytes | None = None
+    ) -> Iterator[tuple[bytes, Any]]:
+        return self.database.entries(span, required_text, are_records=True)
 
     def load(self, stored: bytes, value: Any) -> R:
         """The record of a stored dict. Raises RecordError with the key."""
@@ -148,7 +153,7 @@ class StoredRecords(Generic[K, R]):
         """The record with this key as the transaction sees it, or None."""
         stored = self.encode_key(key)
         raw = changes.txn.get(DATA, stored)
-        return None if raw is None else self.load(stored, self.database.decode(stored, raw))
+        return None if raw is None else self.load(stored, self.database.decode_record(stored, raw))
 
     def last(self, changes: RecordChanges) -> tuple[bytes, R] | None:
         """The last record in key order with its stored key, or None."""
@@ -156,7 +161,7 @@ class StoredRecords(Generic[K, R]):
         found = next(changes.txn.scan(DATA, span.start, span.stop, reverse=True), None)
         if found is None:
             return None
-        return found[0], self.load(found[0], self.database.decode(*found))
+        return found[0], self.load(found[0], self.database.decode_record(*found))
 
     def write(self, changes: RecordChanges, key: K, record: R, *, overwrite: bool = True) -> None:
         """Write a record under its key: every write of a record goes through here.

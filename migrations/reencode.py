@@ -30,8 +30,9 @@ from stones.errors import (
 from stones.formats.codec import Codec
 from stones.formats.messages import show, show_count, show_error, show_value
 from stones.formats.metadata import IDS, Metadata, format_name, read_metadata, write_formats
+from stones.formats.registered_types import unknown_types_kept
 from stones.formats.request import check_checksums
-from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
+from stones.formats.serializers import CUSTOM, SAFE, Serializer, custom_serializer, serializer
 from stones.formats.stones03_codec import Stones03Codec, metadata_from_stones03
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA
@@ -339,6 +340,10 @@ def _reencoded(codec: Codec, target: _Target, key: bytes, raw: bytes) -> bytes:
     """A value as the target's serializer writes it. Raises StoneError."""
     if codec.is_written_by(target.name, raw):
         return codec.unwrap(key, raw)  # only its checksum changes
+    if target.name in SAFE:
+        # A registered type keeps its packed form. So it need not be known here.
+        with unknown_types_kept("all"):
+            return target.serializer.encode(codec.decode(key, raw))
     value = codec.decode(key, raw)
     encoded = target.serializer.encode(value)
     if target.name not in IDS:

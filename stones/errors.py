@@ -60,7 +60,10 @@ class SerializerError(StoneError, ValueError):
 
 
 class FormatMismatchError(StoneError, ValueError):
-    """The store, or one of its values, is in another format than requested, or is not trusted."""
+    """The store, or one of its values, is in another format than requested, or is not trusted.
+
+    Also a value of a type that is not known here: `stones.register_type` makes it known.
+    """
 
 
 class CorruptValueError(StoneError, ValueError):

@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 import tracemalloc
-from collections import OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from contextlib import suppress
 from datetime import UTC, date, datetime, time, timedelta, timezone, tzinfo
 from decimal import Decimal
-from enum import IntEnum
+from enum import IntEnum, IntFlag, StrEnum
 from functools import reduce
+from time import struct_time
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -463,6 +464,53 @@ def test_a_subclass_is_refused_since_it_could_not_come_back_as_such(name, value,
     message = refusal(name, {"a": [value]})
     assert f"{kind}, at $['a'][0]: it would come back as a plain {base}" in message
     assert same(round_trip("pickle", value), value)
+
+
+def subclasses():
+    """An instance of a subclass of each plain type, with more than one kind of subclass."""
+    plain = [5, 1.5, "a", b"a", [1], (1, 2), {1}, frozenset({1}), {"a": 1}, Decimal("1.5")]
+    made = [type(f"My{type(value).__name__}", (type(value),), {})(value) for value in plain]
+    return [
+        *made,
+        Moment(2024, 1, 1),
+        type("MyDate", (date,), {})(2024, 1, 1),
+        type("MyTime", (time,), {})(1, 2),
+        type("MyDelta", (timedelta,), {})(1),
+        type("MyUUID", (UUID,), {})(int=1),
+        Colour.RED,
+        Name("x"),
+        Point(1, 2),
+        OrderedDict(a=1),
+        Counter("a"),
+        defaultdict(int, a=1),
+        StrEnum("Word", {"A": "a"}).A,
+        IntFlag("Bit", {"A": 1}).A,
+        sys.version_info,
+        struct_time(range(9)),
+    ]
+
+
+@safe
+@given(value=values, odd=st.sampled_from(subclasses()), place=st.integers(0, 9))
+@settings(max_examples=300)
+def test_whatever_is_accepted_comes_back_equal_and_of_the_same_type(name, value, odd, place):
+    hashable = type(odd).__hash__ is not None
+    holders = [
+        lambda part: part,
+        lambda part: [value, part],
+        lambda part: (value, part),
+        lambda part: {"a": part, "b": value},
+        lambda part: {"a": [{"b": (part,)}]},
+        lambda part: {part} if hashable else [part],
+        lambda part: frozenset([part]) if hashable else [part],
+        lambda part: {part: value} if hashable else [part],
+        lambda part: {(1, part): value} if hashable else [part],
+        lambda part: {frozenset([part]): value} if hashable else [part],
+    ]
+    whole = holders[place](odd)
+    with pytest.raises(SerializerError, match=type(odd).__name__):
+        serializer(name).encode(whole)
+    assert same(round_trip(name, holders[place % 5](value)), holders[place % 5](value))
 
 
 @safe

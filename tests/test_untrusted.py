@@ -23,6 +23,7 @@ from stones.command_line.main import main
 from stones.engine import Space
 from stones.formats.checksums import CHECKSUM_BIT, with_checksum
 from stones.formats.metadata import IDS
+from stones.formats.registered_types import UnknownValue
 from stones.formats.serializers import serializer
 from stones.stores.store import Store
 
@@ -157,6 +158,21 @@ def values(bomb) -> Iterator[bytes]:
         yield bytes([id]) + DEEP
         yield bytes([id]) + HUGE
         yield bytes([id]) + b"\xff" * 50
+    for registered in (
+        UnknownValue("numpy.ndarray", ["|O", [1], "C", pickled[:8]]),
+        UnknownValue("numpy.ndarray", ["<f8", [2**40], "C", b""]),
+        UnknownValue("numpy.ndarray", ["<U1", [1], "C", b"\xff" * 4]),
+        UnknownValue("numpy.object_", inner),
+        UnknownValue("pathlib.Path", str(bomb)),
+        UnknownValue("pathlib.os.mkdir", str(bomb)),
+        UnknownValue("os.mkdir", str(bomb)),
+        UnknownValue(CONTROL, [HUGE]),
+        {"email": "ada", "age": UnknownValue("other", 1)},
+        {"email": UnknownValue("fractions.Fraction", [1, 0])},
+    ):
+        yield b"\x02" + serializer("json").encode(registered)
+        yield b"\x03" + serializer("cbor").encode(registered)
+        yield b"\x04" + serializer("msgpack").encode(registered)
     for record in [
         *(None, 7, [], "text", {}),
         {"email": 5},

@@ -7,6 +7,7 @@ from typing import Any, Generic, TypeVar
 
 from stones.collections.stored_records import StoredRecords
 from stones.errors import NotOneError
+from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
 from stones.stores.spans import check_limit
 
@@ -100,7 +101,7 @@ class Query(BoundToStore, Generic[K, R]):
         ['sea', 'sun', 'sky']
         """
         wanted = self._paths.values(path)
-        return (found for _, value in self._matches() for found in wanted.find(value))
+        return (known(found) for _, value in self._matches() for found in wanted.find(value))
 
     def first(self) -> R | None:
         """The first matching record, or None."""

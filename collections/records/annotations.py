@@ -5,8 +5,9 @@ names are resolved, type variables are filled in, and wrappers are taken off. `c
 `stones.collections.keys` decide what the result means.
 """
 
+import inspect
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Any, Final, NewType, TypeVar, get_args, get_origin
 
 import attrs
@@ -53,6 +54,39 @@ def field_types(cls: type, arguments: Sequence[Any]) -> list[tuple["Attribute[An
         (field, _substitute(field.type, variables[_owner(cls, field)]))
         for field in attrs.fields(cls)
     ]
+
+
+def resolved_hints(cls: type) -> dict[str, Any]:
+    """The annotations of any class and of the classes that it inherits from, by name.
+
+    Raises CollectionError for an annotation with a name that cannot be resolved.
+    """
+    try:
+        return typing.get_type_hints(cls, include_extras=True)
+    except NameError:
+        try:
+            return typing.get_type_hints(cls, localns={cls.__name__: cls}, include_extras=True)
+        except NameError as error:
+            raise CollectionError(
+                f"an annotation of {cls.__qualname__} cannot be resolved, {error}: define the "
+                "class at the top level of a module"
+            ) from error
+
+
+def filled_in(cls: type, name: str, annotation: Any, arguments: Sequence[Any]) -> Any:
+    """The annotation of the field `name` of any class. `arguments` fill in a generic class."""
+    if not isinstance(annotation, TypeVar) and not getattr(annotation, "__parameters__", ()):
+        return annotation
+    owner = next((base for base in cls.__mro__ if name in _own_names(base)), cls)
+    return _substitute(annotation, _variables(cls, arguments).get(owner, {}))
+
+
+def _own_names(cls: type) -> Collection[str]:
+    """The names that a class itself annotates."""
+    try:
+        return inspect.get_annotations(cls)
+    except NameError:  # in Python 3.14 the annotations are evaluated here
+        return ()
 
 
 def _resolve(cls: type) -> None:

@@ -1,5 +1,7 @@
 """An attrs class: its instances as dicts of their fields, and back.
 
+A dataclass or a NamedTuple, as the type of a field, is stored in the same way (`field_classes`).
+
 The keys of the dict are the names that the constructor takes: `_secret` is stored as `secret`.
 `converters` builds the schema of a class, with a conversion for each field. `record_type` is what a
 collection sees of it.
@@ -19,6 +21,7 @@ from attrs import Attribute, evolve, frozen
 from stones.errors import CollectionError
 from stones.formats.messages import show, show_value
 
+from .field_classes import may_change_fields
 from .plain_values import Conversion, Convert, MisfitError, misfit_error
 from .unions import TAG
 from .unordered import comparable
@@ -90,12 +93,7 @@ class Schema:
         self._non_arguments = [field for field in fields if not field.is_argument]
         self._make: Callable[..., Any] = self._construct if self._non_arguments else self.cls
         self._check_constructor()
-        self._constructor_may_change = (
-            any(each.validator or each.converter for each in attrs.fields(self.cls))
-            or hasattr(self.cls, "__attrs_pre_init__")
-            or hasattr(self.cls, "__attrs_post_init__")
-            or hasattr(self.cls, "__attrs_init__")
-        )
+        self._constructor_may_change = _constructor_may_change(self.cls)
         # For the loops of dump() and load(): tuples, since reading attributes takes longer.
         self._dumps = [
             (field.name, field.attribute, field.conversion.exact_type, field.conversion.dump)
@@ -270,3 +268,13 @@ def unknown_field(owner: str, fields: Collection[str], name: object) -> str:
     hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(fields)}"
     shown = repr(text) if text else show_value(name)
     return f"{owner} has no field {shown}: {hint}"
+
+
+def _constructor_may_change(cls: type) -> bool:
+    """Whether the class may refuse the fields of an instance, or change them."""
+    if not attrs.has(cls):
+        return may_change_fields(cls)
+    hooks = ("__attrs_pre_init__", "__attrs_post_init__", "__attrs_init__")
+    return any(each.validator or each.converter for each in attrs.fields(cls)) or any(
+        hasattr(cls, hook) for hook in hooks
+    )

@@ -17,9 +17,11 @@ import attrs
 from attrs import Attribute
 
 from stones.errors import CollectionError
+from stones.formats.registered_types import registered_type
 
 from .annotations import field_types, unwrap, unwrap_once
 from .classes import Field, Schema
+from .field_classes import ClassField, class_fields, has_fields
 from .messages import show_annotation
 from .plain_values import (
     ANYTHING,
@@ -31,6 +33,7 @@ from .plain_values import (
     fixed_tuple,
     mapping,
 )
+from .registered import in_union, registered, union_with_packed
 from .unions import enumeration, literal, tagged_union, union
 
 
@@ -50,6 +53,8 @@ class ConversionBuilder:
     def schema(self, annotation: Any) -> Schema:
         """The schema of an attrs class, or of a generic class with arguments: `Box[int]`.
 
+        Inside a record, also of a dataclass or a NamedTuple.
+
         Raises CollectionError for a field that cannot be stored.
         """
         known = next((schema for known, schema in self._schemas if known == annotation), None)
@@ -59,7 +64,11 @@ class ConversionBuilder:
         schema = Schema(cls)
         self._schemas.append((annotation, schema))
         self._classes.append(annotation)
-        schema.fill([self._field(cls, *field) for field in field_types(cls, get_args(annotation))])
+        arguments = get_args(annotation)
+        if attrs.has(cls):
+            schema.fill([self._field(cls, *field) for field in field_types(cls, arguments)])
+        else:
+            schema.fill([self._class_field(cls, field) for field in class_fields(cls, arguments)])
         self._classes.pop()
         return schema
 
@@ -88,12 +97,18 @@ class ConversionBuilder:
     def _class(self, annotation: Any, origin: type, arguments: tuple[Any, ...]) -> Conversion:
         if origin in ATOMS:
             return ATOMS[origin]
+        if registered_type(origin) is not None and (found := registered(origin)) is not None:
+            return found
         if origin is tuple or origin in _CONTAINERS or origin in _MAPPINGS:
             return self._container(annotation, origin, arguments)
         if issubclass(origin, Enum):
             return enumeration(origin)
+        if not attrs.has(origin) and has_fields(origin):
+            return self.schema(annotation).conversion
         if (reason := why_not_attrs(origin)) is not None:
-            hint = reason if dataclasses.is_dataclass(origin) or attrs.has(origin) else _STORABLE
+            if (found := registered(origin)) is not None:
+                return found
+            hint = reason if attrs.has(origin) else _STORABLE
             raise CollectionError(f"{show_annotation(annotation)} cannot be stored: {hint}")
         return self.schema(annotation).conversion
 
@@ -110,11 +125,17 @@ class ConversionBuilder:
 
     def _union(self, annotation: Any) -> Conversion:
         classes: dict[str, Conversion] = {}
-        members = []
-        for alternative in _alternatives(annotation):
+        members: list[Conversion] = []
+        registered_classes: list[type] = []
+        alternatives = _alternatives(annotation)
+        is_optional = sum(x not in (None, types.NoneType) for x in alternatives) == 1
+        for alternative in alternatives:
             member = self.conversion(alternative)
             cls = get_origin(alternative) or alternative
-            if not attrs.has(cls):
+            if isinstance(cls, type) and registered_type(cls) is not None and not is_optional:
+                registered_classes.append(cls)
+                members.append(in_union(cls) or member)
+            elif not _has_schema(cls):
                 members.append(member)
             elif classes.setdefault(cls.__name__, member) is not member:
                 raise CollectionError(
@@ -122,7 +143,8 @@ class ConversionBuilder:
                     f"name {cls.__name__}"
                 )
         records = [tagged_union(classes)] if len(classes) > 1 else classes.values()
-        return union([*members, *records])
+        made = union([*members, *records])
+        return union_with_packed(made, registered_classes) if registered_classes else made
 
     def _field(self, cls: type, field: "Attribute[Any]", annotation: Any) -> Field:
         try:
@@ -137,6 +159,13 @@ class ConversionBuilder:
             field.default is not attrs.NOTHING,
             _converter(field),
         )
+
+    def _class_field(self, cls: type, field: ClassField) -> Field:
+        try:
+            conversion = ANYTHING if field.type is None else self.conversion(field.type)
+        except CollectionError as error:
+            raise CollectionError(f"{cls.__name__}.{field.name}: {error}") from error
+        return Field(field.name, field.name, conversion, field.is_argument, field.has_default)
 
     def _wrapped(self, annotation: Any, inside: Any) -> Conversion:
         """The conversion of a wrapper, such as an alias or a NewType, around another annotation.
@@ -201,6 +230,13 @@ def _alternatives(annotation: Any) -> list[Any]:
     return found
 
 
+def _has_schema(cls: Any) -> bool:
+    """Whether the instances of a class are stored as dicts of their fields."""
+    if isinstance(cls, type) and registered_type(cls) is not None:
+        return False
+    return attrs.has(cls) or has_fields(cls)
+
+
 def _is_union(annotation: Any) -> bool:
     return get_origin(annotation) in (typing.Union, types.UnionType)
 
@@ -222,5 +258,6 @@ _MAPPINGS = (dict, abc.Mapping, abc.MutableMapping)
 
 _STORABLE = (
     "fields hold None, bool, int, float, str, bytes, dates and times, Decimal, UUID, enums, attrs "
-    "classes, and list, tuple, set, frozenset, dict or unions of these"
+    "classes, dataclasses, NamedTuples, and list, tuple, set, frozenset, dict or unions of these; "
+    "call stones.register_type() for another type"
 )

@@ -5,8 +5,9 @@ the conversions of its parts. `converters` knows which parts an annotation has. 
 conversions of plain values and containers. `unions` has the conversions of enums, literals and
 unions. `classes` has the conversion of an attrs class.
 
-Both functions check each value, so that nothing is written that could not be read. The stored value
-is plain: its type is exactly one of the types that every serializer can write.
+Both functions check each value, so that nothing is written that could not be read, or that would
+come back as another value. The stored value is plain: its type is exactly one of the types that
+every serializer can write, or a registered type (`stones.formats.registered_types`).
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -19,6 +20,7 @@ from uuid import UUID
 from attrs import frozen
 
 from stones.formats.messages import show, show_value
+from stones.formats.registered_types import UnknownValue, registered_type, unknown_type_text
 
 Convert = Callable[[Any], Any]
 
@@ -81,6 +83,21 @@ def misfit_error(expected: str, value: object) -> MisfitError:
     return MisfitError(f"expected {expected}, got {show_value(value)}")
 
 
+def _equals(plain: object, value: object) -> bool:
+    try:
+        return bool(plain == value)
+    except Exception:  # noqa: BLE001  # an __eq__ may raise anything
+        return False
+
+
+def _another_value(name: str, value: object) -> MisfitError:
+    """The error for an instance of a subclass that does not equal its plain value."""
+    kind = type(value).__name__
+    error = misfit_error(name, value)
+    error.reason += f": a {kind} would come back as a value that does not equal it"
+    return error
+
+
 # -- plain values ------------------------------------------------------------------------------
 
 # The plain value of an instance of a subclass, such as an IntEnum or a float of numpy.
@@ -138,23 +155,66 @@ ATOMS: Mapping[type, Conversion] = {
 }
 
 
+_ANY = "a plain value (None, bool, int, str, list, dict and so on)"
+
+
 def _anything() -> Conversion:
-    """Any plain value, and containers of plain values."""
+    """Any plain value, values of registered types, and containers of these.
+
+    An instance of a subclass is refused, since no annotation says that the plain value will do.
+    """
 
     def convert(value: Any) -> Any:
-        kind = next((kind for kind in type(value).__mro__ if kind in by_type), None)
-        if kind is None:
-            raise misfit_error("a plain value (None, bool, int, str, list, dict and so on)", value)
-        return by_type[kind](value)
+        kind = type(value)
+        if kind in by_type:
+            return by_type[kind](value)
+        if registered_type(kind) is not None:
+            return value
+        raise _no_plain_value(value)
 
     anything = Conversion(
         "Any", convert, convert, (object,), {object}, None, native=True, hashable=True
     )
-    by_type: dict[type, Convert] = {kind: atom.dump for kind, atom in ATOMS.items()}
+    by_type: dict[type, Convert] = dict.fromkeys(ATOMS, _as_it_is)
     for kind in (list, tuple, set, frozenset):
         by_type[kind] = container(kind.__name__, (kind,), anything).dump
     by_type[dict] = mapping("dict", anything, anything).dump
     return anything
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _no_plain_value(value: Any) -> MisfitError:
+    if type(value) is UnknownValue:
+        return MisfitError(unknown_type_text(value.name))
+    error = misfit_error(_ANY, value)
+    kind = type(value)
+    base = next((base for base in kind.__mro__ if base in _PLAIN_TYPES), None)
+    if base is not None:
+        error.reason += (
+            f": it would come back as a plain {base.__name__}; convert it first, name its type in "
+            f"the annotation, or call register_type() for {kind.__name__}"
+        )
+    else:
+        error.reason += f"; call register_type() to store {kind.__name__}"
+    return error
+
+
+def _enum_value() -> Conversion:
+    """The value of an enum member. The member comes back, so a subclass may become plain."""
+
+    def convert(value: Any) -> Any:
+        kind = next((kind for kind in type(value).__mro__ if kind in by_type), None)
+        return ANYTHING.dump(value) if kind is None else by_type[kind](value)
+
+    plain = Conversion("a plain value", convert, convert, (object,), {object}, hashable=True)
+    by_type: dict[type, Convert] = {kind: atom.dump for kind, atom in ATOMS.items()}
+    for kind in (list, tuple, set, frozenset):
+        by_type[kind] = container(kind.__name__, (kind,), plain).dump
+    by_type[dict] = mapping("dict", plain, plain).dump
+    return plain
 
 
 # -- containers --------------------------------------------------------------------------------
@@ -173,6 +233,10 @@ def container(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conver
     def kind_of(values: Any) -> type[Any]:
         for kind in accepted:
             if isinstance(values, kind):
+                if item is ANYTHING:
+                    raise _no_plain_value(values)
+                if not _equals(kind(values), values):
+                    raise _another_value(name, values)
                 return kind
         raise misfit_error(name, values)
 
@@ -189,7 +253,14 @@ def container(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conver
             except MisfitError as error:
                 error.within("" if issubclass(kind, set | frozenset) else f"[{len(items)}]")
                 raise
-            return items if kind is list else kind(items)
+            if kind is list:
+                return items
+            converted = kind(items)
+            if len(converted) != len(items):
+                raise MisfitError(
+                    f"two elements of it would be stored as one: {show_value(values)}"
+                )
+            return converted
 
         return convert_all
 
@@ -214,6 +285,8 @@ def fixed_tuple(items: Sequence[Conversion]) -> Conversion:
     def convert(values: Any, converts: list[Convert]) -> tuple[Any, ...]:
         if not isinstance(values, tuple) or len(values) != len(converts):
             raise misfit_error(name, values)
+        if type(values) is not tuple and not _equals(tuple(values), values):
+            raise _another_value(name, values)
         converted: list[Any] = []
         try:
             for value, convert_item in zip(values, converts, strict=True):
@@ -241,11 +314,19 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
         pairs = container(name, (list,), fixed_tuple([key, item]))
         return _stored_as_list(name, (dict,), _pairs, pairs)
 
+    def check(values: Any) -> None:
+        if not isinstance(values, dict):
+            raise misfit_error(name, values)
+        if key is ANYTHING and item is ANYTHING:
+            raise _no_plain_value(values)
+        if not _equals(dict(values), values):
+            raise _another_value(name, values)
+
     def for_items(convert_key: Convert, exact_type: type | None, convert: Convert) -> Convert:
         def convert_all(values: Any) -> Any:
-            if not isinstance(values, dict):
-                raise misfit_error(name, values)
-            converted = {}
+            if type(values) is not dict:
+                check(values)
+            converted: dict[Any, Any] = {}
             for item_key, value in values.items():
                 try:
                     converted_key = convert_key(item_key)
@@ -258,6 +339,8 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
                 except MisfitError as error:
                     error.within(f"[{show(item_key)}]")
                     raise
+            if len(converted) != len(values):
+                raise MisfitError(f"two keys of it would be stored as one: {show_value(values)}")
             return converted
 
         return convert_all
@@ -282,7 +365,13 @@ def _stored_as_list(
     def dump(values: Any) -> Any:
         if not isinstance(values, accepted):
             raise misfit_error(name, values)
-        return items.dump(to_list(values))
+        if type(values) not in accepted and not _equals(accepted[0](values), values):
+            raise _another_value(name, values)
+        listed = to_list(values)
+        stored = items.dump(listed)
+        if len(load(stored)) != len(listed):
+            raise MisfitError(f"two elements of it would come back as one: {show_value(values)}")
+        return stored
 
     def load(stored: Any) -> Any:
         loaded = items.load(stored)
@@ -298,4 +387,6 @@ def _pairs(values: Mapping[Any, Any]) -> list[Any]:
     return list(values.items())
 
 
+_PLAIN_TYPES = frozenset({*ATOMS, list, tuple, set, frozenset, dict})
 ANYTHING = _anything()
+ENUM_VALUE = _enum_value()

@@ -9,9 +9,20 @@ from enum import Enum, Flag
 from types import NoneType
 from typing import Any
 
-from stones.errors import CollectionError
+from stones.errors import CollectionError, SerializerError
+from stones.formats.messages import show, show_value
+from stones.formats.serializers import serializer
 
-from .plain_values import ANYTHING, ATOMS, NONE, Conversion, Convert, MisfitError, misfit_error
+from .plain_values import (
+    ANYTHING,
+    ATOMS,
+    ENUM_VALUE,
+    NONE,
+    Conversion,
+    Convert,
+    MisfitError,
+    misfit_error,
+)
 
 TAG = "_type"
 """The key in a stored dict that names its class, where an annotation allows several classes."""
@@ -20,26 +31,22 @@ TAG = "_type"
 def enumeration(cls: type[Enum]) -> Conversion:
     """A member of an enum, stored as its value.
 
-    Raises CollectionError for an enum without members, and for a member whose value is not plain.
+    Raises CollectionError for an enum without members, for a member whose value is not plain, and
+    for a member that would not come back from its stored value.
     """
     if not len(cls):
         raise CollectionError(f"{cls.__name__} cannot be stored: it has no members")
     stored_as: set[Any] = set()
     hashable = True
-    for member in cls:
-        try:
-            value = ANYTHING.dump(member.value)
-            stored_as.add((type(value), value))
-        except MisfitError as error:
-            raise CollectionError(f"the value of {member!s} cannot be stored: {error}") from error
-        except TypeError:  # the value has no hash, such as a list
-            stored_as.add(type(value))
-            hashable = False
 
     def dump(member: Any) -> Any:
         if not isinstance(member, cls):
             raise misfit_error(cls.__name__, member)
-        return ANYTHING.dump(member.value)
+        stored = ENUM_VALUE.dump(member.value)
+        # A combination of flags is no member of its own. Each member has been tried below.
+        if member.name not in cls.__members__ and load(stored) != member:
+            raise misfit_error(f"a {cls.__name__} that comes back from its value", member)
+        return stored
 
     def load(value: Any) -> Any:
         try:
@@ -47,17 +54,47 @@ def enumeration(cls: type[Enum]) -> Conversion:
         except Exception as error:  # `_missing_` may raise anything
             raise misfit_error(f"the value of a {cls.__name__}", value) from error
 
+    for member in cls:
+        try:
+            value = dump(member)
+        except MisfitError as error:
+            raise CollectionError(
+                f"the value of {_show_option(member)} cannot be stored: {error}"
+            ) from error
+        _check_member(member, value, load)
+        try:
+            stored_as.add((type(value), value))
+        except TypeError:  # the value has no hash, such as a list
+            stored_as.add(type(value))
+            hashable = False
     if issubclass(cls, Flag):
         stored_as = {int}  # members can be combined, to values that no member has
     return Conversion(cls.__name__, dump, load, (cls,), stored_as, hashable=hashable)
 
 
 def literal(options: Sequence[Any]) -> Conversion:
-    """One of these values. The type counts as well: 1 is not True."""
-    name = f"Literal[{', '.join(map(repr, options))}]"
-    pairs = [(option, _stored_option(option)) for option in options]
-    dumps = {(type(option), option): stored for option, stored in pairs}
-    loads = {(type(stored), stored): option for option, stored in pairs}
+    """One of these values. The type counts as well: 1 is not True.
+
+    Raises CollectionError for an option that is not plain, and for two options that are stored as
+    the same value.
+    """
+    name = f"Literal[{', '.join(map(_show_option, options))}]"
+    dumps: dict[Any, Any] = {}
+    loads: dict[Any, Any] = {}
+    for option in options:
+        stored = _stored_option(option)
+        try:
+            dumps[type(option), option] = stored
+            other = loads.setdefault((type(stored), stored), option)
+        except TypeError as error:
+            raise CollectionError(f"{name} cannot be stored: {show(option)} has no hash") from error
+        if other is not option and (type(other), other) != (type(option), option):
+            raise CollectionError(
+                f"{name} cannot be stored: {_show_option(other)} and {_show_option(option)} are "
+                f"both stored as {show_value(stored)}"
+            )
+        if stored_again(stored) != stored:
+            raise CollectionError(f"{name} cannot be stored: {show(option)} does not equal itself")
 
     def look_up(value: Any, table: Mapping[Any, Any]) -> Any:
         try:
@@ -122,12 +159,47 @@ def tagged_union(classes: Mapping[str, Conversion]) -> Conversion:
     return Conversion(name, dump, load, tuple(by_class), {dict}, members=members, fields=tag_field)
 
 
+def _check_member(member: Enum, stored: Any, load: Convert) -> None:
+    """Raise CollectionError if the member does not come back from its stored value."""
+    try:
+        loaded = load(stored_again(stored))
+        found = _show_option(loaded)
+    except MisfitError:
+        loaded, found = None, "no member"
+    if loaded is not member:
+        raise CollectionError(
+            f"{type(member).__name__} cannot be stored: {_show_option(member)} is stored as "
+            f"{show_value(stored)}, which comes back as {found}"
+        )
+
+
+def stored_again(stored: Any) -> Any:
+    """A stored value as it is read: equal, but other objects. A NaN then equals nothing."""
+    codec = serializer("msgpack")
+    try:
+        return codec.decode(codec.encode(stored))
+    except SerializerError as error:
+        raise CollectionError(f"the value {show(stored)} cannot be stored: {error}") from error
+
+
+def _show_option(option: Any) -> str:
+    """An option of a Literal as its author writes it. str() of an IntEnum gives the number only."""
+    if isinstance(option, Enum) and option.name is not None:
+        return f"{type(option).__name__}.{option.name}"
+    return show(option)
+
+
 def _stored_option(option: Any) -> Any:
     if not isinstance(option, Enum):
-        return option
+        try:
+            return ANYTHING.dump(option)
+        except MisfitError as error:
+            raise CollectionError(f"Literal[{show(option)}] cannot be stored: {error}") from error
     members = enumeration(type(option))
     if not members.hashable:
-        raise CollectionError(f"Literal[{option!s}] cannot be stored: its value has no hash")
+        raise CollectionError(
+            f"Literal[{_show_option(option)}] cannot be stored: its value has no hash"
+        )
     return members.dump(option)
 
 
@@ -145,10 +217,19 @@ def _clash(one: Conversion, other: Conversion) -> bool:
 
 
 def _optional(conversion: Conversion) -> Conversion:
-    dump, load = conversion.dump, conversion.load
+    load = conversion.load
+
+    def dump(value: Any) -> Any:
+        if value is None:
+            return None
+        stored = conversion.dump(value)
+        if stored is None:
+            raise MisfitError(f"{show_value(value)} is stored as None, and would come back as None")
+        return stored
+
     return Conversion(
         f"{conversion.name} | None",
-        lambda value: None if value is None else dump(value),
+        dump,
         lambda stored: None if stored is None else load(stored),
         (*conversion.value_types, NoneType),
         {*conversion.stored_as, NoneType},
@@ -163,33 +244,63 @@ def _one_of(members: Sequence[Conversion]) -> Conversion:
     name = " | ".join(member.name for member in members)
     # Exact types come first, because a bool is also an int, and a datetime also a date.
     exact_types = {member.exact_type for member in members if member.exact_type}
+    by_value_type = [(member.value_types, member) for member in members]
+    by_stored_type = [(_types(member.stored_as), member) for member in members]
 
-    def for_types(choices: Sequence[tuple[tuple[type, ...], Convert]]) -> Convert:
-        def convert(value: Any) -> Any:
-            if type(value) in exact_types:
+    def dump(value: Any) -> Any:
+        kind = type(value)
+        if kind in exact_types:
+            return value
+        fitting = [choice for choice in by_value_type if isinstance(value, choice[0])]
+        if len(fitting) == 1:
+            return fitting[0][1].dump(value)
+        # A NamedTuple is also a tuple: the member that names its class comes first.
+        fitting.sort(key=lambda choice: kind not in choice[0])
+        for _, member in fitting:
+            try:
+                return member.dump(value)
+            except MisfitError:
+                continue
+        raise misfit_error(name, value)
+
+    def load(stored: Any) -> Any:
+        if type(stored) in exact_types:
+            return stored
+        fitting = [member for types, member in by_stored_type if isinstance(stored, types)]
+        if len(fitting) == 1:
+            return fitting[0].load(stored)
+        loaded = []
+        for member in fitting:
+            try:
+                value = member.load(stored)
+            except MisfitError:
+                continue
+            # `_missing_` of an enum may make a member of a value that another type has stored.
+            if member.native or _is_stored_as(member, value, stored):
                 return value
-            fitting = [convert for types, convert in choices if isinstance(value, types)]
-            if len(fitting) == 1:
-                return fitting[0](value)
-            for convert in fitting:
-                try:
-                    return convert(value)
-                except MisfitError:
-                    continue
-            raise misfit_error(name, value)
-
-        return convert
+            loaded.append(value)
+        if not loaded:
+            raise misfit_error(name, stored)
+        return loaded[0]
 
     return Conversion(
         name,
-        for_types([(member.value_types, member.dump) for member in members]),
-        for_types([(_types(member.stored_as), member.load) for member in members]),
+        dump,
+        load,
         tuple({kind for member in members for kind in member.value_types}),
         {form for member in members for form in member.stored_as},
         native=all(member.native for member in members),
         hashable=all(member.hashable for member in members),
         members=members,
     )
+
+
+def _is_stored_as(member: Conversion, value: Any, stored: Any) -> bool:
+    try:
+        again = member.dump(value)
+    except MisfitError:
+        return False
+    return type(again) is type(stored) and bool(again == stored)
 
 
 def _types(stored_as: Iterable[Any]) -> tuple[type, ...]:

@@ -3,7 +3,8 @@
     0           a datetime that RFC 3339 can hold        2, 3    a large int
     4           a finite Decimal of up to 640 digits     37      a UUID
     258         a set                                    1004    a date (RFC 8943)
-    27          a value of another type, as [name, value]: see `stones.formats.tags`
+    27          a value of another type, as [name, value], or ["type", name, packed value] if the
+                type is registered: see `stones.formats.tags`
 
 The numbers are from https://www.iana.org/assignments/cbor-tags. Decoding refuses other tags: stones
 never writes them, and cbor2 would make regular expressions and cycles of some.
@@ -104,10 +105,12 @@ def _tagged(value: Any, room: int, as_is: frozenset[type], as_key: bool = False)
     if type(packed) is list:
         if room <= 2:
             raise RecursionError
+        is_registered = tag.code == REGISTERED.code
         for number, item in enumerate(packed):
-            packed[number] = _tagged(item, room - 3, as_is, as_key)
+            packed[number] = _tagged(item, room - 2 - (not is_registered), as_is, as_key)
         # Tuples: this may be the key of a dict, and a tag of hashable parts is hashable.
-        return CBORTag(_OBJECT, (tag.name, tuple(packed)))
+        parts = packed if is_registered else [tuple(packed)]
+        return CBORTag(_OBJECT, (tag.name, *parts))
     return CBORTag(_OBJECT, (tag.name, _tagged(packed, room - 2, as_is, as_key)))
 
 
@@ -147,7 +150,12 @@ _AS_IS_IF: dict[type, Callable[[Any], bool]] = {
 
 
 def _untag(packed: Any, _immutable: bool) -> Any:
-    name, value = packed
+    try:
+        name, value = packed
+    except ValueError:
+        name, *value = packed  # it has three parts
+        if name != REGISTERED.name:
+            raise
     tag = BY_NAME.get(name)
     if tag is None:
         raise ValueError(f"{name!r} is not a type that this version of stones knows")

@@ -15,9 +15,8 @@ from zlib import crc32
 
 from stones.errors import CorruptValueError, FormatMismatchError
 
-from .registered_types import unknown_type_in, unknown_type_text
-
 from .messages import show_error
+from .registered_types import cause_in, unknown_type_in, unknown_type_text
 
 CHECKSUM_BIT = 0x80
 """The bit of the first byte that says that a checksum follows."""
@@ -87,7 +86,7 @@ def corrupt(key: bytes, error: Exception) -> CorruptValueError | FormatMismatchE
             f"the value of {key!r} cannot be read: {unknown_type_text(unknown)}"
         )
     return CorruptValueError(
-        f"the value of {key!r} cannot be read: {show_error(error)}; it is "
+        f"the value of {key!r} cannot be read: {show_error(cause_in(error))}; it is "
         "damaged, another program wrote it, or its class cannot be imported here"
     )
 

@@ -60,6 +60,10 @@ class UnknownTypeError(FormatMismatchError):
         self.name = name
 
 
+class UnpackError(ValueError):
+    """The function that unpacks a type has failed. The text names the type."""
+
+
 def register_type(
     cls: type[T], name: str, pack: Callable[[T], Any], unpack: Callable[[Any], T]
 ) -> None:
@@ -156,7 +160,7 @@ def unpack_value(stored: Any) -> Any:
     except MemoryError:
         raise
     except Exception as error:  # a user's function may raise anything
-        raise ValueError(f"unpack of the type {name!r} failed: {error_text(error)}") from error
+        raise UnpackError(f"unpack of the type {name!r} failed: {error_text(error)}") from error
 
 
 @contextmanager
@@ -173,13 +177,36 @@ def unknown_types_kept(keep: Literal["unknown", "all"] = "unknown") -> Iterator[
         _mode.keep = before
 
 
-def unknown_type_in(error: BaseException | None) -> str | None:
+def known(value: Any) -> Any:
+    """The value itself. Raises UnknownTypeError if it has a part of a type not registered here."""
+    kind = type(value)
+    if kind is UnknownValue:
+        raise UnknownTypeError(value.name)
+    if kind is dict:
+        for key, item in value.items():
+            known(key)
+            known(item)
+    elif kind in (list, tuple, set, frozenset):
+        for item in value:
+            known(item)
+    return value
+
+
+def unknown_type_in(error: BaseException) -> str | None:
     """The name of the unknown type that caused an error of a decoder, or None."""
-    while error is not None:
-        if isinstance(error, UnknownTypeError):
-            return error.name
-        error = error.__cause__
-    return None
+    cause = cause_in(error)
+    return cause.name if isinstance(cause, UnknownTypeError) else None
+
+
+def cause_in(error: BaseException) -> BaseException:
+    """The error of a registered type that caused an error of a decoder, or the error itself.
+
+    cbor2 wraps what goes wrong in the functions of stones in an error of its own.
+    """
+    cause: BaseException | None = error
+    while cause is not None and not isinstance(cause, UnknownTypeError | UnpackError):
+        cause = cause.__cause__
+    return error if cause is None else cause
 
 
 def unknown_type_text(name: str) -> str:

@@ -43,6 +43,9 @@ from .registered_types import registered_type
 Encode = Callable[[Any], bytes]
 Decode = Callable[[bytes], Any]
 
+SAFE = frozenset({"json", "cbor", "msgpack"})
+"""The names of the serializers that hold registered types. Reading their bytes runs no code."""
+
 CUSTOM = "custom"
 """The name of the serializer that a pair of functions makes."""
 

@@ -12,7 +12,7 @@ A type that is registered (`stones.formats.registered_types`) has one tag with a
 kind, `REGISTERED`. The plainer value is the name of the type and a packed value:
 
     JSON          {"$type": ["money", [5, "EUR"]]}
-    CBOR          27(["type", ["money", [5, "EUR"]]])
+    CBOR          27(["type", "money", [5, "EUR"]])
     MessagePack   [ext(15), "money", [5, "EUR"]]
 
 Names and codes are in users' files: add new ones, but never change one.

@@ -28,6 +28,7 @@ from stones.formats.metadata import (
     new_metadata,
     read_metadata,
 )
+from stones.formats.registered_types import unknown_types_kept
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec
 from stones.stores.claims import COUNTS
@@ -100,7 +101,8 @@ class StoredMetadata:
     @staticmethod
     def _decode(codec: Codec, key: bytes, raw: bytes) -> Any:
         try:
-            return codec.decode(key, raw)
+            with unknown_types_kept():  # a type that is not registered here is no damage
+                return codec.decode(key, raw)
         except FormatMismatchError:
             if raw[0] & CHECKSUM_BIT:
                 without_checksum(key, raw)  # it reveals damage, though the value cannot be read

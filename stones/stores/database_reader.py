@@ -5,15 +5,16 @@
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
 from stones.engine import Engine, Space, Transaction
-from stones.errors import StoreClosedError, UnsupportedError
+from stones.errors import FormatMismatchError, StoneError, StoreClosedError, UnsupportedError
 from stones.formats.checksums import corrupt
 from stones.formats.codec import Codec
 from stones.formats.metadata import Metadata
+from stones.formats.registered_types import unknown_type_in, unknown_types_kept
 
 from .spans import Span
 
@@ -49,6 +50,16 @@ class DatabaseReader(ABC):
     def decode(self, key: bytes, raw: bytes) -> Any:
         """The value whose stored bytes are `raw`. Raises CorruptValueError for damaged bytes."""
 
+    def decode_record(self, key: bytes, raw: bytes) -> Any:
+        """The value, as `decode` gives it. A part of a type that is not registered is kept.
+
+        It is an `UnknownValue`. So the other parts can be read and queried.
+        """
+        try:
+            return self.decode(key, raw)
+        except FormatMismatchError as error:
+            return _decode_unknown_types(self.decode, key, raw, error)
+
     @property
     def max_key_size(self) -> int:
         """The longest key in bytes that can be stored."""
@@ -76,11 +87,12 @@ class DatabaseReader(ABC):
                 yield key
 
     def entries(
-        self, span: Span, required_text: bytes | None = None
+        self, span: Span, required_text: bytes | None = None, *, are_records: bool = False
     ) -> Iterator[tuple[bytes, Any]]:
         """The keys and values in a span, from one snapshot opened when the first is asked for.
 
-        Entries whose stored value does not contain `required_text` may be left out.
+        Entries whose stored value does not contain `required_text` may be left out. Records are
+        decoded as by `decode_record`.
         """
         with self.reading() as txn:
             codec = self.codec_at(txn)
@@ -99,11 +111,17 @@ class DatabaseReader(ABC):
                     except MemoryError:
                         raise
                     except Exception as error:  # a decoder may raise anything on damaged bytes
-                        raise corrupt(key, error) from error
-                elif raw and raw[0] == first:
-                    value = read(key, raw)
+                        if not are_records:
+                            raise corrupt(key, error) from error
+                        value = _decode_unknown_types(read, key, raw, corrupt(key, error), error)
                 else:
-                    value = codec.decode(key, raw)
+                    decode = read if raw and raw[0] == first else codec.decode
+                    try:
+                        value = decode(key, raw)
+                    except FormatMismatchError as error:
+                        if not are_records:
+                            raise
+                        value = _decode_unknown_types(decode, key, raw, error)
                 yield key, value
 
 
@@ -161,6 +179,23 @@ class DatabaseSnapshot(DatabaseReader):
 
     def _closed_error(self) -> StoreClosedError:
         return StoreClosedError(f"the snapshot of {self.name!r} is closed: take another one")
+
+
+def _decode_unknown_types(
+    decode: Callable[[bytes, bytes], Any],
+    key: bytes,
+    raw: bytes,
+    error: StoneError,
+    cause: Exception | None = None,
+) -> Any:
+    """A value that `decode` did not decode, with an UnknownValue for each part of an unknown type.
+
+    Raises `error` if it had another cause.
+    """
+    if unknown_type_in(cause or error) is None:
+        raise error from cause or error.__cause__
+    with unknown_types_kept():
+        return decode(key, raw)
 
 
 def _closed_while_read(name: str) -> StoreClosedError:

@@ -43,6 +43,21 @@ TEXTS = [
     "AAAA",
     "\x00\x1b[2J",
 ]
+# Names of registered types, and what they are made of.
+TEXTS += [
+    "pathlib.Path",
+    "ipaddress.IPv4Network",
+    "fractions.Fraction",
+    "numpy.ndarray",
+    "numpy.float32",
+    "numpy.datetime64",
+    "own.type",
+    "<f8",
+    "|O",
+    "<M8[s]",
+    "C",
+    "10.0.0.0/8",
+]
 NUMBERS = [0, 1, 23, 24, 255, 256, 65535, 65536, 2**31, 2**32 - 1, 2**53, 2**63 - 1, 2**64 - 1]
 
 Form = Callable[[Any, int], bytes]

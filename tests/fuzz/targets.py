@@ -13,6 +13,9 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from fractions import Fraction
+from ipaddress import IPv4Network
+from pathlib import Path, PureWindowsPath
 from typing import Any
 from uuid import UUID
 
@@ -25,10 +28,17 @@ from stones.collections.queries.jsonpath import parse_filter, parse_search, pars
 from stones.command_line.keys import parse_key, show_key
 from stones.engine import MAX_KEY_SIZE, Space
 from stones.engines.memory import MemoryEngine
-from stones.errors import CorruptValueError, QueryError, SerializerError, StoneError
+from stones.errors import (
+    CorruptValueError,
+    FormatMismatchError,
+    QueryError,
+    SerializerError,
+    StoneError,
+)
 from stones.formats.checksums import CHECKSUM_BIT, with_checksum
 from stones.formats.codec import Codec
 from stones.formats.metadata import IDS, new_metadata
+from stones.formats.registered_types import UnknownValue
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec
 from stones.stores.store import Store
@@ -157,7 +167,7 @@ def _check_codec(name: str, body: bytes) -> None:
     """Bytes are no value, or their value can be written and comes back."""
     codec = Codec(new_metadata(name), FormatRequest.from_arguments(name))
     raw = bytes([IDS[name]]) + body
-    with suppress(CorruptValueError):
+    with suppress(CorruptValueError, FormatMismatchError):  # the latter for an unknown type
         value = _decoded(codec, raw)
         try:
             written = codec.encode(b"key", value)
@@ -195,6 +205,8 @@ def same(one: Any, other: Any) -> bool:
 
 
 def _spelled(value: Any) -> str:
+    if type(value).__module__ == "numpy":
+        return f"{value!r} {value.dtype} {value.tobytes()!r}"
     if isinstance(value, int):
         return hex(value)  # a long decimal takes long, and Python refuses it
     if isinstance(value, tuple):
@@ -236,6 +248,9 @@ VALUES = [
     [datetime(2024, 5, 6, 7, 8, 9, 10, UTC), timedelta(1, 2, 3), Decimal("1e-5"), UUID(int=5)],
     1 << 3000,
     {"$tuple": 1},
+    [Fraction(1, 3), {Path("a/b"): IPv4Network("10.0.0.0/8")}, PureWindowsPath("C:/a")],
+    UnknownValue("numpy.ndarray", ["<f8", [2], "C", bytes(16)]),
+    UnknownValue("numpy.float32", 0.5),
 ]
 
 
