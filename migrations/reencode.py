@@ -340,12 +340,10 @@ def _reencoded(codec: Codec, target: _Target, key: bytes, raw: bytes) -> bytes:
     """A value as the target's serializer writes it. Raises StoneError."""
     if codec.is_written_by(target.name, raw):
         return codec.unwrap(key, raw)  # only its checksum changes
-    if target.name in SAFE:
-        # A registered type keeps its packed form. So it need not be known here.
-        with unknown_types_kept("all"):
-            return target.serializer.encode(codec.decode(key, raw))
-    value = codec.decode(key, raw)
-    encoded = target.serializer.encode(value)
+    # The packed form of a registered type is kept if possible. So it need not be known here.
+    with unknown_types_kept("all" if target.name in SAFE else None):
+        value = codec.decode(key, raw)
+        encoded = target.serializer.encode(value)
     if target.name not in IDS:
         _check_same(value, encoded, target.serializer)
     return encoded

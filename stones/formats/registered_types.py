@@ -164,10 +164,10 @@ def unpack_value(stored: Any) -> Any:
 
 
 @contextmanager
-def unknown_types_kept(keep: Literal["unknown", "all"] = "unknown") -> Iterator[None]:
+def unknown_types_kept(keep: Literal["unknown", "all"] | None = "unknown") -> Iterator[None]:
     """In this block and thread, decoding makes an UnknownValue of a value of an unknown type.
 
-    With `all`, it does so for a value of a known type too.
+    With `all`, it does so for a value of a known type too. With None, it raises UnknownTypeError.
     """
     before = getattr(_mode, "keep", None)
     _mode.keep = keep
