@@ -14,6 +14,7 @@ import stones.repair.salvage  # all is loaded before a test gives up its rights
 from stones import (
     LmdbStore,
     MemoryStore,
+    StorageError,
     StoreOpenError,
     check,
     inspect,
@@ -264,10 +265,40 @@ def test_a_directory_in_which_nothing_may_be_made_is_refused_with_the_reason(pub
     def refused():
         for path in (public / "mine", public / "mine" / "new"):
             for function in (LmdbStore, MemoryStore().backup):
-                with pytest.raises(stones.StorageError, match=r"(?i)permission denied"):
+                with pytest.raises(StorageError, match=r"(?i)permission denied"):
                     function(path)
         with pytest.raises(StoreOpenError, match=r"(?i)permission denied"):
             LmdbStore(public / "source")
         assert len(LmdbStore(public / "source", readonly=True)) == 0
 
     without_rights(refused)
+
+
+def test_a_relative_path_is_refused_where_the_current_directory_is_gone(tmp_path):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+
+    def refused():
+        os.chdir(gone)
+        gone.rmdir()
+        for function in OPENINGS.values():
+            with pytest.raises(StoreOpenError, match="No such file or directory"):
+                function("db")
+        with pytest.raises(StoreOpenError):
+            MemoryStore().backup("db")
+
+    assert in_child(refused) == 0
+
+
+def test_a_store_that_may_not_be_removed_says_so(public):
+    path = public / "db"
+    LmdbStore(path).close()
+    os.chmod(path / "data.mdb", 0o444)
+    os.chmod(path, 0o555)
+
+    def refused():
+        with pytest.raises(StorageError, match=r"(?i)permission denied"):
+            LmdbStore(path, readonly=True).destroy(yes_im_sure=True)
+
+    without_rights(refused)
+    assert len(LmdbStore(path, readonly=True)) == 0

@@ -72,10 +72,10 @@ def _fail(message: str, code: int) -> NoReturn:
     cls=Commands,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
-    epilog="A byte of a KEY that cannot be typed is escaped as in Python: 'a\\x00b'. "
-    "The key of a record is typed as the name of its collection and its parts: Note 1. "
-    "For completion in bash, put this into ~/.bashrc: "
-    'eval "$(_STONES_COMPLETE=bash_source stones)". For zsh and fish see the documentation.',
+    epilog="A byte of a KEY that cannot be typed is escaped as in Python: 'a\\x00b'. The key of a "
+    "record is typed as the name of its collection and the parts of the key: Note 1.\n\n"
+    "For completion in bash, put this line into ~/.bashrc (the documentation tells of zsh and "
+    'fish):\n\n\b\n  eval "$(_STONES_COMPLETE=bash_source stones)"',
 )
 @click.version_option(package_name="stones", message="%(package)s %(version)s")
 @click.pass_context

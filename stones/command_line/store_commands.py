@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import click
 
+from stones.engines.lmdb.directory import path_of
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.formats.messages import show_count
 from stones.formats.metadata import format_name
@@ -189,7 +190,7 @@ def backup(path: str, new: str, no_compact: bool, table: bytes | None) -> None:
     Other programs may write to the store during the backup. NEW appears complete and safe on the
     disk, or not at all.
     """
-    engine = LmdbEngine.open(path, readonly=True, create=False, table=table)
+    engine = LmdbEngine.open(path_of(path), readonly=True, create=False, table=table)
     try:
         write_backup(engine, new, compact=not no_compact)
     finally:

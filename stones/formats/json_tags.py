@@ -29,8 +29,8 @@ def untag(key: str, value: Any) -> Any:
         kind, unpack = _other_reader(key, value)
     try:
         return unpack(value)
-    except KeyError as error:  # the time zone is not known on this machine
-        raise ValueError(f"{key} {show(value)}: {error.args[0]}") from error
+    except KeyError as error:  # of ZoneInfo
+        raise ValueError(f"{key} {show(value)}: the time zone is not known here") from error
     except (TypeError, ValueError, ArithmeticError, AttributeError, LookupError, OSError) as error:
         raise _refusal(key, value) from error
 

@@ -55,7 +55,8 @@ def show_error(error: BaseException) -> str:
     text = ", ".join(map(show, error.args))
     with suppress(Exception):  # a KeyError shows its key, which may have no repr
         text = str(error)
-    return f"{type(error).__name__}: {text[:200]}"
+    text = text[:200].encode("utf-8", "backslashreplace").decode()  # it may have lone surrogates
+    return f"{type(error).__name__}: {text}"
 
 
 def show_count(count: int, one: str, more: str | None = None) -> str:

@@ -22,6 +22,7 @@ def path_of(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
     """The path as a str, as `os.fsdecode` makes it: a byte that is not UTF-8 is a lone surrogate.
 
     Raises StoreOpenError if it is no path, is empty, has a NUL, or is text that no path can have.
+    Also if it is relative, and the current directory has been removed.
     """
     try:
         text = str.__str__(os.fsdecode(path))  # the repr of a subclass may be anything
@@ -37,6 +38,10 @@ def path_of(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> str:
         raise StoreOpenError(
             f"the path of a store is a str or a Path, not empty and without a NUL: not {text!r}"
         )
+    try:
+        os.path.abspath(text)
+    except OSError as error:  # the path is relative, and the current directory has been removed
+        raise open_error(text, error) from error
     return text
 
 
@@ -48,7 +53,10 @@ def open_error(path: str, error: Exception) -> StoreOpenError:
         what = "permission denied: cannot open the store"
     shown, reason = repr(path), str(error)
     if code == errno.ENAMETOOLONG:
-        shown, reason = f"{path[:40]!r}...", f"{os.strerror(code)}, {len(path):,} characters"
+        shown, reason = (
+            f"{path[:40]!r}...",
+            f"{os.strerror(errno.ENAMETOOLONG)}, {len(path):,} characters",
+        )
     return StoreOpenError(f"{what} {shown}: {reason}")
 
 
@@ -125,14 +133,14 @@ def can_lock(path: str) -> bool:
 def remove_files(path: str) -> None:
     """Delete the files of a store, and the directory if nothing else is in it.
 
-    Raises StorageError if the directory cannot be removed.
+    Raises StorageError if the files or the directory cannot be removed.
     """
-    for name in ("data.mdb", "lock.mdb"):
-        with suppress(FileNotFoundError):
-            os.unlink(os.path.join(path, name))
-    sweep(path, age=0)
-    shutil.rmtree(os.path.join(path, COMPACTING), ignore_errors=True)
     try:
+        for name in ("data.mdb", "lock.mdb"):
+            with suppress(FileNotFoundError):
+                os.unlink(os.path.join(path, name))
+        sweep(path, age=0)
+        shutil.rmtree(os.path.join(path, COMPACTING), ignore_errors=True)
         os.rmdir(path)
     except OSError as error:
         if error.errno not in (errno.ENOTEMPTY, errno.EEXIST, errno.ENOENT):
