@@ -21,7 +21,6 @@ from jsonpath_ng.ext import parse
 from stones import Collection, key
 from stones.collections.queries.arrays import in_order
 from stones.collections.queries.jsonpath import parse_filter, parse_search, parse_values
-from stones.formats.messages import show
 
 NAN, INF = float("nan"), float("inf")
 SNAN = Decimal("sNaN")
@@ -442,7 +441,7 @@ BROKEN = {
 CASES = [(path, value) for path, values in BROKEN.items() for value in values]
 
 
-@pytest.mark.parametrize(("path", "value"), CASES, ids=show)
+@pytest.mark.parametrize(("path", "value"), CASES, ids=range(len(CASES)))
 def test_a_record_that_cannot_be_evaluated_is_no_match(path, value):
     path = path.replace("{huge}", "1000000000.0")
     records = [{"a": value, "b": 7, "name": "ada"}, {"a": "xa" if "`" in path else 5, "b": 2}]
