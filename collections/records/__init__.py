@@ -6,8 +6,12 @@ field_classes the fields of a dataclass or a NamedTuple, as the type of a field
 annotations   the type of each field, with names resolved
 converters    ConversionBuilder, which chooses the conversion of a type
 plain_values  conversions of plain values and of containers
-unions        conversions of enums, literals, and one of several classes
+unions        conversions of enums, literals, and one of several types
 unordered     values with a set inside that is stored as a list, in any order
 registered    conversions of the types of `register_type`
+tagged_unions one of several attrs classes
+parts         where the dicts of classes lie inside a stored value
+reading_rules how dicts are read that have other fields than their class
+defaults      the defaults of fields that a collection keeps
 messages      how error messages show an annotation
 """

@@ -10,7 +10,7 @@ collection sees of it.
 import inspect
 import linecache
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from traceback import walk_tb
 from typing import Any
@@ -22,9 +22,13 @@ from stones.errors import CollectionError
 from stones.formats.messages import show, show_value
 
 from .field_classes import may_change_fields
+from .parts import Part
 from .plain_values import Conversion, Convert, MisfitError, misfit_error
-from .unions import TAG
+from .reading_rules import ReadingRules
 from .unordered import comparable
+
+TAG = "_type"
+"""The key in a stored dict that names its class, where an annotation allows several classes."""
 
 
 @frozen
@@ -41,6 +45,8 @@ class Field:
     has_default: bool
     converter: Convert | None = None
     """The converter of attrs, if it needs no record: the constructor calls it with the value."""
+    make_default: Callable[[], Any] | None = None
+    """Makes the default, before the converter. None if it is not the same for each record."""
 
     def conversion_of_given(self) -> Conversion:
         """The conversion of a value as the constructor takes it, before the converter."""
@@ -58,20 +64,21 @@ class Field:
         return evolve(self.conversion, dump=dump_given, exact_type=None)
 
 
-class Schema:
+class Schema(Part):
     """The fields of an attrs class, and how its instances are stored, read and changed.
 
     It is made empty and filled later, because a field may hold another instance of the class.
     """
 
-    def __init__(self, cls: type) -> None:
+    def __init__(self, cls: type, rules: ReadingRules) -> None:
         self.cls = cls
         self.fields: dict[str, Field] = {}
         # The conversion of each field, with the converter of the field. It is filled in place.
         self.given: dict[str, Conversion] = {}
         self.conversion = Conversion(
-            cls.__name__, self.dump, self.load, (cls,), {dict}, fields=self.given
+            cls.__name__, self.dump, self.load, (cls,), {dict}, fields=self.given, part=self
         )
+        self._rules = rules
 
     def fill(self, fields: Sequence[Field]) -> None:
         """Set the fields, in order.
@@ -101,6 +108,9 @@ class Schema:
         ]
         self._loads = [
             (field.name, field.conversion.exact_type, field.conversion.load) for field in fields
+        ]
+        self._parts = [
+            (field.name, field.conversion.part) for field in fields if field.conversion.part
         ]
 
     def dump(self, record: Any) -> dict[str, Any]:
@@ -145,7 +155,10 @@ class Schema:
         """The record of a dict, made by its class. Raises MisfitError, as `dump` does."""
         if type(stored) is not dict:
             raise misfit_error(f"a dict of the fields of {self.cls.__name__}", stored)
-        loads = self._loads if len(stored) == len(self.fields) else self._loads_of(stored)
+        loads: Iterable[tuple[str, type | None, Convert]] = self._loads
+        if len(stored) != len(self.fields):
+            stored = self._readable(stored)
+            loads = [load for load in loads if load[0] in stored]
         # The dict is copied only if a value is not stored as it is. Most classes are called with
         # the dict itself. With eight fields, loading takes 2.5 times as long as the call of the
         # class. With a copy, it would take 3.5 times as long.
@@ -161,8 +174,7 @@ class Schema:
             error.within(f".{name}")
             raise
         except KeyError:  # the dict has the right number of names, but not the right names
-            unknown = next(name for name in stored if name not in self.fields)
-            raise self._unknown_field(unknown) from None
+            return self.load(self._readable(stored))
         try:
             return self._make(**loaded)
         except Exception as error:  # a validator or a converter may raise anything
@@ -197,16 +209,90 @@ class Schema:
             if name not in self.fields:
                 raise self._unknown_field(name)
 
-    def _loads_of(self, stored: Mapping[str, Any]) -> Iterable[tuple[str, type | None, Convert]]:
-        """How to load the fields of a dict that lacks some, or has too many.
+    def unknown_names(self, stored: Mapping[Any, Any]) -> list[Any]:
+        """The names in a stored dict that no field has."""
+        return [name for name in stored if name not in self.fields and name != TAG]
 
-        Raises MisfitError for a name that no field has, and for a missing field without a default.
+    # -- as a part -----------------------------------------------------------------------------
+
+    def classes(self) -> Iterator[Part]:
+        return iter([self])
+
+    def completed(self, stored: Any, drop: bool) -> Any:
+        if type(stored) is not dict:
+            return stored
+        if stored.keys() != self.fields.keys():
+            stored = self._with_all_fields(stored, drop)
+        changed = {
+            name: value
+            for name, part in self._parts
+            if name in stored and (value := part.completed(stored[name], drop)) is not stored[name]
+        }
+        return {**stored, **changed} if changed else stored
+
+    def carried(self, before: Any, after: Any) -> Any:
+        if type(before) is not dict or type(after) is not dict or not self._is_own(before):
+            return after
+        changed = {name: before[name] for name in self.unknown_names(before)}
+        for name, part in self._parts:
+            if name in before and name in after:
+                value = part.carried(before[name], after[name])
+                if value is not after[name]:
+                    changed[name] = value
+        return {**after, **changed} if changed else after
+
+    # -- dicts with other fields ---------------------------------------------------------------
+
+    def _readable(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """The known fields of a dict that lacks some, or has others too.
+
+        Raises MisfitError for the dict of another class, for a name that no field has unless the
+        rules allow it, and for a missing field without a default.
         """
-        self.check_names(stored)
+        if not self._is_own(stored):
+            raise MisfitError(
+                f"expected the fields of {self.cls.__name__}, got a dict whose {TAG!r} is "
+                f"{show(stored[TAG])}"
+            )
+        unknown = self.unknown_names(stored)
+        if unknown and self._rules.unknown == "error":
+            error = self._unknown_field(unknown[0])
+            error.reason += "; a collection opened with unknown='keep' or 'drop' can read it"
+            raise error
+        readable = self._filled(stored)
         for field in self.fields.values():
-            if field.name not in stored and field.is_argument and not field.has_default:
+            if field.name not in readable and field.is_argument and not field.has_default:
                 raise MisfitError("is missing, and has no default", f".{field.name}")
-        return [load for load in self._loads if load[0] in stored]
+        return readable
+
+    def _filled(self, stored: Mapping[str, Any]) -> dict[str, Any]:
+        """The known fields of a dict and the kept defaults of those that it lacks, in order."""
+        found = {name: stored[name] for name in self.fields if name in stored}
+        if len(found) == len(self.fields):
+            return found
+        kept = self._rules.kept_defaults(self)
+        return {
+            name: found[name] if name in found else kept[name]()
+            for name in self.fields
+            if name in found or name in kept
+        }
+
+    def _with_all_fields(self, stored: dict[str, Any], drop: bool) -> dict[str, Any]:
+        """The dict that the class would store. A dict that cannot be read stays as it is."""
+        if not self._is_own(stored):
+            return stored
+        try:
+            filled = self._filled(stored)
+            if len(filled) < len(self.fields):  # the class computes the other defaults
+                dumped = self._dump(self.load(filled))
+                filled = dumped if drop else self.carried(filled, dumped)
+        except MisfitError:
+            return stored
+        return filled if drop else self.carried(stored, filled)
+
+    def _is_own(self, stored: Mapping[str, Any]) -> bool:
+        """Whether a dict is not of another class. It names its class if it was in a union."""
+        return TAG not in stored or stored[TAG] == self.cls.__name__
 
     def _construct(self, /, **loaded: Any) -> Any:
         """The record of a class with fields that the constructor does not take."""

@@ -9,7 +9,7 @@ import dataclasses
 import types
 import typing
 from collections import abc
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any, Literal, get_args, get_origin
 
@@ -21,8 +21,9 @@ from stones.formats.registered_types import registered_type
 
 from .annotations import field_types, unwrap, unwrap_once
 from .classes import Field, Schema
-from .field_classes import ClassField, class_fields, has_fields
+from .field_classes import ClassField, class_fields, constant_factory, has_fields
 from .messages import show_annotation
+from .parts import Later
 from .plain_values import (
     ANYTHING,
     ATOMS,
@@ -33,18 +34,21 @@ from .plain_values import (
     fixed_tuple,
     mapping,
 )
+from .reading_rules import ReadingRules
 from .registered import in_union, registered, union_with_packed
-from .unions import enumeration, literal, tagged_union, union
+from .tagged_unions import TaggedUnion
+from .unions import enumeration, literal, union
 
 
 class ConversionBuilder:
     """Builds the conversions of a record class, and of all types inside it.
 
     A builder serves one record class: it remembers the classes and aliases that it has met, because
-    a type may contain itself.
+    a type may contain itself. `rules` hold for all classes that it meets.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, rules: ReadingRules | None = None) -> None:
+        self._rules = ReadingRules() if rules is None else rules
         # Lists of pairs, not dicts: an annotation may have no hash.
         self._schemas: list[tuple[Any, Schema]] = []
         self._unfinished: list[tuple[Any, Conversion]] = []
@@ -61,7 +65,7 @@ class ConversionBuilder:
         if known is not None:
             return known
         cls = get_origin(annotation) or annotation
-        schema = Schema(cls)
+        schema = Schema(cls, self._rules)
         self._schemas.append((annotation, schema))
         self._classes.append(annotation)
         arguments = get_args(annotation)
@@ -124,7 +128,7 @@ class ConversionBuilder:
         return container(name, _CONTAINERS.get(origin, (tuple,)), *(items or [ANYTHING]))
 
     def _union(self, annotation: Any) -> Conversion:
-        classes: dict[str, Conversion] = {}
+        classes: dict[str, Schema] = {}
         members: list[Conversion] = []
         registered_classes: list[type] = []
         alternatives = _alternatives(annotation)
@@ -137,13 +141,16 @@ class ConversionBuilder:
                 members.append(in_union(cls) or member)
             elif not _has_schema(cls):
                 members.append(member)
-            elif classes.setdefault(cls.__name__, member) is not member:
+            elif classes.setdefault(cls.__name__, self.schema(alternative)).conversion != member:
                 raise CollectionError(
                     f"{show_annotation(annotation)} cannot be stored: it has two classes with the "
                     f"name {cls.__name__}"
                 )
-        records = [tagged_union(classes)] if len(classes) > 1 else classes.values()
-        made = union([*members, *records])
+        if len(classes) > 1:
+            members.append(TaggedUnion(classes).conversion)
+        else:
+            members += [schema.conversion for schema in classes.values()]
+        made = union(members)
         return union_with_packed(made, registered_classes) if registered_classes else made
 
     def _field(self, cls: type, field: "Attribute[Any]", annotation: Any) -> Field:
@@ -158,6 +165,7 @@ class ConversionBuilder:
             field.init,
             field.default is not attrs.NOTHING,
             _converter(field),
+            _default_maker(field),
         )
 
     def _class_field(self, cls: type, field: ClassField) -> Field:
@@ -165,7 +173,14 @@ class ConversionBuilder:
             conversion = ANYTHING if field.type is None else self.conversion(field.type)
         except CollectionError as error:
             raise CollectionError(f"{cls.__name__}.{field.name}: {error}") from error
-        return Field(field.name, field.name, conversion, field.is_argument, field.has_default)
+        return Field(
+            field.name,
+            field.name,
+            conversion,
+            field.is_argument,
+            field.has_default,
+            make_default=field.make_default,
+        )
 
     def _wrapped(self, annotation: Any, inside: Any) -> Conversion:
         """The conversion of a wrapper, such as an alias or a NewType, around another annotation.
@@ -185,7 +200,13 @@ class ConversionBuilder:
             return target[0].load(stored)
 
         later = Conversion(
-            show_annotation(annotation), dump, load, (object,), {object}, members=target
+            show_annotation(annotation),
+            dump,
+            load,
+            (object,),
+            {object},
+            members=target,
+            part=Later(lambda: target[0].part),
         )
         self._unfinished.append((annotation, later))
         target.append(self.conversion(inside))
@@ -203,6 +224,15 @@ def _converter(field: "Attribute[Any]") -> Convert | None:
         if converter.takes_field:
             return lambda value: converter.converter(value, field)
     return convert
+
+
+def _default_maker(field: "Attribute[Any]") -> Callable[[], Any] | None:
+    default: Any = field.default
+    if getattr(field.converter, "takes_self", False):
+        return None
+    if hasattr(default, "takes_self"):  # an attrs.Factory
+        return None if default.takes_self else constant_factory(default.factory)
+    return None if default is attrs.NOTHING else lambda: default
 
 
 def why_not_attrs(cls: Any) -> str | None:

@@ -5,7 +5,7 @@ an attrs class (`stones.collections.records.classes`).
 """
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -25,6 +25,13 @@ class ClassField:
     is_argument: bool
     """Whether the constructor takes it."""
     has_default: bool
+    make_default: Callable[[], Any] | None
+    """Makes the default. None if it is not the same for each record."""
+
+
+def constant_factory(factory: Callable[[], Any]) -> Callable[[], Any] | None:
+    """A factory that always makes the same value, such as `list`. None for any other one."""
+    return factory if factory in _EMPTY else None
 
 
 def is_named_tuple(cls: Any) -> bool:
@@ -51,6 +58,7 @@ def class_fields(cls: Any, arguments: Sequence[Any]) -> list[ClassField]:
                 filled_in(cls, name, hints.get(name), arguments),
                 True,
                 name in cls._field_defaults,
+                _constant(cls._field_defaults[name]) if name in cls._field_defaults else None,
             )
             for name in cls._fields
         ]
@@ -66,6 +74,7 @@ def class_fields(cls: Any, arguments: Sequence[Any]) -> list[ClassField]:
             filled_in(cls, field.name, hints.get(field.name), arguments),
             field.init,
             field.default is not missing or field.default_factory is not missing,
+            _default_maker(field),
         )
         for field in dataclasses.fields(cls)
     ]
@@ -78,3 +87,18 @@ def may_change_fields(cls: Any) -> bool:
         made = next(base for base in cls.__mro__ if "_fields" in base.__dict__)
         return cls.__new__ is not made.__new__
     return hasattr(cls, "__post_init__") or not cls.__dataclass_params__.init
+
+
+def _default_maker(field: "dataclasses.Field[Any]") -> Callable[[], Any] | None:
+    if field.default is not dataclasses.MISSING:
+        return _constant(field.default)
+    if field.default_factory is not dataclasses.MISSING:
+        return constant_factory(field.default_factory)
+    return None
+
+
+def _constant(value: Any) -> Callable[[], Any]:
+    return lambda: value
+
+
+_EMPTY = (list, dict, set, frozenset, tuple, str, bytes, int, float, bool)

@@ -22,6 +22,8 @@ from attrs import frozen
 from stones.formats.messages import show, show_value
 from stones.formats.registered_types import UnknownValue, registered_type, unknown_type_text
 
+from .parts import Part, elements_part, items_part, values_part
+
 Convert = Callable[[Any], Any]
 
 
@@ -76,6 +78,8 @@ class Conversion:
     """Of a container or a dict: the conversion of the items, or one for each element."""
     is_unordered: bool = False
     """Whether the stored value is a list whose order means nothing."""
+    part: Part | None = None
+    """Where the dicts of attrs classes lie in a stored value. None if they lie nowhere."""
 
 
 def misfit_error(expected: str, value: object) -> MisfitError:
@@ -228,7 +232,8 @@ def container(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conver
     """
     accepted = tuple(kind for kind in kinds if item.hashable or kind in (list, tuple))
     if not accepted:
-        return _stored_as_list(name, kinds, list, container(name, (list,), item))
+        part = items_part(item.part, is_ordered=False)
+        return _stored_as_list(name, kinds, list, container(name, (list,), item), part)
 
     def kind_of(values: Any) -> type[Any]:
         for kind in accepted:
@@ -273,6 +278,7 @@ def container(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conver
         native=item.native,
         hashable=item.hashable and not {list, set} & set(accepted),
         items=(item,),
+        part=items_part(item.part),
     )
 
 
@@ -305,6 +311,7 @@ def fixed_tuple(items: Sequence[Conversion]) -> Conversion:
         native=all(item.native for item in items),
         hashable=all(item.hashable for item in items),
         items=items,
+        part=elements_part([item.part for item in items]),
     )
 
 
@@ -312,7 +319,7 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
     """A dict. It is stored as a list of pairs if its stored keys cannot be keys of a dict."""
     if not key.hashable:
         pairs = container(name, (list,), fixed_tuple([key, item]))
-        return _stored_as_list(name, (dict,), _pairs, pairs)
+        return _stored_as_list(name, (dict,), _pairs, pairs, pairs.part)
 
     def check(values: Any) -> None:
         if not isinstance(values, dict):
@@ -353,11 +360,16 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
         {dict},
         native=key.native and item.native,
         items=(item,),
+        part=values_part(item.part),
     )
 
 
 def _stored_as_list(
-    name: str, kinds: Sequence[type], to_list: Callable[[Any], list[Any]], items: Conversion
+    name: str,
+    kinds: Sequence[type],
+    to_list: Callable[[Any], list[Any]],
+    items: Conversion,
+    part: Part | None,
 ) -> Conversion:
     """A set or a dict that is stored as a list, because its stored items or keys have no hash."""
     accepted = tuple(kinds)
@@ -380,7 +392,9 @@ def _stored_as_list(
         except TypeError as error:  # the class of the items has changed, and has no hash now
             raise MisfitError(f"cannot be a {name} any more: {error}") from error
 
-    return Conversion(name, dump, load, accepted, {list}, items=items.items, is_unordered=True)
+    return Conversion(
+        name, dump, load, accepted, {list}, items=items.items, is_unordered=True, part=part
+    )
 
 
 def _pairs(values: Mapping[Any, Any]) -> list[Any]:

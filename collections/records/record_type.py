@@ -23,6 +23,7 @@ from .annotations import field_types
 from .classes import Schema
 from .converters import ConversionBuilder, why_not_attrs
 from .plain_values import Conversion, MisfitError
+from .reading_rules import ReadingRules, Unknown
 from .unordered import comparable
 
 __all__ = ["RecordType", "key", "record_type"]
@@ -107,9 +108,16 @@ class RecordType(Generic[R]):
     key_codec: KeyCodec[Any]
     """How keys are written as bytes. The codec of UUID if keys are generated."""
     _schema: Schema = field(repr=False)
+    rules: ReadingRules = field(repr=False)
+    """What becomes of stored dicts with other fields. The collection fills in kept defaults."""
     _dump: Callable[[R], dict[str, Any]] = field(repr=False)
     _load: Callable[[Any], R] = field(repr=False)
     _key: Callable[[R], Any] | None = field(repr=False)
+
+    @property
+    def schema(self) -> Schema:
+        """The fields of the class, with the classes inside."""
+        return self._schema
 
     def dump(self, record: R) -> dict[str, Any]:
         """The stored dict of a record. All values in it are plain.
@@ -205,8 +213,10 @@ class RecordType(Generic[R]):
         return changed
 
 
-def record_type(cls: type[R]) -> RecordType[R]:
+def record_type(cls: type[R], unknown: Unknown = "error") -> RecordType[R]:
     """How the records of an attrs class are stored. A generic class may have arguments: `Box[int]`.
+
+    `unknown` tells what becomes of a field in a stored dict that the class does not know.
 
     >>> from attrs import define
     >>> @define
@@ -224,7 +234,10 @@ def record_type(cls: type[R]) -> RecordType[R]:
     origin = get_origin(cls) or cls
     if (reason := why_not_attrs(origin)) is not None:
         raise CollectionError(f"{show(origin)} cannot be the class of a collection: {reason}")
-    schema = ConversionBuilder().schema(cls)
+    if unknown not in get_args(Unknown):
+        raise CollectionError(f"unknown= is 'error', 'keep' or 'drop', not {show(unknown)}")
+    rules = ReadingRules(unknown)
+    schema = ConversionBuilder(rules).schema(cls)
     keys = [
         (field, annotation)
         for field, annotation in field_types(origin, get_args(cls))
@@ -238,6 +251,7 @@ def record_type(cls: type[R]) -> RecordType[R]:
         key_fields=tuple(x.name for x in schema.fields.values() if x.attribute in attributes),
         key_codec=_codec_of_keys(origin, [annotation for _, annotation in keys]),
         schema=schema,
+        rules=rules,
         dump=schema.dump,
         load=schema.load,
         key=attrgetter(*attributes) if attributes else None,

@@ -1,7 +1,8 @@
 """Conversions of values that are one of several things: enums, literals, unions.
 
 `converters` builds these conversions, from the conversions of `plain_values`. A stored value must
-show which of the things it is. This is checked when a collection is made.
+show which of the things it is. This is checked when a collection is made. `tagged_unions` has the
+conversion of one of several attrs classes.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,9 +14,9 @@ from stones.errors import CollectionError, SerializerError
 from stones.formats.messages import show, show_value
 from stones.formats.serializers import serializer
 
+from .parts import alternatives_part
 from .plain_values import (
     ANYTHING,
-    ATOMS,
     ENUM_VALUE,
     NONE,
     Conversion,
@@ -23,9 +24,6 @@ from .plain_values import (
     MisfitError,
     misfit_error,
 )
-
-TAG = "_type"
-"""The key in a stored dict that names its class, where an annotation allows several classes."""
 
 
 def enumeration(cls: type[Enum]) -> Conversion:
@@ -132,33 +130,6 @@ def union(members: Sequence[Conversion]) -> Conversion:
     return conversion if len(not_none) == len(members) else _optional(conversion)
 
 
-def tagged_union(classes: Mapping[str, Conversion]) -> Conversion:
-    """An instance of one of several attrs classes. `TAG` in its stored dict names the class."""
-    name = " | ".join(classes)
-    by_class = {
-        kind: (tag, conversion)
-        for tag, conversion in classes.items()
-        for kind in conversion.value_types
-    }
-
-    def dump(record: Any) -> Any:
-        if type(record) not in by_class:
-            raise misfit_error(name, record)
-        tag, conversion = by_class[type(record)]
-        return {TAG: tag, **conversion.dump(record)}
-
-    def load(stored: Any) -> Any:
-        tag = stored.get(TAG) if isinstance(stored, dict) else None
-        if not isinstance(tag, str) or tag not in classes:
-            raise misfit_error(f"a dict whose {TAG!r} is {' or '.join(map(repr, classes))}", stored)
-        fields = {key: value for key, value in stored.items() if key != TAG}
-        return classes[tag].load(fields)
-
-    members = tuple(classes.values())
-    tag_field = {TAG: ATOMS[str]}
-    return Conversion(name, dump, load, tuple(by_class), {dict}, members=members, fields=tag_field)
-
-
 def _check_member(member: Enum, stored: Any, load: Convert) -> None:
     """Raise CollectionError if the member does not come back from its stored value."""
     try:
@@ -237,6 +208,7 @@ def _optional(conversion: Conversion) -> Conversion:
         native=conversion.native,
         hashable=conversion.hashable,
         members=(conversion, NONE),
+        part=conversion.part,
     )
 
 
@@ -292,6 +264,7 @@ def _one_of(members: Sequence[Conversion]) -> Conversion:
         native=all(member.native for member in members),
         hashable=all(member.hashable for member in members),
         members=members,
+        part=alternatives_part([(_types(member.stored_as), member.part) for member in members]),
     )
 
 
