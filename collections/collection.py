@@ -12,6 +12,7 @@ from stones.collections.queries.jsonpath import equals
 from stones.collections.queries.prefilter import longest_literal
 from stones.collections.queries.query import Query
 from stones.collections.queries.record_paths import RecordPaths
+from stones.collections.records.reading_rules import Unknown
 from stones.collections.records.record_type import record_type
 from stones.errors import CollectionError, RecordError
 from stones.formats.messages import show, show_count, show_key
@@ -54,8 +55,12 @@ class Collection(BoundToStore, MutableMapping[K, R]):
     class unless it is given, makes the prefix: the records are the keys `name/...` of the store, as
     plain dicts.
 
+    `unknown` is for stored fields that the class does not have: an "error" when they are read, or
+    "drop" them, or "keep" them in the record when it is written. Opening only reads. The store
+    knows the collection once a record is written.
+
     Records come in key order. What you get is a copy: `put` or `update` stores it again.
-    Raises CollectionError for a class or a name that cannot be used.
+    Raises CollectionError for a class or a name that cannot be used, or a class that does not fit.
 
     Type checkers cannot see the type of the key field. Name it, and they know all the rest:
 
@@ -86,10 +91,17 @@ class Collection(BoundToStore, MutableMapping[K, R]):
 
     _copied_by = "copy the store: Collection(copy.deepcopy(store), Class)"
 
-    def __init__(self, store: Reader[Any, Any], record: type[R], name: str | None = None) -> None:
+    def __init__(
+        self,
+        store: Reader[Any, Any],
+        record: type[R],
+        name: str | None = None,
+        *,
+        unknown: Unknown = "error",
+    ) -> None:
         if not isinstance(store, Reader):
             raise CollectionError(f"a collection is kept in a store, not in {show(store)}")
-        self._type = record_type(record)
+        self._type = record_type(record, unknown)
         self.name = self._type.name if name is None else name
         if not isinstance(self.name, str) or not COLLECTION_NAME.fullmatch(self.name):
             raise CollectionError(
@@ -98,7 +110,7 @@ class Collection(BoundToStore, MutableMapping[K, R]):
             )
         self._records: StoredRecords[K, R] = StoredRecords(store.database, self._type, self.name)
         self._checks: RecordChecks[R] = RecordChecks(self._type, self.name)
-        self._paths = RecordPaths(self._type.conversion)
+        self._paths = RecordPaths(self._type.conversion, *self._records.extra_fields())
 
     # -- reading -------------------------------------------------------------------------------
 

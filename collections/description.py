@@ -1,16 +1,65 @@
 """What a collection says of itself in the metadata: its record class, its keys, its fields.
 
 The description of the collection NAME claims the keys `NAME/...` for it (see
-`stones.stores.claims`). A collection that is opened again must fit the description.
+`stones.stores.claims`). It also tells which fields the records have had, and which default a field
+had when it was added. `shapes` compares it with the class of a program. The names of classes are
+hints for messages.
 """
 
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
-from stones.collections.records.record_type import RecordType
-from stones.errors import CollectionError, CorruptValueError
+from stones.errors import CorruptValueError
+
+PARTS = ("record", "key", "fields", "defaults", "absent", "mixed", "classes", "nested")
+"""The parts of a description that this version knows. It keeps other ones as they are."""
+
+
+@frozen
+class Shape:
+    """The fields that the dicts of one class have, or have had."""
+
+    fields: tuple[str, ...] = ()
+    """The names of all fields that were ever written."""
+    defaults: Mapping[str, Any] = field(factory=dict)
+    """The defaults of fields that were added when there were records, in the JSON of stones."""
+    absent: tuple[str, ...] = ()
+    """The fields that some records may lack, and that have no kept default."""
+    mixed: tuple[str, ...] = ()
+    """The fields whose dicts may name their class, or may not: it is or was in a union."""
+    classes: Mapping[str, Mapping[str, int]] = field(factory=dict)
+    """The classes inside of each field: their names, and their places in `Description.shapes`."""
+
+    def stored(self) -> dict[str, Any]:
+        """The parts that are not empty, as JSON. `fields` is always there."""
+        parts = {
+            "defaults": dict(self.defaults),
+            "absent": [*self.absent],
+            "mixed": [*self.mixed],
+            "classes": {name: dict(places) for name, places in self.classes.items()},
+        }
+        return {"fields": [*self.fields], **{name: part for name, part in parts.items() if part}}
+
+    @classmethod
+    def from_stored(cls, stored: Mapping[str, Any], shapes: int) -> "Shape":
+        """The shape as it was read. `shapes` is how many there are. Raises ValueError."""
+        defaults = stored.get("defaults", {})
+        classes = stored.get("classes", {})
+        _check_names(defaults)
+        _check_names(classes)
+        for places in classes.values():
+            _check_names(places)
+            if not all(type(place) is int and 0 <= place < shapes for place in places.values()):
+                raise ValueError("a class inside a field is at no place")
+        return cls(
+            fields=_names(stored.get("fields")),
+            defaults=defaults,
+            absent=_names(stored.get("absent", [])),
+            mixed=_names(stored.get("mixed", [])),
+            classes=classes,
+        )
 
 
 @frozen
@@ -18,50 +67,61 @@ class Description:
     """What is stored of a collection, beside its records."""
 
     record: str
-    """The name of the record class."""
+    """The name of the record class that wrote last."""
     key: str
     """The type of the keys, as an annotation: `str`, `tuple[str, int]`."""
-    fields: list[str]
-    """The names of the fields, in their order."""
+    shapes: tuple[Shape, ...]
+    """The shape of the records, and the shapes of the classes inside."""
+    others: Mapping[str, Any] = field(factory=dict)
+    """Parts that a later version of stones has written."""
 
-    @classmethod
-    def of_type(cls, record_type: RecordType[Any]) -> "Description":
-        """The description of a collection with records of this type."""
-        return cls(
-            record=record_type.cls.__qualname__,
-            key=record_type.key_codec.name,
-            fields=list(record_type.fields),
-        )
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names of the fields of the records."""
+        return self.shapes[0].fields
 
     @classmethod
     def from_stored(cls, name: str, stored: Mapping[str, Any]) -> "Description":
         """The description as it was read for the collection `name`. Raises CorruptValueError."""
-        record, key, fields = (stored.get(part) for part in ("record", "key", "fields"))
-        texts = [record, key, *(fields if type(fields) is list else [None])]
-        if not all(type(text) is str and text.isprintable() for text in texts):
-            raise CorruptValueError(
-                f"what the store says of the collection {name!r} is damaged: it lacks the "
-                "record class, the key type or the fields"
+        try:
+            record, key = _names([stored.get("record"), stored.get("key")])
+            nested = stored.get("nested", [])
+            if type(nested) is not list or not all(type(shape) is dict for shape in nested):
+                raise ValueError("the shapes of the classes inside are no dicts")
+            shapes = [stored, *nested]
+            return cls(
+                record=record,
+                key=key,
+                shapes=tuple(Shape.from_stored(shape, len(shapes)) for shape in shapes),
+                others={part: value for part, value in stored.items() if part not in PARTS},
             )
-        return cls(record=texts[0], key=texts[1], fields=texts[2:])
+        except ValueError as error:
+            raise CorruptValueError(
+                f"what the store says of the collection {name!r} is damaged: {error}"
+            ) from error
 
     def stored(self) -> dict[str, Any]:
         """What is written to the metadata, as JSON."""
-        return {"record": self.record, "key": self.key, "fields": self.fields}
+        own, *nested = [shape.stored() for shape in self.shapes]
+        stored = {"record": self.record, "key": self.key, **own, **self.others}
+        return {**stored, "nested": nested} if nested else stored
 
-    def check_fits(self, name: str, found: "Description") -> None:
-        """Raise CollectionError where the store has other records under this `name`.
+    def named(self, record: str) -> "Description":
+        """The same, last written by a class of this name."""
+        return evolve(self, record=record)
 
-        The type of the keys must be the same. The name of the class or the fields must be the same:
-        between two openings a class may be renamed or get another field, but not both.
-        """
-        if found.key != self.key:
-            raise CollectionError(
-                f"the collection {name!r} has keys of type {found.key:.80}, those of "
-                f"{self.record} are {self.key}: give one of the two another name="
-            )
-        if found.record != self.record and found.fields != self.fields:
-            raise CollectionError(
-                f"the collection {name!r} holds records of class {found.record:.80}, not "
-                f"{self.record}: give one of the two another name="
-            )
+
+def _names(found: Any) -> tuple[str, ...]:
+    """A list of names from the store. A name that is not printable might control a terminal."""
+    if type(found) is not list:
+        raise ValueError("it lacks the record class, the key type or the fields")
+    for name in found:
+        if type(name) is not str or not name.isprintable():
+            raise ValueError("it lacks the record class, the key type or the name of a field")
+    return tuple(found)
+
+
+def _check_names(found: Any) -> None:
+    if type(found) is not dict:
+        raise ValueError("the defaults or the classes of its fields are not a dict")
+    _names([*found])

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from stones.collections.records.record_type import RecordType
@@ -21,6 +22,10 @@ class RecordChecks(Generic[R]):
     def __init__(self, record_type: RecordType[R], name: str) -> None:
         self._type = record_type
         self._name = name
+
+    @cached_property
+    def _type_of_dicts(self) -> RecordType[R]:
+        return self._type.for_new_dicts()
 
     def key_for(self, record: R) -> Any:
         """The key to store a record under: its own, or a new one if the class has no key field."""
@@ -49,7 +54,7 @@ class RecordChecks(Generic[R]):
         """The record of a stored dict."""
         stored = dict(values) if isinstance(values, Mapping) else values
         try:
-            return self._type.load(stored)
+            return self._type_of_dicts.load(stored)
         except RecordError as error:
             raise RecordError(f"{self._name}: {error}") from error
 

@@ -7,7 +7,7 @@ kept about them (`stones.stores.writer`).
 `Collection` is the mapping above it, `Query` reads from it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -17,25 +17,19 @@ from stones.collections.records.record_type import RecordType
 from stones.engine import Space, Transaction
 from stones.errors import (
     CollectionError,
+    CorruptValueError,
     DuplicateKeyError,
     KeyTooLongError,
     ReadOnlyError,
     RecordError,
 )
 from stones.formats.messages import show, show_key
-from stones.stores.claims import (
-    add_to_count,
-    claim_key,
-    count_key,
-    parse_count,
-    read_collection,
-    write_collection,
-)
+from stones.stores.claims import add_to_count, count_key, parse_count
 from stones.stores.database import Database
-from stones.stores.database_reader import DATA, DatabaseReader
+from stones.stores.database_reader import DATA, DatabaseReader, EntryConversion
 from stones.stores.spans import Span, prefix_span
 
-from .description import Description
+from .stored_description import CurrentNames, StoredDescription
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -46,6 +40,10 @@ class RecordChanges:
     """What one operation on a collection changes: its transaction, and the change of the count."""
 
     txn: Transaction
+    is_claimed: bool
+    """Whether the collection has a description. If not, what is at its keys is no record."""
+    is_described: bool
+    """Whether writing a record would add nothing to the description."""
     added: int = 0
     """Records added less records removed. It is added to the count when the operation ends."""
 
@@ -53,8 +51,8 @@ class RecordChanges:
 class StoredRecords(Generic[K, R]):
     """The records of the collection `name`, under the keys `name/...` of a database.
 
-    Makes these keys the collection's own, or checks that they are. Raises CollectionError where the
-    name has other records, or where the keys are in use.
+    Opening it only reads. Raises CollectionError if the class cannot read the records, or if the
+    keys are in use. The first record that is written makes the keys the collection's own.
     """
 
     def __init__(self, database: DatabaseReader, record_type: RecordType[R], name: str) -> None:
@@ -64,11 +62,23 @@ class StoredRecords(Generic[K, R]):
         self.prefix = name.encode() + b"/"
         self.span = prefix_span(self.prefix)
         self._count_key = count_key(name)
-        self._claim_key = claim_key(name)
         self._encode = record_type.key_codec.encode
         self._max_key_size = database.max_key_size
-        self._description = Description.of_type(record_type)
-        self._claim_or_check()
+        if database.is_stones03:
+            raise CollectionError(
+                "a database of stones 0.3 has no collections: re-encode it first, with migrate() "
+                "or `stones migrate`"
+            )
+        self._keeps_unknown = record_type.rules.unknown == "keep"
+        self._description = StoredDescription(database, record_type, name, self.span)
+        self._description.check()
+
+    def extra_fields(self) -> Sequence[Collection[str]]:
+        """The names that queries may use though no class has them: of records, of dicts inside."""
+        if not self._keeps_unknown:
+            return (), ()
+        read_now = self._description.read_now
+        return CurrentNames(lambda: read_now().names), CurrentNames(lambda: read_now().names_inside)
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -103,14 +113,34 @@ class StoredRecords(Generic[K, R]):
     def scan(self, required_text: bytes | None = None) -> Iterator[tuple[bytes, Any]]:
         """The stored keys and the dicts of all records, in key order, from one snapshot.
 
-        Records that do not contain `required_text` may be left out.
+        Each dict is as the class would store the record now, with the defaults of fields that were
+        added later. What the class cannot read is as it is stored. Records whose stored bytes do
+        not contain `required_text` may be left out.
         """
-        return self._entries(self.span, required_text)
+        return self._entries(self.span, required_text, self._completing)
 
     def _entries(
-        self, span: Span, required_text: bytes | None = None
+        self,
+        span: Span,
+        required_text: bytes | None = None,
+        conversion: Callable[[Transaction], EntryConversion] | None = None,
     ) -> Iterator[tuple[bytes, Any]]:
-        return self.database.entries(span, required_text, are_records=True)
+        return self.database.entries(span, required_text, are_records=True, conversion=conversion)
+
+    def _completing(self, txn: Transaction) -> EntryConversion:
+        """What makes stored dicts complete. A text that no kept default has is looked for first."""
+        description = self._description.read_at(txn)
+        if not description.varies:
+            return EntryConversion()
+        completed, drop = self.type.schema.completed, self.type.rules.unknown == "drop"
+
+        def complete(value: Any) -> Any:
+            try:
+                return completed(value, drop)
+            except RecursionError:  # nested so deeply that the class may not be able to read it
+                return value
+
+        return EntryConversion(complete, description.keeps_text)
 
     def load(self, stored: bytes, value: Any) -> R:
         """The record of a stored dict. Raises RecordError with the key."""
@@ -142,9 +172,8 @@ class StoredRecords(Generic[K, R]):
         """
         database = self._writable_database()
         with database.writing(joinable=joinable) as txn:
-            if txn.get(Space.META, self._claim_key) is None:  # its claim may have been undone
-                self._claim(txn, database)
-            changes = RecordChanges(txn)
+            raw, known = txn.get(Space.META, self._description.key), self._description.known
+            changes = RecordChanges(txn, raw is not None, raw is not None and raw == known)
             yield changes
             if changes.added:
                 add_to_count(txn, self._count_key, changes.added)
@@ -152,11 +181,15 @@ class StoredRecords(Generic[K, R]):
     def read(self, changes: RecordChanges, key: K) -> R | None:
         """The record with this key as the transaction sees it, or None."""
         stored = self.encode_key(key)
+        if not changes.is_claimed:  # what is there belongs to somebody else
+            return None
         raw = changes.txn.get(DATA, stored)
         return None if raw is None else self.load(stored, self.database.decode_record(stored, raw))
 
     def last(self, changes: RecordChanges) -> tuple[bytes, R] | None:
         """The last record in key order with its stored key, or None."""
+        if not changes.is_claimed:
+            return None
         span = self.span
         found = next(changes.txn.scan(DATA, span.start, span.stop, reverse=True), None)
         if found is None:
@@ -166,8 +199,12 @@ class StoredRecords(Generic[K, R]):
     def write(self, changes: RecordChanges, key: K, record: R, *, overwrite: bool = True) -> None:
         """Write a record under its key: every write of a record goes through here.
 
+        Fields of the record before that the class does not know are taken along if the collection
+        was opened with unknown="keep". The first record also writes the description.
+
         Raises DuplicateKeyError where there is a record and `overwrite` is False, RecordError for a
-        record that does not fit, KeyTooLongError.
+        record that does not fit, KeyTooLongError. Raises CollectionError if the keys of the
+        collection are in use.
         """
         stored = self.prefix + self._encode(key)
         if len(stored) > self._max_key_size:
@@ -177,14 +214,21 @@ class StoredRecords(Generic[K, R]):
                 f"{show(key)} has {len(stored) - len(self.prefix)}"
             )
         txn = changes.txn
-        is_new = txn.get(DATA, stored) is None
+        if not changes.is_described:
+            self._description.write(txn, self._writable_database())
+            changes.is_claimed = changes.is_described = True
+        before = txn.get(DATA, stored)
+        is_new = before is None
         if not is_new and not overwrite:
             raise DuplicateKeyError(
                 f"{self.name}[{show_key(key)}] is there already: use put() to replace it, "
                 "or update() to change some fields"
             )
         try:
-            raw = self.database.codec.encode(stored, self.type.dump(record))
+            value = self.type.dump(record)
+            if before is not None and self._keeps_unknown:
+                value = self._with_unknown_fields(stored, before, value)
+            raw = self.database.codec.encode(stored, value)
         except RecordError as error:
             raise RecordError(f"{self.name}[{show_key(key)}]: {error}") from error
         txn.put(DATA, stored, raw)
@@ -192,60 +236,33 @@ class StoredRecords(Generic[K, R]):
 
     def remove(self, changes: RecordChanges, stored: bytes) -> bool:
         """Remove the record under a stored key: every removal goes through here. Was it there?"""
+        if not changes.is_claimed:
+            return False
         found = changes.txn.delete(DATA, stored)
         changes.added -= found
         return found
 
     def remove_all(self, changes: RecordChanges) -> None:
         """Remove every record. The count begins anew, whatever it was."""
+        if not changes.is_claimed:
+            return
         for stored in changes.txn.keys(DATA, self.span.start, self.span.stop):
             self.remove(changes, stored)
         changes.added = 0
         changes.txn.delete(Space.META, self._count_key)
 
-    # -- the claim -----------------------------------------------------------------------------
+    def _with_unknown_fields(self, stored: bytes, before: bytes, value: Any) -> Any:
+        """The dict of a record, with the fields of the record before that the class lacks."""
+        try:
+            decoded = self.database.decode_record(stored, before)
+        except CorruptValueError:  # writing a record mends a damaged one
+            return value
+        try:
+            return self.type.schema.carried(decoded, value)
+        except RecursionError as error:
+            raise RecordError("it is nested too deeply to keep its unknown fields") from error
 
     def _writable_database(self) -> Database:
         if not isinstance(self.database, Database):
             raise ReadOnlyError(f"{self.name}: a collection of a snapshot is read-only")
         return self.database
-
-    def _claim_or_check(self) -> None:
-        """Make the keys ours in the metadata, or see that they are already."""
-        mine = self._description.stored()
-        with self.database.reading() as txn:
-            stored = self._read_description(txn)
-        if stored == mine:
-            return
-        if not isinstance(self.database, Database) or self.database.readonly:
-            if stored is None:
-                raise CollectionError(
-                    f"there is no collection {self.name!r}, and this is read-only"
-                )
-            return
-        with self.writing() as changes:  # which claims it, unless another process was quicker
-            # If the class has changed, the next change counts from here.
-            if self._read_description(changes.txn) != mine:
-                write_collection(changes.txn, self.name, mine)
-
-    def _read_description(self, txn: Transaction) -> Mapping[str, Any] | None:
-        """The stored description, or None. Raises CollectionError if the class does not fit it."""
-        stored = read_collection(txn, self.name)
-        if stored is not None:
-            self._description.check_fits(self.name, Description.from_stored(self.name, stored))
-        return stored
-
-    def _claim(self, txn: Transaction, database: Database) -> None:
-        if database.is_stones03:
-            raise CollectionError(
-                "a database of stones 0.3 has no collections: re-encode it first, with migrate() "
-                "or `stones migrate`"
-            )
-        stray = next(txn.keys(DATA, self.span.start, self.span.stop), None)
-        if stray is not None:
-            raise CollectionError(
-                f"the store has keys that begin with {self.prefix!r} but are no records, "
-                f"{stray!r} for one: name the collection otherwise, or move them"
-            )
-        write_collection(txn, self.name, self._description.stored())
-        database.reload(txn)

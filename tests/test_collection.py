@@ -411,7 +411,7 @@ def test_the_dict_cannot_write_into_a_collection(store, users):
 
 def test_another_opener_of_the_file_respects_the_claim_too(tmp_path):
     with stone(tmp_path / "db", LmdbStore) as first, stone(tmp_path / "db", LmdbStore) as second:
-        Collection(first, User)
+        Collection(first, User).add(ADA)
         with pytest.raises(ReservedKeyError):
             second["User/x"] = 1
 
@@ -432,6 +432,7 @@ def test_a_name_that_cannot_be_a_prefix_is_refused(store, name):
 
 
 def test_two_classes_cannot_claim_the_same_name(store, users):
+    users.add(ADA)
     with pytest.raises(CollectionError, match="keys of type str"):
         Collection(store, Note, name="User")
 
@@ -440,7 +441,7 @@ def test_two_classes_cannot_claim_the_same_name(store, users):
         email: str = key()
         height: int
 
-    with pytest.raises(CollectionError, match="class User"):
+    with pytest.raises(CollectionError, match=r"class User.*'ada@example.org'.*'name'"):
         Collection(store, Person, name="User")
 
 
@@ -470,8 +471,6 @@ def test_a_collection_wants_a_store():
 
 
 def test_a_record_that_no_longer_fits_says_where(store, users):
-    users.add_many([ADA, BOB])
-
     @define
     class Strict:
         email: str = key()
@@ -480,10 +479,13 @@ def test_a_record_that_no_longer_fits_says_where(store, users):
         tags: list[str]
 
     strict = Collection(store, Strict, name="User")
+    users.add_many([ADA, BOB])
     with pytest.raises(RecordError, match=r"User\['ada@example.org'\]: age"):
         strict["ada@example.org"]
     with pytest.raises(RecordError, match=r"User\['ada@example.org'\]: age"):
         list(strict.find())
+    with pytest.raises(CollectionError, match=r"'User'.*'ada@example.org': age"):
+        Collection(store, Strict, name="User")
 
 
 def test_a_field_that_is_new_takes_its_default_in_older_records(store):
@@ -555,8 +557,7 @@ def test_a_collection_over_a_snapshot_is_frozen_and_read_only(store, users):
         ):
             with pytest.raises(ReadOnlyError):
                 write()
-        with pytest.raises(CollectionError, match="no collection 'Note'"):
-            Collection(view, Note)
+        assert list(Collection(view, Note).items()) == []
 
 
 def test_a_closed_store_closes_its_collections(store, users):
@@ -801,11 +802,11 @@ from tests.test_collection import *
 Collection(stone({str(tmp_path / "db")!r}, LmdbStore), User).add(ADA)
 """
     with LmdbStore(tmp_path / "db", readonly=True) as reader:
-        with pytest.raises(CollectionError, match="no collection"):
-            Collection(reader, User)
+        users = Collection(reader, User)
+        assert (len(users), list(users.values())) == (0, [])
         root = Path(__file__).parent.parent
         subprocess.run([sys.executable, "-c", add], check=True, cwd=root)
-        assert list(Collection(reader, User).values()) == [ADA]
+        assert (len(users), list(users.values())) == (1, [ADA])
 
 
 def test_a_key_that_is_none_is_not_made_up(store):

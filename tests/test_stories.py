@@ -145,7 +145,13 @@ class Stories(RuleBasedStateMachine):
         self.model = Model({}, {})
         self.snapshots = []
         self.handles = [self.open()]
-        Collection(self.handles[0], Person)
+        self.make_collection_known(self.handles[0])
+
+    @staticmethod
+    def make_collection_known(store):
+        """The store knows the collection once it has had a record."""
+        people = Collection(store, Person)
+        people.delete(people.add(Person("first", 1)))
 
     def open(self):
         return MemoryStore(serialize="json")

@@ -4,6 +4,7 @@
 store which is written now can be compared with the one that was written then.
 """
 
+import json
 import re
 from pathlib import Path
 from uuid import UUID
@@ -119,7 +120,14 @@ def test_opening_and_reading_it_changes_no_byte(name, readonly, unpacked):
 @pytest.mark.parametrize("name", STORES)
 def test_the_same_values_are_written_as_the_same_bytes_today(name, unpacked, tmp_path):
     STORES[name](str(tmp_path / "today"))
-    assert raw_entries(tmp_path / "today") == raw_entries(unpacked(name))
+    data, index, meta = raw_entries(tmp_path / "today")
+    for key in meta:
+        if key.startswith(b"collection/"):  # it tells of the classes inside today
+            described = json.loads(meta[key])
+            known = {part: described[part] for part in ("record", "key", "fields")}
+            assert described.keys() - known.keys() <= {"classes", "nested"}
+            meta[key] = json.dumps(known).encode()
+    assert (data, index, meta) == raw_entries(unpacked(name))
 
 
 @pytest.mark.parametrize("name", DICTS)

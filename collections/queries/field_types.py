@@ -52,14 +52,22 @@ from .syntax_tree import Placeholder
 class FieldTypes:
     """The types that paths lead to in the records with this conversion.
 
-    `extra_fields` are names that records may have beside the fields of the class. `text` is the
-    whole path, for errors. Both methods return a copy of the tree, in which each placeholder knows
-    how to convert its value. Both raise QueryError for a name that no field has.
+    `extra_fields` are names that records may have beside the fields of the class, `extra_inside`
+    those that the dicts of classes inside may have. `text` is the whole path, for errors. Both
+    methods return a copy of the tree, in which each placeholder knows how to convert its value.
+    Both raise QueryError for a name that no field has.
     """
 
-    def __init__(self, record: Conversion, extra_fields: Collection[str], text: str) -> None:
+    def __init__(
+        self,
+        record: Conversion,
+        extra_fields: Collection[str],
+        extra_inside: Collection[str],
+        text: str,
+    ) -> None:
         self._record = record
         self._extra_fields = extra_fields
+        self._extra_inside = extra_inside
         self._text = text
 
     def in_record(self, tree: JSONPath) -> JSONPath:
@@ -141,7 +149,7 @@ class FieldTypes:
             )
         if found or dicts or not classes:
             return _Place((*found, *(item for kind in dicts for item in kind.items)))
-        if self._record in classes and name in self._extra_fields:
+        if name in (self._extra_fields if self._record in classes else self._extra_inside):
             return _ANYWHERE
         owner = " | ".join(dict.fromkeys(kind.name for kind in classes if not kind.members))
         fields = dict.fromkeys(field for kind in classes for field in kind.fields or ())

@@ -21,7 +21,8 @@ class RecordPaths:
 
     Each method returns the path of a text. All raise QueryError for a text that does not parse, and
     for a name that is no field. `extra_fields` are names that records may have beside the fields
-    of the class. A RecordPaths may be shared between threads.
+    of the class, `extra_inside` those that the dicts of classes inside may have. Both may become
+    more later. A RecordPaths may be shared between threads.
 
     >>> from attrs import define
     >>> from stones.collections.records.record_type import record_type
@@ -38,9 +39,14 @@ class RecordPaths:
     stones.errors.QueryError: '$[?(@.agee > 30)]': User has no field 'agee': did you mean 'age'?
     """
 
-    def __init__(self, record: Conversion, extra_fields: Collection[str] = ()) -> None:
+    def __init__(
+        self,
+        record: Conversion,
+        extra_fields: Collection[str] = (),
+        extra_inside: Collection[str] = (),
+    ) -> None:
         def types(text: str) -> FieldTypes:
-            return FieldTypes(record, extra_fields, text)
+            return FieldTypes(record, extra_fields, extra_inside, text)
 
         cached = lru_cache(_CACHE_SIZE)
         self._filter = cached(lambda text: parse_filter(text).with_types(types(text)))

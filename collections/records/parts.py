@@ -17,7 +17,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 
 class Part(ABC):
@@ -42,7 +42,7 @@ class Items(Part):
 
     item: Part
     is_ordered: bool = True
-    """Whether the place of an item means something. False for a set that is stored as a list."""
+    """Whether the place of an item means something. It does not in a set stored as a list."""
 
     def classes(self) -> Iterator[Part]:
         return self.item.classes()
@@ -182,9 +182,14 @@ class Later(Part):
         return after if part is None else part.carried(before, after)
 
 
-def items_part(item: Part | None, *, is_ordered: bool = True) -> Part | None:
+def items_part(item: Part | None) -> Part | None:
     """The part of a list, by the part of its items."""
-    return None if item is None else Items(item, is_ordered)
+    return None if item is None else Items(item)
+
+
+def unordered_part(items: Part | None) -> Part | None:
+    """The part of a set or a dict that is stored as a list, by the part of the list."""
+    return evolve(items, is_ordered=False) if isinstance(items, Items) else None
 
 
 def elements_part(elements: Sequence[Part | None]) -> Part | None:

@@ -22,7 +22,7 @@ from attrs import frozen
 from stones.formats.messages import show, show_value
 from stones.formats.registered_types import UnknownValue, registered_type, unknown_type_text
 
-from .parts import Part, elements_part, items_part, values_part
+from .parts import Part, elements_part, items_part, unordered_part, values_part
 
 Convert = Callable[[Any], Any]
 
@@ -232,8 +232,7 @@ def container(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conver
     """
     accepted = tuple(kind for kind in kinds if item.hashable or kind in (list, tuple))
     if not accepted:
-        part = items_part(item.part, is_ordered=False)
-        return _stored_as_list(name, kinds, list, container(name, (list,), item), part)
+        return _stored_as_list(name, kinds, list, container(name, (list,), item))
 
     def kind_of(values: Any) -> type[Any]:
         for kind in accepted:
@@ -319,7 +318,7 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
     """A dict. It is stored as a list of pairs if its stored keys cannot be keys of a dict."""
     if not key.hashable:
         pairs = container(name, (list,), fixed_tuple([key, item]))
-        return _stored_as_list(name, (dict,), _pairs, pairs, pairs.part)
+        return _stored_as_list(name, (dict,), _pairs, pairs)
 
     def check(values: Any) -> None:
         if not isinstance(values, dict):
@@ -365,11 +364,7 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
 
 
 def _stored_as_list(
-    name: str,
-    kinds: Sequence[type],
-    to_list: Callable[[Any], list[Any]],
-    items: Conversion,
-    part: Part | None,
+    name: str, kinds: Sequence[type], to_list: Callable[[Any], list[Any]], items: Conversion
 ) -> Conversion:
     """A set or a dict that is stored as a list, because its stored items or keys have no hash."""
     accepted = tuple(kinds)
@@ -393,7 +388,14 @@ def _stored_as_list(
             raise MisfitError(f"cannot be a {name} any more: {error}") from error
 
     return Conversion(
-        name, dump, load, accepted, {list}, items=items.items, is_unordered=True, part=part
+        name,
+        dump,
+        load,
+        accepted,
+        {list},
+        items=items.items,
+        is_unordered=True,
+        part=unordered_part(items.part),
     )
 
 

@@ -107,12 +107,17 @@ class RecordType(Generic[R]):
     """The names of the fields that are the primary key. Empty if keys are generated."""
     key_codec: KeyCodec[Any]
     """How keys are written as bytes. The codec of UUID if keys are generated."""
+    _annotation: Any = field(repr=False)
     _schema: Schema = field(repr=False)
     rules: ReadingRules = field(repr=False)
     """What becomes of stored dicts with other fields. The collection fills in kept defaults."""
     _dump: Callable[[R], dict[str, Any]] = field(repr=False)
     _load: Callable[[Any], R] = field(repr=False)
     _key: Callable[[R], Any] | None = field(repr=False)
+
+    def for_new_dicts(self) -> "RecordType[R]":
+        """The same class, for dicts that were never stored: no field is unknown or older."""
+        return record_type(self._annotation)
 
     @property
     def schema(self) -> Schema:
@@ -250,6 +255,7 @@ def record_type(cls: type[R], unknown: Unknown = "error") -> RecordType[R]:
         fields=tuple(schema.fields),
         key_fields=tuple(x.name for x in schema.fields.values() if x.attribute in attributes),
         key_codec=_codec_of_keys(origin, [annotation for _, annotation in keys]),
+        annotation=cls,
         schema=schema,
         rules=rules,
         dump=schema.dump,

@@ -3,12 +3,12 @@
 `check` and `salvage` share this: the formats, the collections, and whether an entry is sound.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import evolve, frozen
 
+from stones.collections.description import Description
 from stones.collections.keys import KeyCodec, named_codec
 from stones.engine import Space
 from stones.engines.lmdb.databases import SPACES
@@ -31,7 +31,7 @@ from stones.formats.metadata import (
 from stones.formats.registered_types import unknown_types_kept
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec
-from stones.stores.claims import COUNTS
+from stones.stores.claims import COUNTS, parse_collection
 
 META = SPACES[Space.META]
 DATA = SPACES[Space.DATA]
@@ -154,8 +154,8 @@ def parse_metadata(stored: Mapping[bytes, bytes], request: FormatRequest) -> Sto
     for key, raw in stored.items():
         if key.startswith(CLAIM):
             try:
-                claims[key.removeprefix(CLAIM)] = _parse_claim(raw)
-            except (ValueError, TypeError, KeyError, RecursionError, CollectionError) as error:
+                claims[key.removeprefix(CLAIM)] = _parse_claim(key, raw)
+            except (CorruptValueError, CollectionError) as error:
                 what = f"metadata: the description of a collection cannot be read: {error}"
                 findings.append(DamageFinding(what, key))
                 continue
@@ -171,11 +171,9 @@ def parse_metadata(stored: Mapping[bytes, bytes], request: FormatRequest) -> Sto
     return StoredMetadata(codec, sound, formats, claims, tuple(findings))
 
 
-def _parse_claim(raw: bytes) -> KeyCodec[Any]:
-    described = json.loads(raw)
-    if not (isinstance(described["record"], str) and isinstance(described["fields"], list)):
-        raise ValueError("it is not the description of a collection")
-    return named_codec(described["key"])
+def _parse_claim(key: bytes, raw: bytes) -> KeyCodec[Any]:
+    name = key.removeprefix(CLAIM).decode("utf-8", "replace")
+    return named_codec(Description.from_stored(name, parse_collection(name, raw)).key)
 
 
 def _parse_formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[DamageFinding]]:

@@ -1,8 +1,9 @@
 """Claims: only the collection NAME may write the keys NAME/..., and how many records it has.
 
-The metadata of the store holds a claim, with the description of the collection. A store may have
-thousands of collections, so claims are not kept in memory. Each write looks up the claim that
-concerns its key, in its own transaction. So a new claim takes effect in every process at once.
+The metadata of the store holds a claim, with the description of the collection. The first record
+that is written makes the claim. A store may have thousands of collections, so claims are not kept
+in memory. Each write looks up the claim that concerns its key, in its own transaction. So a new
+claim takes effect in every process at once.
 """
 
 import json
@@ -39,8 +40,11 @@ def check_unclaimed(txn: Transaction, key: bytes) -> None:
 def read_collection(txn: Transaction, name: str) -> Mapping[str, Any] | None:
     """The description of the collection `name`, or None. Raises CorruptValueError. One read."""
     raw = txn.get(Space.META, claim_key(name))
-    if raw is None:
-        return None
+    return None if raw is None else parse_collection(name, raw)
+
+
+def parse_collection(name: str, raw: bytes) -> Mapping[str, Any]:
+    """The description of a collection by its stored bytes. Raises CorruptValueError."""
     try:
         found = json.loads(raw)
         if type(found) is not dict:
@@ -52,15 +56,17 @@ def read_collection(txn: Transaction, name: str) -> Mapping[str, Any] | None:
     return found
 
 
-def write_collection(txn: Transaction, name: str, description: Mapping[str, Any]) -> None:
-    """Store the description of a collection.
+def write_collection(txn: Transaction, name: str, description: Mapping[str, Any]) -> bytes:
+    """Store the description of a collection. Returns its stored bytes.
 
     The first collection of a store begins another generation of the metadata. From then on every
     process looks claims up.
     """
     if not has_collections(txn):
         next_generation(txn)
-    txn.put(Space.META, claim_key(name), json.dumps(description).encode())
+    raw = json.dumps(description).encode()
+    txn.put(Space.META, claim_key(name), raw)
+    return raw
 
 
 def collection_names(txn: Transaction) -> Iterator[str]:

@@ -5,8 +5,11 @@ a collection come with its description. Their number is counted, and added to th
 collection has in the target.
 """
 
+from collections.abc import Mapping
+from typing import Any
+
 from stones.engine import Space, Transaction
-from stones.errors import CollectionError, SerializerError, StoreClosedError
+from stones.errors import CollectionError, CorruptValueError, SerializerError, StoreClosedError
 from stones.formats.metadata import CLAIMS
 
 from .claims import (
@@ -47,14 +50,20 @@ def _take_collection(read: Transaction, target: Database, txn: Transaction, name
         return
     present = read_collection(txn, name)
     if present is not None:
-        # Records without a field read its default from the description of their collection. Here
-        # that is the description in the target: it was there first, and its records need it.
         if present.get("key") != description.get("key"):
             raise CollectionError(
                 f"the collection {name!r} has keys of type {present.get('key')!s:.80} in "
                 f"{target.name!r}, and of type {description.get('key')!s:.80} in the store that is "
                 "copied: nothing was written; give one of the two another name"
             )
+        try:
+            both = _joined(present, description)
+        except (TypeError, AttributeError) as error:  # a part is not of the type that it should be
+            raise CorruptValueError(
+                f"what the stores say of the collection {name!r} is damaged: {error}"
+            ) from error
+        if both != present:
+            write_collection(txn, name, both)
         return
     if target.is_stones03:
         raise CollectionError(
@@ -70,6 +79,32 @@ def _take_collection(read: Transaction, target: Database, txn: Transaction, name
         )
     write_collection(txn, name, description)
     target.reload(txn)
+
+
+def _joined(present: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a collection of the target that gets the records of another one.
+
+    The parts are explained in `stones.collections.description`. A record without a field reads its
+    default from the description. The defaults that the target keeps come first, since its records
+    need them. The classes inside may have other fields in the two stores. So a query has to look at
+    each of their dicts.
+    """
+    if all(present.get(part) == added.get(part) for part in _SHAPE_PARTS):
+        return dict(present)
+    fields = list(dict.fromkeys([*present.get("fields", ()), *added.get("fields", ())]))
+    defaults = {**added.get("defaults", {}), **present.get("defaults", {})}
+    in_both = {*present.get("fields", ())} & {*added.get("fields", ())}
+    absent = {*fields} - in_both | {*present.get("absent", ()), *added.get("absent", ())}
+    mixed = {*present.get("mixed", ()), *added.get("mixed", ()), *added.get("classes", ())}
+    parts = {
+        "defaults": defaults,
+        "absent": [name for name in fields if name in absent and name not in defaults],
+        "mixed": [name for name in fields if name in mixed],
+    }
+    return {**present, "fields": fields, **{name: part for name, part in parts.items() if part}}
+
+
+_SHAPE_PARTS = ("fields", "defaults", "absent", "mixed", "classes", "nested")
 
 
 class _Copy:

@@ -80,12 +80,6 @@ class Database(DatabaseReader):
         """Whether `close` was called."""
         return isinstance(self.engine, ClosedEngine)
 
-    @property
-    def is_stones03(self) -> bool:
-        """Whether it is a database of stones 0.3, which has no metadata and no format bytes."""
-        engine = self.engine
-        return isinstance(engine, Stones03Engine) and engine.legacy
-
     # -- reading -------------------------------------------------------------------------------
 
     def get(self, key: bytes, space: Space = DATA) -> bytes | None:

@@ -9,7 +9,10 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
+from attrs import frozen
+
 from stones.engine import Engine, Space, Transaction
+from stones.engines.stones03 import Stones03Engine
 from stones.errors import FormatMismatchError, StoneError, StoreClosedError, UnsupportedError
 from stones.formats.checksums import corrupt
 from stones.formats.codec import Codec
@@ -19,6 +22,16 @@ from stones.formats.registered_types import unknown_type_in, unknown_types_kept
 from .spans import Span
 
 DATA = Space.DATA
+
+
+@frozen
+class EntryConversion:
+    """What is done to the values of a scan once they are decoded."""
+
+    convert: Callable[[Any], Any] | None = None
+    """Gives the value that is seen. None if every value is seen as it is."""
+    keeps_text: Callable[[bytes], bool] = lambda _: True
+    """Whether a value that has this text after it is converted surely has it before."""
 
 
 class DatabaseReader(ABC):
@@ -61,6 +74,12 @@ class DatabaseReader(ABC):
             return _decode_unknown_types(self.decode, key, raw, error)
 
     @property
+    def is_stones03(self) -> bool:
+        """Whether it is a database of stones 0.3, which has no metadata and no format bytes."""
+        engine = self.engine
+        return isinstance(engine, Stones03Engine) and engine.legacy
+
+    @property
     def max_key_size(self) -> int:
         """The longest key in bytes that can be stored."""
         return self.engine.supports.max_key_size
@@ -87,16 +106,27 @@ class DatabaseReader(ABC):
                 yield key
 
     def entries(
-        self, span: Span, required_text: bytes | None = None, *, are_records: bool = False
+        self,
+        span: Span,
+        required_text: bytes | None = None,
+        *,
+        are_records: bool = False,
+        conversion: Callable[[Transaction], EntryConversion] | None = None,
     ) -> Iterator[tuple[bytes, Any]]:
         """The keys and values in a span, from one snapshot opened when the first is asked for.
 
         Entries whose stored value does not contain `required_text` may be left out. Records are
-        decoded as by `decode_record`.
+        decoded as by `decode_record`. `conversion` is called once, with the transaction.
         """
         with self.reading() as txn:
             codec = self.codec_at(txn)
             id, loads, first, read = codec.id, codec.loads, codec.first, codec.read
+            other: Callable[[bytes, bytes], Any] = codec.decode
+            if conversion is not None and (found := conversion(txn)).convert is not None:
+                id = -1  # no first byte: each value is decoded by the last branch below
+                read, other = _converting(read, found.convert), _converting(other, found.convert)
+                if required_text is not None and not found.keeps_text(required_text):
+                    required_text = None
             entries = txn.scan(DATA, span.start, span.stop, reverse=span.reverse)
             if required_text is not None and codec.shows_text:
                 entries = codec.with_text(required_text, entries)
@@ -115,7 +145,7 @@ class DatabaseReader(ABC):
                             raise corrupt(key, error) from error
                         value = _decode_unknown_types(read, key, raw, corrupt(key, error), error)
                 else:
-                    decode = read if raw and raw[0] == first else codec.decode
+                    decode = read if raw and raw[0] == first else other
                     try:
                         value = decode(key, raw)
                     except FormatMismatchError as error:
@@ -196,6 +226,12 @@ def _decode_unknown_types(
         raise error from cause or error.__cause__
     with unknown_types_kept():
         return decode(key, raw)
+
+
+def _converting(
+    decode: Callable[[bytes, bytes], Any], convert: Callable[[Any], Any]
+) -> Callable[[bytes, bytes], Any]:
+    return lambda key, raw: convert(decode(key, raw))
 
 
 def _closed_while_read(name: str) -> StoreClosedError:

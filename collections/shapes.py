@@ -1,0 +1,215 @@
+"""How the classes of a program and the description of a collection fit together.
+
+The description has a `Shape` for the record class, and for each class inside. A class is found by
+the field that holds it. Its name matters only where a field holds several classes. So a class may
+be renamed.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from typing import Any
+
+from attrs import evolve
+
+from stones.collections.records.classes import Schema
+from stones.collections.records.defaults import COMPUTED, constant_default
+from stones.collections.records.parts import Part
+from stones.collections.records.plain_values import ATOMS, MisfitError
+from stones.collections.records.reading_rules import KeptDefaults
+from stones.errors import SerializerError
+from stones.formats import json_serializer
+
+from .description import Description, Shape
+
+
+def new_description(record: str, key: str, schema: Schema) -> Description:
+    """The description of a collection without records."""
+    shapes = _GrowingShapes([Shape()])
+    shapes.add(schema, has_records=False)
+    return Description(record, key, tuple(shapes.shapes))
+
+
+def merged(found: Description, schema: Schema) -> Description:
+    """The description `found` of a collection with records, before this class writes another one.
+
+    Its fields become all fields that were ever written. It keeps the default of each new field. A
+    program whose class lacks a field takes away neither.
+    """
+    shapes = _GrowingShapes([*found.shapes])
+    shapes.add(schema, has_records=True)
+    return evolve(found, shapes=tuple(shapes.shapes))
+
+
+def varies(found: Description, schema: Schema) -> bool:
+    """Whether some records may be stored otherwise than this class would store them."""
+    defaults = any(shape.defaults for _, shape in _pairs(found, schema))
+    return defaults or _varies_beyond_defaults(found, schema)
+
+
+def default_text(found: Description, schema: Schema) -> bytes | None:
+    """All kept defaults as JSON. None if records vary in other ways than by these."""
+    if _varies_beyond_defaults(found, schema):
+        return None
+    return json.dumps([dict(shape.defaults) for shape in found.shapes]).encode()
+
+
+def kept_defaults(found: Description, schema: Schema) -> Mapping[Part, KeptDefaults]:
+    """The defaults that the description keeps, for each class that has some."""
+    kept: dict[Part, dict[str, Callable[[], Any]]] = {}
+    for known, shape in _pairs(found, schema):
+        for name, packed in shape.defaults.items():
+            if name in known.fields:
+                kept.setdefault(known, {}).setdefault(name, _unpacking(name, packed))
+    return kept
+
+
+class _GrowingShapes:
+    """The shapes of a description, while the classes of a program are added to them."""
+
+    def __init__(self, shapes: list[Shape]) -> None:
+        self.shapes = shapes
+        self._places: dict[tuple[Schema, bool], int] = {}
+        self._waiting: list[tuple[Schema, int, bool]] = []
+
+    def add(self, schema: Schema, *, has_records: bool) -> None:
+        """Add the record class and the classes inside it."""
+        if not has_records:
+            self._places[schema, False] = 0
+        self._waiting.append((schema, 0, has_records))
+        done = set()
+        while self._waiting:
+            step = self._waiting.pop(0)
+            if step not in done:
+                done.add(step)
+                self._add_class(*step)
+
+    def _add_class(self, schema: Schema, place: int, is_old: bool) -> None:
+        """Add a class to the shape at `place`. If it `is_old`, there may be dicts of this shape."""
+        before = self.shapes[place]
+        defaults, absent = dict(before.defaults), [*before.absent]
+        for name, field in schema.fields.items():
+            is_new = is_old and name not in before.fields
+            if is_new or name in absent:
+                packed = _packed_default(schema, name)
+                if packed is not COMPUTED:
+                    defaults[name] = packed
+                    absent = [other for other in absent if other != name]
+                elif is_new:
+                    absent.append(field.name)
+        lacking = [name for name in before.fields if name not in schema.fields]
+        absent += [name for name in lacking if name not in defaults and name not in absent]
+        new = [name for name in schema.fields if name not in before.fields]
+        self.shapes[place] = evolve(
+            before, fields=(*before.fields, *new), defaults=defaults, absent=tuple(absent)
+        )
+        for name, classes in _classes_inside(schema).items():
+            # A shape without fields is new here, but dicts of it may be older.
+            has_dicts = is_old and (name in before.fields or not before.fields)
+            self._add_inside(place, name, classes, has_dicts)
+
+    def _add_inside(
+        self, place: int, name: str, classes: Mapping[str, Schema], is_old: bool
+    ) -> None:
+        """Add the classes inside one field of the shape at `place`."""
+        shape = self.shapes[place]
+        places = dict(shape.classes.get(name, {}))
+        mixes = is_old and (not places or (len(classes) == 1) != (len(places) == 1))
+        for known, schema in classes.items():
+            found = _place_of(known, classes, places)
+            if found is None:
+                places[known] = found = self._new_place(schema, is_old)
+            self._waiting.append((schema, found, is_old))
+        mixed = (*shape.mixed, name) if mixes and name not in shape.mixed else shape.mixed
+        self.shapes[place] = evolve(shape, classes={**shape.classes, name: places}, mixed=mixed)
+
+    def _new_place(self, schema: Schema, is_old: bool) -> int:
+        if (schema, is_old) not in self._places:
+            self._places[schema, is_old] = len(self.shapes)
+            self.shapes.append(Shape())
+        return self._places[schema, is_old]
+
+
+def _varies_beyond_defaults(found: Description, schema: Schema) -> bool:
+    for known, shape in _pairs(found, schema):
+        if shape.absent or shape.mixed or {*shape.fields} != known.fields.keys():
+            return True
+        for name, classes in _classes_inside(known).items():
+            places = shape.classes.get(name, {})
+            is_one = len(classes) == len(places) == 1
+            if not is_one and classes.keys() != places.keys():
+                return True
+    return False
+
+
+def _pairs(found: Description, schema: Schema) -> Iterator[tuple[Schema, Shape]]:
+    """Each class with each of its shapes, without the classes that have no shape."""
+    waiting = [(schema, 0)]
+    done = set()
+    while waiting:
+        known, place = step = waiting.pop(0)
+        if step in done:
+            continue
+        done.add(step)
+        shape = found.shapes[place]
+        yield known, shape
+        for name, classes in _classes_inside(known).items():
+            places = shape.classes.get(name, {})
+            for class_name, inside in classes.items():
+                at = _place_of(class_name, classes, places)
+                if at is not None:
+                    waiting.append((inside, at))
+
+
+def _place_of(name: str, classes: Mapping[str, Schema], places: Mapping[str, int]) -> int | None:
+    """The place of a class in a field. The only class of a field may have been renamed."""
+    if len(classes) == len(places) == 1:
+        return next(iter(places.values()))
+    return places.get(name)
+
+
+def _classes_inside(schema: Schema) -> dict[str, dict[str, Schema]]:
+    """The classes inside each field that has some, by their names."""
+    inside: dict[str, dict[str, Schema]] = {}
+    for name, field in schema.fields.items():
+        for part in field.conversion.part.classes() if field.conversion.part else ():
+            if isinstance(part, Schema):
+                classes = inside.setdefault(name, {})
+                taken = [*classes.values()]
+                if part not in taken:  # two classes of different modules may have the same name
+                    own = part.cls.__name__
+                    classes[f"{own} {len(taken) + 1}" if own in classes else own] = part
+    return inside
+
+
+def _packed_default(schema: Schema, name: str) -> Any:
+    """The default of a field as the description keeps it. COMPUTED if it cannot be kept."""
+    default = constant_default(schema.cls, schema.fields[name])
+    if default is COMPUTED:
+        return COMPUTED
+    try:
+        return json.loads(json_serializer.encode(default))
+    except (SerializerError, RecursionError):
+        return COMPUTED
+
+
+def _unpacking(name: str, packed: Any) -> Callable[[], Any]:
+    """The function that gives a kept default, a new one at each call."""
+
+    def unpacked() -> Any:
+        try:
+            return json_serializer.decode(json.dumps(packed).encode())
+        except Exception as error:  # a damaged description may hold anything
+            raise MisfitError(
+                f"the kept default cannot be read: {error!r:.200}", f".{name}"
+            ) from error
+
+    known: list[Any] = []
+
+    def default() -> Any:
+        if not known:
+            known.append(unpacked())
+        value = known[0]
+        return value if type(value) in ATOMS else deepcopy(value)
+
+    return default

@@ -1,0 +1,217 @@
+"""The description of one collection in the metadata: looked at, checked, and written when due.
+
+Opening a collection only reads. The description is written with the first record, in its
+transaction. From then on it is written again only if a class adds something to it.
+"""
+
+import weakref
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Any
+
+from attrs import evolve, field, frozen
+
+from stones.collections.records.parts import Part
+from stones.collections.records.reading_rules import KeptDefaults, no_defaults
+from stones.collections.records.record_type import RecordType
+from stones.engine import Space, Transaction
+from stones.errors import CollectionError, CorruptValueError, FormatMismatchError, RecordError
+from stones.formats.messages import show
+from stones.stores.claims import claim_key, parse_collection, write_collection
+from stones.stores.database import Database
+from stones.stores.database_reader import DATA, DatabaseReader
+from stones.stores.spans import Span
+
+from .description import Description
+from .shapes import default_text, kept_defaults, merged, new_description, varies
+
+
+@frozen
+class ReadDescription:
+    """What a description means for this program. `raw` are its stored bytes, None without one."""
+
+    raw: bytes | None
+    varies: bool = False
+    """Whether some records may be stored otherwise than the class would store them."""
+    defaults: Mapping[Part, KeptDefaults] = field(factory=dict)
+    """The kept defaults of each class."""
+    default_text: bytes | None = None
+    """All kept defaults. None if records also differ in other ways from what the class stores."""
+
+    names: frozenset[str] = frozenset()
+    """All fields that records have, or have had."""
+    names_inside: frozenset[str] = frozenset()
+    """All fields that the dicts of classes inside have, or have had."""
+
+    def keeps_text(self, text: bytes) -> bool:
+        """Whether each record with this text has it in its stored bytes too."""
+        return self.default_text is not None and text not in self.default_text
+
+
+class CurrentNames(Collection[str]):
+    """Names that `read` gives, as of the moment they are asked for."""
+
+    def __init__(self, read: Callable[[], Collection[str]]) -> None:
+        self._read = read
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._read()
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._read())
+
+    def __len__(self) -> int:
+        return len(self._read())
+
+
+class StoredDescription:
+    """The description of the collection `name`, whose records are in `span`.
+
+    Threads may share it. It remembers what it has read, and reads it again if the bytes differ.
+    """
+
+    def __init__(
+        self, database: DatabaseReader, record_type: RecordType[Any], name: str, span: Span
+    ) -> None:
+        self._database = database
+        self._type = record_type
+        self._name = name
+        self._span = span
+        self._own = new_description(
+            record_type.cls.__qualname__, record_type.key_codec.name, record_type.schema
+        )
+        self.key = claim_key(name)
+        """The key of the description in the metadata."""
+        self.known: bytes | None = None
+        """A description to which writing a record of this class adds nothing."""
+        self._read = ReadDescription(None)
+        self._has_checked = False
+        record_type.rules.kept_defaults = _kept_defaults_of(weakref.ref(self))
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def check(self) -> None:
+        """Check that the class can read the records. Reads one record at most, writes nothing.
+
+        Raises CollectionError for keys of another type, for a record that the class cannot read,
+        and for keys that are no records.
+        """
+        with self._database.reading() as txn:
+            raw = txn.get(Space.META, self.key)
+            self._check(txn, raw, None if raw is None else self._parse(raw))
+
+    def read_at(self, txn: Transaction) -> ReadDescription:
+        """The description that a transaction sees. Raises CorruptValueError. One read."""
+        return self._reading(txn.get(Space.META, self.key))
+
+    def read_now(self) -> ReadDescription:
+        """The description as of now. Raises CorruptValueError. One read."""
+        return self._reading(self._database.get(self.key, Space.META))
+
+    def kept_defaults(self, part: Part) -> KeptDefaults:
+        """The kept defaults of a class as of now. One read."""
+        return self.read_now().defaults.get(part) or no_defaults(part)
+
+    def _reading(self, raw: bytes | None) -> ReadDescription:
+        read = self._read
+        if read.raw != raw:
+            read = ReadDescription(raw)
+            if raw is not None:
+                found, schema = self._parse(raw), self._type.schema
+                read = ReadDescription(
+                    raw,
+                    varies(found, schema),
+                    kept_defaults(found, schema),
+                    default_text(found, schema),
+                    frozenset(found.fields),
+                    frozenset(name for shape in found.shapes[1:] for name in shape.fields),
+                )
+            self._read = read
+        return read
+
+    def _parse(self, raw: bytes) -> Description:
+        return Description.from_stored(self._name, parse_collection(self._name, raw))
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def write(self, txn: Transaction, database: Database) -> None:
+        """Write the description that holds once a record is written, unless it is there already.
+
+        Raises CollectionError as `check` does.
+        """
+        raw = txn.get(Space.META, self.key)
+        if raw is not None and raw == self.known:
+            return
+        found = None if raw is None else self._parse(raw)
+        has_records = self._check(txn, raw, found)
+        new = self._own if found is None else evolve(self._own, others=found.others)
+        if found is not None and has_records:
+            new = merged(found, self._type.schema)
+            # Two programs with different names of the class must not take turns in renaming it.
+            if self.known is None:
+                new = new.named(self._own.record)
+        if new != found:
+            raw = write_collection(txn, self._name, new.stored())
+        if found is None:
+            database.reload(txn)
+        self.known = raw
+
+    # -- checking ------------------------------------------------------------------------------
+
+    def _check(self, txn: Transaction, raw: bytes | None, found: Description | None) -> bool:
+        """Raise CollectionError if the records do not fit. Otherwise: are there records?"""
+        first = next(txn.scan(DATA, self._span.start, self._span.stop), None)
+        if first is None:
+            return False
+        own = self._own
+        if found is None:
+            raise CollectionError(
+                f"the store has keys that begin with {self._span.start!r} but are no records, "
+                f"{show(first[0])} for one: name the collection otherwise, or move them"
+            )
+        if found.key != own.key:
+            raise CollectionError(
+                f"the collection {self._name!r} has keys of type {found.key:.80}, the keys of "
+                f"{own.record} are {own.key}: give one of the two another name="
+            )
+        is_same = found.record == own.record and not varies(found, self._type.schema)
+        if not self._has_checked and not is_same:
+            self._check_record(txn, found, *first)
+        self._has_checked = True
+        return True
+
+    def _check_record(
+        self, txn: Transaction, found: Description, stored: bytes, raw: bytes
+    ) -> None:
+        """Raise CollectionError if the class cannot read a record. A damaged one tells nothing."""
+        try:
+            value = self._database.codec_at(txn).decode(stored, raw)
+            if isinstance(value, dict):
+                self._type.load(value)
+        except (CorruptValueError, FormatMismatchError):
+            return
+        except RecordError as error:
+            raise CollectionError(
+                f"{self._own.record} cannot read the collection {self._name!r}, which the class "
+                f"{found.record:.80} has written: the record of {self._show_key(stored)}: {error}. "
+                "Give one of the two collections another name=, give a new field a default, or "
+                "open it with unknown='keep' or 'drop' if the class lacks a field"
+            ) from error
+
+    def _show_key(self, stored: bytes) -> str:
+        key = stored.removeprefix(self._span.start)
+        try:
+            return show(self._type.key_codec.decode(key))
+        except (ValueError, OverflowError):
+            return show(key)
+
+
+def _kept_defaults_of(
+    description: "weakref.ref[StoredDescription]",
+) -> Callable[[Part], KeptDefaults]:
+    # The record type must not hold the description. The description holds the record type and the
+    # database, and the database is closed when nobody holds it.
+    def kept(part: Part) -> KeptDefaults:
+        found = description()
+        return no_defaults(part) if found is None else found.kept_defaults(part)
+
+    return kept
