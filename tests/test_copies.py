@@ -225,6 +225,27 @@ def test_a_collection_with_keys_of_another_type_is_refused(full, open_store):
     refused(target, full, CollectionError, r"'User' has keys of type int in .*, and of type str")
 
 
+def test_records_that_would_read_another_default_are_refused():
+    def grown(default):
+        @define
+        class Grown:
+            name: str = key()
+            age: int
+            country: str = default
+
+        store = fill(MemoryStore())
+        Collection(store, Grown, name="User").put(Grown("new", 1))
+        return store
+
+    german, french = grown("DE"), grown("FR")
+    before = content(german)
+    with pytest.raises(CollectionError, match="'country' read 'DE' in the one store, and 'FR'"):
+        german.update(french)
+    assert content(german) == before
+    german.update(grown("DE"))
+    assert content(german) == before
+
+
 def test_a_collection_whose_keys_are_in_use_is_refused(full, open_store):
     target = open_store()
     target["User/x"] = 1

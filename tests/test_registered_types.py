@@ -635,6 +635,20 @@ def test_reading_a_value_of_an_unknown_type_is_an_error_that_names_it(foreign):
     assert raw_values(foreign) == before
 
 
+def test_a_copy_keeps_values_of_unknown_types_if_its_serializer_can(foreign, tmp_path):
+    with LmdbStore(foreign) as store, LmdbStore(tmp_path / "copy", serialize="cbor") as target:
+        target.update(store)
+        with pytest.raises(FormatMismatchError, match=ADVICE):
+            MemoryStore(serialize="pickle").update(store)
+        for name in ["one", "more"]:
+            with pytest.raises(FormatMismatchError, match=ADVICE):
+                target[name]
+        back = MemoryStore(**store.database.codec.options())
+        back.update(target)
+        with store.database.reading() as txn, back.database.reading() as other:
+            assert dict(other.scan(Space.DATA, b"")) == dict(txn.scan(Space.DATA, b""))
+
+
 def test_migrating_there_and_back_keeps_values_of_unknown_types(foreign):
     before = raw_values(foreign)
     with LmdbStore(foreign) as store:

@@ -10,7 +10,10 @@ from typing import Any
 
 from stones.engine import Space, Transaction
 from stones.errors import CollectionError, CorruptValueError, SerializerError, StoreClosedError
+from stones.formats.messages import show
 from stones.formats.metadata import CLAIMS
+from stones.formats.registered_types import unknown_types_kept
+from stones.formats.serializers import SAFE
 
 from .claims import (
     MAX_NAME_SIZE,
@@ -57,6 +60,7 @@ def _take_collection(read: Transaction, target: Database, txn: Transaction, name
                 "copied: nothing was written; give one of the two another name"
             )
         try:
+            _check_defaults(name, present, description)
             both = _joined(present, description)
         except (TypeError, AttributeError) as error:  # a part is not of the type that it should be
             raise CorruptValueError(
@@ -79,6 +83,19 @@ def _take_collection(read: Transaction, target: Database, txn: Transaction, name
         )
     write_collection(txn, name, description)
     target.reload(txn)
+
+
+def _check_defaults(name: str, present: Mapping[str, Any], added: Mapping[str, Any]) -> None:
+    """Raise CollectionError for a field that would get another value in records that lack it."""
+    kept, others = present.get("defaults", {}), added.get("defaults", {})
+    for field in kept.keys() & others.keys():
+        if kept[field] != others[field]:
+            raise CollectionError(
+                f"the records of the collection {name!r} that lack the field {show(field)} read "
+                f"{show(kept[field])} in the one store, and {show(others[field])} in the store "
+                "that is copied: nothing was written; write these records again in one of the two, "
+                "so that each has the field"
+            )
 
 
 def _joined(present: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
@@ -131,6 +148,7 @@ class _Copy:
         decode, encode = self._from.decode, self._target.codec.encode
         claimed = self._target.codec.metadata.has_collections
         engine = self._source.engine
+        is_safe = self._target.codec.metadata.write.serializer in SAFE
         for key, raw in self._read.scan(DATA):
             if engine.closed:
                 raise StoreClosedError(f"{self._source.name!r} was closed while it was copied")
@@ -138,11 +156,13 @@ class _Copy:
                 self._enter(key)
             if len(key) > self._max_key_size:
                 encode_new_key(key, self._max_key_size)  # raises
-            value = decode(key, raw)
-            try:
-                encoded = encode(key, value)
-            except SerializerError as error:
-                raise SerializerError(f"the value of {key!r}: {error}") from error
+            # The packed form of a registered type is copied. So it need not be known here.
+            with unknown_types_kept("all" if is_safe else None):
+                value = decode(key, raw)
+                try:
+                    encoded = encode(key, value)
+                except SerializerError as error:
+                    raise SerializerError(f"the value of {key!r}: {error}") from error
             if self._prefix and self._txn.get(DATA, key) is None:
                 self._added += 1
             self._txn.put(DATA, key, encoded)
