@@ -112,8 +112,8 @@ class Supports:
     """What an engine can do, beyond what every engine must do. The defaults promise nothing.
 
     >>> Supports(snapshots=True)
-    Supports(processes=False, snapshots=True, savepoints=False, durability=(), max_key_size=511, \
-max_value_size=None)
+    Supports(processes=False, snapshots=True, savepoints=False, timeouts=False, durability=(), \
+max_key_size=511, max_value_size=None)
     """
 
     processes: bool = False
@@ -133,6 +133,11 @@ max_value_size=None)
 
     Without savepoints a store refuses a transaction inside a transaction. If an operation fails
     inside a transaction, the whole transaction is undone.
+    """
+    timeouts: bool = False
+    """`begin` and `write` take `timeout`, the seconds to wait for another writer.
+
+    Without that, a store cannot have a `timeout`. It waits as long as the engine does.
     """
     durability: tuple[str, ...] = ()
     """The names of the ways in which a commit is kept, strictest first.
@@ -248,7 +253,7 @@ class Engine(ABC):
     """Whether the engine is closed. An iteration that is still open ends with an error then."""
 
     @abstractmethod
-    def begin(self, *, write: bool = False) -> Transaction:
+    def begin(self, *, write: bool = False, timeout: float | None = None) -> Transaction:
         """Start a transaction.
 
         Any number of read transactions may be open; they neither wait for a write transaction nor
@@ -256,6 +261,9 @@ class Engine(ABC):
         `begin` waits for its end. If this thread has it, waiting would never end, and `begin`
         raises TransactionError. Raises StoreClosedError after `close`, ReadOnlyError for a write to
         an engine that was opened read-only.
+
+        `timeout` limits the wait, in seconds; None does not. After that `begin` raises
+        LockTimeoutError. Only an engine that supports `timeouts` is called with a `timeout`.
         """
 
     @abstractmethod
@@ -282,14 +290,16 @@ class Engine(ABC):
         """The value of `key`, or None: one read in a transaction of its own."""
         return self.read(lambda txn: txn.get(space, key))
 
-    def write(self, change: Callable[[Transaction], T]) -> T:
+    def write(self, change: Callable[[Transaction], T], *, timeout: float | None = None) -> T:
         """The result of `change`, called with a write transaction, once that is committed.
 
         An exception from `change` undoes all of it. An engine may commit the changes of several
         threads together. So `change` may run in another thread, and it may run again if the
         transaction that it shared had to be undone. It must depend on its transaction only.
+        `timeout` limits the wait for other writers, as in `begin`.
         """
-        txn = self.begin(write=True)
+        # An engine without timeouts may not know the argument.
+        txn = self.begin(write=True) if timeout is None else self.begin(write=True, timeout=timeout)
         try:
             result = change(txn)
             txn.commit()

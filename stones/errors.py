@@ -94,6 +94,13 @@ class TransactionError(StoneError, RuntimeError):
     """A transaction that cannot be used here: it has ended, or is open in another task."""
 
 
+class LockTimeoutError(StoneError, TimeoutError):
+    """Another process or thread had the write lock for longer than `timeout=` seconds.
+
+    Nothing was written. The text names the process. TimeoutError is an OSError.
+    """
+
+
 class UnsupportedError(StoneError, NotImplementedError):
     """Something that the engine of this store cannot do; `engine.supports` says what it can."""
 

@@ -266,8 +266,8 @@ class CountingEngine(Engine):
         self.supports = engine.supports
         self.done = Counter()
 
-    def begin(self, *, write=False):
-        return CountingTransaction(self.engine.begin(write=write), self.done)
+    def begin(self, *, write=False, timeout=None):
+        return CountingTransaction(self.engine.begin(write=write, timeout=timeout), self.done)
 
     def close(self):
         pass

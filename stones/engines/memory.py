@@ -14,7 +14,12 @@ from typing import Any
 from weakref import WeakSet
 
 from stones.engine import Engine, Space, Supports, Transaction
-from stones.errors import ReadOnlyError, StoreClosedError, TransactionError
+from stones.errors import (
+    LockTimeoutError,
+    ReadOnlyError,
+    StoreClosedError,
+    TransactionError,
+)
 
 LEAF_SIZE = 512
 """The largest number of entries in a leaf."""
@@ -26,7 +31,7 @@ class MemoryEngine(Engine):
     A forked child has a copy, which holds what was last committed.
     """
 
-    supports = Supports(snapshots=True, savepoints=True)
+    supports = Supports(snapshots=True, savepoints=True, timeouts=True)
 
     def __init__(self) -> None:
         self._trees: tuple[_Tree, ...] | None = tuple(_Tree() for _ in Space)
@@ -34,7 +39,7 @@ class MemoryEngine(Engine):
         self._writer = 0  # the thread that holds the lock
         _engines.add(self)
 
-    def begin(self, *, write: bool = False) -> "MemoryTransaction":
+    def begin(self, *, write: bool = False, timeout: float | None = None) -> "MemoryTransaction":
         if not write:
             return MemoryTransaction(self, self._opened(), writable=False)
         if self._writer == get_ident():
@@ -42,7 +47,12 @@ class MemoryEngine(Engine):
                 "this thread has a transaction open on the store already: end that one first "
                 "(in asyncio: do not await inside a transaction)"
             )
-        self._writing.acquire()
+        if not self._writing.acquire(timeout=-1 if timeout is None else timeout):
+            raise LockTimeoutError(
+                "nothing was written: another thread of this process has had the write lock of the "
+                f"store in memory for more than {timeout:g} s; wait until its transaction has "
+                "ended, or open the store with a longer timeout="
+            )
         self._writer = get_ident()
         try:
             return MemoryTransaction(self, self._opened(), writable=True)

@@ -22,9 +22,11 @@ class Stones03Engine(Engine):
         """
 
     @abstractmethod
-    def adopt(self, prefix: bytes, finish: Callable[[Transaction], None]) -> None:
+    def adopt(
+        self, prefix: bytes, finish: Callable[[Transaction], None], timeout: float | None = None
+    ) -> None:
         """Turn the database of stones 0.3 into a store of this version, in one transaction.
 
         Each value gets `prefix` in front. `finish` writes the metadata in that transaction; it is
-        not called if another process has adopted the database first.
+        not called if another process has adopted the database first. `timeout` is as in `begin`.
         """

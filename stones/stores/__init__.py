@@ -12,6 +12,7 @@ copying          takes the entries of a store into another one, with its collect
 bound_to_store   refuses deep copies of what works on an open store
 containers       deep_add() and deep_remove()
 lmdb             LmdbStore and its options
+timeout          the option that limits how long a write waits for other writers
 backup           a copy of a whole store
 
 database         an engine, its formats and the open transaction; collections work on it too

@@ -38,12 +38,23 @@ class Database(DatabaseReader):
 
     Any number of threads may share one. `open` comes first, `close` last; a database that is
     collected without `close` lets go of its engine all the same.
+
+    `timeout` is how many seconds a write waits for other writers before LockTimeoutError; None for
+    no limit. An engine that does not support timeouts waits as long as it does.
     """
 
-    def __init__(self, engine: Engine, *, name: str, readonly: bool = False) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        *,
+        name: str,
+        readonly: bool = False,
+        timeout: float | None = None,
+    ) -> None:
         self.engine = engine
         self.name = name
         self.readonly = readonly
+        self.timeout = timeout if engine.supports.timeouts else None
         self._close_engine = weakref.finalize(self, engine.close)
         self._clock = _clock_of(engine)
         # The write transaction in which the metadata was last looked at, and the clock then.
@@ -141,7 +152,13 @@ class Database(DatabaseReader):
         if self.readonly:
             self.check_writable()
         txn = transactions.joined(self.engine, write=True)
-        return self.engine.write(change) if txn is None else change(txn)
+        if txn is not None:
+            return change(txn)
+        # An engine without timeouts may not know the argument.
+        timeout = self.timeout
+        if timeout is None:
+            return self.engine.write(change)
+        return self.engine.write(change, timeout=timeout)
 
     @contextmanager
     def writing(self, *, joinable: bool = False) -> Iterator[Transaction]:
@@ -150,7 +167,7 @@ class Database(DatabaseReader):
         If it is `joinable`, all that runs in the block joins it.
         """
         self.check_writable()
-        with transactions.writing(self.engine, joinable=joinable) as txn:
+        with transactions.writing(self.engine, joinable=joinable, timeout=self.timeout) as txn:
             self.codec_for_writing(txn)
             yield txn
 
@@ -158,7 +175,7 @@ class Database(DatabaseReader):
     def transaction(self) -> Iterator[Transaction]:
         """A write transaction, or a savepoint, which is the ambient one for the block."""
         self.check_writable()
-        with transactions.transaction(self.engine) as txn:
+        with transactions.transaction(self.engine, timeout=self.timeout) as txn:
             self.codec_for_writing(txn)
             yield txn
 
@@ -217,7 +234,7 @@ class Database(DatabaseReader):
         engine = self.engine
         if not isinstance(engine, Stones03Engine):
             raise TransactionError(f"{self.name!r} is not a database of stones 0.3")
-        engine.adopt(prefix, finish)
+        engine.adopt(prefix, finish, self.timeout)
 
     @contextmanager
     def requesting(self, request: FormatRequest) -> Iterator[None]:
@@ -233,8 +250,10 @@ class Database(DatabaseReader):
         metadata = self.engine.read(read_metadata)
         if metadata is None and self.is_stones03:
             return Stones03Codec(self.request)
-        if metadata is None:
+        if metadata is None and self.timeout is None:
             metadata = self.engine.write(self._create)
+        if metadata is None:
+            metadata = self.engine.write(self._create, timeout=self.timeout)
         self.request.check(metadata, self.name)
         return Codec(metadata, self.request)
 
@@ -279,7 +298,7 @@ class ClosedEngine(Engine):
     def __init__(self, name: str) -> None:
         self._name = name
 
-    def begin(self, *, write: bool = False) -> Transaction:
+    def begin(self, *, write: bool = False, timeout: float | None = None) -> Transaction:
         raise StoreClosedError(f"the store {self._name!r} is closed: open it again to use it")
 
     def close(self) -> None:

@@ -7,13 +7,14 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
-from stones.engines.lmdb.directory import path_of, remove_files
+from stones.engines.lmdb.directory import path_of
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.errors import StoreOpenError
 from stones.formats.messages import show
 
 from .reader import K, V
 from .store import Functions, Store
+from .timeout import TIMEOUT, timeout_of
 
 Durability = Literal["full", "lazy", "none"]
 """What a write has survived when it returns: see `LmdbStore`."""
@@ -30,6 +31,9 @@ class LmdbStore(Store[K, V]):
     - `durability` says what a write has survived when it returns. `'full'`: a power cut. `'lazy'`:
       a crash of the process, while a power cut may undo the last writes. `'none'`: a crash of the
       process, while a power cut may destroy the store.
+    - `timeout` is how many seconds a write waits for another writer, as in `Store`. Opening waits
+      only where the store has to be made. An import of an hour in one transaction makes others fail
+      after a minute: let them ask for more.
     - `table` is for a database of stones 0.3 that kept its values in a named table.
 
     Raises StoreOpenError if the store cannot be opened, SerializerError for an unknown serializer.
@@ -51,6 +55,7 @@ class LmdbStore(Store[K, V]):
         create: bool = True,
         durability: Durability = "full",
         table: bytes | None = None,
+        timeout: float | None = TIMEOUT,
         serialize: str | None = None,
         dump_load: Functions = (),
         value_type: type = bytes,
@@ -66,13 +71,19 @@ class LmdbStore(Store[K, V]):
             )
         self.path = path_of(path)
         engine = LmdbEngine.open(
-            self.path, readonly=readonly, create=create, table=table, durability=durability
+            self.path,
+            readonly=readonly,
+            create=create,
+            table=table,
+            durability=durability,
+            timeout=timeout_of(timeout),
         )
-        self._directory = engine.path
+        self._opened = engine.place
         super().__init__(
             engine,
             name=self.path,
             readonly=readonly,
+            timeout=timeout,
             serialize=serialize,
             dump_load=dump_load,
             value_type=value_type,
@@ -89,7 +100,10 @@ class LmdbStore(Store[K, V]):
         Does nothing without `yes_im_sure=True`. Other stores may be open on the same files, in this
         process or another one. They go on with the entries that were there. When the last of them
         is closed, the entries are gone.
+
+        Files that are not those that were opened stay: if the path leads to another store now, that
+        is a StorageError.
         """
         if yes_im_sure:
             self.close()
-            remove_files(self._directory)
+            self._opened.remove()

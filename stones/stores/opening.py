@@ -10,6 +10,7 @@ from stones.formats.messages import show
 
 from .reader import K
 from .store import Functions, MemoryStore, Store
+from .timeout import TIMEOUT
 
 if TYPE_CHECKING:
     from .lmdb import Durability, LmdbStore
@@ -38,6 +39,7 @@ def stone(
     create: bool = True,
     durability: "Durability" = "full",
     table: bytes | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> "LmdbStore[K, Any]": ...
 @overload
 def stone(
@@ -53,6 +55,7 @@ def stone(
     checksums: bool | None = None,
     iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
     kwargs: Mapping[str, Any] | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> MemoryStore[K, Any]: ...
 @overload
 def stone(
@@ -72,6 +75,7 @@ def stone(
     create: bool = True,
     durability: "Durability" = "full",
     table: bytes | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> S: ...
 @overload
 def stone(
@@ -91,6 +95,7 @@ def stone(
     create: bool = True,
     durability: "Durability" = "full",
     table: bytes | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> Store[K, Any]: ...
 def stone(
     name: str | bytes | os.PathLike[str] | os.PathLike[bytes],
@@ -109,6 +114,7 @@ def stone(
     create: bool = True,
     durability: "Durability" = "full",
     table: bytes | None = None,
+    timeout: float | None = TIMEOUT,
 ) -> Any:
     """Open a store: `stone('my-db', LmdbStore, serialize='msgpack')`.
 
@@ -149,7 +155,13 @@ def stone(
         raise StoreOpenError(f"{show(store)} is no kind of store: use MemoryStore or LmdbStore")
     if _is_memory(store):
         _check_name(name)
-    special = {"readonly": readonly, "create": create, "durability": durability, "table": table}
+    special = {
+        "readonly": readonly,
+        "create": create,
+        "durability": durability,
+        "table": table,
+        "timeout": timeout,
+    }
     more = {option: value for option, value in special.items() if value != _DEFAULTS[option]}
     more.update(options)
     _check_options(store, more)
@@ -166,7 +178,13 @@ def stone(
     return opener(name, **{**common, **more})
 
 
-_DEFAULTS = {"readonly": False, "create": True, "durability": "full", "table": None}
+_DEFAULTS = {
+    "readonly": False,
+    "create": True,
+    "durability": "full",
+    "table": None,
+    "timeout": TIMEOUT,
+}
 _OURS = ("lmdb:", "memory:")
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+")  # RFC 3986, section 3.1; one letter is a drive
 _SUFFIXES = (".db", ".lmdb", ".mdb")

@@ -22,6 +22,7 @@ from .claims import collection_names, count_key, read_count
 from .database import Database
 from .database_reader import DATA, DatabaseSnapshot
 from .reader import K, Reader, V
+from .timeout import TIMEOUT, timeout_of
 from .writer import Writer
 
 Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
@@ -130,6 +131,10 @@ class Store(Copyable[K, V], Writer[K, V]):
     - `checksums=True` gives every value a checksum, so that damage is noticed. None takes what the
       store has; a new store has no checksums.
     - `iterable` and `kwargs` are entries to begin with.
+    - `timeout` is how many seconds a write waits while another thread or process writes. After that
+      it raises LockTimeoutError, which names the process. None waits without a limit. A program
+      that waits for ever tells nobody why, so the default is 60. Reading never waits. An engine of
+      your own has it if it supports timeouts.
 
     >>> from stones import LmdbStore
     >>> with LmdbStore('notes', serialize='json', checksums=True) as store:
@@ -147,6 +152,7 @@ class Store(Copyable[K, V], Writer[K, V]):
         *,
         name: str,
         readonly: bool = False,
+        timeout: float | None = TIMEOUT,
         serialize: str | None = None,
         dump_load: Functions = (),
         value_type: type = bytes,
@@ -158,6 +164,8 @@ class Store(Copyable[K, V], Writer[K, V]):
     ) -> None:
         database = Database(engine, name=name, readonly=readonly)
         try:
+            if engine.supports.timeouts:
+                database.timeout = timeout_of(timeout)
             if key_type not in (bytes, str):
                 raise KeyTypeError(f"key_type is bytes or str, not {show(key_type)}")
             if not (serialize is None or isinstance(serialize, str)):
@@ -316,6 +324,7 @@ class MemoryStore(Store[K, V]):
         /,
         *,
         name: str | os.PathLike[str] | None = None,
+        timeout: float | None = TIMEOUT,
         serialize: str | None = None,
         dump_load: Functions = (),
         value_type: type = bytes,
@@ -332,6 +341,7 @@ class MemoryStore(Store[K, V]):
         super().__init__(
             MemoryEngine(),
             name="memory" if name is None else os.fsdecode(name),
+            timeout=timeout,
             serialize=serialize,
             dump_load=dump_load,
             value_type=value_type,

@@ -66,7 +66,9 @@ def joined(engine: Engine, *, write: bool = False) -> Transaction | None:
 
 
 @contextmanager
-def writing(engine: Engine, *, joinable: bool = False) -> Iterator[Transaction]:
+def writing(
+    engine: Engine, *, joinable: bool = False, timeout: float | None = None
+) -> Iterator[Transaction]:
     """A write transaction for one operation; a savepoint where an ambient one is open.
 
     On its own it does not become the ambient transaction, unless it is `joinable`. An operation may
@@ -75,6 +77,8 @@ def writing(engine: Engine, *, joinable: bool = False) -> Iterator[Transaction]:
 
     An engine without savepoints cannot undo one operation alone. There the operation works in the
     ambient transaction itself; if it fails, the whole transaction is undone when it ends.
+
+    `timeout` limits the wait for other writers, in seconds: see `Engine.begin`.
     """
     outer = joined(engine, write=True)
     if outer is not None and not engine.supports.savepoints:
@@ -85,10 +89,10 @@ def writing(engine: Engine, *, joinable: bool = False) -> Iterator[Transaction]:
             raise
         return
     if outer is not None or joinable:
-        with transaction(engine) as txn:
+        with transaction(engine, timeout=timeout) as txn:
             yield txn
         return
-    txn = engine.begin(write=True)
+    txn = begin_writing(engine, timeout)
     try:
         yield txn
         txn.commit()
@@ -98,13 +102,16 @@ def writing(engine: Engine, *, joinable: bool = False) -> Iterator[Transaction]:
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Transaction]:
-    """A write transaction, or a savepoint, that is the ambient one for what runs in the block."""
+def transaction(engine: Engine, *, timeout: float | None = None) -> Iterator[Transaction]:
+    """A write transaction, or a savepoint, that is the ambient one for what runs in the block.
+
+    `timeout` limits the wait for other writers, in seconds: see `Engine.begin`.
+    """
     outer = joined(engine, write=True)
     scope = Scope()
     before = ambient.get() or {}
     # An interrupt may come wherever Python enters a function. So all after this line is in the try.
-    scope.txn = txn = engine.begin(write=True) if outer is None else outer.begin()
+    scope.txn = txn = begin_writing(engine, timeout) if outer is None else outer.begin()
     try:
         ambient.set({**before, engine: scope})
         yield txn
@@ -128,6 +135,13 @@ def transaction(engine: Engine) -> Iterator[Transaction]:
             if engine in before:
                 now[engine] = before[engine]
             ambient.set(now or None)
+
+
+def begin_writing(engine: Engine, timeout: float | None) -> Transaction:
+    """A write transaction. An engine without timeouts may not know the argument."""
+    if timeout is None:
+        return engine.begin(write=True)
+    return engine.begin(write=True, timeout=timeout)
 
 
 def _check_innermost(engine: Engine, scope: Scope) -> None:

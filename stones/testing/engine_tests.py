@@ -7,9 +7,9 @@ from functools import partial
 import pytest
 
 from stones.engine import Engine, Space, Transaction
-from stones.errors import StoreClosedError, StoreOpenError, TransactionError
+from stones.errors import LockTimeoutError, StoreClosedError, StoreOpenError, TransactionError
 
-from .elsewhere import in_process
+from .elsewhere import in_process, in_thread
 from .keys_and_values import DATA, KEYS, KeyAndValueTests, entries, fill
 from .transactions import TransactionTests
 
@@ -47,6 +47,24 @@ class EngineTests(KeyAndValueTests, TransactionTests):
         txn.commit()
         thread.join(30)
         assert engine.get(DATA, b"k") == b"other"
+
+    def test_a_writer_gives_up_after_its_timeout(self, engine: Engine) -> None:
+        if not engine.supports.timeouts:
+            return  # a store never calls it with one
+        txn = engine.begin(write=True, timeout=0)
+
+        def begin_late() -> None:
+            engine.begin(write=True, timeout=0.1)
+
+        def write_late() -> None:
+            engine.write(partial(_put_empty, b"late"), timeout=0.1)
+
+        for late in (begin_late, write_late):
+            assert isinstance(in_thread(late)[0], LockTimeoutError)
+        txn.put(DATA, b"k", b"v")
+        txn.commit()
+        assert engine.get(DATA, b"k") == b"v"
+        engine.write(lambda txn: txn.put(DATA, b"k", b"after"), timeout=0)
 
     def test_a_second_writer_in_the_same_thread_is_an_error_not_a_deadlock(
         self, engine: Engine

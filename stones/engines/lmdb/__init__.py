@@ -1,9 +1,14 @@
 """The engine on disk: one LMDB file in a directory.
 
-engine               LmdbEngine: begins transactions, commits, closes
+engine               LmdbEngine: reads, writes, copies, closes
+begins               begins transactions: the locks that they wait for
 open_file            the file as this process has it open: environment and databases
+place                does the path still lead to the files that are open?
 transaction          LmdbTransaction: get, put, delete, scan, savepoints
-writer_lock          who has the one write transaction, and who may end it
+writer_lock          which thread has the one write transaction, and who may end it
+process_lock         which process has it; waits no longer than it is told
+lock_holder          the name of that process, for errors
+page_reader          reads while another process writes, before the databases are open
 unregistered_reader  reads where lock.mdb cannot be written
 databases            the named database of each space; the layout of stones 0.3
 environment          opens the LMDB environment: map size, table of readers, fork

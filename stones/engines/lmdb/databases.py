@@ -25,14 +25,19 @@ def is_legacy(env: lmdb.Environment, main: Any) -> bool:
         return not ours and txn.stat(main)["entries"] > 0
 
 
+def has_spaces(env: lmdb.Environment, main: Any) -> bool:
+    """Whether the database of each space is there."""
+    with env.begin() as txn:
+        return all(txn.get(name, db=main) is not None for name in SPACES)
+
+
 def open_spaces(env: lmdb.Environment, path: str, *, readonly: bool) -> Databases:
     """The databases of the spaces. Missing ones are made, unless `readonly`.
 
-    Raises StoreOpenError.
+    Without `readonly` this waits for LMDB's lock of the writers. Raises StoreOpenError.
     """
     if not readonly:
-        # py-lmdb keeps a handle from a read transaction only if the environment is read-only. So
-        # opening waits for the writer, whether that is in this process or in another one.
+        # py-lmdb keeps a handle from a read transaction only if the environment is read-only.
         with env.begin(write=True) as txn:
             return tuple(env.open_db(name, txn=txn) for name in SPACES)
     try:
@@ -44,7 +49,9 @@ def open_spaces(env: lmdb.Environment, path: str, *, readonly: bool) -> Database
 def open_legacy(env: lmdb.Environment, path: str, main: Any, table: bytes | None) -> Databases:
     """The databases of a file of stones 0.3: its values are in the space DATA.
 
-    `table` names the table with the values; None for the main database. Raises StoreOpenError.
+    `table` names the table with the values; None for the main database. With a table, in an
+    environment that is not read-only, this waits for LMDB's lock of the writers.
+    Raises StoreOpenError.
     """
     if table is not None:
         return env.open_db(table, create=False), None, None

@@ -60,13 +60,13 @@ def open_error(path: str, error: Exception) -> StoreOpenError:
     return StoreOpenError(f"{what} {shown}: {reason}")
 
 
-def identity(path: str) -> tuple[int, int] | None:
+def identity(path: str, name: str = "data.mdb") -> tuple[int, int] | None:
     """Device and inode of the data file in a directory; None if there is no data file yet.
 
-    They are the same, whatever path leads to the file.
+    They are the same, whatever path leads to the file. `name` may be another file than data.mdb.
     """
     try:
-        found = os.stat(os.path.join(path, "data.mdb"))
+        found = os.stat(os.path.join(path, name))
     except OSError:
         return None
     return found.st_dev, found.st_ino

@@ -22,7 +22,7 @@ from importlib import import_module
 from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
-from weakref import WeakValueDictionary
+from weakref import WeakKeyDictionary, WeakValueDictionary
 
 import lmdb
 
@@ -31,6 +31,7 @@ from stones.errors import StoreFullError, StoreOpenError
 
 from .directory import MAKING, can_lock, identity, open_error, sweep, sync
 from .errors import NO_ROOM
+from .place import Place
 from .sole_use import opening
 from .utf8_path import utf8_path
 
@@ -178,22 +179,10 @@ _forked = False
 _listing = Lock()
 
 
-def begin(environment: lmdb.Environment, *, write: bool) -> "lmdb.Transaction[bytes]":
-    """A transaction of LMDB. Raises lmdb.Error.
-
-    If the table of readers is full, the places of readers that were killed are cleared first.
-    """
-    try:
-        return environment.begin(write=write)
-    except lmdb.ReadersFullError:
-        if not environment.reader_check():
-            raise
-    return environment.begin(write=write)
-
-
-def note_closed(environment: lmdb.Environment, identity: tuple[int, int]) -> None:
+def note_closed(environment: lmdb.Environment, place: Place) -> None:
     """Remember an environment that was closed, as long as there are transactions in it."""
-    _closed_but_in_use[identity] = environment
+    _closed_but_in_use[place.identity] = environment
+    _places[environment] = place
 
 
 def closed_but_in_use(path: str) -> lmdb.Environment | None:
@@ -201,6 +190,12 @@ def closed_but_in_use(path: str) -> lmdb.Environment | None:
     return _closed_but_in_use.get(identity(path) or (0, 0))
 
 
+def place_of(environment: lmdb.Environment) -> Place:
+    """The place of an environment that was closed and is still in use."""
+    return _places[environment]
+
+
+_places: WeakKeyDictionary[lmdb.Environment, Place] = WeakKeyDictionary()
 _closed_but_in_use: WeakValueDictionary[tuple[int, int], lmdb.Environment] = WeakValueDictionary()
 
 

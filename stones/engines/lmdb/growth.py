@@ -44,13 +44,16 @@ PATIENCE = 5.0
 class Gate:
     """The gate that all transactions of a process on one small map pass. Safe for threads.
 
-    `reopen` maps the file anew if enlarging the map has failed half-way.
+    `environment` gives the environment. `reopen` maps the file anew, in another environment, if
+    enlarging the map has failed half-way.
     """
 
     def __init__(
-        self, env: lmdb.Environment, path: str, reopen: Callable[[], lmdb.Environment]
+        self, environment: Callable[[], lmdb.Environment], path: str, reopen: Callable[[], object]
     ) -> None:
-        self._env = env
+        # Not the environment itself: an exception with the frames that had the gate would keep the
+        # file open.
+        self._environment = environment
         self._path = path
         self._reopen = reopen
         self._changed = Condition()
@@ -63,7 +66,7 @@ class Gate:
     @property
     def size(self) -> int:
         """The size of the map in bytes."""
-        return self._env.info()["map_size"]
+        return self._environment().info()["map_size"]
 
     def read(self, begin: Callable[[], T]) -> T:
         """A read transaction from `begin`. It counts as open until it ends or is dropped."""
@@ -114,8 +117,8 @@ class Gate:
 
     def _used(self) -> int:
         """The part of the map that the last transaction needs, in bytes."""
-        pages: int = self._env.info()["last_pgno"] + 1
-        return pages * int(self._env.stat()["psize"])
+        pages: int = self._environment().info()["last_pgno"] + 1
+        return pages * int(self._environment().stat()["psize"])
 
     def _enlarge(self, size: int, patience: float) -> bool:
         if size > self.size and not _is_granted(size - self.size):
@@ -124,10 +127,10 @@ class Gate:
             if not self._is_quiet(patience):
                 return False
             try:
-                self._env.set_mapsize(size)
+                self._environment().set_mapsize(size)
             except lmdb.Error:  # it was granted a moment ago, and now there is no map at all
-                self._env.close()
-                self._env = self._reopen()
+                self._environment().close()
+                self._reopen()
                 return False
         return True
 

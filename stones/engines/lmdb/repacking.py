@@ -27,9 +27,12 @@ _ENTRY_SIZE = 16
 
 def tables_of_store(file: OpenFile, txn: "lmdb.Transaction[bytes]") -> Tables | None:
     """The databases of an open file, or None if it has other ones than stones has opened."""
-    named: dict[bytes | None, Any] = {file.table: file.databases[0]}
+    databases = file.databases
+    if databases is None:
+        return None
+    named: dict[bytes | None, Any] = {file.table: databases[0]}
     if not file.legacy:
-        named = dict(zip(SPACES, file.databases, strict=True))
+        named = dict(zip(SPACES, databases, strict=True))
     if None not in named and txn.stat(file.main)["entries"] != len(named):
         return None
     return named if are_plain(named, txn) else None

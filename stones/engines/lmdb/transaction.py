@@ -1,4 +1,8 @@
-"""A transaction of the LMDB engine: reading, writing, savepoints, and how it ends."""
+"""A transaction of the LMDB engine: reading, writing, savepoints, and how it ends.
+
+A transaction that has ended refers to nothing that is open. Whoever keeps it, or an exception with
+the frames that had it, keeps no file open.
+"""
 
 from collections.abc import Callable, Iterator
 from typing import Any, NoReturn
@@ -11,6 +15,7 @@ from stones.errors import StoneError, StorageError, TransactionError
 
 from .databases import Databases
 from .open_file import OpenFile
+from .process_lock import ProcessLock
 from .writer_lock import WriterLock
 
 MAX_VALUE_SIZE = (1 << 32) - 1
@@ -29,12 +34,12 @@ _ROOM_KEY = b"room"
 
 
 class _Ended:
-    """Stands in place of LMDB's transaction before that has begun, and after it was dropped."""
+    """Stands in place of LMDB's transaction and environment before a begin, and after an end."""
 
     def _refuse(self, *args: Any, **options: Any) -> NoReturn:
         raise lmdb.BadTxnError("it is not open")
 
-    get = put = delete = drop = cursor = stat = id = commit = _refuse
+    get = put = delete = drop = cursor = stat = id = commit = begin = info = copy = _refuse
 
     def abort(self) -> None:
         pass
@@ -54,6 +59,7 @@ class LmdbTransaction(Transaction):
         "_inner",
         "_lock",
         "_parent",
+        "_process_lock",
         "_roomy",
         "_scans",
         "_writable",
@@ -67,19 +73,21 @@ class LmdbTransaction(Transaction):
     def __init__(
         self,
         file: OpenFile,
-        environment: lmdb.Environment,
         databases: Databases,
         lock: WriterLock | None = None,
+        process_lock: ProcessLock | None = None,
         parent: "LmdbTransaction | None" = None,
     ) -> None:
-        self.environment = environment
+        self.environment: lmdb.Environment = ENDED
+        """The environment, from `start` to the end."""
         self.databases = databases
         self.raw: lmdb.Transaction[bytes] = ENDED
-        """LMDB's transaction. Whoever makes this object begins that one, straight into here."""
+        """LMDB's transaction, from `start` to the end."""
         self.holds_lock = False
-        """Whether it releases the lock when it ends."""
+        """Whether it releases the locks when it ends."""
         self._file = file
         self._lock = lock
+        self._process_lock = process_lock
         self._forks = file.forks
         self._writable = lock is not None or parent is not None
         self._parent = parent
@@ -89,6 +97,31 @@ class LmdbTransaction(Transaction):
         self._roomy = _FEW  # up to so many changes, a savepoint has room
         self.on_end: Callable[[], object] | None = None
         """Called when a read transaction ends."""
+
+    def start(self, environment: Callable[[], lmdb.Environment]) -> None:
+        """Begin, in what `environment` gives. Raises lmdb.Error.
+
+        If the table of readers is full, the places of readers that were killed are cleared first.
+        """
+        # All goes straight into this object. In a variable of a frame, or an argument, the
+        # traceback of an interrupt would keep it open, and LMDB's lock taken.
+        try:
+            self.environment = environment()
+            try:
+                self.raw = self.environment.begin(write=self._writable)
+            except lmdb.ReadersFullError:
+                if not self.environment.reader_check():
+                    raise
+                self.raw = self.environment.begin(write=self._writable)
+        except BaseException:
+            self.let_go()
+            raise
+
+    def let_go(self) -> None:
+        """Refer to nothing of LMDB any more, which undoes what is not committed."""
+        self.raw = self.environment = ENDED
+        if not self.holds_lock:
+            self._process_lock = None
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         db = self.databases[space]
@@ -160,11 +193,13 @@ class LmdbTransaction(Transaction):
         self._settle()
         if self._parent is None and self._changes >= self._roomy:
             self._make_room()
+        inner = LmdbTransaction(self._file, self.databases, parent=self)
         try:
             self.raw.id()  # raises if the transaction has ended
-            inner = LmdbTransaction(self._file, self.environment, self.databases, parent=self)
+            inner.environment = self.environment
             inner.raw = self.environment.begin(parent=self.raw, write=True)
         except lmdb.Error as error:
+            inner.let_go()
             raise self._failed(error) from error
         self._inner = ref(inner)
         return inner
@@ -184,6 +219,9 @@ class LmdbTransaction(Transaction):
         except lmdb.Error as error:
             raise self._failed(error) from error
         finally:
+            if self._scans or self._inner is not None:
+                self._drop()
+            self.raw = self.environment = ENDED
             self._release()
         if self._parent is not None:
             self._parent._changes += self._changes
@@ -194,6 +232,7 @@ class LmdbTransaction(Transaction):
             return
         if not self._writable:
             self.raw.abort()
+            self.let_go()
         elif self._is_left_to_its_thread():
             return
         else:
@@ -207,8 +246,20 @@ class LmdbTransaction(Transaction):
         except lmdb.Error as error:
             raise self._failed(error) from error
 
+    def used_size(self) -> int:
+        """The part of the file that is not free, in bytes, as this transaction sees it."""
+        try:
+            databases = [db for db in (self._file.main, *self.databases) if db is not None]
+            trees: list[Any] = [self.raw.stat(db) for db in databases]
+        except lmdb.Error as error:
+            raise self._failed(error) from error
+        pages = sum(
+            tree["branch_pages"] + tree["leaf_pages"] + tree["overflow_pages"] for tree in trees
+        )
+        return int(pages + 2) * int(trees[0]["psize"])
+
     def _drop(self) -> None:
-        """Undo the changes by letting go of LMDB's transaction, which undoes it at once.
+        """Let go of LMDB's transaction. If it is not committed, that undoes it at once.
 
         LMDB's own abort() first waits for a moment at which no thread is inside LMDB. If two
         threads read all the time, that moment never comes, and LMDB's lock stays taken.
@@ -218,7 +269,7 @@ class LmdbTransaction(Transaction):
             inner._drop()
         for scan in self._open_scans():
             scan.end()
-        self.raw = ENDED
+        self.let_go()
 
     def _is_left_to_its_thread(self) -> bool:
         """Whether another thread began it: only that thread can end it, and its next write will."""
@@ -233,6 +284,10 @@ class LmdbTransaction(Transaction):
             self.on_end()
         lock = self._lock
         if lock is not None and self.holds_lock:
+            if self._process_lock is not None:
+                # An interrupt may come after this. Then the caller ends the transaction again.
+                self._process_lock.release()
+                self._process_lock = None
             self.holds_lock = False
             lock.left_by_another_thread = None
             lock.release()
@@ -336,5 +391,5 @@ class _Scan:
 
 
 def _no_entries() -> Iterator[Any]:
-    raise lmdb.BadTxnError("it was undone")
+    raise lmdb.BadTxnError("the entries that were not read yet are lost with it")
     yield

@@ -1,0 +1,100 @@
+"""Who has the write lock of a file: for the error that names the process, and for LMDB's own lock.
+
+Two locks keep writers apart. stones takes the lock of `stones.engines.lmdb.process_lock` first, and
+LMDB's lock after it. A program that uses LMDB without stones, or an earlier version of stones,
+takes LMDB's lock only.
+
+LMDB's lock is a mutex in lock.mdb. While a thread holds it, its first number has the id of that
+thread. That is so with the C library of GNU on Linux, and the system shows there where lock.mdb is
+in memory. Elsewhere LMDB's lock always looks free. Then a writer waits for it without a limit.
+"""
+
+import platform
+import sys
+from contextlib import suppress
+from typing import Any
+from weakref import ref
+
+import lmdb
+
+_MAGIC = 0xBEEFC0DE
+_TID = 0x3FFFFFFF
+"""The part of the first number of a mutex that is the id of a thread."""
+_MUTEX_SIZES = {"x86_64": 40, "aarch64": 48}
+"""The size of a mutex in bytes, by the machine."""
+_LONGEST = 100
+"""The longest command in an error, in characters."""
+
+
+class LmdbLock:
+    """LMDB's lock of the writers of an open file. Reads it, never takes it.
+
+    `lock_file` is the device and inode of the file lock.mdb of `environment`. Threads may share it.
+    """
+
+    __slots__ = ("_environment", "_words")
+
+    def __init__(self, environment: lmdb.Environment, lock_file: tuple[int, int] | None) -> None:
+        # Not a reference that keeps the file open. As long as there is another one, the memory is
+        # there.
+        self._environment = ref(environment)
+        self._words = _words(lock_file)
+
+    def holder(self) -> int:
+        """The id of the thread that holds the lock; 0 if it is free, or if that is not known."""
+        words = self._words
+        if words is None:
+            return 0
+        environment = self._environment()
+        if environment is None:
+            return 0
+        thread: int = words[0] & _TID
+        # In another layout of a mutex, the two are not the same.
+        return thread if thread and thread == words[2] else 0
+
+
+def _words(lock_file: tuple[int, int] | None) -> Any:
+    """The first numbers of the mutex, where it is in memory: the lock, a count, the owner."""
+    size = _MUTEX_SIZES.get(platform.machine())
+    if size is None or lock_file is None or sys.platform != "linux":
+        return None
+    with suppress(OSError):
+        start = _mapped_at(lock_file[1])
+        if start is not None:
+            from ctypes import c_uint32  # only a writer needs it
+
+            if c_uint32.from_address(start).value == _MAGIC:
+                # Two numbers, a transaction, a count and a mutex fill whole lines of 64 bytes.
+                return (c_uint32 * 3).from_address(start + (24 + size + 63) // 64 * 64)
+    return None
+
+
+def process_of(thread: int) -> int | None:
+    """The process that a thread belongs to; None if the system does not tell."""
+    with suppress(OSError), open(f"/proc/{thread}/status", errors="replace") as status:
+        for line in status:
+            if line.startswith("Tgid:"):
+                return int(line.split()[1])
+    return None
+
+
+def described(process: int) -> str:
+    """A process for an error: its id, and its command if the system tells."""
+    command = ""
+    with suppress(OSError), open(f"/proc/{process}/cmdline", "rb") as words:
+        command = " ".join(words.read(4096).decode("utf-8", "replace").split("\0")).strip()
+    command = "".join(char if char.isprintable() else "?" for char in command)
+    if len(command) > _LONGEST:
+        command = command[: _LONGEST - 3] + "..."
+    return f"process {process} ({command})" if command else f"process {process}"
+
+
+def _mapped_at(inode: int) -> int | None:
+    """Where in memory this process has mapped the lock.mdb with that inode."""
+    with open("/proc/self/maps", errors="replace") as maps:
+        for line in maps:
+            # 7f00-7f01 rw-s 00000000 08:01 5678   /path/lock.mdb
+            words = line.split(maxsplit=5)
+            if len(words) == 6 and words[4] == str(inode) and "/lock.mdb" in words[5]:
+                return int(words[0].partition("-")[0], 16)
+    return None
