@@ -98,8 +98,8 @@ class LmdbStore(Store[K, V]):
         """Close the store and delete its files, and the directory where nothing else is in it.
 
         Does nothing without `yes_im_sure=True`. Other stores may be open on the same files, in this
-        process or another one. They go on with the entries that were there. When the last of them
-        is closed, the entries are gone.
+        process or another one. They go on reading the entries that were there; a write to them is a
+        StorageError. When the last of them is closed, the entries are gone.
 
         Files that are not those that were opened stay: if the path leads to another store now, that
         is a StorageError.

@@ -195,6 +195,7 @@ class LmdbEngine(Stones03Engine):
         file = self._file
         if file.readonly:
             raise ReadOnlyError(f"the store {self.path!r} was opened read-only: it writes nothing")
+        file.place.check()
         try:
             file.environment().sync(True)
         except lmdb.Error as error:

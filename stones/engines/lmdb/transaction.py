@@ -213,6 +213,8 @@ class LmdbTransaction(Transaction):
                 "thread writes again"
             )
         try:
+            if self._lock is not None:
+                self._file.place.check()
             if self._roomy > _FEW:
                 self.raw.delete(_ROOM_KEY, db=self.databases[Space.META])
             self.raw.commit()
