@@ -9,6 +9,7 @@ thread. That is so with the C library of GNU on Linux, and the system shows ther
 in memory. Elsewhere LMDB's lock always looks free. Then a writer waits for it without a limit.
 """
 
+import os
 import platform
 import sys
 from contextlib import suppress
@@ -29,16 +30,19 @@ _LONGEST = 100
 class LmdbLock:
     """LMDB's lock of the writers of an open file. Reads it, never takes it.
 
-    `lock_file` is the device and inode of the file lock.mdb of `environment`. Threads may share it.
+    `lock_file` is the device and inode of lock.mdb in the directory `path`, where `environment` is
+    open. Threads may share it.
     """
 
     __slots__ = ("_environment", "_words")
 
-    def __init__(self, environment: lmdb.Environment, lock_file: tuple[int, int] | None) -> None:
+    def __init__(
+        self, path: str, environment: lmdb.Environment, lock_file: tuple[int, int] | None
+    ) -> None:
         # Not a reference that keeps the file open. As long as there is another one, the memory is
         # there.
         self._environment = ref(environment)
-        self._words = _words(lock_file)
+        self._words = _words(path, lock_file)
 
     def holder(self) -> int:
         """The id of the thread that holds the lock; 0 if it is free, or if that is not known."""
@@ -53,13 +57,13 @@ class LmdbLock:
         return thread if thread and thread == words[2] else 0
 
 
-def _words(lock_file: tuple[int, int] | None) -> Any:
+def _words(path: str, lock_file: tuple[int, int] | None) -> Any:
     """The first numbers of the mutex, where it is in memory: the lock, a count, the owner."""
     size = _MUTEX_SIZES.get(platform.machine())
     if size is None or lock_file is None or sys.platform != "linux":
         return None
     with suppress(OSError):
-        start = _mapped_at(lock_file[1])
+        start = _mapped_at(*lock_file, os.path.realpath(os.path.join(path, "lock.mdb")))
         if start is not None:
             from ctypes import c_uint32  # only a writer needs it
 
@@ -89,12 +93,17 @@ def described(process: int) -> str:
     return f"process {process} ({command})" if command else f"process {process}"
 
 
-def _mapped_at(inode: int) -> int | None:
-    """Where in memory this process has mapped the lock.mdb with that inode."""
-    with open("/proc/self/maps", errors="replace") as maps:
+def _mapped_at(device: int, inode: int, path: str) -> int | None:
+    """Where in memory this process has mapped the lock.mdb at `path`."""
+    number = f"{os.major(device):02x}:{os.minor(device):02x}"
+    with open("/proc/self/maps", errors="surrogateescape") as maps:
         for line in maps:
             # 7f00-7f01 rw-s 00000000 08:01 5678   /path/lock.mdb
-            words = line.split(maxsplit=5)
-            if len(words) == 6 and words[4] == str(inode) and "/lock.mdb" in words[5]:
+            words = line.rstrip("\n").split(maxsplit=5)
+            if len(words) < 6 or words[4] != str(inode) or "/lock.mdb" not in words[5]:
+                continue
+            # Files of two file systems may have the same inode. A file system in layers may show
+            # another device here than os.stat() does.
+            if words[3] == number or words[5] == path:
                 return int(words[0].partition("-")[0], 16)
     return None

@@ -57,13 +57,14 @@ class ProcessLock:
     Raises OSError.
     """
 
-    __slots__ = ("__weakref__", "_descriptor", "_foreign", "_look_at_queue")
+    __slots__ = ("__weakref__", "_descriptor", "_foreign", "_look_at_queue", "_path")
 
     def __init__(
         self, path: str, environment: lmdb.Environment, lock_file: tuple[int, int] | None
     ) -> None:
         self._descriptor = -1
-        self._foreign = LmdbLock(environment, lock_file)
+        self._path = path
+        self._foreign = LmdbLock(path, environment, lock_file)
         self._look_at_queue = 0.0
         # Not closed by whoever is done with it: another thread may be about to lock its number,
         # which would be another file by then.
@@ -75,7 +76,7 @@ class ProcessLock:
 
     def follow(self, environment: lmdb.Environment, lock_file: tuple[int, int] | None) -> None:
         """The file was opened anew, in another environment."""
-        self._foreign = LmdbLock(environment, lock_file)
+        self._foreign = LmdbLock(self._path, environment, lock_file)
 
     def acquire(self, timeout: float | None) -> bool:
         """Wait for the lock, at most `timeout` seconds, without a limit for None. Is it held now?
