@@ -13,9 +13,10 @@ from typing import Any
 from attrs import evolve
 
 from stones.collections.records.classes import Schema
+from stones.collections.records.conversion import MisfitError
 from stones.collections.records.defaults import COMPUTED, constant_default
 from stones.collections.records.parts import Part
-from stones.collections.records.plain_values import ATOMS, MisfitError
+from stones.collections.records.plain_values import ATOMS
 from stones.collections.records.reading_rules import KeptDefaults
 from stones.errors import SerializerError
 from stones.formats import json_serializer

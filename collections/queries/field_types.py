@@ -34,13 +34,8 @@ from jsonpath_ng.jsonpath import (
 )
 
 from stones.collections.records.classes import unknown_field
-from stones.collections.records.plain_values import (
-    ANYTHING,
-    ATOMS,
-    Conversion,
-    MisfitError,
-    container,
-)
+from stones.collections.records.conversion import Conversion, MisfitError
+from stones.collections.records.plain_values import ANYTHING, ATOMS, container
 from stones.collections.records.record_type import record_type
 from stones.collections.records.unordered import comparable
 from stones.errors import QueryError

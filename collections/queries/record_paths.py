@@ -7,7 +7,7 @@ class. A collection has one `RecordPaths`, and its queries use it.
 from collections.abc import Collection
 from functools import lru_cache
 
-from stones.collections.records.plain_values import Conversion
+from stones.collections.records.conversion import Conversion
 
 from .field_types import FieldTypes
 from .jsonpath import Filter, SearchPath, ValuePath, parse_filter, parse_search, parse_values

@@ -4,6 +4,7 @@ record_type   RecordType, what a collection knows of its class; and key()
 classes       Schema, the fields of a class, and how its instances are stored
 field_classes the fields of a dataclass or a NamedTuple, as the type of a field
 annotations   the type of each field, with names resolved
+conversion    Conversion, the two functions that store and read a type's values
 converters    ConversionBuilder, which chooses the conversion of a type
 plain_values  conversions of plain values and of containers
 unions        conversions of enums, literals, and one of several types

@@ -21,9 +21,9 @@ from attrs import Attribute, evolve, frozen
 from stones.errors import CollectionError
 from stones.formats.messages import show, show_value
 
+from .conversion import Conversion, Convert, MisfitError, misfit_error
 from .field_classes import may_change_fields
 from .parts import Part
-from .plain_values import Conversion, Convert, MisfitError, misfit_error
 from .reading_rules import ReadingRules
 from .unordered import comparable
 

@@ -21,19 +21,11 @@ from stones.formats.registered_types import registered_type
 
 from .annotations import field_types, unwrap, unwrap_once
 from .classes import Field, Schema
+from .conversion import Conversion, Convert
 from .field_classes import ClassField, class_fields, constant_factory, has_fields
 from .messages import show_annotation
 from .parts import Later
-from .plain_values import (
-    ANYTHING,
-    ATOMS,
-    NONE,
-    Conversion,
-    Convert,
-    container,
-    fixed_tuple,
-    mapping,
-)
+from .plain_values import ANYTHING, ATOMS, NONE, container, fixed_tuple, mapping
 from .reading_rules import ReadingRules
 from .registered import in_union, registered, union_with_packed
 from .tagged_unions import TaggedUnion

@@ -1,90 +1,25 @@
 """Conversions of plain values and containers: a `list[City]` to a list of dicts, and back.
 
-A conversion is a pair of functions, `dump` and `load`. It is built once for each annotation, from
-the conversions of its parts. `converters` knows which parts an annotation has. Here are the
-conversions of plain values and containers. `unions` has the conversions of enums, literals and
-unions. `classes` has the conversion of an attrs class.
+`converters` builds these conversions for annotations. `unions` has the conversions of enums,
+literals and unions. `classes` has the conversion of an attrs class.
 
 Both functions check each value, so that nothing is written that could not be read, or that would
 come back as another value. The stored value is plain: its type is exactly one of the types that
 every serializer can write, or a registered type (`stones.formats.registered_types`).
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from types import NoneType
 from typing import Any
 from uuid import UUID
 
-from attrs import frozen
-
 from stones.formats.messages import show, show_value
 from stones.formats.registered_types import UnknownValue, registered_type, unknown_type_text
 
-from .parts import Part, elements_part, items_part, unordered_part, values_part
-
-Convert = Callable[[Any], Any]
-
-
-class MisfitError(Exception):
-    """A value does not fit its annotation. `path` leads to the value inside the record.
-
-    `stones.collections.records.record_type` turns it into a RecordError for the user.
-    """
-
-    def __init__(self, reason: str, path: str = "") -> None:
-        super().__init__(reason)
-        self.reason = reason
-        self.path = path
-
-    def within(self, step: str) -> "MisfitError":
-        """This error, with a step put before its path: `.city`, `[2]`, `['a']`."""
-        self.path = step + self.path
-        return self
-
-    def __str__(self) -> str:
-        return f"{self.path.removeprefix('.')}: {self.reason}" if self.path else self.reason
-
-
-@frozen(eq=False)
-class Conversion:
-    """How the values of one annotation are stored, and read."""
-
-    name: str
-    """The annotation, for messages."""
-    dump: Convert
-    """From a value to its stored value. Raises MisfitError if the value does not fit."""
-    load: Convert
-    """From a stored value to its value. Raises MisfitError if the stored value does not fit."""
-    value_types: tuple[type, ...]
-    """Every value is an instance of one of these."""
-    stored_as: Collection[Any]
-    """The types of the stored values. A pair (type, value) stands for one stored value only.
-
-    `object` stands for every type.
-    """
-    exact_type: type | None = None
-    """A value of exactly this type is stored as it is, without a call of `dump` or `load`."""
-    native: bool = False
-    """Whether every stored value equals its value. A union may mix such conversions freely."""
-    hashable: bool = False
-    """Whether every stored value can be in a set."""
-    members: Sequence["Conversion"] = ()
-    """The conversions of a union. An alias that contains itself has one member."""
-    fields: Mapping[str, "Conversion"] | None = None
-    """Of a class: the conversions of its fields, by their names in the stored dict."""
-    items: Sequence["Conversion"] = ()
-    """Of a container or a dict: the conversion of the items, or one for each element."""
-    is_unordered: bool = False
-    """Whether the stored value is a list whose order means nothing."""
-    part: Part | None = None
-    """Where the dicts of attrs classes lie in a stored value. None if they lie nowhere."""
-
-
-def misfit_error(expected: str, value: object) -> MisfitError:
-    """The error for a value that is not of the expected type."""
-    return MisfitError(f"expected {expected}, got {show_value(value)}")
+from .conversion import Conversion, Convert, MisfitError, misfit_error
+from .parts import elements_part, items_part, unordered_part, values_part
 
 
 def _equals(plain: object, value: object) -> bool:

@@ -21,8 +21,8 @@ from stones.formats.messages import show
 
 from .annotations import field_types
 from .classes import Schema
+from .conversion import Conversion, MisfitError
 from .converters import ConversionBuilder, why_not_attrs
-from .plain_values import Conversion, MisfitError
 from .reading_rules import ReadingRules, Unknown
 from .unordered import comparable
 

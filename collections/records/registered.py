@@ -20,7 +20,8 @@ from stones.formats.registered_types import (
     unknown_type_text,
 )
 
-from .plain_values import ANYTHING, Conversion, Convert, MisfitError, misfit_error
+from .conversion import Conversion, Convert, MisfitError, misfit_error
+from .plain_values import ANYTHING
 
 
 class PackedValue:

@@ -8,8 +8,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .classes import TAG, Schema
+from .conversion import Conversion, MisfitError, misfit_error
 from .parts import Part
-from .plain_values import ATOMS, Conversion, MisfitError, misfit_error
+from .plain_values import ATOMS
 
 
 class TaggedUnion(Part):

@@ -14,16 +14,9 @@ from stones.errors import CollectionError, SerializerError
 from stones.formats.messages import show, show_value
 from stones.formats.serializers import serializer
 
+from .conversion import Conversion, Convert, MisfitError, misfit_error
 from .parts import alternatives_part
-from .plain_values import (
-    ANYTHING,
-    ENUM_VALUE,
-    NONE,
-    Conversion,
-    Convert,
-    MisfitError,
-    misfit_error,
-)
+from .plain_values import ANYTHING, ENUM_VALUE, NONE
 
 
 def enumeration(cls: type[Enum]) -> Conversion:

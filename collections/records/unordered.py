@@ -8,7 +8,7 @@ compare them as lists.
 from functools import lru_cache
 from typing import Any
 
-from .plain_values import Conversion, MisfitError
+from .conversion import Conversion, MisfitError
 
 
 def comparable(kind: Conversion, stored: Any) -> Any:
