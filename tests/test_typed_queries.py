@@ -423,6 +423,53 @@ def test_a_search_converts_its_values_in_any_path(things):
     assert list(things.search("$[0:9].points[?(@ == {x})].x", x=Point(3))) == [3]
 
 
+@define
+class Holder:
+    gift: Gift
+
+
+@define
+class Chooser:
+    gift: Gift | Item
+
+
+@define
+class Drawer:
+    id: int = key()
+    one: Holder | Chooser | None = None
+    many: list[Gift] | dict[str, Gift | Item] | None = None
+    gift: Gift | None = None
+    any_gift: Gift | Item | None = None
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["@.one.gift", "@['one', 'gift'].gift", "@.many[*]", "@['gift', 'any_gift']", "@.*", "@.*.*"],
+)
+def test_a_bound_value_has_all_forms_of_the_types_that_the_path_leads_to(store, path):
+    # A field with two classes stores the name of the class, and a field with one does not.
+    drawers: Collection[int, Drawer] = Collection(store, Drawer)
+    drawers.add(Drawer(1, Holder(Gift("a")), [Gift("a")], Gift("a")))
+    drawers.add(Drawer(2, Chooser(Gift("a")), {"x": Gift("a")}, None, Gift("a")))
+    drawers.add(Drawer(3, Holder(Gift("b")), [Gift("b")], Gift("b")))
+    drawers.add(Drawer(4, Chooser(Item("a")), {"x": Item("a")}, None, Item("a")))
+
+    found = drawers.find(f"{path} == {{gift}}", gift=Gift("a"))
+    others = drawers.find(f"!({path} == {{gift}})", gift=Gift("a"))
+    in_all = drawers.find(f"{path} == {{gift}} && $", gift=Gift("a"))
+
+    assert [*found.keys()] == [*in_all.keys()] == [1, 2]
+    assert [*others.keys()] == [3, 4]
+
+
+def test_a_bound_value_differs_if_it_differs_in_all_its_forms(store):
+    drawers: Collection[int, Drawer] = Collection(store, Drawer)
+    drawers.add(Drawer(1, Holder(Gift("a"))))
+    drawers.add(Drawer(2, Chooser(Gift("a"))))
+    drawers.add(Drawer(3, Chooser(Gift("b"))))
+    assert [*drawers.find("@.one.gift != {gift}", gift=Gift("a")).keys()] == [3]
+
+
 # -- names that no field has -------------------------------------------------------------------
 
 

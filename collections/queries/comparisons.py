@@ -12,6 +12,8 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
+from attrs import frozen
+
 from stones.collections.records.unordered import UnorderedValue
 from stones.errors import QueryError
 from stones.formats.messages import show_value
@@ -33,6 +35,14 @@ class Missing:
 
 MISSING = Missing()
 
+
+@frozen
+class Forms:
+    """One value in all forms in which records may have it. A value that equals one is equal."""
+
+    forms: tuple[Any, ...]
+
+
 # Exact types that never equal a str and have no order with it; and the same for a number.
 _NEVER = frozenset({Missing, type(None), bool, bytes, list, tuple, dict, set, frozenset})
 _NEVER_STR = _NEVER | {int, float, Decimal}
@@ -48,6 +58,11 @@ def comparison(op: str, get: Getter, value: Any, text: str) -> Predicate:
     kind = type(value)
     if op == "=~":
         return _pattern_match(get, value, text)
+    if kind is Forms:
+        tests = [comparison(op, get, form, text) for form in value.forms]
+        if op == "!=":
+            return lambda record: all(test(record) for test in tests)
+        return lambda record: any(test(record) for test in tests)
     if kind is UnorderedValue:
         return _unordered_comparison(op, get, value)
     if kind is bool or value is None:

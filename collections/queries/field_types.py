@@ -41,6 +41,8 @@ from stones.collections.records.unordered import comparable
 from stones.errors import QueryError
 from stones.formats.messages import show
 
+from .comparisons import Forms
+from .ordering import equal
 from .syntax_tree import Placeholder
 
 
@@ -206,13 +208,9 @@ class _Place:
         compares with what is stored, as the same literal in the text does.
         """
         try:
-            for kind in self.types:
-                try:
-                    stored = kind.dump(value)
-                except MisfitError:
-                    continue
-                if type(value) is not bool or type(stored) is bool:  # a bool is no number
-                    return comparable(kind, stored)
+            forms = self._forms(value)
+            if forms:
+                return forms[0] if len(forms) == 1 else Forms(tuple(forms))
             kinds = self.alternatives()
             as_literal = type(value) in (str, *_NUMBERS)
             if as_literal or not kinds or _hold_anything(kinds) or _is_like(value, kinds):
@@ -220,6 +218,20 @@ class _Place:
             return _UNEQUAL
         except RecursionError as error:
             raise QueryError("a value is nested too deeply, or contains itself") from error
+
+    def _forms(self, value: Any) -> list[Any]:
+        """The different stored forms of a value, in the order of the types that can hold it."""
+        forms: list[Any] = []
+        for kind in self.types:
+            try:
+                stored = kind.dump(value)
+            except MisfitError:
+                continue
+            if type(value) is bool and type(stored) is not bool:  # a bool is no number
+                continue
+            if not any(equal(stored, form) for form in forms):
+                forms.append(comparable(kind, stored))
+        return forms
 
 
 def stored_form(value: Any) -> Any:
