@@ -365,6 +365,8 @@ def test_a_wrong_condition_is_shown_as_it_was_written(text, mark, reason):
 @pytest.mark.parametrize(
     ("text", "parser", "shown"),
     [
+        ("$[*].age > 3", parse_filter, "$[?(@.age > 3)]"),
+        ("$[0].age > 3", parse_search, "$[?(@.age > 3)]"),
         ("$.age > 3", parse_filter, "$[?(@.age > 3)]"),
         ("$.age > {low} && $.b", parse_filter, "$[?(@.age > {low} && $.b)]"),
         ("@.age > 3", parse_search, "$[?(@.age > 3)]"),

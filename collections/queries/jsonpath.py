@@ -13,6 +13,7 @@ jsonpath-ng is going to drop words without quotes, `&` and `|`. The first time s
 parsed, jsonpath-ng gives a DeprecationWarning. Its global `auto_id_field` has no effect here.
 """
 
+import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache, wraps
@@ -282,11 +283,13 @@ def _parse_path(text: str) -> tuple[JSONPath, frozenset[str]]:
         raise _with_hint(error, text) from None
 
 
+# What leads from the list of all records to a record.
+_FROM_LIST = re.compile(r"^\$(\[[\d\s:*-]*\])?")
+
+
 def _with_hint(error: QueryError, text: str) -> QueryError:
     """The error of a text that is no path. If it is a condition, the error shows a filter."""
-    condition = text.strip()
-    if condition.startswith("$"):
-        condition = f"@{condition[1:]}"
+    condition = _FROM_LIST.sub("@", text.strip())
     with suppress(QueryError):
         parse_condition(condition)
         return QueryError(f"{error}\na condition stands in a filter: $[?({condition})]")
