@@ -354,12 +354,38 @@ def test_what_is_neither_a_condition_nor_a_filter_is_refused(text):
         ("(@.age > 3", "          ^", "the path ends too early"),
         ("@.name == 'x", "          ^", "the ' that opens here is never closed"),
         ("!@.a == 1", "     ^", "'==' is not expected here: write !( ) around"),
+        ("@.on == True", "        ^", "write true, or quotes around a text"),
+        ("@.a && @.on != FALSE", "               ^", "write false, or quotes around a text"),
+        ("@.nick == None", "          ^", "write null, or quotes around a text"),
+        ("price * stock > 1", "^", "write @.price for the field, or quotes around a text"),
+        ("@.a && (@.price * stock > 1)", "                  ^", "write @.stock for the field"),
+        ("@.a[?(2 - stock > @.b)]", "          ^", "write @.stock for the field"),
+        ("@.tags[*] + x == 'ax'", "            ^", "write @.x for the field"),
     ],
 )
 def test_a_wrong_condition_is_shown_as_it_was_written(text, mark, reason):
     lines = refusal(text).splitlines()
     assert lines[0].startswith(reason)
     assert lines[1:] == [f"    {text}", f"    {mark}"]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("@.nick == 'None'", '@.nick == "None"', "@.None == 'None'", "@['nick'] == 'None'"),
+        *("@.a + 'x' == 'ax'", "'a' + @.x == 'ax'", "a.b + 2 == 3", "2 + a['b'] == 3"),
+        *("@.* == 'x'", "a[*] == 1", "@['a'].b * 2 == 2", "@.nick =~ 'None'"),
+    ],
+)
+def test_a_text_in_quotes_and_a_path_may_stand_anywhere(text):
+    assert found(text, [{"nick": "None", "None": "None", "a": "a", "x": "x"}, {"a": {"b": 1}}])
+
+
+@pytest.mark.parametrize("text", ["price + stock", "price * 2", "2 / price", "@.price - stock"])
+def test_a_word_in_a_calculation_is_an_error_of_values_and_of_a_search(text):
+    # jsonpath-ng takes the word for a text: price + stock would be 'pricestock'.
+    for parser in (parse_values, parse_search):
+        assert refusal(text, parser).startswith("write @.")
 
 
 @pytest.mark.parametrize(

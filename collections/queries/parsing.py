@@ -27,7 +27,7 @@ from jsonpath_ng.jsonpath import JSONPath
 
 from stones.errors import QueryError
 
-from .arithmetic import FloatLiteral
+from .arithmetic import OPERATORS, FloatLiteral
 from .nodes import NEGATED_GROUP, Grouped, replaced
 from .quoted import EscapeError, unescaped
 from .syntax_tree import Placeholder, nodes
@@ -137,6 +137,7 @@ class _Lexer(ExtendedJsonPathLexer):
     def tokenize(self, string: str) -> Iterator[Any]:
         is_pattern = False
         tokens = _with_divisions(list(super().tokenize(string)), string)
+        _check_words(tokens, self._pieces.quoted)
         for token in _with_negated_groups(tokens):
             self.place = token.lexpos
             if token.lexpos in self._pieces.quoted and token.type in ("ID", "NAMED_OPERATOR"):
@@ -201,6 +202,40 @@ def _with_divisions(tokens: list[Any], path: str) -> list[Any]:
             elif token.value == "/" and path[token.lexpos] != "," and not (sorts and sorts[-1]):
                 token.type = "/"
     return tokens
+
+
+def _check_words(tokens: list[Any], quoted: Mapping[int, str]) -> None:
+    """Refuse words without quotes that jsonpath-ng takes for texts, and a user for something else.
+
+    It takes `True` after a comparison for a text. It also takes a word for one that is an operand
+    of a calculation: there the sum of `price + stock` is 'pricestock'.
+    """
+    kinds = ["", ""]
+    kinds += [token.value if token.type == "FILTER_OP" else token.type for token in tokens]
+    kinds.append("")
+    for token, *around, after in zip(tokens, kinds, kinds[1:], kinds[3:], strict=False):
+        if token.type != "ID" or token.lexpos in quoted:
+            continue
+        before_operator, before = around
+        if before in OPERATORS:
+            if token.value in _LITERALS:
+                reason = f"write {_LITERALS[token.value]}, or quotes around a text"
+                raise _PlacedError(token.lexpos, reason)
+            continue
+        is_left = after in _SYMBOLS and before not in _STEPS
+        is_right = before in _SYMBOLS and before_operator in _ENDS and after not in _STEPS
+        if is_left or is_right:
+            reason = f"write @.{token.value} for the field, or quotes around a text"
+            raise _PlacedError(token.lexpos, reason)
+
+
+_LITERALS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
+_LITERALS |= {"None": "null", "Null": "null", "NULL": "null"}
+# Types of tokens: the symbols of a calculation, what joins a word to a path, and what may stand
+# before a symbol that calculates.
+_SYMBOLS = frozenset("+-*/")
+_STEPS = frozenset({".", "DOUBLEDOT", "[", ","})
+_ENDS = frozenset({"ID", "NUMBER", "FLOAT", "NAMED_OPERATOR", "]", ")", "@", "$", "*"})
 
 
 def _with_negated_groups(tokens: list[Any]) -> list[Any]:
