@@ -372,6 +372,27 @@ def test_who_opens_the_file_while_it_is_replaced_waits_and_gets_the_right_one(
         assert ("written" in store) is (kind == "writer")
 
 
+IN_BETWEEN = """
+import fcntl, os, time
+lock = os.open(argv[0] + '/lock.mdb', os.O_RDWR)
+fcntl.lockf(lock, fcntl.LOCK_SH, 1)
+os.pwrite(lock, bytes(8), 0)
+print('open', flush=True)
+time.sleep(0.5)
+"""
+
+
+@pytest.mark.parametrize("kind", ["reader", "writer"])
+def test_a_lock_file_that_is_not_valid_yet_is_tried_again(path, kind):
+    with LmdbStore(path, serialize="json") as store:
+        store["which"] = "right"
+    with start(IN_BETWEEN, path) as other:
+        with start(OPEN_AND_READ, path, kind) as process:
+            assert process.communicate(timeout=30)[0] == "right\n"
+            assert process.returncode == 0
+        other.communicate()
+
+
 COUNT = """
 print('open', flush=True)
 for _ in range(60):

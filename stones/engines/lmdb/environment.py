@@ -18,6 +18,7 @@ import errno
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from importlib import import_module
 from tempfile import TemporaryDirectory
 from threading import Lock
@@ -32,7 +33,7 @@ from stones.errors import StoreFullError, StoreOpenError
 from .directory import MAKING, can_lock, identity, open_error, sweep, sync
 from .errors import NO_ROOM
 from .place import Place
-from .sole_use import opening
+from .sole_use import opened
 from .utf8_path import utf8_path
 
 LARGEST_MAP = 1 << 40
@@ -107,8 +108,8 @@ def _mapped(path: str, **options: Any) -> lmdb.Environment:
     size = LARGEST_MAP
     while True:
         try:
-            with opening(path), utf8_path(path) as place:
-                return _open(place, map_size=size, **options)
+            with utf8_path(path) as place:
+                return opened(path, partial(_open, place, map_size=size, **options))
         except (lmdb.MemoryError, MemoryError):
             if size <= SMALLEST_MAP:
                 raise

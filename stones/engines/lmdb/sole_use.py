@@ -5,8 +5,8 @@ exclusive lock on that byte proves that no process has the file open. But it is 
 others from opening the file. LMDB would wait for the lock, and then trust what it finds: the
 read-only kind has opened the old data file by then, and the other kind takes lock.mdb for valid.
 
-So there is a second lock, on the data file itself (flock). `opening` holds it shared while LMDB
-opens the file, `sole_use` holds it exclusively. Whoever waits for it in `opening` looks again which
+So there is a second lock, on the data file itself (flock). `opened` holds it shared while LMDB
+opens the file, `sole_use` holds it exclusively. Whoever waits for it in `opened` looks again which
 file is in its place, and only then lets LMDB open that. A program that opens the file by LMDB alone
 does not know of this lock. It waits for the first lock, finds that lock.mdb is not valid, and gets
 an error, until the next program has opened the file.
@@ -20,7 +20,10 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
+from random import uniform
 from time import monotonic, sleep
+
+import lmdb
 
 from stones.errors import StorageError, StoreOpenError
 
@@ -41,18 +44,30 @@ _MAGIC_SIZE = 8
 """The bytes at the beginning of lock.mdb by which LMDB knows that it is valid."""
 
 
-@contextmanager
-def opening(path: str) -> Iterator[None]:
-    """While LMDB opens the files in the directory `path`: keeps a compaction from beginning.
+def opened(path: str, open_environment: Callable[[], lmdb.Environment]) -> lmdb.Environment:
+    """What `open_environment` gives: LMDB opens the files in the directory `path`.
 
-    Waits for the end of a compaction that is under way. Raises StoreOpenError if it takes long.
+    Keeps a compaction from beginning meanwhile, and waits for the end of one that is under way.
+    Raises StoreOpenError if that takes long.
     """
-    descriptor = _shared(os.path.join(path, "data.mdb"), path)
-    try:
-        yield
-    finally:
-        if descriptor is not None:
-            _release(descriptor)
+    until = None
+    was_blank = True
+    while True:
+        descriptor = _shared(os.path.join(path, "data.mdb"), path)
+        try:
+            return open_environment()
+        except lmdb.InvalidError:
+            # If a compaction is killed, the system gives up its two locks in any order. Programs
+            # that got in between them have found a lock.mdb that is not valid. All of them try
+            # again, until one of them is alone and LMDB makes lock.mdb anew.
+            until = until or monotonic() + _PATIENCE_WITH_OPENINGS
+            if not was_blank or monotonic() >= until:
+                raise
+            was_blank = _has_blank_lock(path)  # if not now, it may have been at the attempt
+        finally:
+            if descriptor is not None:
+                _release(descriptor)
+        sleep(uniform(_PAUSE / 5, _PAUSE))
 
 
 @contextmanager
@@ -70,9 +85,7 @@ def sole_use(path: str) -> Iterator[Callable[[str], None]]:
         def lock_file(name: str) -> None:
             held.callback(_release, _exclusive(name, path))
 
-        # The lock on lock.mdb has to end before the other ones, or else an opening could wait for
-        # it. So its descriptor is opened first: when a process is killed, Linux closes descriptors
-        # in this order.
+        # The lock on lock.mdb ends before the other ones, or else an opening could wait for it.
         lock = os.open(os.path.join(path, "lock.mdb"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         held_shorter.callback(os.close, lock)
         lock_file(os.path.join(path, "data.mdb"))
@@ -130,6 +143,15 @@ def _exclusive(data: str, path: str) -> int:
             os.close(descriptor)
             raise _no_locks(path, error) from error
         os.close(descriptor)
+
+
+def _has_blank_lock(path: str) -> bool:
+    """Whether lock.mdb is as `sole_use` leaves it."""
+    try:
+        with open(os.path.join(path, "lock.mdb"), "rb") as lock:
+            return lock.read(_MAGIC_SIZE) == bytes(_MAGIC_SIZE)
+    except OSError:
+        return False
 
 
 def _is_at(data: str, descriptor: int) -> bool:
