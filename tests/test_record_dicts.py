@@ -146,7 +146,7 @@ def test_a_dict_that_makes_no_record_is_refused(users, fields, message):
         (Address("x"), "users holds records of class User, not Address"),
         ({"email": "x"}, "users holds records of class User, not dict"),
         (User, "users holds records of class User, not type"),
-        (None, "users holds records of class User, not NoneType"),
+        (None, "users holds records of class User, not None"),
     ],
     ids=str,
 )
