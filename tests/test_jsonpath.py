@@ -191,7 +191,9 @@ def steps(expressions):
         st.sampled_from(
             ["[*]", ".*", "..a", "..b", "[0:2]", "[:]", "[::-1]", "['a','b']", "[0,-1]"]
         ),
-        st.sampled_from([".`len`", ".`keys`", ".`str()`", ".`parent`", ".`path`", ".`sorted`"]),
+        # Not .`path`: in a filter jsonpath-ng forgets where a value is, and the text of a path with
+        # a key that is no str cannot be written.
+        st.sampled_from([".`len`", ".`keys`", ".`str()`", ".`parent`", ".`sorted`"]),
         st.sampled_from([".`this`", "[/a]", "[\\a]", ".`sub(/a/, b)`", ".`split(a, 0, -1)`"]),
         expressions.map(lambda inner: f"[?({inner})]"),
         expressions.map(lambda inner: f"..[?({inner})]"),
