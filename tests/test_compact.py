@@ -366,8 +366,9 @@ def test_who_opens_the_file_while_it_is_replaced_waits_and_gets_the_right_one(
             replacing.send_signal(signal.SIGKILL)
     expected = "old\n" if end == "killed before" else "new\n"
     for process in (early, late):
-        assert process.communicate(timeout=30)[0] == expected
-        assert process.returncode == 0
+        with process:
+            assert process.stdout.read() == expected
+            assert process.wait() == 0
     with LmdbStore(path) as store:
         assert ("written" in store) is (kind == "writer")
 
@@ -388,8 +389,8 @@ def test_a_lock_file_that_is_not_valid_yet_is_tried_again(path, kind):
         store["which"] = "right"
     with start(IN_BETWEEN, path) as other:
         with start(OPEN_AND_READ, path, kind) as process:
-            assert process.communicate(timeout=30)[0] == "right\n"
-            assert process.returncode == 0
+            assert process.stdout.read() == "right\n"
+            assert process.wait() == 0
         other.communicate()
 
 
