@@ -9,6 +9,7 @@ import threading
 import tracemalloc
 from collections import namedtuple
 from dataclasses import dataclass
+from datetime import date
 from fractions import Fraction
 from ipaddress import (
     IPv4Address,
@@ -115,6 +116,18 @@ class Circle(Shape):
 register_type(Money, "test.money", lambda it: [it.amount, it.currency], lambda it: Money(*it))
 register_type(Wrapped, "test.wrapped", lambda it: it.content, Wrapped)
 register_type(Circle, "test.circle", lambda it: it.radius, Circle)
+
+
+class Code(str):
+    __slots__ = ()
+
+
+class Holiday(date):
+    pass
+
+
+register_type(Code, "test.code", str, Code)
+register_type(Holiday, "test.holiday", Holiday.isoformat, Holiday.fromisoformat)
 
 
 def round_trip(name: str, value: Any) -> Any:
@@ -304,6 +317,23 @@ def test_types_are_registered_by_many_threads_at_once():
     for thread in threads:
         thread.join()
     assert all(type(round_trip("msgpack", cls())) is cls for cls in classes)
+
+
+def test_a_type_that_msgpack_would_write_as_bytes_may_be_registered():
+    program = """
+from stones import register_type
+from stones.formats.serializers import serializer
+
+register_type(bytearray, "test.bytearray", bytes, bytearray)
+register_type(range, "test.range", lambda it: bytearray(range(it.stop)), lambda it: range(len(it)))
+for name in "json", "cbor", "msgpack":
+    codec = serializer(name)
+    for value in (bytearray(b"x"), {"a": (b"x", [bytearray(b"")])}, [range(3), bytearray(b"y")]):
+        again = codec.decode(codec.encode(value))
+        assert repr(again) == repr(value), (name, again)
+"""
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 def test_a_shipped_type_may_be_registered_in_another_way():
@@ -791,6 +821,10 @@ FIELDS = [
     (Money | int | None, Money(1), Money(1)),
     (Money | int | None, 5, 5),
     (list[Path | str], ["a", Path("a")], ["a", Path("a")]),
+    (str | Code, Code("a"), Code("a")),
+    (str | Code, "a", "a"),
+    (date | Holiday, Holiday(2026, 1, 1), Holiday(2026, 1, 1)),
+    (float | np.float64, np.float64(1.5), np.float64(1.5)),
     (Shape, Circle(2), Circle(2)),
     (PurePath, PureWindowsPath("a"), PureWindowsPath("a")),
     (Any, {"a": [Path("a"), {Money(1): 2}]}, {"a": [Path("a"), {Money(1): 2}]}),

@@ -231,11 +231,13 @@ def _one_of(members: Sequence[Conversion]) -> Conversion:
     def load(stored: Any) -> Any:
         if type(stored) in exact_types:
             return stored
-        fitting = [member for types, member in by_stored_type if isinstance(stored, types)]
+        fitting = [choice for choice in by_stored_type if isinstance(stored, choice[0])]
         if len(fitting) == 1:
-            return fitting[0].load(stored)
+            return fitting[0][1].load(stored)
+        # A registered subclass of str is also a str: the member that names its class comes first.
+        fitting.sort(key=lambda choice: type(stored) not in choice[0])
         loaded = []
-        for member in fitting:
+        for _, member in fitting:
             try:
                 value = member.load(stored)
             except MisfitError:
