@@ -15,8 +15,10 @@ https://github.com/msgpack/msgpack/blob/master/spec.md
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from attrs import frozen
 from msgpack import ExtType, Packer, Timestamp, packb, unpackb
 
+from .registered_types import registered_type
 from .tags import BY_CODE, BY_TYPE, REGISTERED, Tag, refusal
 
 _CONTAINERS = frozenset({tuple, set, frozenset})
@@ -55,8 +57,8 @@ def encode(value: Any) -> bytes:
     if len(raw) < _KEPT_SIZE:
         _idle.append(packer)
     # To look for such a byte takes a quarter of the time of a look at each part of the value.
-    if len(raw.translate(None, _BIN_OR_EXT)) != len(raw):
-        _refuse_lookalikes(value)
+    if len(raw.translate(None, _BIN_OR_EXT)) != len(raw) and _has_lookalikes(value):
+        return encode(_marked(value))
     return raw
 
 
@@ -79,8 +81,9 @@ def _extended(value: Any) -> Any:
         return [ExtType(BY_TYPE[kind].code, b""), *value]
     tag = BY_TYPE.get(kind, REGISTERED)
     if tag.code == REGISTERED.code:
-        packed = tag.pack(value)
-        _refuse_lookalikes(packed)
+        packed = tag.pack(value.value if kind is _Registered else value)
+        if _has_lookalikes(packed):
+            packed = _marked(packed)
         return [ExtType(tag.code, b""), *packed]
     if kind is datetime and value.tzinfo is UTC and not value.fold:
         seconds, rest = divmod(value - _EPOCH, _SECOND)
@@ -131,15 +134,39 @@ def _tag(code: int) -> Tag:
     return tag
 
 
-def _refuse_lookalikes(value: Any) -> None:
+@frozen(eq=False)
+class _Registered:
+    """A value of a registered type that the encoder would write as if it were bytes."""
+
+    value: Any
+
+
+def _has_lookalikes(value: Any) -> bool:
+    """Whether a value has such parts of registered types. Raises SerializerError for others."""
+    found = False
     pending = [value]
     while pending:
         value = pending.pop()
         kind = type(value)
         if kind in _LOOKALIKES:
-            raise refusal(value)
-        if kind is dict:
+            if registered_type(kind) is None:
+                raise refusal(value)
+            found = True
+        elif kind is dict:
             pending.extend(value)
             pending.extend(value.values())
         elif kind is list or kind in _CONTAINERS:
             pending.extend(value)
+    return found
+
+
+def _marked(value: Any) -> Any:
+    """A copy in which these parts are marked, so that the encoder asks `_extended` for them."""
+    kind = type(value)
+    if kind in _LOOKALIKES:
+        return _Registered(value)
+    if kind is dict:
+        return {_marked(key): _marked(item) for key, item in value.items()}
+    if kind is list or kind in _CONTAINERS:
+        return kind(map(_marked, value))
+    return value
