@@ -513,6 +513,46 @@ def test_queries_see_unknown_fields_that_are_kept(store):
         users_of(store, Old, unknown="drop").search("$[*].nick")
 
 
+def test_a_given_record_equals_one_with_unknown_fields_that_are_kept(store):
+    @define(frozen=True)
+    class Place:
+        x: int
+        y: int = 0
+
+    @define
+    class Trip:
+        id: int = key()
+        start: Place | None = None
+        stops: list[Place] = field(factory=list)
+        by: dict[str, Place] = field(factory=dict)
+
+    Collection(store, Trip).add(Trip(1, Place(1, 2), [Place(3, 4)], {"a": Place(5, 6)}))
+    new = Place
+
+    @define(frozen=True, eq=False)  # two records are equal if they are stored alike
+    class Place:
+        x: int
+
+    @define
+    class OldTrip:
+        id: int = key()
+        start: Place | None = None
+        stops: list[Place] = field(factory=list)
+        by: dict[str, Place] = field(factory=dict)
+
+    for unknown in "keep", "drop":
+        trips = Collection(store, OldTrip, name="Trip", unknown=unknown)
+        given = {"start": Place(1), "stops": [Place(3)], "by": {"a": Place(5)}}
+        for name, value in given.items():
+            assert trips.find(**{name: value}).count() == 1
+            assert trips.find(f"@.{name} == {{value}}", value=value).count() == 1
+            assert trips.find(f"@.{name} != {{value}}", value=value).count() == 0
+        assert trips.find("@.stops[*] == {stop}", stop=Place(3)).count() == 1
+        assert trips.find(start=Place(2)).count() == trips.find(start=None).count() == 0
+    assert Collection(store, Trip).find(start=new(1, 2)).count() == 1
+    assert Collection(store, Trip).find(start=new(1)).count() == 0
+
+
 def test_a_dict_of_a_new_record_has_the_defaults_of_the_class(store):
     users_of(store, version()).add(version()("ada"))
     users_of(store, version(country="DE")).add(version(country="DE")("bob"))

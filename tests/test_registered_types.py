@@ -943,6 +943,53 @@ def test_a_field_whose_type_became_a_union_reads_its_records():
     assert one._type.load(again).x == IPv4Address("10.0.0.1")
 
 
+@pytest.mark.parametrize("name", [*SAFE, "pickle"])
+@pytest.mark.parametrize(
+    ("one", "several", "value", "other"),
+    [
+        (Path, Path | int, Path("a"), Path("b")),
+        (Money, Money | Path, Money(1), Money(2)),
+        (list[Path], list[Path | int], [Path("a")], [Path("b")]),
+        (np.float64, np.float64 | str, np.float64(1.5), np.float64(2.5)),
+        (np.ndarray, np.ndarray | str, np.arange(3), np.arange(4)),
+        (dict[str, np.ndarray], Any, {"a": np.arange(3)}, {"a": np.arange(4)}),
+    ],
+    ids=str,
+)
+def test_queries_find_a_value_in_each_of_its_stored_forms(name, one, several, value, other):
+    def holder(annotation: Any) -> Any:
+        members = {"id": key(type=int), "x": field(type=annotation, eq=False)}
+        return attrs.make_class("Holder", members)
+
+    store = MemoryStore(serialize=name)
+    small = Collection(store, holder(one))
+    large = Collection(store, holder(several))
+    small.add(small._type.cls(1, value))
+    large.add_many([large._type.cls(2, value), large._type.cls(3, other)])
+    for holders, found in [(small, [1, 2]), (large, [2] if several is Any else [1, 2])]:
+        rest = sorted({1, 2, 3} - {*found})
+        assert list(holders.find(x=value).keys()) == found
+        assert list(holders.find("@.x == {x}", x=value).keys()) == found
+        assert list(holders.find("@.x != {x}", x=value).keys()) == rest
+
+
+def test_a_given_scalar_of_numpy_has_an_order_with_the_stored_numbers():
+    holders = field_type(np.float64)
+    holders.add_many(holders._type.cls(number, np.float64(number)) for number in range(4))
+    assert list(holders.find("@.x < {x}", x=np.float64(2)).keys()) == [0, 1]
+    assert list(holders.find("@.x >= {x}", x=np.float64(2)).keys()) == [2, 3]
+
+
+@pytest.mark.parametrize("annotation", [Any, np.ndarray | str, np.ndarray], ids=str)
+def test_an_array_that_the_constructor_copies_is_the_same_array(annotation):
+    holders = field_type(annotation, converter=np.array)
+    holders.add(holders._type.cls(1, np.arange(3)))
+    assert (holders[1].x == np.arange(3)).all()
+    growing = field_type(annotation, converter=lambda array: np.append(array, 1))
+    with pytest.raises(RecordError, match="once it is read back"):
+        growing.add(growing._type.cls(1, np.arange(3)))
+
+
 def test_register_type_is_a_public_name_with_types():
     assert "register_type" in stones.__all__
     assert issubclass(SerializerError, StoneError)

@@ -14,7 +14,7 @@ from typing import Any
 
 from attrs import frozen
 
-from stones.collections.records.unordered import UnorderedValue
+from stones.collections.records.stored_forms import ValueOfForms
 from stones.errors import QueryError
 from stones.formats.messages import show_value
 
@@ -63,8 +63,8 @@ def comparison(op: str, get: Getter, value: Any, text: str) -> Predicate:
         if op == "!=":
             return lambda record: all(test(record) for test in tests)
         return lambda record: any(test(record) for test in tests)
-    if kind is UnorderedValue:
-        return _unordered_comparison(op, get, value)
+    if kind is ValueOfForms:
+        return _comparison_of_forms(op, get, value, text)
     if kind is bool or value is None:
         return _identity_comparison(op, get, value)
     holds = comparer(op, value)
@@ -118,11 +118,18 @@ def _identity_comparison(op: str, get: Getter, value: bool | None) -> Predicate:
     return lambda record: get(record) is value
 
 
-def _unordered_comparison(op: str, get: Getter, value: UnorderedValue) -> Predicate:
-    if op in ("<", ">"):
-        return lambda _: False
+def _comparison_of_forms(op: str, get: Getter, value: ValueOfForms, text: str) -> Predicate:
     wanted = op != "!="
-    return lambda record: attempt(value.__eq__, get(record), False) is wanted
+
+    def equal(record: Any) -> bool:
+        return attempt(value.__eq__, get(record), False) is wanted
+
+    if op in ("==", "=", "!="):
+        return equal
+    by_form = comparison(op, get, value.stored, text)  # only one form has an order
+    if op in ("<", ">"):
+        return by_form
+    return lambda record: by_form(record) or equal(record)
 
 
 def _plain_comparison(op: str, get: Getter, value: Any, unusual: Predicate) -> Predicate:

@@ -37,7 +37,7 @@ from stones.collections.records.classes import unknown_field
 from stones.collections.records.conversion import Conversion, MisfitError
 from stones.collections.records.plain_values import ANYTHING, ATOMS, container
 from stones.collections.records.record_type import record_type
-from stones.collections.records.unordered import comparable
+from stones.collections.records.stored_forms import ValueOfForms, comparable
 from stones.errors import QueryError
 from stones.formats.messages import show
 
@@ -225,12 +225,13 @@ class _Place:
         for kind in self.types:
             try:
                 stored = kind.dump(value)
+                form = comparable(kind, stored)
             except MisfitError:
                 continue
             if type(value) is bool and type(stored) is not bool:  # a bool is no number
                 continue
-            if not any(equal(stored, form) for form in forms):
-                forms.append(comparable(kind, stored))
+            if type(form) is ValueOfForms or not any(equal(form, other) for other in forms):
+                forms.append(form)
         return forms
 
 

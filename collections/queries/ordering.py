@@ -5,7 +5,8 @@
   type.
 - Two arrays are equal if their items are, one by one. If one of them is a set, the order of the
   items does not count. Two dicts are equal if their fields are. None and a bool equal themselves.
-- Values of all other types are equal as in Python.
+- Values of all other types are equal as in Python. Two arrays of numpy are equal if they are
+  stored alike.
 - All values without an order: `<=` and `>=` mean `==`, and `<` and `>` are false. Two values that
   Python cannot compare, such as a naive and an aware datetime, are not equal.
 
@@ -18,6 +19,8 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
+
+from stones.collections.records.registered import are_equal
 
 from .arithmetic import OPERATORS, compare_numbers, exact, is_number
 from .arrays import ARRAYS, SETS
@@ -112,7 +115,7 @@ def _compare_by_python(op: str, left: Any, right: Any) -> bool:
 
 
 def _are_equal_in_python(pair: tuple[Any, Any]) -> bool:
-    return bool(pair[0] == pair[1])
+    return are_equal(*pair)
 
 
 def _have_the_same_items(pair: tuple[Any, Any]) -> bool:

@@ -13,6 +13,8 @@ from typing import Any
 from jsonpath_ng.ext.filter import Expression
 from jsonpath_ng.jsonpath import Fields, JSONPath, This
 
+from stones.collections.records.stored_forms import ValueOfForms
+
 from .nodes import Child, Descendants, Index, Slice, Wildcard
 from .syntax_tree import Placeholder, nodes
 
@@ -35,7 +37,8 @@ def longest_literal(wanted: Iterable[Any]) -> bytes | None:
 
     Returns None if there is no such value.
     """
-    found = [value.encode() for value in wanted if type(value) is str and _is_literal(value)]
+    stored = (value.stored if type(value) is ValueOfForms else value for value in wanted)
+    found = [value.encode() for value in stored if type(value) is str and _is_literal(value)]
     return max(found, key=len, default=None)
 
 

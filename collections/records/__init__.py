@@ -8,7 +8,7 @@ conversion    Conversion, the two functions that store and read a type's values
 converters    ConversionBuilder, which chooses the conversion of a type
 plain_values  conversions of plain values and of containers
 unions        conversions of enums, literals, and one of several types
-unordered     values with a set inside that is stored as a list, in any order
+stored_forms  values with several stored forms that are read as the same value
 registered    conversions of the types of `register_type`
 tagged_unions one of several attrs classes
 parts         where the dicts of classes lie inside a stored value

@@ -25,7 +25,8 @@ from .conversion import Conversion, Convert, MisfitError, misfit_error
 from .field_classes import may_change_fields
 from .parts import Part
 from .reading_rules import ReadingRules
-from .unordered import comparable
+from .registered import are_equal
+from .stored_forms import comparable
 
 TAG = "_type"
 """The key in a stored dict that names its class, where an annotation allows several classes."""
@@ -76,7 +77,14 @@ class Schema(Part):
         # The conversion of each field, with the converter of the field. It is filled in place.
         self.given: dict[str, Conversion] = {}
         self.conversion = Conversion(
-            cls.__name__, self.dump, self.load, (cls,), {dict}, fields=self.given, part=self
+            cls.__name__,
+            self.dump,
+            self.load,
+            (cls,),
+            {dict},
+            fields=self.given,
+            has_forms=rules.unknown == "keep",
+            part=self,
         )
         self._rules = rules
 
@@ -125,9 +133,9 @@ class Schema(Part):
             reread = self._dump(self.load(stored))
             for name, value in stored.items():
                 again = reread[name]
-                if again is value or again == value:
+                if again is value or are_equal(again, value):
                     continue
-                if comparable(self.given[name], again) != value:
+                if not are_equal(comparable(self.given[name], again), value):
                     raise MisfitError(
                         f"is {show(value)}, and {show(again)} once it is read back: a "
                         "converter or __attrs_post_init__ must leave its own results alone",

@@ -65,8 +65,8 @@ class Conversion:
     """Of a class: the conversions of its fields, by their names in the stored dict."""
     items: Sequence["Conversion"] = ()
     """Of a container or a dict: the conversion of the items, or one for each element."""
-    is_unordered: bool = False
-    """Whether the stored value is a list whose order means nothing."""
+    has_forms: bool = False
+    """Whether stored values that are not equal may be read as the same value."""
     part: Part | None = None
     """Where the dicts of attrs classes lie in a stored value. None if they lie nowhere."""
 

@@ -329,7 +329,7 @@ def _stored_as_list(
         accepted,
         {list},
         items=items.items,
-        is_unordered=True,
+        has_forms=True,
         part=unordered_part(items.part),
     )
 

@@ -24,7 +24,7 @@ from .classes import Schema
 from .conversion import Conversion, MisfitError
 from .converters import ConversionBuilder, why_not_attrs
 from .reading_rules import ReadingRules, Unknown
-from .unordered import comparable
+from .stored_forms import comparable
 
 __all__ = ["RecordType", "key", "record_type"]
 

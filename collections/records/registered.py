@@ -60,7 +60,27 @@ def union_with_packed(union: Conversion, classes: Sequence[type]) -> Conversion:
                 raise
             return loaded[0]
 
-    return evolve(union, load=load, native=False)
+    return evolve(union, load=load, native=False, has_forms=True)
+
+
+def are_equal(left: Any, right: Any) -> bool:
+    """Whether two values are equal. Arrays of numpy are equal if they are stored alike."""
+    kind = type(left)
+    if kind is type(right):
+        if kind is dict:
+            return left.keys() == right.keys() and all(
+                are_equal(value, right[key]) for key, value in left.items()
+            )
+        if kind is list or kind is tuple:
+            return len(left) == len(right) and all(map(are_equal, left, right))
+    try:
+        equal = left == right
+    except Exception:  # noqa: BLE001  # an __eq__ may raise anything, for two shapes for example
+        return False
+    if not getattr(equal, "shape", ()):
+        return bool(equal)
+    found = registered_type(kind)  # numpy has compared item by item
+    return found is not None and kind is type(right) and bool(found.pack(left) == found.pack(right))
 
 
 def _loaded(load: Convert, stored: Any) -> list[Any]:
@@ -103,7 +123,7 @@ def _packed(found: RegisteredType) -> Conversion:
             misfit.reason += f": {error_text(error)}"
             raise misfit from error
 
-    return Conversion(name, dump, load, found.instances, {PackedValue})
+    return Conversion(name, dump, load, found.instances, {PackedValue}, has_forms=True)
 
 
 def _named(name: str, classes: tuple[type, ...]) -> Conversion:
