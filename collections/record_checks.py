@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
+from stones.collections.records.messages import same_name_hint
 from stones.collections.records.record_type import RecordType
 from stones.errors import RecordError
 from stones.formats.messages import show, show_key, show_value
@@ -70,7 +71,7 @@ class RecordChecks(Generic[R]):
         if not isinstance(record, self._type.cls):
             raise RecordError(
                 f"{self._name} holds records of class {self._type.cls.__name__}, not "
-                f"{show_value(record)}"
+                f"{show_value(record)}{same_name_hint(self._type.cls, record)}"
             )
         key = self._type.key_of(record)
         if key is None and self._type.key_fields:

@@ -513,6 +513,38 @@ def test_queries_see_unknown_fields_that_are_kept(store):
         users_of(store, Old, unknown="drop").search("$[*].nick")
 
 
+def test_a_record_of_a_class_that_was_defined_again_is_refused_with_what_to_do(store):
+    def defined():
+        @define
+        class Card:
+            number: str
+
+        @define
+        class Cash:
+            amount: int
+
+        @define
+        class Order:
+            id: int = key()
+            card: Card | None = None
+            paid: Card | Cash | None = None
+
+        return Card, Order
+
+    card, order = defined()
+    new_card, new_order = defined()
+    orders = Collection(store, order)
+    advice = "of another class with this name: if the class was defined again, make the collection"
+    with pytest.raises(RecordError, match=rf"class Order, not Order\(id=1.*\), {advice}"):
+        orders.add(new_order(1))
+    with pytest.raises(RecordError, match=rf"card: expected Card, got Card\(.*\), {advice}"):
+        orders.add(order(1, new_card("4000")))
+    with pytest.raises(RecordError, match=rf"paid: expected Card . Cash, got Card\(.*\), {advice}"):
+        orders.add(order(1, None, new_card("4000")))
+    Collection(store, new_order).add(new_order(1, new_card("4000")))
+    assert orders[1] == order(1, card("4000"))
+
+
 def test_a_given_record_equals_one_with_unknown_fields_that_are_kept(store):
     @define(frozen=True)
     class Place:

@@ -14,5 +14,5 @@ tagged_unions one of several attrs classes
 parts         where the dicts of classes lie inside a stored value
 reading_rules how dicts are read that have other fields than their class
 defaults      the defaults of fields that a collection keeps
-messages      how error messages show an annotation
+messages      how error messages show an annotation, and a value of another class
 """

@@ -23,6 +23,7 @@ from stones.formats.messages import show, show_value
 
 from .conversion import Conversion, Convert, MisfitError, misfit_error
 from .field_classes import may_change_fields
+from .messages import same_name_hint
 from .parts import Part
 from .reading_rules import ReadingRules
 from .registered import are_equal
@@ -336,6 +337,7 @@ class Schema(Part):
 
     def _wrong_class(self, record: Any) -> MisfitError:
         error = misfit_error(self.cls.__name__, record)
+        error.reason += same_name_hint(self.cls, record)
         if isinstance(record, self.cls):
             error.reason += f", a subclass: only the fields of {self.cls.__name__} would be stored"
         return error

@@ -9,6 +9,7 @@ from typing import Any
 
 from .classes import TAG, Schema
 from .conversion import Conversion, MisfitError, misfit_error
+from .messages import same_name_hint
 from .parts import Part
 from .plain_values import ATOMS
 
@@ -37,7 +38,10 @@ class TaggedUnion(Part):
     def dump(self, record: Any) -> Any:
         """The dict of a record, with the name of its class. Raises MisfitError."""
         if type(record) not in self._by_class:
-            raise misfit_error(self._name, record)
+            error = misfit_error(self._name, record)
+            for schema in self._schemas.values():
+                error.reason += same_name_hint(schema.cls, record)
+            raise error
         tag, schema = self._by_class[type(record)]
         return {TAG: tag, **schema.dump(record)}
 
