@@ -278,7 +278,8 @@ def test_a_transaction_of_the_parent_is_not_the_childs(path):
             if child == 0:
                 status = 1
                 try:
-                    store["child"] = store["parent"] + 1  # waits for the parent to commit
+                    with store.transaction():  # waits for the parent to commit
+                        store["child"] = store["parent"] + 1
                     status = 0
                 finally:
                     os._exit(status)
