@@ -13,6 +13,7 @@ import pytest
 from stones import LmdbStore, StorageError, StoreOpenError, check, stone
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.lmdb.environment import open_environment
+from stones.engines.lmdb.file.pages import File
 from stones.engines.lmdb.new_directory import new_directory
 
 ACCOUNTS = 40
@@ -202,6 +203,45 @@ def test_a_plain_backup_of_a_store_that_was_never_written_opens(tmp_path):
         store.backup(tmp_path / "copy", compact=False)
     with stone(tmp_path / "copy", LmdbStore) as copy:
         assert dict(copy) == {}
+
+
+def delete_most(store):
+    """In one transaction: LMDB frees pages at the end of the file that it has never written."""
+    store.update((f"{number:05}", "x" * (number % 60)) for number in range(8000))
+    with store.transaction():
+        for number in random.Random(3).sample(range(8000), 7200):
+            del store[f"{number:05}"]
+
+
+@pytest.mark.parametrize("registered", [True, False])
+def test_a_plain_backup_may_leave_out_free_pages_behind_the_end_of_the_file(
+    tmp_path, monkeypatch, registered
+):
+    path = tmp_path / "store"
+    with stone(path, LmdbStore, serialize="json") as store:
+        delete_most(store)
+        entries = dict(store)
+    with closing(File(path / "data.mdb")) as file:
+        assert (file.metas()[0][0].last_page + 1) * file.page_size > file.size
+    if not registered:
+        monkeypatch.setattr("stones.engines.lmdb.environment.can_lock", lambda path: False)
+    with stone(path, LmdbStore, readonly=True) as store:
+        store.backup(tmp_path / "plain", compact=False)
+        store.backup(tmp_path / "compact")
+    for name in ("plain", "compact"):
+        with stone(tmp_path / name, LmdbStore) as copy:
+            assert dict(copy) == entries
+        assert check(tmp_path / name).sound
+
+
+def test_a_plain_backup_refuses_a_file_that_was_cut_short(tmp_path):
+    path = tmp_path / "store"
+    with stone(path, LmdbStore) as store:
+        store.update((f"{number:04}", b"y" * 1000) for number in range(1000))
+        os.truncate(path / "data.mdb", (path / "data.mdb").stat().st_size - 4096)
+        with pytest.raises(StorageError, match="cut short"):
+            store.backup(tmp_path / "copy", compact=False)
+    assert not (tmp_path / "copy").exists()
 
 
 def test_a_backup_that_was_killed_leaves_a_part_that_the_next_one_replaces(open_store, tmp_path):

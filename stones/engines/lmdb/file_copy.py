@@ -7,13 +7,14 @@ here: LMDB's own function for it waits for the writer, which may be this thread.
 
 import os
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from typing import Protocol, TypeVar
 
 import lmdb
 
 from stones.engines.lmdb.file.fill import is_dense
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
+from stones.engines.lmdb.file.truncation import is_cut_short
 from stones.errors import StorageError
 
 from .directory import identity as identity_of
@@ -101,14 +102,17 @@ def copy_pages(
         if meta is None or txn is None:
             raise StorageError(f"cannot copy {path!r}: its meta pages cannot be read")
         try:
-            _write_pages(meta, os.path.join(path, "data.mdb"), target)
-            if isinstance(txn, UnregisteredTransaction):
-                txn.check()
+            try:
+                _write_pages(meta, os.path.join(path, "data.mdb"), target)
+            finally:
+                if isinstance(txn, UnregisteredTransaction):
+                    txn.check()
             return
         except DamageError as damage:
             raise StorageError(f"cannot copy {path!r}: {damage}") from damage
         except SnapshotOverwrittenError:
-            os.unlink(target)
+            with suppress(FileNotFoundError):
+                os.unlink(target)
         except OSError as error:
             if isinstance(error, StorageError):
                 raise
@@ -151,7 +155,10 @@ def _write_pages(meta: Meta, source: str, target: str) -> None:
     file = File(source)
     try:
         file.page_size = meta.page_size
-        count = meta.last_page + 1
+        if is_cut_short(file, meta):
+            raise DamageError("the file has been cut short")
+        # Free pages at the end may never have been written: then the copy ends where the file does.
+        count = min(meta.last_page + 1, file.size // file.page_size)
         with open(target, "xb") as copy:
             # LMDB wants two meta pages. The second of the source may be of a later transaction.
             pair = [meta.raw, meta.earlier()]

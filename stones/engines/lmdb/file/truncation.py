@@ -10,7 +10,7 @@ from contextlib import closing
 
 from stones.errors import StoreOpenError
 
-from .pages import File
+from .pages import File, Meta
 
 
 def check_not_truncated(path: str) -> None:
@@ -28,17 +28,23 @@ def check_not_truncated(path: str) -> None:
                 f"the data.mdb in {path!r} is empty: it was cut short, or another program made it; "
                 "restore it from a backup, or move it away"
             )
-        if not metas or file.size >= (metas[0].last_page + 1) * file.page_size:
-            return  # without meta pages it is no file of LMDB, and LMDB says so
-        from .survey import page_count  # few files need it
-        from .trees import FREE, read_free_pages
-
-        marks = bytearray(page_count(file, metas[0]))
-        read_free_pages(file, metas[0], marks)
-        missing = marks[file.size // file.page_size : metas[0].last_page + 1]
-        if len(marks) <= metas[0].last_page or not all(mark & FREE for mark in missing):
+        # Without meta pages it is no file of LMDB, and LMDB says so.
+        if metas and is_cut_short(file, metas[0]):
             raise StoreOpenError(
                 f"the data.mdb in {path!r} has been cut short: {file.size:,} bytes are there of "
                 f"{(metas[0].last_page + 1) * file.page_size:,}; restore it from a backup, or "
                 "`stones salvage` what is left"
             )
+
+
+def is_cut_short(file: File, meta: Meta) -> bool:
+    """Whether pages that are in use in the state `meta` are behind the end of the file."""
+    if file.size >= (meta.last_page + 1) * file.page_size:
+        return False
+    from .survey import page_count  # few files need it
+    from .trees import FREE, read_free_pages
+
+    marks = bytearray(page_count(file, meta))
+    read_free_pages(file, meta, marks)
+    missing = marks[file.size // file.page_size : meta.last_page + 1]
+    return len(marks) <= meta.last_page or not all(mark & FREE for mark in missing)
