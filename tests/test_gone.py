@@ -207,6 +207,22 @@ def test_a_write_long_after_the_opening_is_refused_too(path, monkeypatch):
         assert store["a"] == 2
 
 
+def test_a_data_file_that_is_a_link_is_looked_at_each_time(path, tmp_path, monkeypatch):
+    """The directory with the link does not change when the file is removed."""
+    path.parent.mkdir()
+    LmdbStore(path).close()
+    (path / "data.mdb").rename(tmp_path / "real.mdb")
+    (path / "data.mdb").symlink_to(tmp_path / "real.mdb")
+    with LmdbStore(path) as store:
+        later = os.stat(path).st_ctime_ns + 60_000_000_000
+        monkeypatch.setattr("stones.engines.lmdb.place.time_ns", lambda: later)
+        store["a"] = 1
+        (tmp_path / "real.mdb").unlink()
+        with pytest.raises(StorageError, match="removed, moved or replaced"):
+            store["a"] = 2
+        assert store["a"] == 1
+
+
 def test_opening_the_path_again_gives_the_file_that_is_there_now(store, path):
     replace_the_directory(path)
     with LmdbStore(path, serialize="json") as now:

@@ -13,6 +13,7 @@ from .directory import identity, remove_files
 
 _COARSE = 3_000_000_000
 """Nanoseconds. The clocks of file systems are finer than this."""
+_FILES = ("data.mdb", "lock.mdb")
 
 
 class Place:
@@ -86,10 +87,14 @@ class Place:
                 "while the store was open, so its readers and writers do not see each other; close "
                 "the store in every program, then open it again"
             )
-        # Two changes may have the same time, if they come shortly after each other.
+        # Two changes may have the same time, if they come shortly after each other. Where a link
+        # leads, the time of the directory does not tell.
         changed = directory.st_ctime_ns
-        if time_ns() - changed > _COARSE:
+        if time_ns() - changed > _COARSE and not self._has_links():
             self._directory = changed, directory.st_ino, directory.st_dev
+
+    def _has_links(self) -> bool:
+        return any(os.path.islink(os.path.join(self.path, name)) for name in _FILES)
 
     def _gone(self) -> StorageError:
         return StorageError(
