@@ -17,6 +17,7 @@ from stones import (
     StorageError,
     StoreOpenError,
     check,
+    compact,
     inspect,
     migrate,
     salvage,
@@ -140,6 +141,7 @@ OPENINGS = {
     "check": check,
     "inspect": inspect,
     "salvage": lambda path: salvage(path, "new"),
+    "compact": compact,
 }
 COPIES = {
     "salvage to": salvage,

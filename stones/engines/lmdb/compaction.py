@@ -16,7 +16,7 @@ from attrs import frozen
 from stones.engines.lmdb.file.truncation import check_not_truncated
 from stones.errors import StorageError, StoreOpenError
 
-from .directory import COMPACTING, check_place, path_of, sync
+from .directory import COMPACTING, check_place, open_error, path_of, sync
 from .engine import reserved
 from .environment import SMALLEST_MAP, closed_but_in_use
 from .errors import translated
@@ -86,6 +86,8 @@ def compact(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> Compac
                 before, after = _compact(reached)
     except lmdb.InvalidError as error:
         raise StoreOpenError(f"the data.mdb in {given!r} is not an LMDB file") from error
+    except lmdb.ReadonlyError as error:  # LMDB's error where the permission is missing
+        raise open_error(place, error) from error
     except lmdb.Error as error:
         raise translated(error, place) from error
     except OSError as error:
