@@ -52,9 +52,9 @@ class Place:
             self._check_files(now)
 
     def check_data(self) -> None:
-        """Raise StorageError if the path does not lead to the data file that was opened."""
+        """Raise StorageError if the file cannot be opened anew, since the path leads elsewhere."""
         if not self.holds_data():
-            raise self._gone()
+            raise self._gone("cannot open the file again")
 
     def holds_data(self) -> bool:
         """Whether the data file at the path is the one that was opened."""
@@ -80,7 +80,8 @@ class Place:
             remove_files(self.path)
 
     def _check_files(self, directory: os.stat_result) -> None:
-        self.check_data()
+        if not self.holds_data():
+            raise self._gone()
         if not self.holds_lock():
             raise StorageError(
                 f"nothing was written: lock.mdb of the store {self.path!r} was removed or replaced "
@@ -96,9 +97,9 @@ class Place:
     def _has_links(self) -> bool:
         return any(os.path.islink(os.path.join(self.path, name)) for name in _FILES)
 
-    def _gone(self) -> StorageError:
+    def _gone(self, consequence: str = "nothing was written") -> StorageError:
         return StorageError(
-            f"nothing was written: the files of the store {self.path!r} were removed, moved or "
+            f"{consequence}: the files of the store {self.path!r} were removed, moved or "
             "replaced while the store was open; put its directory back at that path, or close the "
             "store and open it where it is now"
         )
