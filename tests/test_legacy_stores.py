@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from functools import partial
 
 import lmdb
 import pytest
@@ -21,9 +22,13 @@ from stones import (
     MigrationError,
     SerializerError,
     StoreOpenError,
+    ValueTypeError,
+    check,
+    compact,
     key,
     migrate,
     register_serializer,
+    salvage,
     stone,
 )
 from stones.engine import Space
@@ -208,6 +213,22 @@ def test_a_table_of_03_is_opened_by_its_name(path, stones03, serializer):
         assert dict(store) == expected
     with stone(path, LmdbStore, "cbor") as store:
         assert dict(store) == expected
+
+
+@pytest.mark.parametrize("table", [None, b"table"])
+def test_the_used_part_of_a_database_of_03_is_not_larger_than_its_file(path, table):
+    make_table(path, table, {b"%04d" % number: b"1" * 100 for number in range(2000)})
+    compact(path)
+    found = inspect(path, table=table)
+    assert found.file_size * 0.9 < found.used_size <= found.file_size
+
+
+@pytest.mark.parametrize("table", ["table", 5, ["table"]])
+def test_the_name_of_a_table_is_bytes(path, table):
+    make_table(path, b"table", {b"key": b"1"})
+    for function in (LmdbStore, inspect, check, partial(salvage, new=f"{path}-new")):
+        with pytest.raises(ValueTypeError, match="table is the name of a table as bytes"):
+            function(path, table=table)
 
 
 def test_a_database_of_tables_is_refused_without_the_name_of_one(path):

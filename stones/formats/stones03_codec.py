@@ -6,10 +6,11 @@ encodings themselves are in `stones.formats.stones03`.
 
 from typing import Any
 
-from stones.errors import FormatMismatchError
+from stones.errors import FormatMismatchError, ValueTypeError
 
 from .checksums import corrupt
 from .codec import Codec
+from .messages import show_value
 from .metadata import (
     NO_FORMAT,
     STONES03_ENCODINGS,
@@ -69,3 +70,11 @@ def metadata_from_stones03(codec: Stones03Codec) -> Metadata:
     """The metadata of a stones 0.3 database once each of its values has got a format byte."""
     name = codec.metadata.write.serializer
     return new_metadata(name + STONES03_SUFFIX if name in STONES03_ENCODINGS else name)
+
+
+def check_table(table: object) -> None:
+    """Raise ValueTypeError if `table` cannot name a table: it is bytes, or None for no table."""
+    if table is not None and not isinstance(table, bytes):
+        raise ValueTypeError(
+            f"table is the name of a table as bytes, b'name' for instance, not {show_value(table)}"
+        )

@@ -23,6 +23,7 @@ from stones.engines.lmdb.file.trees import read_free_pages
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
 from stones.formats.messages import show_count
 from stones.formats.request import FormatRequest
+from stones.formats.stones03_codec import check_table
 
 from .contents import (
     DATA,
@@ -117,6 +118,7 @@ def check(
     b'key' the value of b'key' cannot be read: JSONDecodeError: ...
     """
     request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
+    check_table(table)
     given = path_of(path)
     place = os.path.abspath(given)
     check_place(place, create=False)

@@ -16,6 +16,7 @@ from stones.engines.lmdb.directory import path_of
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import Format, Metadata, read_metadata
+from stones.formats.stones03_codec import check_table
 from stones.stores.claims import collection_names, read_collection
 
 
@@ -120,6 +121,7 @@ def inspect(
     >>> found.formats
     (FormatUse(id=2, checksums=False, serializer='json', values=2, size=4),)
     """
+    check_table(table)
     place = path_of(path)
     engine = LmdbEngine.open(place, readonly=True, create=False, table=table)
     try:

@@ -25,7 +25,7 @@ from stones.errors import FormatMismatchError, StorageError, StoreOpenError
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS, Format, Metadata, new_metadata, write_formats
 from stones.formats.request import FormatRequest
-from stones.formats.stones03_codec import Stones03Codec, metadata_from_stones03
+from stones.formats.stones03_codec import Stones03Codec, check_table, metadata_from_stones03
 
 from .check import MOST_FINDINGS, open_file, stable_metas
 from .contents import (
@@ -124,6 +124,7 @@ def salvage(
     {b'good': 'good value'}
     """
     request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
+    check_table(table)
     given, target = path_of(path), path_of(new)
     place = os.path.abspath(given)
     check_place(place, create=False)

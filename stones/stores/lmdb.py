@@ -11,6 +11,7 @@ from stones.engines.lmdb.directory import path_of
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.errors import StoreOpenError
 from stones.formats.messages import show
+from stones.formats.stones03_codec import check_table
 
 from .reader import K, V
 from .store import Functions, Store
@@ -69,6 +70,7 @@ class LmdbStore(Store[K, V]):
             raise StoreOpenError(
                 f"durability is one of {', '.join(get_args(Durability))}, not {show(durability)}"
             )
+        check_table(table)
         self.path = path_of(path)
         engine = LmdbEngine.open(
             self.path,

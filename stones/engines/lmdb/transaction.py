@@ -251,8 +251,9 @@ class LmdbTransaction(Transaction):
     def used_size(self) -> int:
         """The part of the file that is not free, in bytes, as this transaction sees it."""
         try:
-            databases = [db for db in (self._file.main, *self.databases) if db is not None]
-            trees: list[Any] = [self.raw.stat(db) for db in databases]
+            # In a database of stones 0.3, the main database may be that of the values too.
+            databases = {id(db): db for db in (self._file.main, *self.databases) if db is not None}
+            trees: list[Any] = [self.raw.stat(db) for db in databases.values()]
         except lmdb.Error as error:
             raise self._failed(error) from error
         pages = sum(
