@@ -32,6 +32,7 @@ from stones import (
     stone,
 )
 from stones.engine import Space
+from stones.engines.lmdb.databases import is_legacy
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS
 from stones.migrations.reencode import MigrationReport
@@ -431,6 +432,27 @@ def test_a_migration_killed_at_any_instant_loses_nothing_and_the_same_command_go
         assert formats_in_use(store) == {IDS["msgpack"]}
         with store.snapshot() as view:
             assert view.database.metadata().migration is None
+
+
+@pytest.mark.parametrize("readonly", [True, False])
+@pytest.mark.parametrize("table", [None, b"table"])
+def test_a_database_can_be_opened_while_another_process_migrates_it(
+    path, monkeypatch, readonly, table
+):
+    make_table(path, table, {b"key": b"1"})
+
+    def is_legacy_until_now(env, main):
+        answer = is_legacy(env, main)
+        options = ["--table", "table"] if table else []
+        subprocess.run([*MIGRATE, path, *options], check=True, env=UNWATCHED)
+        return answer
+
+    monkeypatch.setattr("stones.engines.lmdb.open_file.is_legacy", is_legacy_until_now)
+    with LmdbStore(path, serialize="msgpack", readonly=readonly, table=table) as store:
+        assert dict(store) == {b"key": 1}
+        if not readonly:
+            store["more"] = 2
+            assert dict(store) == {b"key": 1, b"more": 2}
 
 
 def test_two_migrations_at_once_are_one(path, stones03):

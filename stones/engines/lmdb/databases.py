@@ -55,7 +55,9 @@ def open_legacy(env: lmdb.Environment, path: str, main: Any, table: bytes | None
     """
     if table is not None:
         return env.open_db(table, create=False), None, None
-    tables = env.dbs()
+    # If the spaces are there, another process has migrated the file since this one looked. The next
+    # transaction sees that.
+    tables = [name for name in env.dbs() if name not in SPACES]
     if tables:
         raise StoreOpenError(
             f"{path!r} is an LMDB database with tables of its own, {tables}: if stones 0.3 wrote "
