@@ -48,14 +48,14 @@ class CompactReport:
 def compact(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> CompactReport:
     """Make the file of the store at `path` as small as that of a new store with its entries.
 
-    No program may have the store open, nor this one. A program that opens it meanwhile waits for
+    No program may have the store open, nor this one. A program that opens the store now waits for
     the end. `compact` works on databases of stones 0.3 too, and on any other LMDB file.
 
     The disk needs room for the new file beside the old one. The store is whole at any moment,
     whatever happens: if the process is killed, or the disk is full, it is as before. Then the
     directory `.compacting` may be left beside the data file; the next `compact` removes it. The
     permissions and the owner of the file stay. It takes about a second for a million small entries,
-    and constant memory, plus that of the largest value twice.
+    and constant memory, plus twice the size of the largest value.
 
     Programs that may not write lock.mdb cannot be seen. They go on reading the old file.
 

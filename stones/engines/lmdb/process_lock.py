@@ -1,10 +1,10 @@
 """The lock of the writers of all processes, which a writer takes before LMDB's lock.
 
-LMDB's lock can only be waited for without a limit. This one can be given up after a time. It is the
-lock of one byte of the data file, as Linux has it for what was opened: nothing else that the
-process opens or closes gives it up, and it ends with the process. Other systems have no such lock
-(F_OFD_SETLK). There writers of other processes are waited for in LMDB, without a limit. A lock by
-flock() would meet those of openings and compactions (`stones.engines.lmdb.sole_use`).
+LMDB has no limit for waiting for its lock. A writer can give up waiting for this one. It is a lock
+of one byte of the data file, of the kind F_OFD_SETLK, which only Linux has. It belongs to the open
+file. So it does not end when the process closes another descriptor of that file, and it ends with
+the process. On other systems, writers of other processes wait in LMDB, without a limit. flock() is
+taken: openings and compactions use it (`stones.engines.lmdb.sole_use`).
 
 A process that waits looks again and again. So that it gets its turn, it first takes a place in the
 queue, the lock of another byte. Whoever writes without a break looks at the queue every few

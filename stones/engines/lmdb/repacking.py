@@ -50,7 +50,7 @@ def tables_of_file(environment: lmdb.Environment, txn: "lmdb.Transaction[bytes]"
 
 
 def are_plain(tables: Tables, txn: "lmdb.Transaction[bytes]") -> bool:
-    """Whether all databases keep one value a key, in the order of bytes, as those of stones do."""
+    """Whether all databases keep one value a key, in the order of bytes. Those of a store do."""
     return not any(any(table.flags(txn).values()) for table in tables.values())
 
 
@@ -59,7 +59,7 @@ def repack(
 ) -> None:
     """Write the data file of a copy into the directory `place`, with the entries that `txn` sees.
 
-    Takes constant memory, plus that of the largest value twice. Does not wait for the disk.
+    Takes constant memory, plus twice the size of the largest value. Does not wait for the disk.
     Raises lmdb.Error; then the file may be there in part.
     """
     info = environment.info()

@@ -47,7 +47,7 @@ _MAGIC_SIZE = 8
 def opened(path: str, open_environment: Callable[[], lmdb.Environment]) -> lmdb.Environment:
     """What `open_environment` gives: LMDB opens the files in the directory `path`.
 
-    Keeps a compaction from beginning meanwhile, and waits for the end of one that is under way.
+    No compaction begins while LMDB opens the files. Waits for the end of one that has begun.
     Raises StoreOpenError if that takes long.
     """
     until = None
@@ -203,5 +203,5 @@ def _holder(lock: int) -> str:
 def _no_locks(path: str, error: OSError) -> StorageError:
     return StorageError(
         f"cannot compact {path!r}: the file system does not lock files ({error}), so other "
-        "programs might use the store meanwhile; make a backup instead, and put it in its place"
+        "programs might use the store at the same time; make a backup, and put it in its place"
     )
