@@ -403,7 +403,7 @@ SCALARS = [
     np.int8(-128), np.uint64(2**64 - 1), np.longlong(5), np.bool_(True), np.bool_(False),
     np.complex64(1 - 2j), np.complex128(complex("nan+1j")), np.longdouble(1) / 3,
     np.clongdouble(1j), np.str_("ü\ud800"), np.bytes_(b"a\0"), np.datetime64("2024-02-29"),
-    np.datetime64("2024-01-01T00:00:00", "ns"), np.datetime64("NaT"), np.timedelta64(3, "25s"),
+    np.datetime64("2024-01-01T00:00:00", "ns"), np.datetime64("NaT", "s"), np.timedelta64(3, "25s"),
     np.array([(1, "a")], dtype=[("x", ">i4"), ("y", "U3")])[0], np.void(b"abc"),
 ]  # fmt: skip
 
@@ -575,7 +575,8 @@ def test_hostile_content_of_a_registered_type_is_a_value_or_an_error_of_stones(
         return
     if type(value) is np.ndarray:
         assert value.nbytes <= 64
-        value.tolist()
+        if value.size:  # an array of the shape (2**40, 0) has 2**40 empty lists
+            value.tolist()
     codec.encode(b"key", value)
 
 
