@@ -186,8 +186,8 @@ class Collection(BoundToStore, MutableMapping[K, R]):
         A value is converted as its field is when a record is stored: `find(tags={Tag.NEW})`.
         Raises RecordError for a field that the class does not have, and for a value that cannot be
         in its field; QueryError for a filter that does not parse or names a field that the class
-        does not have, and for values it has no place for. In a filter, a value that cannot be in
-        the field equals nothing.
+        does not have, and for values it has no place for. In a filter, a str or number compares as
+        a literal does; another value that cannot be in the field equals nothing.
 
         >>> from attrs import define
         >>> from stones import Collection, MemoryStore, key
