@@ -20,7 +20,7 @@ from .directory import COMPACTING, check_place, open_error, path_of, sync
 from .engine import reserved
 from .environment import SMALLEST_MAP, closed_but_in_use
 from .errors import translated
-from .repacking import MAX_TABLES, are_plain, is_same, repack, tables_of_file
+from .repacking import MAX_TABLES, is_same, repack_any
 from .sole_use import sole_use
 from .utf8_path import utf8_path
 
@@ -118,11 +118,7 @@ def _compact(place: str) -> tuple[int, int]:
         with _scratch(place) as scratch:
             made = os.path.join(scratch, "data.mdb")
             with environment.begin() as txn:
-                tables = tables_of_file(environment, txn)
-                if are_plain(tables, txn):
-                    repack(environment, txn, tables, scratch)
-                else:
-                    environment.copy(scratch, compact=True, txn=txn)
+                tables = repack_any(environment, txn, scratch)
                 if not is_same(txn, tables, scratch):
                     raise StorageError(
                         f"cannot compact {place!r}: the new file has other entries than the old "

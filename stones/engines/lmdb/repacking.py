@@ -8,6 +8,7 @@ is written again, at the end of the last page, so that every page is full.
 import operator
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Any
 
 import lmdb
@@ -113,23 +114,27 @@ def repack_file(place: str, translate: Callable[[lmdb.Error], Exception]) -> Non
         loose, plain = (os.path.join(reached, name) for name in ("data.mdb", LOOSE))
         os.rename(loose, plain)
         try:
-            _repack_as(plain, reached)
+            environment = lmdb.open(
+                plain, subdir=False, readonly=True, lock=False, max_dbs=MAX_TABLES
+            )
+            with closing(environment), environment.begin() as txn:
+                repack_any(environment, txn, reached)
         except lmdb.Error as error:
             raise translate(error) from error
         os.unlink(plain)
 
 
-def _repack_as(plain: str, place: str) -> None:
-    environment = lmdb.open(plain, subdir=False, readonly=True, lock=False, max_dbs=MAX_TABLES)
-    try:
-        with environment.begin() as txn:
-            tables = tables_of_file(environment, txn)
-            if are_plain(tables, txn):
-                repack(environment, txn, tables, place)
-            else:
-                environment.copy(place, compact=True, txn=txn)
-    finally:
-        environment.close()
+def repack_any(environment: lmdb.Environment, txn: "lmdb.Transaction[bytes]", place: str) -> Tables:
+    """Write a compact copy of any LMDB file into the directory `place`. Returns its databases.
+
+    If other programs keep databases of another kind in the file, LMDB copies it. Raises lmdb.Error.
+    """
+    tables = tables_of_file(environment, txn)
+    if are_plain(tables, txn):
+        repack(environment, txn, tables, place)
+    else:
+        environment.copy(place, compact=True, txn=txn)
+    return tables
 
 
 MAX_TABLES = 1000
