@@ -99,45 +99,45 @@ def sole_use(path: str) -> Iterator[Callable[[str], None]]:
 
 def _shared(data: str, path: str) -> int | None:
     """A descriptor with a shared lock of the file that is at `data` now. None: there is no lock."""
-    until = monotonic() + PATIENCE
-    while True:
-        try:
-            descriptor = os.open(data, os.O_RDONLY | os.O_CLOEXEC)
-        except OSError:
-            return None  # there is no file yet, or LMDB's error will say why it cannot be opened
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            if _is_at(data, descriptor):
-                return descriptor
-        except BlockingIOError:
-            if monotonic() >= until:
-                os.close(descriptor)
-                raise StoreOpenError(
-                    f"{path!r} is being compacted by another process: open it when that has ended"
-                ) from None
-            sleep(_PAUSE)
-        except OSError:  # the file system has no such locks: compact() refuses to work there
-            os.close(descriptor)
-            return None
-        os.close(descriptor)
+    try:
+        return _locked(data, path, os.O_RDONLY, fcntl.LOCK_SH, PATIENCE)
+    except BlockingIOError:
+        raise StoreOpenError(
+            f"{path!r} is being compacted by another process: open it when that has ended"
+        ) from None
+    except OSError:
+        # There is no file yet, or LMDB's error will say why it cannot be opened. Or the file system
+        # has no such locks: compact() refuses to work there.
+        return None
 
 
 def _exclusive(data: str, path: str) -> int:
     """A descriptor with an exclusive lock of the file at `data`."""
-    until = monotonic() + _PATIENCE_WITH_OPENINGS
+    try:
+        return _locked(data, path, os.O_RDWR, fcntl.LOCK_EX, _PATIENCE_WITH_OPENINGS)
+    except BlockingIOError:
+        raise StoreOpenError(
+            f"{path!r} is being opened or compacted by another process: wait until that has ended"
+        ) from None
+
+
+def _locked(data: str, path: str, mode: int, lock: int, patience: float) -> int:
+    """A descriptor with a lock of the file that is at `data` now.
+
+    Raises BlockingIOError after `patience` seconds, StorageError where the file system has no
+    locks, OSError where the file cannot be opened.
+    """
+    until = monotonic() + patience
     while True:
-        descriptor = os.open(data, os.O_RDWR | os.O_CLOEXEC)
+        descriptor = os.open(data, mode | os.O_CLOEXEC)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(descriptor, lock | fcntl.LOCK_NB)
             if _is_at(data, descriptor):
                 return descriptor
         except BlockingIOError:
             if monotonic() >= until:
                 os.close(descriptor)
-                raise StoreOpenError(
-                    f"{path!r} is being opened or compacted by another process: wait until that "
-                    "has ended"
-                ) from None
+                raise
             sleep(_PAUSE)
         except OSError as error:
             os.close(descriptor)
