@@ -152,13 +152,7 @@ class Database(DatabaseReader):
         if self.readonly:
             self.check_writable()
         txn = transactions.joined(self.engine, write=True)
-        if txn is not None:
-            return change(txn)
-        # An engine without timeouts may not know the argument.
-        timeout = self.timeout
-        if timeout is None:
-            return self.engine.write(change)
-        return self.engine.write(change, timeout=timeout)
+        return self._write_alone(change) if txn is None else change(txn)
 
     @contextmanager
     def writing(self, *, joinable: bool = False) -> Iterator[Transaction]:
@@ -246,14 +240,18 @@ class Database(DatabaseReader):
             self.request = before
             raise
 
+    def _write_alone(self, change: Callable[[Transaction], T]) -> T:
+        timeout = self.timeout
+        if timeout is None:  # an engine without timeouts may not know the argument
+            return self.engine.write(change)
+        return self.engine.write(change, timeout=timeout)
+
     def _first_codec(self) -> Codec:
         metadata = self.engine.read(read_metadata)
         if metadata is None and self.is_stones03:
             return Stones03Codec(self.request)
-        if metadata is None and self.timeout is None:
-            metadata = self.engine.write(self._create)
         if metadata is None:
-            metadata = self.engine.write(self._create, timeout=self.timeout)
+            metadata = self._write_alone(self._create)
         self.request.check(metadata, self.name)
         return Codec(metadata, self.request)
 
