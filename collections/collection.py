@@ -8,10 +8,10 @@ changes, the record and what is kept about it, it changes in one transaction (se
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from typing import TYPE_CHECKING, Any, overload
 
-from stones.collections.queries.jsonpath import equals
-from stones.collections.queries.prefilter import longest_literal
+from stones.collections.queries.jsonpath import equality_filter
 from stones.collections.queries.query import Query
 from stones.collections.queries.record_paths import RecordPaths
+from stones.collections.queries.selection import Selection
 from stones.collections.records.reading_rules import Unknown
 from stones.collections.records.record_type import record_type
 from stones.errors import CollectionError, RecordError
@@ -204,14 +204,10 @@ class Collection(BoundToStore, MutableMapping[K, R]):
         records, paths = self._records, self._paths
         if path is None:
             stored = self._checks.stored_values(values)
-            predicate = equals(stored) if stored else None
-            text = longest_literal(stored.values())
-            return Query(records, paths, predicate=predicate, required_text=text)
-        filter = paths.filter(path)
-        if filter.needs_all_records:
-            return Query(records, paths, whole=filter.selector(values))
-        predicate, text = filter.bind(values), filter.required_text(values)
-        return Query(records, paths, predicate=predicate, required_text=text)
+            filters = (equality_filter(stored),) if stored else ()
+        else:
+            filters = (paths.filter(path).bound(values),)
+        return Query(records, paths, Selection(records.span, filters))
 
     def search(self, path: str, /, **values: Any) -> Iterator[Any]:
         """The values that any JSONPath finds in the list of the records' dicts.

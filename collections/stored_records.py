@@ -117,14 +117,16 @@ class StoredRecords(Generic[K, R]):
         for stored, value in self._entries(span):
             yield self.decode_key(stored), self.load(stored, value)
 
-    def scan(self, required_text: bytes | None = None) -> Iterator[tuple[bytes, Any]]:
-        """The stored keys and the dicts of all records, in key order, from one snapshot.
+    def scan(
+        self, required_text: bytes | None = None, span: Span | None = None
+    ) -> Iterator[tuple[bytes, Any]]:
+        """The stored keys and the dicts of the records in a span, or of all, from one snapshot.
 
         Each dict is as the class would store the record now, with the defaults of fields that were
         added later. What the class cannot read is as it is stored. Records whose stored bytes do
         not contain `required_text` may be left out.
         """
-        return self._entries(self.span, required_text, self._completing)
+        return self._entries(span or self.span, required_text, self._completing)
 
     def _entries(
         self,

@@ -1,12 +1,15 @@
 """Queries: JSONPath over the records of a collection.
 
 query                   Query: the matching records, as find() returns them
+selection               Selection: which records a query wants, as a value
+execution               how a selection is answered
 record_paths            RecordPaths: the paths of queries for the records of one class
 field_types             FieldTypes: where a path leads in a class, and what a value there looks like
 jsonpath                parse_filter, parse_values, parse_search
 parsing                 text to a syntax tree, with {placeholders} and error positions
 quoted                  texts in quotes, as RFC 9535 defines them
 syntax_tree             the steps of a tree, and the caller's values in it
+normal_form             the conditions of a filter, for lanes and plans to look through
 nodes                   nodes that mean more than the ones of jsonpath-ng
 predicates              paths and filters as functions of one record
 comparisons             comparisons as functions of one value or two

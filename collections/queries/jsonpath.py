@@ -21,20 +21,20 @@ from itertools import chain
 from typing import Any, TypeVar
 
 from attrs import field, frozen
-from jsonpath_ng.jsonpath import Index, JSONPath
+from jsonpath_ng.jsonpath import Fields, Index, JSONPath
 
 from stones.errors import QueryError
 from stones.formats.messages import show_value
 
-from . import prefilter
 from .comparisons import Predicate, comparison
 from .field_types import FieldTypes
 from .jsonpath_ng_evaluation import Finder, evaluate
+from .nodes import Expression, Wildcard
 from .nodes import Filter as Selection
-from .nodes import Wildcard
 from .parsing import parse, parse_condition
 from .predicates import all_of, field_getter, finder, finder_of_steps, predicate
-from .syntax_tree import bind, is_local, refers_to_root, steps_from_root
+from .selection import BoundFilter
+from .syntax_tree import BoundValue, bind, is_local, refers_to_root, steps_from_root
 
 T = TypeVar("T")
 
@@ -141,6 +141,14 @@ def equals(fields: Mapping[str, Any]) -> Predicate:
     return all_of(tests) if tests else lambda _: True
 
 
+def equality_filter(fields: Mapping[str, Any]) -> BoundFilter:
+    """The filter of records whose fields equal these values, which are in the stored form."""
+    nodes = [Expression(Fields(name), "==", BoundValue(value)) for name, value in fields.items()]
+    return BoundFilter(
+        f"find({', '.join(f'{name}=...' for name in fields)})", nodes, equals(fields)
+    )
+
+
 @frozen
 class Filter:
     """A filter of records: `$[?(...)]`. `$` and `$[*]` match every record."""
@@ -163,24 +171,29 @@ class Filter:
         Raises QueryError for a missing or superfluous value, for a value that its comparison cannot
         take, and for a filter that needs all records.
         """
-        _check_placeholders(self.text, self.placeholders, values)
         if self.needs_all_records:
             raise QueryError(f"{self.text!r} refers to all records with $: select() answers it")
-        if not self._expressions:
-            return lambda _: True
-        expressions = self._expressions
-        if self.placeholders:
-            expressions = bind(expressions, values, self.text)
-        return predicate(expressions, self.text)
+        expressions = self._bound_expressions(values)
+        return predicate(expressions, self.text) if expressions else lambda _: True
 
-    def required_text(self, values: Mapping[str, Any]) -> bytes | None:
-        """A text that the bytes of every matching record contain. None if no such text is known.
+    def bound(self, values: Mapping[str, Any]) -> BoundFilter:
+        """The filter with these values. Raises QueryError as `bind` does.
 
-        `values` are as for `bind`, which checks them.
+        >>> parse_filter('$[?(@.age > {age})]').bound({'age': 30}).predicate({'age': 36})
+        True
         """
         if self.needs_all_records:
-            return None
-        return prefilter.required_text(self._expressions, values)
+            return BoundFilter(self.text, (), selector=self.selector(values))
+        expressions = self._bound_expressions(values)
+        test = predicate(expressions, self.text) if expressions else None
+        return BoundFilter(self.text, expressions, test)
+
+    def _bound_expressions(self, values: Mapping[str, Any]) -> Sequence[JSONPath]:
+        _check_placeholders(self.text, self.placeholders, values)
+        if not self.placeholders:
+            return self._expressions
+        bound: Sequence[JSONPath] = bind(self._expressions, values, self.text)
+        return bound
 
     def selector(self, values: Mapping[str, Any]) -> Callable[[list[Any]], list[int]]:
         """The function that gives the positions of the matching records in the list of all.

@@ -4,10 +4,10 @@ If a filter says that a field equals the string "London", the bytes of a matchin
 these letters. Looking for them takes a twentieth of the time that decoding takes. A record that
 contains them may still not match: the predicate decides.
 
-`jsonpath` and `stones.collections.collection` ask for the text.
+`execution` asks for the text.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any
 
 from jsonpath_ng.ext.filter import Expression
@@ -16,19 +16,19 @@ from jsonpath_ng.jsonpath import Fields, JSONPath, This
 from stones.collections.records.stored_forms import ValueOfForms
 
 from .nodes import Child, Descendants, Index, Slice, Wildcard
-from .syntax_tree import Placeholder, nodes
+from .syntax_tree import BoundValue, nodes
 
 
-def required_text(expressions: Iterable[JSONPath], values: Mapping[str, Any]) -> bytes | None:
+def required_text(expressions: Iterable[JSONPath]) -> bytes | None:
     """The longest text that the bytes of a matching record contain. None if no text is known.
 
-    A record matches if it fulfils all expressions. `values` has the value of each placeholder.
+    A record matches if it fulfils all expressions, which have no placeholders left.
     """
     wanted = []
     for node in expressions:
         if isinstance(node, Expression) and node.op in ("=", "==") and _is_plain(node.target):
             value = node.value
-            wanted.append(value.value_from(values) if isinstance(value, Placeholder) else value)
+            wanted.append(value.value if isinstance(value, BoundValue) else value)
     return longest_literal(wanted)
 
 

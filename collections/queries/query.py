@@ -1,9 +1,10 @@
 """Query: what `find()` of a collection returns. It reads the records when they are asked for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from itertools import islice
-from sys import maxsize
 from typing import Any, Generic, TypeVar
+
+from attrs import evolve
 
 from stones.collections.stored_records import StoredRecords
 from stones.errors import NotOneError
@@ -11,12 +12,12 @@ from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
 from stones.stores.spans import check_limit
 
+from .execution import Match, count, matches
 from .record_paths import RecordPaths
+from .selection import Selection
 
 K = TypeVar("K")
 R = TypeVar("R")
-
-Predicate = Callable[[Mapping[str, Any]], bool | None]
 
 
 class Query(BoundToStore, Generic[K, R]):
@@ -56,18 +57,11 @@ class Query(BoundToStore, Generic[K, R]):
         self,
         records: StoredRecords[K, R],
         paths: RecordPaths,
-        *,
-        predicate: Predicate | None = None,
-        required_text: bytes | None = None,
-        whole: Callable[[list[Any]], list[int]] | None = None,
-        limit: int | None = None,
+        selection: Selection,
     ) -> None:
         self._records = records
         self._paths = paths
-        self._predicate = predicate
-        self._required_text = required_text
-        self._whole = whole
-        self._limit = limit
+        self._selection = selection
 
     def __iter__(self) -> Iterator[R]:
         for stored, value in self._matches():
@@ -128,10 +122,7 @@ class Query(BoundToStore, Generic[K, R]):
 
     def count(self) -> int:
         """How many records match."""
-        if self._predicate is None and self._whole is None:
-            count = self._records.count()
-            return count if self._limit is None else min(count, self._limit)
-        return sum(1 for _ in self._matches())
+        return count(self._records, self._selection)
 
     def exists(self) -> bool:
         """Whether any record matches."""
@@ -140,14 +131,9 @@ class Query(BoundToStore, Generic[K, R]):
     def limit(self, count: int) -> "Query[K, R]":
         """The same, but no more than `count` records."""
         check_limit(count)
-        return Query(
-            self._records,
-            self._paths,
-            predicate=self._predicate,
-            required_text=self._required_text,
-            whole=self._whole,
-            limit=count if self._limit is None else min(count, self._limit),
-        )
+        before = self._selection.limit
+        limit = count if before is None else min(count, before)
+        return Query(self._records, self._paths, evolve(self._selection, limit=limit))
 
     def __bool__(self) -> bool:
         return self.exists()
@@ -155,13 +141,5 @@ class Query(BoundToStore, Generic[K, R]):
     def __repr__(self) -> str:
         return f"<Query of the collection {self._records.name!r}>"
 
-    def _matches(self) -> Iterator[tuple[bytes, Any]]:
-        entries = self._records.scan(self._required_text)
-        if self._whole is not None:
-            listed = list(entries)
-            places = self._whole([value for _, value in listed])
-            entries = (listed[place] for place in places)
-        elif self._predicate is not None:
-            predicate = self._predicate
-            entries = (entry for entry in entries if predicate(entry[1]))
-        return entries if self._limit is None else islice(entries, min(self._limit, maxsize))
+    def _matches(self) -> Iterator[Match]:
+        return matches(self._records, self._selection)

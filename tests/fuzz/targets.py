@@ -25,6 +25,7 @@ import stones.formats.stones03  # noqa: F401  # imported now, for atheris to ins
 from stones import Collection, MemoryStore, key, migrate
 from stones.collections.keys import key_codec
 from stones.collections.queries.jsonpath import parse_filter, parse_search, parse_values
+from stones.collections.queries.normal_form import normal_form
 from stones.command_line.keys import parse_key, show_key
 from stones.engine import MAX_KEY_SIZE, Space
 from stones.engines.memory import MemoryEngine
@@ -407,10 +408,10 @@ def query(data: bytes) -> None:
 def _filter(text: str) -> None:
     filter = parse_filter(text)
     values = dict.fromkeys(filter.placeholders, VALUE)
-    filter.required_text(values)
     filter.select(list(RECORDS), values)
     if not filter.needs_all_records:
         test = filter.bind(values)
+        normal_form(filter.bound(values).expressions)
         assert filter.select(list(RECORDS), values) == [
             place for place, record in enumerate(RECORDS) if test(record)
         ]

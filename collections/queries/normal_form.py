@@ -1,0 +1,120 @@
+"""The conditions of a filter in a form that lanes and plans can look through.
+
+`predicates` makes one function of a whole filter. A lane that looks at stored bytes, and a plan
+that looks at an index, need the parts: which path is compared with which value. `normal_form` gives
+them: conjunctions (`AllOf`), disjunctions (`AnyOf`) and leaves. What cannot be told as a leaf is a
+`Rest`: only the predicate knows what it means.
+"""
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from attrs import frozen
+from jsonpath_ng.ext.filter import And, Expression, Or
+from jsonpath_ng.jsonpath import Fields, JSONPath
+
+from .nodes import Index, Wildcard
+from .syntax_tree import BoundValue, steps
+
+
+@frozen
+class Each:
+    """The step `[*]`: every item of an array, every value of a dict."""
+
+
+EACH: Final = Each()
+
+Step = str | int | Each
+"""A step of a simple path: the name of a field, a place in an array, or `EACH`."""
+
+
+@frozen
+class Leaf:
+    """One condition on a simple path. The path begins at the record."""
+
+    path: tuple[Step, ...]
+    op: str
+    """`==`, `!=`, `<`, `<=`, `>`, `>=`, `=~`, `in`, `contains`, `exists` or `missing`."""
+    value: Any = None
+    """What the values of the path are compared with, in the stored form.
+
+    It may be any value that `comparisons` takes: a `FloatLiteral`, `Forms` and `ValueOfForms` too.
+    """
+
+
+@frozen
+class Rest:
+    """A condition that is no leaf: `!=` of two paths, arithmetic, a negated group."""
+
+
+@frozen
+class AllOf:
+    """A conjunction. Without parts it is true for every record."""
+
+    parts: "tuple[Part, ...]" = ()
+
+
+@frozen
+class AnyOf:
+    """A disjunction."""
+
+    parts: "tuple[Part, ...]"
+
+
+Part = AllOf | AnyOf | Leaf | Rest
+
+
+def normal_form(expressions: Sequence[JSONPath]) -> AllOf:
+    """The parts of a filter. The expressions have no placeholders left.
+
+    >>> from stones.collections.queries.jsonpath import parse_filter
+    >>> bound = parse_filter('$[?(@.age > 30 && (@.city == "Rome" || @.tags[*] == "x"))]')
+    >>> first, second = normal_form(bound.expressions).parts
+    >>> first
+    Leaf(path=('age',), op='>', value=30)
+    >>> second.parts[1]
+    Leaf(path=('tags', Each()), op='==', value='x')
+    """
+    parts: list[Part] = []
+    for expression in expressions:
+        part = _part(expression)
+        parts += part.parts if isinstance(part, AllOf) else [part]
+    return AllOf(tuple(parts))
+
+
+def _part(node: JSONPath) -> Part:
+    if isinstance(node, And):
+        return normal_form(node.operands)
+    if isinstance(node, Or):
+        parts: list[Part] = []
+        for operand in node.operands:
+            part = _part(operand)
+            parts += part.parts if isinstance(part, AnyOf) else [part]
+        return AnyOf(tuple(parts))
+    return _leaf(node) if isinstance(node, Expression) else Rest()
+
+
+def _leaf(node: Expression) -> Part:
+    path = simple_path(node.target)
+    if path is None or isinstance(node.value, JSONPath):
+        return Rest()
+    value = node.value.value if isinstance(node.value, BoundValue) else node.value
+    return Leaf(path, _OPERATORS.get(node.op, node.op), value)
+
+
+_OPERATORS = {None: "exists", "!": "missing", "=": "=="}
+
+
+def simple_path(tree: JSONPath) -> tuple[Step, ...] | None:
+    """The steps of a path of names, places and `[*]`. None for any other path."""
+    path: list[Step] = []
+    for step in steps(tree):
+        if isinstance(step, Wildcard) or (type(step) is Fields and step.fields == ("*",)):
+            path.append(EACH)
+        elif type(step) is Fields and len(step.fields) == 1:
+            path.append(step.fields[0])
+        elif type(step) is Index and len(step.indices) == 1:
+            path.append(step.indices[0])
+        else:
+            return None
+    return tuple(path)
