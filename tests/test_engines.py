@@ -1,23 +1,52 @@
-"""Both engines pass the compliance suite that engines of others are held to."""
+"""Both engines pass the compliance suite that engines of others are held to.
+
+And what only they promise of pages: the ends of a transaction and of an engine are noticed.
+"""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
-from stones.engine import Engine
+from stones.engine import Engine, Space
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.memory import MemoryEngine
+from stones.errors import StoreClosedError, TransactionError
 from stones.testing import EngineTests
 
 
-class TestMemoryEngine(EngineTests):
+class EndOfPagesTests:
+    @pytest.mark.parametrize("write", [False, True])
+    @pytest.mark.parametrize("values", [False, True])
+    def test_pages_end_with_their_transaction(self, engine, write, values):
+        txn = filled(engine).begin(write=write)
+        running = txn.pages(Space.DATA, values=values)
+        next(running)
+        txn.abort()
+        with pytest.raises(TransactionError):
+            next(running)
+
+    def test_pages_end_with_their_engine(self, engine):
+        txn = filled(engine).begin()
+        running = txn.pages(Space.DATA)
+        next(running)
+        engine.close()
+        with pytest.raises(StoreClosedError):
+            next(running)
+
+
+def filled(engine: Engine) -> Engine:
+    engine.write(lambda txn: txn.put_many(Space.DATA, [(b"%d" % n, b"v") for n in range(2000)]))
+    return engine
+
+
+class TestMemoryEngine(EndOfPagesTests, EngineTests):
     @pytest.fixture
     def open_engine(self) -> Callable[[], Engine]:
         return MemoryEngine
 
 
-class TestLmdbEngine(EngineTests):
+class TestLmdbEngine(EndOfPagesTests, EngineTests):
     @pytest.fixture
     def open_engine(self, tmp_path: Path) -> Callable[[], Engine]:
         return lambda: LmdbEngine.open(str(tmp_path / "db"))

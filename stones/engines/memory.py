@@ -9,17 +9,20 @@ its own copies one leaf and the list of leaves, which is about O(sqrt n).
 import os
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from threading import Lock, get_ident
-from typing import Any
+from typing import Any, TypeVar
 from weakref import WeakSet
 
-from stones.engine import Engine, Space, Supports, Transaction
+from stones.engine import PAGE_BYTES, Engine, Page, Space, Supports, Transaction, page_sizes
 from stones.errors import (
     LockTimeoutError,
     ReadOnlyError,
     StoreClosedError,
     TransactionError,
 )
+
+T = TypeVar("T")
 
 LEAF_SIZE = 512
 """The largest number of entries in a leaf."""
@@ -136,9 +139,20 @@ class MemoryTransaction(Transaction):
     def scan(
         self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        tree = self._tree(space)
-        # A later write in this transaction must not show. After the fork, it copies each leaf anew.
-        return self._guarded((tree.fork() if self._writable else tree).scan(start, stop, reverse))
+        return self._guarded(self._settled(space).scan(start, stop, reverse))
+
+    def pages(
+        self,
+        space: Space,
+        start: bytes = b"",
+        stop: bytes | None = None,
+        *,
+        reverse: bool = False,
+        keys: bool = True,
+        values: bool = True,
+    ) -> Iterator[Page]:
+        spans = self._settled(space).spans(start, stop, reverse)
+        return self._guarded(_pages(spans, keys, values))
 
     def count(self, space: Space) -> int:
         return self._tree(space).count
@@ -179,11 +193,17 @@ class MemoryTransaction(Transaction):
             raise ReadOnlyError("this is a read transaction: begin one with write=True to write")
         return self._trees[space]
 
-    def _guarded(self, entries: Iterator[tuple[bytes, bytes]]) -> Iterator[tuple[bytes, bytes]]:
-        for entry in entries:
+    def _settled(self, space: Space) -> "_Tree":
+        """The tree for a scan. A later write in this transaction does not show in it."""
+        tree = self._tree(space)
+        # After the fork, a write copies each leaf anew.
+        return tree.fork() if self._writable else tree
+
+    def _guarded(self, scanned: Iterator[T]) -> Iterator[T]:
+        for found in scanned:
             if not self._open or self._engine._trees is None:
                 self._tree(Space.DATA)  # raises the error that says why
-            yield entry
+            yield found
 
 
 class _Leaf:
@@ -256,6 +276,13 @@ class _Tree:
     def scan(
         self, start: bytes, stop: bytes | None, reverse: bool
     ) -> Iterator[tuple[bytes, bytes]]:
+        for keys, values in self.spans(start, stop, reverse):
+            yield from zip(keys, values, strict=True)
+
+    def spans(
+        self, start: bytes, stop: bytes | None, reverse: bool
+    ) -> Iterator[tuple[list[bytes], list[bytes]]]:
+        """The keys and values with start <= key < stop, leaf by leaf."""
         # A tree was forked before a scan, or is never written: the lists stay as they are.
         leaves = self._leaves
         low = max(bisect_right(self._firsts, start) - 1, 0)
@@ -265,9 +292,8 @@ class _Tree:
             keys, values = leaves[place].keys, leaves[place].values
             first = bisect_left(keys, start) if place == low else 0
             last = bisect_left(keys, stop) if stop is not None and place == high - 1 else len(keys)
-            span = range(last - 1, first - 1, -1) if reverse else range(first, last)
-            for at in span:
-                yield keys[at], values[at]
+            keys, values = keys[first:last], values[first:last]
+            yield (keys[::-1], values[::-1]) if reverse else (keys, values)
 
     def _own(self, place: int) -> _Leaf:
         """The leaf at `place`, which this tree may change. A shared leaf is copied first."""
@@ -279,3 +305,19 @@ class _Tree:
             leaf = _Leaf(leaf.keys.copy(), leaf.values.copy(), self._owner)
             self._leaves[place] = leaf
         return leaf
+
+
+def _pages(
+    spans: Iterator[tuple[list[bytes], list[bytes]]], with_keys: bool, with_values: bool
+) -> Iterator[Page]:
+    sizes = page_sizes()
+    for keys, values in spans:
+        start = 0
+        while start < len(keys):
+            page = values[start : start + next(sizes)]
+            if with_values:
+                held = bisect_left(list(accumulate(map(len, page))), PAGE_BYTES) + 1
+                del page[held:]
+            stop = start + len(page)
+            yield keys[start:stop] if with_keys else (), page if with_values else ()
+            start = stop

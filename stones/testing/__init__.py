@@ -19,6 +19,7 @@ An engine that passes gets the whole dict face, transactions and collections fro
 engine_tests     EngineTests: threads, processes, closing, opening again
 transactions     commits, rollbacks, snapshots, savepoints
 keys_and_values  order, bounds, sizes
+many_entries     pages, get_many, put_many
 elsewhere        runs a function in another thread or process
 """
 

@@ -11,10 +11,11 @@ from stones.errors import LockTimeoutError, StoreClosedError, StoreOpenError, Tr
 
 from .elsewhere import in_process, in_thread
 from .keys_and_values import DATA, KEYS, KeyAndValueTests, entries, fill
+from .many_entries import ManyEntriesTests
 from .transactions import TransactionTests
 
 
-class EngineTests(KeyAndValueTests, TransactionTests):
+class EngineTests(KeyAndValueTests, ManyEntriesTests, TransactionTests):
     """The specification of `Engine` and `Transaction`. A subclass has a fixture `open_engine`."""
 
     @pytest.fixture

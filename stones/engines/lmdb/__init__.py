@@ -5,6 +5,8 @@ begins               begins transactions: the locks that they wait for
 open_file            the file as this process has it open: environment and databases
 place                does the path still lead to the files that are open?
 transaction          LmdbTransaction: get, put, delete, scan, savepoints
+scans                the entries in key order, one by one and in pages
+batches              many entries to put, in lists for one call of LMDB
 writer_lock          which thread has the one write transaction, and who may end it
 process_lock         which process has it; waits no longer than it is told
 lock_holder          the name of that process, for errors

@@ -22,6 +22,7 @@ from stones.errors import (
 )
 
 from . import environment, process_lock
+from .batches import MAX_VALUE_SIZE
 from .begins import Begins
 from .databases import check_alone, move_values
 from .directory import check_vacant
@@ -32,7 +33,7 @@ from .open_file import OpenFile
 from .place import Place
 from .repacking import repack_file, tables_of_store
 from .sharing import SharedEngines
-from .transaction import MAX_VALUE_SIZE, LmdbTransaction
+from .transaction import LmdbTransaction
 from .unregistered_reader import SnapshotOverwrittenError
 
 T = TypeVar("T")

@@ -14,7 +14,7 @@ from weakref import finalize
 
 import lmdb
 
-from stones.engine import Space
+from stones.engine import Space, Transaction
 from stones.engines.lmdb.file.pages import (
     BRANCH,
     TREE,
@@ -39,6 +39,10 @@ class PageTransaction(LmdbTransaction):
     """A read transaction that reads the named databases of its snapshot page by page."""
 
     __slots__ = ("_finalize", "_meta", "_pages", "_trees")
+
+    # Entry by entry, through `_walk` and `get`.
+    pages = Transaction.pages
+    get_many = Transaction.get_many
 
     _pages: File
     _meta: Meta

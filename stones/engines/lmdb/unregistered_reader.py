@@ -13,7 +13,7 @@ from typing import Any
 
 import lmdb
 
-from stones.engine import Space
+from stones.engine import Space, Transaction
 from stones.errors import StorageError
 
 from .transaction import LmdbTransaction
@@ -27,6 +27,10 @@ class UnregisteredTransaction(LmdbTransaction):
     """A read transaction that writers do not know of. It may raise SnapshotOverwrittenError."""
 
     __slots__ = ()
+
+    # Entry by entry, through `_walk` and `get`.
+    pages = Transaction.pages
+    get_many = Transaction.get_many
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         with self._intact():
