@@ -108,7 +108,7 @@ META = {
     "checksums that are not there": [(b"formats", metadata(2, *LISTED, checksums=True))],
     "a layout": [
         (b"version", raw)
-        for raw in (b"2", b"", b"\xff" * 100_000, CONTROL.encode("utf-8", "surrogatepass"))
+        for raw in (b"3", b"", b"\xff" * 100_000, CONTROL.encode("utf-8", "surrogatepass"))
     ],
     "a generation": [(b"generation", raw) for raw in (b"", b"-", HUGE, b"\xff", b"x" * 100_000)],
     "a collection that is none": [

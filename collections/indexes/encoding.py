@@ -88,7 +88,7 @@ def encode(value: Any) -> bytes:
     """
     plain = type(value)
     if plain is str:
-        raw = value.encode("utf-8", "surrogatepass")
+        raw: bytes = value.encode("utf-8", "surrogatepass")
         if b"\0" in raw:
             raw = raw.replace(b"\0", b"\0\xff")
         return b"\x20" + raw + b"\0\0"
@@ -149,7 +149,8 @@ def kind(value: Any) -> bytes:
     """What `decode` must know beside the encoding: one byte.
 
     `CANONICAL` for a value that the encoding tells alone, `FLOAT` for a float. `UNDECODABLE` for a
-    value that the encoding does not give back: a Decimal, -0.0, an aware datetime, an array.
+    value that the encoding does not give back: a Decimal, -0.0, an aware datetime, an array. The
+    `fold` of a naive datetime is not kept.
 
     >>> kind('a'), kind(1), kind(1.0), kind([])
     (b'c', b'c', b'f', b'?')
@@ -162,7 +163,7 @@ def kind(value: Any) -> bytes:
     if plain is float:
         return UNDECODABLE if value == 0 and math.copysign(1, value) < 0 else FLOAT
     if plain is datetime or plain is time:
-        return UNDECODABLE if value.tzinfo is not None or value.fold else CANONICAL
+        return UNDECODABLE if value.tzinfo is not None else CANONICAL
     return CANONICAL if value is None or value is MISSING else UNDECODABLE
 
 

@@ -7,7 +7,7 @@ read at any time, and a store can be re-encoded while others use it
 
 The metadata lives in a space of its own, outside the user's keys:
 
-    version             the number of this layout: 1
+    version             the number of this layout: 1, or 2 once the store has had an index
     generation          changes with each change of a `Metadata`; whoever finds another generation
                         reads the metadata again
     formats             JSON: the format of new values, whether they get a checksum, all formats
@@ -16,6 +16,7 @@ The metadata lives in a space of its own, outside the user's keys:
     collection/NAME     JSON: the description of the collection NAME, which claims the keys NAME/...
                         (`stones.stores.claims`)
     count/NAME          the number of its records
+    index/NAME\0PATHS   JSON: an index of it (`stones.collections.indexes.definition`)
     ...                 whatever a layer above keeps (a migration's ledger)
 """
 
@@ -34,7 +35,10 @@ from stones.errors import CorruptValueError, FormatMismatchError, MigrationError
 from .checksums import CHECKSUM_BIT
 
 LAYOUT = b"1"
-"""The layout of the metadata that this version of stones writes."""
+"""The layout of the metadata that this version of stones writes to a store without indexes."""
+LAYOUT_WITH_INDEXES = b"2"
+"""The layout once a store has had an index. Versions that know no indexes refuse to open it."""
+LAYOUTS = (LAYOUT, LAYOUT_WITH_INDEXES)
 # The ids of stones' own serializers are fixed, so that values can be told apart even if the
 # metadata is lost. Other serializers get the next number from FIRST_OWN on. A store never gives a
 # number to another serializer later: a reader with older metadata would take it for the first one.
@@ -141,10 +145,10 @@ def read_metadata(txn: Transaction) -> Metadata | None:
     if generation is None:
         return None
     layout = txn.get(Space.META, b"version")
-    if layout != LAYOUT:
+    if layout not in LAYOUTS:
         raise FormatMismatchError(
-            f"the store has the layout {layout!r:.80}, this version of stones knows {LAYOUT!r}: "
-            "open it with the version that wrote it, or a newer one"
+            f"the store has the layout {layout!r:.80}, this version of stones knows {LAYOUT!r} "
+            f"and {LAYOUT_WITH_INDEXES!r}: open it with the version that wrote it, or a newer one"
         )
     try:
         listed = _parse_formats(**json.loads(txn.get(Space.META, b"formats") or b""))
@@ -195,9 +199,15 @@ def write_formats(txn: Transaction, metadata: Metadata) -> None:
         "formats": [asdict(format) for format in metadata.formats.values()],
         "migration": metadata.migration,
     }
-    txn.put(Space.META, b"version", LAYOUT)
+    if txn.get(Space.META, b"version") != LAYOUT_WITH_INDEXES:
+        txn.put(Space.META, b"version", LAYOUT)
     txn.put(Space.META, b"formats", json.dumps(listed).encode())
     next_generation(txn)
+
+
+def write_layout_with_indexes(txn: Transaction) -> None:
+    """Note that the store has had an index."""
+    txn.put(Space.META, b"version", LAYOUT_WITH_INDEXES)
 
 
 def next_generation(txn: Transaction) -> None:

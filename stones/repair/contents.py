@@ -23,6 +23,7 @@ from stones.formats.metadata import (
     CLAIMS,
     IDS,
     LAYOUT,
+    LAYOUTS,
     Format,
     Metadata,
     new_metadata,
@@ -178,13 +179,13 @@ def _parse_claim(key: bytes, raw: bytes) -> KeyCodec[Any]:
 
 def _parse_formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[DamageFinding]]:
     version = stored.get(b"version", b"")
-    if version.isdigit() and int(version) > int(LAYOUT):
+    if version.isdigit() and int(version) > int(LAYOUTS[-1]):
         raise FormatMismatchError(
             f"the store has the layout {version.decode()}, this version of stones knows "
-            f"{LAYOUT.decode()}: use the version that wrote it, or a newer one"
+            f"{LAYOUTS[-1].decode()}: use the version that wrote it, or a newer one"
         )
     wrong = []
-    if version != LAYOUT:
+    if version not in LAYOUTS:
         wrong.append(DamageFinding("metadata: the version of the layout is lost", b"version"))
     if not stored.get(b"generation"):
         wrong.append(DamageFinding("metadata: the generation is lost", b"generation"))
