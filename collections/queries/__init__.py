@@ -7,12 +7,14 @@ record_paths            RecordPaths: the paths of queries for the records of one
 field_types             FieldTypes: where a path leads in a class, and what a value there looks like
 jsonpath                parse_filter, parse_values, parse_search
 parsing                 text to a syntax tree, with {placeholders} and error positions
+tokens                  tokens of a text, changed into ones that jsonpath-ng can parse
 quoted                  texts in quotes, as RFC 9535 defines them
 syntax_tree             the steps of a tree, and the caller's values in it
 normal_form             the conditions of a filter, for lanes and plans to look through
 nodes                   nodes that mean more than the ones of jsonpath-ng
 predicates              paths and filters as functions of one record
 comparisons             comparisons as functions of one value or two
+membership              `in` and `contains`
 ordering                how any two values compare
 arithmetic              numbers of all types: their order, and calculations
 arrays                  lists, tuples and sets as one kind of value

@@ -20,6 +20,7 @@ from stones.formats.messages import show_value
 
 from .arithmetic import OPERATORS, FloatLiteral
 from .failures import attempt
+from .membership import being_in, containing
 from .ordering import compare, comparer
 
 Predicate = Callable[[Any], bool | None]
@@ -53,11 +54,15 @@ def comparison(op: str, get: Getter, value: Any, text: str) -> Predicate:
     """The function that compares what `get` gets from a record with `value`.
 
     `op` is the operator of JSONPath. `text` is the whole path, for errors. Raises QueryError if
-    `op` is `=~` and `value` is not a regular expression.
+    `op` is `=~` and `value` is not a regular expression. The value of `in` is a `Choices`.
     """
     kind = type(value)
     if op == "=~":
         return _pattern_match(get, value, text)
+    if op == "in":
+        return being_in(get, value, lambda each: comparison("==", _same, each, text), MISSING)
+    if op == "contains":
+        return containing(get, value, comparison("==", _same, value, text))
     if kind is Forms:
         tests = [comparison(op, get, form, text) for form in value.forms]
         if op == "!=":
@@ -87,6 +92,10 @@ def comparison_of_two(op: str) -> Callable[[Any, Any], bool]:
         return compare(op, left, right)
 
     return holds
+
+
+def _same(value: Any) -> Any:
+    return value
 
 
 # -- one function for each kind of value -------------------------------------------------------

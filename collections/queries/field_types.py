@@ -117,7 +117,8 @@ class FieldTypes:
                 return self._copy_parts(node, inside), inside
             case Expression() if isinstance(node.value, Placeholder) and node.op != "=~":
                 target, place = self._follow(node.target, start)
-                value = Placeholder(node.value.name, place.stored_value)
+                compared = place.items(of_dicts=False) if node.op == "contains" else place
+                value = Placeholder(node.value.name, compared.stored_value)
                 return _copy(node, target=target, value=value), _ANYWHERE
             case _:  # its parts are evaluated at the same place: &&, arithmetic, a comparison
                 return self._copy_parts(node, start), _ANYWHERE

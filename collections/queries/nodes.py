@@ -9,6 +9,7 @@ extends. So jsonpath-ng can still evaluate the tree, and finds the same as `pred
   filter it makes the condition neither true nor false, so there `find` raises the error. In a path
   that gives values it leads nowhere: such nodes are `lenient`.
 - `Not` negates a condition of any kind. jsonpath-ng can only negate a path.
+- `in` and `contains` are operators (see `membership`).
 
 `replaced` makes a tree of these nodes from one of jsonpath-ng. `parsing` asks for it.
 """
@@ -24,6 +25,7 @@ from jsonpath_ng.jsonpath import DatumInContext, Fields, JSONPath
 from .arithmetic import calculate
 from .arrays import ARRAYS, SETS, as_lists, in_order, items
 from .failures import all_true, any_true, attempt, opposite
+from .membership import WORDS, compare_by_word
 from .ordering import compare, compare_without_order
 
 Find = Callable[[Any], list[DatumInContext]]
@@ -85,6 +87,8 @@ class Expression(filters.Expression):
             return find(datum)
         datum = DatumInContext.wrap(datum)
         found: list[DatumInContext] = self.target.find(datum)
+        if self.op in WORDS:
+            return [match for match in found if compare_by_word(self.op, match.value, self.value)]
         if isinstance(self.value, JSONPath):
             values = [match.value for match in self.value.find(datum)]
             if not found or not values:

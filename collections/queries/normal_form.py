@@ -13,6 +13,7 @@ from attrs import frozen
 from jsonpath_ng.ext.filter import And, Expression, Or
 from jsonpath_ng.jsonpath import Fields, JSONPath
 
+from .membership import Choices
 from .nodes import Index, Wildcard
 from .syntax_tree import BoundValue, steps
 
@@ -39,6 +40,8 @@ class Leaf:
     """What the values of the path are compared with, in the stored form.
 
     It may be any value that `comparisons` takes: a `FloatLiteral`, `Forms` and `ValueOfForms` too.
+    The value of `in` is a tuple of such values, any of which may be equal. The value of `contains`
+    has the form of an item.
     """
 
 
@@ -68,7 +71,8 @@ def normal_form(expressions: Sequence[JSONPath]) -> AllOf:
     """The parts of a filter. The expressions have no placeholders left.
 
     >>> from stones.collections.queries.jsonpath import parse_filter
-    >>> bound = parse_filter('$[?(@.age > 30 && (@.city == "Rome" || @.tags[*] == "x"))]')
+    >>> parsed = parse_filter('$[?(@.age > 30 && (@.city == "Rome" || @.tags[*] == "x"))]')
+    >>> bound = parsed.bound({})
     >>> first, second = normal_form(bound.expressions).parts
     >>> first
     Leaf(path=('age',), op='>', value=30)
@@ -99,6 +103,7 @@ def _leaf(node: Expression) -> Part:
     if path is None or isinstance(node.value, JSONPath):
         return Rest()
     value = node.value.value if isinstance(node.value, BoundValue) else node.value
+    value = value.values if isinstance(value, Choices) else value
     return Leaf(path, _OPERATORS.get(node.op, node.op), value)
 
 

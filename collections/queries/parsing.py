@@ -4,9 +4,9 @@ jsonpath-ng parses the text. What it does not know is put in its place, before o
 
 - A text in quotes is replaced by as many letters. The lexer puts the characters that are meant into
   the token (see `quoted`).
-- A placeholder is replaced by such a text in quotes, and the lexer puts its `_Name` into the token.
+- A placeholder is replaced by such a text in quotes, and the lexer puts its `Name` into the token.
   In the tree it becomes a `Placeholder`. So a caller's value is never part of the text.
-- `!(...)` becomes a `!` with a path: the field `nodes.NEGATED_GROUP`, and a filter.
+- `tokens` changes the tokens: `in`, `contains` and `!(...)` become what jsonpath-ng can parse.
 
 Positions in the text stay the same. `nodes` has the nodes that the tree is made of, and `jsonpath`
 gives the tree its meaning.
@@ -14,7 +14,6 @@ gives the tree its meaning.
 
 import re
 from collections.abc import Iterator, Mapping
-from copy import copy
 from typing import Any, NoReturn
 
 from attrs import frozen
@@ -27,10 +26,19 @@ from jsonpath_ng.jsonpath import JSONPath
 
 from stones.errors import QueryError
 
-from .arithmetic import OPERATORS, FloatLiteral
-from .nodes import NEGATED_GROUP, Grouped, replaced
+from .arithmetic import FloatLiteral
+from .membership import WORDS
+from .nodes import Grouped, replaced
 from .quoted import EscapeError, unescaped
 from .syntax_tree import Placeholder, nodes
+from .tokens import (
+    Name,
+    PlacedError,
+    check_words,
+    with_divisions,
+    with_negated_groups,
+    with_operator_words,
+)
 
 
 def parse(text: str) -> tuple[JSONPath, frozenset[str]]:
@@ -54,7 +62,7 @@ def _parse(text: str, path: str, start: int) -> tuple[JSONPath, frozenset[str]]:
     """The tree of a path that has the user's text in it, from `start` on."""
     try:
         return _tree(path)
-    except _PlacedError as error:
+    except PlacedError as error:
         place = min(max(error.place - start, 0), len(text))
         reason = _reason_at(place, text) if error.reason is None else error.reason
         raise _error_at(place, reason, text) from None
@@ -67,26 +75,22 @@ def _tree(path: str) -> tuple[JSONPath, frozenset[str]]:
     lexer = _Lexer(pieces)
     try:
         tree: JSONPath = replaced(_Parser().parse(pieces.path, lexer), lenient=True)
+    except PlacedError as error:
+        raise PlacedError(pieces.opening(error.place), error.reason) from None
     except (DefintionInvalid, re.error, IndexError, OverflowError) as error:
-        raise _PlacedError(pieces.opening(lexer.operator), str(error)) from error
+        raise PlacedError(pieces.opening(lexer.operator), str(error)) from error
     except (_RefusedError, ValueError) as error:
-        raise _PlacedError(pieces.opening(lexer.place), str(error)) from error
+        raise PlacedError(pieces.opening(lexer.place), str(error)) from error
     except JSONPathError as error:
         if str(error).startswith("Unknown named operator"):
             reason = str(error).split(" at ")[0]
-            raise _PlacedError(pieces.opening(lexer.operator), reason) from error
-        raise _PlacedError(pieces.opening(lexer.place)) from error
+            raise PlacedError(pieces.opening(lexer.operator), reason) from error
+        raise PlacedError(pieces.opening(lexer.place)) from error
     for node in nodes(tree):
-        if isinstance(node, Expression) and isinstance(node.value, _Name):
+        if isinstance(node, Expression) and isinstance(node.value, Name):
             node.value = Placeholder(str(node.value))
-    names = [str(meant) for meant in pieces.quoted.values() if isinstance(meant, _Name)]
+    names = [str(meant) for meant in pieces.quoted.values() if isinstance(meant, Name)]
     return tree, frozenset(names)
-
-
-class _Name(str):
-    """The name of a placeholder, where a literal string might stand too."""
-
-    __slots__ = ()
 
 
 @frozen
@@ -114,7 +118,7 @@ class _Parser(ExtendedJsonPathParser):
         super().p_jsonpath_binop(p)
         if p[2] == "&":
             reason = "& does not join two paths: write && between conditions"
-            raise _PlacedError(p.lexpos(2), reason)
+            raise PlacedError(p.lexpos(2), reason)
 
     def p_jsonpath_parens(self, p: Any) -> None:
         super().p_jsonpath_parens(p)
@@ -136,9 +140,10 @@ class _Lexer(ExtendedJsonPathLexer):
 
     def tokenize(self, string: str) -> Iterator[Any]:
         is_pattern = False
-        tokens = _with_divisions(list(super().tokenize(string)), string)
-        _check_words(tokens, self._pieces.quoted)
-        for token in _with_negated_groups(tokens):
+        tokens = with_divisions(list(super().tokenize(string)), string)
+        tokens = with_operator_words(tokens, self._pieces.quoted)
+        check_words(tokens, self._pieces.quoted)
+        for token in with_negated_groups(tokens):
             self.place = token.lexpos
             if token.lexpos in self._pieces.quoted and token.type in ("ID", "NAMED_OPERATOR"):
                 token.value = self._pieces.quoted[token.lexpos]
@@ -156,7 +161,7 @@ class _Lexer(ExtendedJsonPathLexer):
     def _check_pattern(self, token: Any) -> None:
         if token.type not in ("ID", "NULL"):
             raise _RefusedError("=~ takes a regular expression in quotes")
-        if not isinstance(token.value, _Name):
+        if not isinstance(token.value, Name):
             try:
                 re.compile(token.value)
             except (re.error, OverflowError) as error:
@@ -185,95 +190,8 @@ class _Lexer(ExtendedJsonPathLexer):
         super().t_error(t)
 
 
-def _with_divisions(tokens: list[Any], path: str) -> list[Any]:
-    """The tokens, with a `/` that divides as such. jsonpath-ng takes each `/` for `[/name]`.
-
-    A `/` sorts if it is the first one in its brackets, or comes after a comma, or after such a `/`.
-    """
-    sorts: list[bool] = []
-    for token, previous in zip(tokens, [None, *tokens], strict=False):
-        if token.type == "[":
-            sorts.append(False)
-        elif token.type == "]" and sorts:
-            sorts.pop()
-        elif token.type == "SORT_DIRECTION":
-            if previous is not None and previous.type == "[":
-                sorts[-1] = True
-            elif token.value == "/" and path[token.lexpos] != "," and not (sorts and sorts[-1]):
-                token.type = "/"
-    return tokens
-
-
-def _check_words(tokens: list[Any], quoted: Mapping[int, str]) -> None:
-    """Refuse words without quotes that jsonpath-ng takes for texts, and a user for something else.
-
-    It takes `True` after a comparison for a text. It also takes a word for one that is an operand
-    of a calculation: there the sum of `price + stock` is 'pricestock'.
-    """
-    kinds = ["", ""]
-    kinds += [token.value if token.type == "FILTER_OP" else token.type for token in tokens]
-    kinds.append("")
-    for token, *around, after in zip(tokens, kinds, kinds[1:], kinds[3:], strict=False):
-        if token.type != "ID" or token.lexpos in quoted:
-            continue
-        before_operator, before = around
-        if before in OPERATORS:
-            if token.value in _LITERALS:
-                reason = f"write {_LITERALS[token.value]}, or quotes around a text"
-                raise _PlacedError(token.lexpos, reason)
-            continue
-        is_left = after in _SYMBOLS and before not in _STEPS
-        is_right = before in _SYMBOLS and before_operator in _ENDS and after not in _STEPS
-        if is_left or is_right:
-            reason = f"write @.{token.value} for the field, or quotes around a text"
-            raise _PlacedError(token.lexpos, reason)
-
-
-_LITERALS = {"True": "true", "TRUE": "true", "False": "false", "FALSE": "false"}
-_LITERALS |= {"None": "null", "Null": "null", "NULL": "null"}
-# Types of tokens: the symbols of a calculation, what joins a word to a path, and what may stand
-# before a symbol that calculates.
-_SYMBOLS = frozenset("+-*/")
-_STEPS = frozenset({".", "DOUBLEDOT", "[", ","})
-_ENDS = frozenset({"ID", "NUMBER", "FLOAT", "NAMED_OPERATOR", "]", ")", "@", "$", "*"})
-
-
-def _with_negated_groups(tokens: list[Any]) -> list[Any]:
-    """The tokens, with `!(...)` written as `! FIELD [? ... ]`, which jsonpath-ng can parse."""
-    written: dict[int, list[Any]] = {}
-    opened: list[int] = []
-    for place, token in enumerate(tokens):
-        if token.type == "(":
-            opened.append(place)
-        elif token.type == ")" and opened:
-            start = opened.pop()
-            is_negated = start > 0 and tokens[start - 1].type == "!"
-            following = tokens[place + 1].type if place + 1 < len(tokens) else ")"
-            # Otherwise a path goes on behind the group: !(@.a).b
-            if is_negated and following in (")", "]", "AND", "OR", "&"):
-                kinds = [("ID", NEGATED_GROUP), ("[", "["), ("?", "?")]
-                written[start] = [_token(tokens[start], *kind) for kind in kinds]
-                written[place] = [_token(token, "]", "]")]
-    return [each for place, token in enumerate(tokens) for each in written.get(place, [token])]
-
-
-def _token(at: Any, kind: str, value: str) -> Any:
-    token = copy(at)
-    token.type, token.value = kind, value
-    return token
-
-
 class _RefusedError(Exception):
     """jsonpath-ng accepts this text, and stones does not."""
-
-
-class _PlacedError(Exception):
-    """Parsing failed at a place. Without a reason, what stands there was not expected."""
-
-    def __init__(self, place: int, reason: str | None = None) -> None:
-        super().__init__(reason)
-        self.place = place
-        self.reason = reason
 
 
 # A quoted string, a placeholder, or a quote or brace that does not belong there.
@@ -282,9 +200,14 @@ _PIECE = re.compile(
     r"""|(?P<quote>['"`])|\{(?P<name>[^{}'"`]*)\}|(?P<brace>[{}])"""
 )
 
+# What ends before a placeholder: an operator. Or, in the wrong place, a list that is not closed.
+_BEFORE_PLACEHOLDER = re.compile(r"(?:[=~<>]|(?<![\w@.-])(?:in|contains))\s*\Z")
+_LIST = re.compile(r"(?<![\w@.-])in\s*\[[^\]]*\Z")
+
 _WORD = re.compile(rf"{_PIECE.pattern}|[\w@-]+|[=!<>]=|=~|[\s\S]")
 
 _HINTS = {"and": "write && for it", "or": "write || for it"}
+_HINTS |= {"not": "write !( ) around a condition to negate it"}
 
 # A `!`, and the path behind it, up to an operator.
 _NEGATED_PATH = re.compile(r"!\s*[@$][^!&|()]*$")
@@ -302,15 +225,17 @@ def _replace_pieces(path: str) -> _Pieces:
             quoted[match.end() - 1] = _meant(path, start, quote, inside)
             return f"{quote}{'x' * len(inside)}{quote}"
         if match["quote"]:
-            raise _PlacedError(start, f"the {match[0]} that opens here is never closed")
+            raise PlacedError(start, f"the {match[0]} that opens here is never closed")
         name = match["name"]
         if match["brace"] or not name.isidentifier():
-            raise _PlacedError(start, "a placeholder is written as {name}")
-        if not path[:start].rstrip().endswith(("=", "~", "<", ">")):
+            raise PlacedError(start, "a placeholder is written as {name}")
+        if not _BEFORE_PLACEHOLDER.search(path, 0, start):
             reason = "a placeholder stands on the right of a comparison: @.age > {age}"
-            raise _PlacedError(start, reason)
+            if _LIST.search(path, 0, start):
+                reason = f"write in {{{name}}} without the brackets, and pass all values in a list"
+            raise PlacedError(start, reason)
         openings[match.end() - 1] = start
-        quoted[match.end() - 1] = _Name(name)
+        quoted[match.end() - 1] = Name(name)
         return '"' + "x" * len(name) + '"'
 
     return _Pieces(_PIECE.sub(replace, path), openings, quoted)
@@ -325,7 +250,7 @@ def _meant(path: str, start: int, quote: str, inside: str) -> str:
     try:
         return unescaped(inside)
     except EscapeError as error:
-        raise _PlacedError(start + 1 + error.place, str(error)) from error
+        raise PlacedError(start + 1 + error.place, str(error)) from error
 
 
 def _reason_at(place: int, text: str) -> str:
@@ -335,7 +260,7 @@ def _reason_at(place: int, text: str) -> str:
     word = next(_WORD.finditer(text, place))[0]
     shown = word if word[0] in "'\"`{" else repr(word)
     hint = f": {_HINTS[word]}" if word in _HINTS else ""
-    if word[0] in "=!<>~" and _NEGATED_PATH.search(text, 0, place):
+    if (word[0] in "=!<>~" or word in WORDS) and _NEGATED_PATH.search(text, 0, place):
         hint = ": write !( ) around a comparison to negate it"
     return f"{shown} is not expected here{hint}"
 

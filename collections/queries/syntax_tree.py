@@ -15,6 +15,7 @@ from jsonpath_ng.ext.string import Split, Sub
 from jsonpath_ng.jsonpath import DatumInContext, Fields, JSONPath, Root, This
 
 from .comparisons import comparison
+from .membership import choices
 from .nodes import (
     Child,
     Descendants,
@@ -41,11 +42,7 @@ class Placeholder:
 
     name: str
     convert: Callable[[Any], Any] = field(default=_same, eq=False, repr=False)
-    """Makes the stored form of the value. See `field_types`."""
-
-    def value_from(self, values: Mapping[str, Any]) -> Any:
-        """The value that is compared, of the values that the caller gives."""
-        return self.convert(values[self.name])
+    """Makes the stored form of the value, or of each of the values of `in`. See `field_types`."""
 
 
 @frozen
@@ -127,7 +124,9 @@ def bind(part: Any, values: Mapping[str, Any], text: str) -> Any:
         return type(part)(bind(inside, values, text) for inside in part)
     if isinstance(part, Expression) and isinstance(part.value, Placeholder):
         target = bind(part.target, values, text)
-        return BoundComparison(target, part.op, part.value.value_from(values), text)
+        given, convert = values[part.value.name], part.value.convert
+        value = choices(given, convert, text) if part.op == "in" else convert(given)
+        return BoundComparison(target, part.op, value, text)
     if not isinstance(part, JSONPath):
         return part
     copy = object.__new__(type(part))
