@@ -6,7 +6,7 @@ changes, the record and what is kept about it, it changes in one transaction (se
 """
 
 from collections.abc import Callable, Iterable, MutableMapping
-from typing import Any, TypeVar, overload
+from typing import Any, Literal, TypeVar, get_args, overload
 
 from stones.collections.records.reading_rules import Unknown
 from stones.collections.records.record_type import record_type
@@ -22,6 +22,9 @@ from .stored_records import StoredRecords
 T = TypeVar("T")
 
 MISSING: Any = object()
+
+OnDuplicate = Literal["error", "skip", "replace"]
+"""What `add_many` does with a record whose key is there already."""
 
 
 class Collection(CollectionReader[K, R], MutableMapping[K, R]):
@@ -102,22 +105,64 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
         return key
 
     def add_many(
-        self, records: Iterable[R], *, progress: Callable[[int], object] | None = None
+        self,
+        records: Iterable[R],
+        *,
+        on_duplicate: OnDuplicate = "error",
+        progress: Callable[[int], object] | None = None,
     ) -> int:
-        """Store new records in one transaction, all of them or none; how many there were.
+        """Store records in one transaction, all of them or none. Returns how many it has written.
 
-        Takes any iterable, in constant memory. `progress` is called with the number of records so
-        far, after each of them.
+        Takes any iterable, in constant memory. `on_duplicate` is for a record whose key is there
+        already, also from earlier in `records`: "error" raises DuplicateKeyError, "skip" leaves
+        the record that is there, "replace" writes over it. `progress` is called with the number of
+        records so far, after each of them, written or not.
+
+        Raises as `add` does, and CollectionError for another `on_duplicate`. A value in a unique
+        index that another record has is an error whatever `on_duplicate` says.
+
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class User:
+        ...     name: str = key()
+        ...     age: int
+        >>> users: Collection[str, User] = Collection(MemoryStore(), User)
+        >>> users.add_many([User('ada', 36), User('bob', 17)])
+        2
+        >>> users.add_many([User('bob', 18), User('eve', 52)], on_duplicate='skip')
+        1
+        >>> users['bob'].age
+        17
         """
-        added = 0
-        write, key_of = self._records.write, self._checks.key_for
+        if on_duplicate not in get_args(OnDuplicate):
+            raise CollectionError(
+                f'on_duplicate is "error", "skip" or "replace", not {show(on_duplicate)}'
+            )
+        overwrites, skips = on_duplicate == "replace", on_duplicate == "skip"
+        so_far = written = 0
+        write, holds = self._records.write, self._records.holds
+        key_of = self._checks.key_for
         with self._records.writing() as changes:
             for record in records:
-                write(changes, key_of(record), record, overwrite=False)
-                added += 1
+                key: K = key_of(record)
+                if not (skips and holds(changes, key)):
+                    write(changes, key, record, overwrite=overwrites)
+                    written += 1
+                so_far += 1
                 if progress is not None:
-                    progress(added)
-        return added
+                    progress(so_far)
+        return written
+
+    def put_many(
+        self, records: Iterable[R], *, progress: Callable[[int], object] | None = None
+    ) -> int:
+        """Store records as `put` does, in one transaction, all of them or none. How many there are.
+
+        Takes any iterable, in constant memory. Of two records with the same key the later one
+        stays. `progress` is called with the number of records so far, after each of them.
+        """
+        return self.add_many(records, on_duplicate="replace", progress=progress)
 
     def put(self, record: R) -> K:
         """Store a record, in the place of the one with the same key if there is one.

@@ -7,7 +7,7 @@ kept about them (`stones.stores.writer`).
 `Collection` is the mapping above it, `Query` reads from it.
 """
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, Generic, TypeVar
 
@@ -94,6 +94,12 @@ class StoredRecords(Generic[K, R]):
         except FormatMismatchError:
             value = self.database.decode_record(stored, raw)
         return self.load(stored, value)
+
+    def get_many(self, keys: Iterable[K]) -> Iterator[tuple[K, R]]:
+        """Those of `keys` that are there, in that order, with their records from one snapshot."""
+        stored = [self.encode_key(key) for key in keys]
+        for found, value in self.database.get_many(stored, are_records=True):
+            yield self.decode_key(found), self.load(found, value)
 
     def contains(self, key: K) -> bool:
         """Whether there is a record with this key. O(log n)."""
@@ -194,6 +200,10 @@ class StoredRecords(Generic[K, R]):
             return None
         raw = changes.txn.get(DATA, stored)
         return None if raw is None else self.load(stored, self.database.decode_record(stored, raw))
+
+    def holds(self, changes: RecordChanges, key: K) -> bool:
+        """Whether there is a record with this key, as the transaction sees it."""
+        return changes.is_claimed and changes.txn.get(DATA, self.encode_key(key)) is not None
 
     def last(self, changes: RecordChanges) -> tuple[bytes, R] | None:
         """The last record in key order with its stored key, or None."""

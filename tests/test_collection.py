@@ -228,6 +228,102 @@ def test_add_many_inside_a_transaction_may_be_fed_by_what_writes(store, users):
     assert (len(users), len(notes)) == (1, 1)
 
 
+def test_add_many_skips_the_records_whose_keys_are_there(users):
+    users.add(ADA)
+    told = []
+    records = [BOB, User(ADA.email, "other"), User(BOB.email, "twice"), User("c", "C")]
+    assert users.add_many(iter(records), on_duplicate="skip", progress=told.append) == 2
+    assert told == [1, 2, 3, 4]
+    assert list(users.values()) == [ADA, BOB, User("c", "C")]
+    assert len(users) == 3
+
+
+def test_add_many_replaces_the_records_whose_keys_are_there(users):
+    users.add(ADA)
+    records = [BOB, User(ADA.email, "other"), User(BOB.email, "twice")]
+    assert users.add_many(records, on_duplicate="replace") == 3
+    assert list(users.values()) == [User(ADA.email, "other"), User(BOB.email, "twice")]
+    assert len(users) == 2
+
+
+@pytest.mark.parametrize("on_duplicate", ["error", "skip", "replace"])
+def test_add_many_is_all_or_nothing_whatever_it_does_with_duplicates(users, on_duplicate):
+    users.add(ADA)
+    records = [BOB, User("c", "C"), User("d", 5)]  # type: ignore[arg-type]
+    with pytest.raises(RecordError, match=r"User\['d'\]: name: expected str"):
+        users.add_many(records, on_duplicate=on_duplicate)
+    assert list(users.values()) == [ADA]
+
+
+@pytest.mark.parametrize("wrong", ["ignore", "", None, True, ["skip"]])
+def test_add_many_refuses_what_it_cannot_do_with_duplicates(users, wrong):
+    with pytest.raises(CollectionError, match='on_duplicate is "error", "skip" or "replace", not'):
+        users.add_many([ADA], on_duplicate=wrong)
+    assert len(users) == 0
+
+
+@pytest.mark.parametrize("on_duplicate", ["skip", "replace"])
+def test_records_without_a_key_are_never_duplicates(store, on_duplicate):
+    notes = Collection(store, Note)
+    assert notes.add_many([Note("x"), Note("x")], on_duplicate=on_duplicate) == 2
+    assert notes.put_many([Note("x")]) == 1
+    assert len(notes) == 3
+
+
+def test_put_many_stores_new_records_and_replaces_others(users):
+    users.add(ADA)
+    told = []
+    assert users.put_many((User(ADA.email, "new"), BOB), progress=told.append) == 2
+    assert list(users.values()) == [User(ADA.email, "new"), BOB]
+    assert told == [1, 2]
+    with pytest.raises(RecordError, match="holds records of class User"):
+        users.put_many([User("c", "C"), Note("x")])
+    assert len(users) == 2
+
+
+def test_nothing_is_skipped_where_the_keys_belong_to_the_store(store):
+    store["User/ada"] = 1
+    with pytest.raises(CollectionError, match="are no records"):
+        Collection(store, User).add_many([User("ada", "A")], on_duplicate="skip")
+    assert store["User/ada"] == 1
+
+
+def test_get_many_gives_the_records_that_are_there_in_the_order_asked(users):
+    users.add_many([ADA, BOB])
+    found = users.get_many([BOB.email, "missing", ADA.email, ADA.email])
+    assert list(found.items()) == [(BOB.email, BOB), (ADA.email, ADA)]
+    assert users.get_many([]) == {}
+    assert users.get_many(email for email in users if email != BOB.email) == {ADA.email: ADA}
+    with pytest.raises(KeyTypeError):
+        users.get_many([ADA.email, 5])
+
+
+def test_get_many_reads_one_snapshot(users, store):
+    users.add(ADA)
+    with store.snapshot() as view:
+        users.put(User(ADA.email, "changed"))
+        users.add(BOB)
+        assert Collection(view, User).get_many([BOB.email, ADA.email]) == {ADA.email: ADA}
+    with store.transaction():
+        users.delete(ADA.email)
+        assert users.get_many([BOB.email, ADA.email]) == {BOB.email: BOB}
+
+
+def test_get_many_names_the_record_that_cannot_be_read(users, store):
+    @define
+    class Young:
+        email: str = key()
+        name: str
+        age: int = field(validator=validators.le(40))
+        tags: list[str]
+
+    users.add_many([ADA, BOB])
+    young: Collection[str, Young] = Collection(store, Young, name="User")
+    assert list(young.get_many([ADA.email])) == [ADA.email]
+    with pytest.raises(RecordError, match=r"User\['bob@example.org'\]: age: .* must be <= 40"):
+        young.get_many([ADA.email, BOB.email])
+
+
 def test_a_record_of_another_class_is_refused(users):
     for wrong in (Note("x"), {"email": "x"}, None, User):
         for store_it in (users.add, users.put, lambda record: users.setdefault("x", record)):
@@ -673,6 +769,9 @@ def test_add_many_keeps_its_memory(tmp_path):
     assert peak < 2_000_000
 
 
+ON_DUPLICATE = ["error", "skip", "replace"]
+
+
 class CollectionAgainstDict(RuleBasedStateMachine):
     """A collection and a plain dict of records, through the same operations."""
 
@@ -702,6 +801,26 @@ class CollectionAgainstDict(RuleBasedStateMachine):
     def put(self, email: str, age: int) -> None:
         self.users.put(User(email, "P", age))
         self.model[email] = User(email, "P", age)
+
+    @rule(wanted=st.lists(emails, max_size=4), age=ages, on_duplicate=st.sampled_from(ON_DUPLICATE))
+    def add_many(self, wanted: list[str], age: int, on_duplicate: Any) -> None:
+        records = [User(email, "M", age + place) for place, email in enumerate(wanted)]
+        there = {email for email in wanted if email in self.model or wanted.count(email) > 1}
+        if on_duplicate == "error" and there:
+            with pytest.raises(DuplicateKeyError):
+                self.users.add_many(records)
+            return
+        written = 0
+        for record in records:
+            if on_duplicate != "skip" or record.email not in self.model:
+                self.model[record.email] = record
+                written += 1
+        assert self.users.add_many(records, on_duplicate=on_duplicate) == written
+
+    @rule(wanted=st.lists(emails, max_size=4))
+    def get_many(self, wanted: list[str]) -> None:
+        expected = {email: self.model[email] for email in wanted if email in self.model}
+        assert list(self.users.get_many(wanted).items()) == list(expected.items())
 
     @rule(email=emails, age=ages)
     def update(self, email: str, age: int) -> None:

@@ -43,7 +43,7 @@ CLASSES = [
 ]
 LOOKED_UP = {
     stones.Store: "put range transaction update deep_add",
-    stones.Collection: "add add_many put update modify find search range pop setdefault",
+    stones.Collection: "add add_many put get_many update modify find search range pop setdefault",
     stones.Query: "keys items values first one count exists limit",
 }
 

@@ -89,12 +89,26 @@ class DatabaseReader(ABC):
         with self.reading() as txn:
             return self.codec_at(txn).metadata
 
-    def get_many(self, keys: Iterable[bytes]) -> Iterator[tuple[bytes, Any]]:
-        """Those of `keys` that are there, in that order, with their values from one snapshot."""
+    def get_many(
+        self, keys: Iterable[bytes], *, are_records: bool = False
+    ) -> Iterator[tuple[bytes, Any]]:
+        """Those of `keys` that are there, in that order, with their values from one snapshot.
+
+        Records are decoded as by `decode_record`.
+        """
         with self.reading() as txn:
             decode = self.codec_at(txn).decode
             found = [(key, txn.get(DATA, key)) for key in keys]
-        return ((key, decode(key, raw)) for key, raw in found if raw is not None)
+
+        def decoded(key: bytes, raw: bytes) -> Any:
+            try:
+                return decode(key, raw)
+            except FormatMismatchError as error:
+                if not are_records:
+                    raise
+                return _decode_unknown_types(decode, key, raw, error)
+
+        return ((key, decoded(key, raw)) for key, raw in found if raw is not None)
 
     def keys(self, span: Span) -> Iterator[bytes]:
         """The keys in a span, from one snapshot that is opened when the first is asked for."""
