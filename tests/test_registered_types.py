@@ -739,6 +739,7 @@ def test_a_record_with_an_unknown_type_names_key_field_and_type_and_others_are_r
     for read in [
         lambda: notes[2],
         lambda: notes.get(2),
+        lambda: notes.get_many([1, 2]),
         lambda: notes.find(text="b").one(),
         lambda: list(notes.values()),
         lambda: notes.update(2, text="z"),
