@@ -1,8 +1,10 @@
 """Queries: JSONPath over the records of a collection.
 
 query                   Query: the matching records, as find() returns them
-selection               Selection: which records a query wants, as a value
+selection               Selection: which records a query wants in which order, as a value
+sort_fields             SortField: what records are sorted by, and the place of a record in an order
 execution               how a selection is answered
+result_order            the records of a selection in its order, by sorting
 record_paths            RecordPaths: the paths of queries for the records of one class
 field_types             FieldTypes: where a path leads in a class, and what a value there looks like
 jsonpath                parse_filter, parse_values, parse_search

@@ -1,34 +1,56 @@
 """How a selection is answered: the records that match, in order, from one snapshot."""
 
-from collections.abc import Iterator
-from itertools import islice
-from sys import maxsize
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from stones.collections.stored_records import StoredRecords
+from stones.stores.spans import Span
 
+from .jsonpath import ValuePath
 from .prefilter import required_text
+from .result_order import Match, count_of_part, part, sorted_matches, span_in_key_order
 from .selection import Selection
-
-Match = tuple[bytes, Any]
-"""The stored key of a record, and its dict as a query sees it."""
 
 
 def matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
-    """The matching records, in key order."""
-    found = _scan(records, selection)
-    return found if selection.limit is None else islice(found, min(selection.limit, maxsize))
+    """The matching records, in the order of the selection."""
+    if selection.order:
+        entries = _scan(records, selection, selection.span)
+        return sorted_matches(entries, selection, len(records.prefix))
+    span = span_in_key_order(selection, records.prefix)
+    return part(_scan(records, selection, span), selection)
+
+
+def keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[bytes]:
+    """The stored keys of the matching records, in the order of the selection."""
+    if not selection.order:
+        return (stored for stored, _ in matches(records, selection))
+    entries = _scan(records, selection, selection.span)
+    ordered = sorted_matches(entries, selection, len(records.prefix), keep=lambda _: None)
+    return (stored for stored, _ in ordered)
+
+
+def values(
+    records: StoredRecords[Any, Any], selection: Selection, paths: Sequence[ValuePath]
+) -> Iterator[tuple[bytes, tuple[Sequence[Any], ...]]]:
+    """The stored key of each matching record, and what each path finds in the record.
+
+    In the order of the selection. Aggregates, `values()` and `distinct()` need no more than this.
+    """
+    finders = [path.find for path in paths]
+    for stored, value in matches(records, selection):
+        yield stored, tuple([find(value) for find in finders])
 
 
 def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
     """How many records match."""
-    if selection.is_everything and selection.span == records.span:
-        found = records.count()
-        return found if selection.limit is None else min(found, selection.limit)
-    return sum(1 for _ in matches(records, selection))
+    if selection.is_everything and selection.span == records.span and selection.after is None:
+        return count_of_part(records.count(), selection)
+    return sum(1 for _ in keys(records, selection))
 
 
-def _scan(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
+def _scan(records: StoredRecords[Any, Any], selection: Selection, span: Span) -> Iterator[Match]:
+    """The records in a span that match the filters, in key order or the opposite order."""
     filters = selection.filters
     selectors = [each.selector for each in filters if each.selector is not None]
     predicates = [each.predicate for each in filters if each.predicate is not None]
@@ -38,14 +60,13 @@ def _scan(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Ma
         listed = list(records.scan())
         values = [value for _, value in listed]
         places = {*range(len(listed))}.intersection(*(select(values) for select in selectors))
-        start, stop = selection.span.start, selection.span.stop
         entries: Iterator[Match] = (
             listed[place]
-            for place in sorted(places)
-            if start <= listed[place][0] and (stop is None or listed[place][0] < stop)
+            for place in sorted(places, reverse=span.reverse)
+            if listed[place][0] in span
         )
     else:
-        entries = records.scan(text, selection.span)
+        entries = records.scan(text, span)
     for predicate in predicates:
         entries = _filtered(entries, predicate)
     return entries

@@ -31,10 +31,18 @@ from .field_types import FieldTypes
 from .jsonpath_ng_evaluation import Finder, evaluate
 from .nodes import Expression, Wildcard
 from .nodes import Filter as Selection
+from .normal_form import Step, simple_steps
 from .parsing import parse, parse_condition
 from .predicates import all_of, field_getter, finder, finder_of_steps, predicate
 from .selection import BoundFilter
-from .syntax_tree import BoundValue, bind, is_local, refers_to_root, steps_from_root
+from .syntax_tree import (
+    BoundValue,
+    bind,
+    is_local,
+    leads_to_one,
+    refers_to_root,
+    steps_from_root,
+)
 
 T = TypeVar("T")
 
@@ -225,6 +233,24 @@ class ValuePath:
     find: Finder = field(eq=False, repr=False)
     """Lists all values that the path leads to from a record, in the order of the record."""
     _tree: JSONPath = field(eq=False, repr=False)
+
+    @property
+    def steps(self) -> tuple[Step, ...] | None:
+        """Its steps, if it is made of names, places and `[*]` only.
+
+        >>> parse_values('tags[*]').steps, parse_values('$.a.b').steps, parse_values('$..a').steps
+        (('tags', Each()), ('a', 'b'), None)
+        """
+        return simple_steps(steps_from_root(self._tree))
+
+    @property
+    def leads_to_one(self) -> bool:
+        """Whether the path leads to one value at most in each record.
+
+        >>> parse_values('address.city').leads_to_one, parse_values('tags[*]').leads_to_one
+        (True, False)
+        """
+        return leads_to_one(steps_from_root(self._tree))
 
     def with_types(self, types: FieldTypes) -> "ValuePath":
         """The path for the records of one class. Raises QueryError for an unknown field."""

@@ -112,8 +112,13 @@ _OPERATORS = {None: "exists", "!": "missing", "=": "=="}
 
 def simple_path(tree: JSONPath) -> tuple[Step, ...] | None:
     """The steps of a path of names, places and `[*]`. None for any other path."""
+    return simple_steps(steps(tree))
+
+
+def simple_steps(nodes: Sequence[JSONPath]) -> tuple[Step, ...] | None:
+    """The same of the steps of a path, as `syntax_tree` gives them."""
     path: list[Step] = []
-    for step in steps(tree):
+    for step in nodes:
         if isinstance(step, Wildcard) or (type(step) is Fields and step.fields == ("*",)):
             path.append(EACH)
         elif type(step) is Fields and len(step.fields) == 1:

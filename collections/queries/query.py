@@ -12,8 +12,9 @@ from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
 from stones.stores.spans import check_limit
 
-from .execution import Match, count, matches
+from .execution import count, matches
 from .record_paths import RecordPaths
+from .result_order import Match
 from .selection import Selection
 
 K = TypeVar("K")

@@ -109,6 +109,24 @@ def is_local(path: Iterable[JSONPath]) -> bool:
     return all(type(node) in _LOCAL for step in path for node in nodes(step))
 
 
+def leads_to_one(path: Iterable[JSONPath]) -> bool:
+    """Whether these steps lead to one value at most."""
+    return all(map(_leads_to_one, path))
+
+
+def _leads_to_one(step: JSONPath) -> bool:
+    if isinstance(step, Fields):
+        return len(step.fields) == 1 and step.fields[0] != "*"
+    if isinstance(step, Index):
+        return len(step.indices) == 1
+    if isinstance(step, Operation):
+        operands = (step.left, step.right)
+        return all(
+            leads_to_one(steps_from_root(each)) for each in operands if isinstance(each, JSONPath)
+        )
+    return type(step) in (Len, Split, Str, Sub)
+
+
 def may_fail(part: object) -> bool:
     """Whether there may be values for which a tree, or a list of trees, cannot be evaluated."""
     return any(type(node) not in _SURE for node in nodes(part))
