@@ -6,7 +6,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from stones.collections.queries.jsonpath import equality_filter
+from stones.collections.queries.queried_records import QueriedRecords
 from stones.collections.queries.query import Query
 from stones.collections.queries.record_paths import RecordPaths
 from stones.collections.queries.selection import Selection
@@ -14,10 +14,11 @@ from stones.formats.messages import show_count
 from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
 from stones.stores.missing_keys import missing_key
-from stones.stores.views import Items, Keys, Range, Values
+from stones.stores.views import Items, Keys, Values
 
 from .key_spans import key_span
 from .record_checks import RecordChecks
+from .record_range import RecordRange
 from .stored_records import StoredRecords
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         self._records = records
         self._checks: RecordChecks[R] = RecordChecks(records.type, records.name)
         self._paths = RecordPaths(records.type.conversion, *records.extra_fields())
+        self._queried = QueriedRecords(records, self._paths, self._checks)
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -109,13 +111,13 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         prefix: K | tuple[Any, ...] | None = None,
         reverse: bool = False,
         limit: int | None = None,
-    ) -> Range[K, R]:
+    ) -> RecordRange[K, R]:
         """The records between two keys, in key order, as a lazy read-only mapping.
 
         `ge`, `gt`, `le` and `lt` are bounds. `prefix` is what keys begin with: text, bytes, or the
         first parts of a tuple. With both, a key must fit both. A bound may be the first parts of a
         tuple too: it is below all keys that begin with them. Costs O(log n) to start, and O(1) a
-        record.
+        record. `find` of the range asks for records of the range.
 
         Raises KeyTypeError for a key or a part of another type, and ValueTypeError for a `limit`
         that is not an int. Raises InvalidKeyError for two bounds on the same side, a `prefix` where
@@ -124,7 +126,7 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         bounds = {"ge": ge, "gt": gt, "le": le, "lt": lt, "prefix": prefix}
         records = self._records
         span = key_span(self.name, self._type.key_codec, records.span, bounds, reverse, limit)
-        return Range(self, self._records, span)
+        return RecordRange(self, self._queried, span)
 
     # -- queries -------------------------------------------------------------------------------
 
@@ -154,13 +156,8 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         >>> users.find('$[?(@.age > {age})]', age=30).one(), users.find(age=17).count()
         (User(name='ada', age=36), 1)
         """
-        records, paths = self._records, self._paths
-        if path is None:
-            stored = self._checks.stored_values(values)
-            filters = (equality_filter(stored),) if stored else ()
-        else:
-            filters = (paths.filter(path).bound(values),)
-        return Query(records, paths, Selection(records.span, filters))
+        filters = self._queried.filters(path, values)
+        return Query(self._queried, Selection(self._records.span, filters))
 
     def search(self, path: str, /, **values: Any) -> Iterator[Any]:
         """The values that any JSONPath finds in the list of the records' dicts.

@@ -1,6 +1,14 @@
 """Queries: JSONPath over the records of a collection.
 
 query                   Query: the matching records, as find() returns them
+query_reader            the half of it that reads
+bulk_changes            update() and delete() of all records of a query
+grouping                GroupedQuery: the records of a query in groups
+aggregates              sum, mean, min, max, count, and distinct values
+exact_sums              sums that do not depend on the order of the numbers
+cursors                 the place where a page ends, as text
+tables                  the records of a query as a table of pyarrow or pandas
+queried_records         QueriedRecords: the records, with all that a query needs to ask for them
 selection               Selection: which records a query wants in which order, as a value
 sort_fields             SortField: what records are sorted by, and the place of a record in an order
 execution               how a selection is answered

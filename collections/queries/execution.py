@@ -1,15 +1,30 @@
 """How a selection is answered: the records that match, in order, from one snapshot."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
+
+from attrs import evolve
 
 from stones.collections.stored_records import StoredRecords
 from stones.stores.spans import Span
 
-from .jsonpath import ValuePath
+from .jsonpath_ng_evaluation import Finder
+from .normal_form import Step
 from .prefilter import required_text
 from .result_order import Match, count_of_part, part, sorted_matches, span_in_key_order
 from .selection import Selection
+
+
+class FieldPath(Protocol):
+    """A path inside a record: a `ValuePath`, or a `SortField`."""
+
+    @property
+    def find(self) -> Finder:
+        """Lists all values that the path leads to in a record."""
+
+    @property
+    def steps(self) -> tuple[Step, ...] | None:
+        """Its steps, if it is made of names, places and `[*]` only."""
 
 
 def matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
@@ -31,7 +46,7 @@ def keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[byt
 
 
 def values(
-    records: StoredRecords[Any, Any], selection: Selection, paths: Sequence[ValuePath]
+    records: StoredRecords[Any, Any], selection: Selection, paths: Sequence[FieldPath]
 ) -> Iterator[tuple[bytes, tuple[Sequence[Any], ...]]]:
     """The stored key of each matching record, and what each path finds in the record.
 
@@ -44,6 +59,8 @@ def values(
 
 def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
     """How many records match."""
+    if selection.after is None:  # the order makes no difference
+        selection = evolve(selection, order=(), reverse=False)
     if selection.is_everything and selection.span == records.span and selection.after is None:
         return count_of_part(records.count(), selection)
     return sum(1 for _ in keys(records, selection))

@@ -1,32 +1,36 @@
-"""Query: what `find()` of a collection returns. It reads the records when they are asked for."""
+"""Query: what `find()` of a collection returns. It reads the records when they are asked for.
 
-from collections.abc import Iterator
-from itertools import islice
-from typing import Any, Generic, TypeVar
+Here is what narrows a query and what writes. `query_reader` has all that reads.
+"""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, overload
 
 from attrs import evolve
 
-from stones.collections.stored_records import StoredRecords
-from stones.errors import NotOneError
-from stones.formats.registered_types import known
-from stones.stores.bound_to_store import BoundToStore
+from stones.errors import QueryError, ValueTypeError
+from stones.formats.messages import show_value
 from stones.stores.spans import check_limit
 
-from .execution import count, matches
-from .record_paths import RecordPaths
-from .result_order import Match
-from .selection import Selection
+from .bulk_changes import delete_records, update_fields, update_records
+from .cursors import decode_cursor
+from .query_reader import QueryReader
+from .sort_fields import order_text
 
 K = TypeVar("K")
 R = TypeVar("R")
 
 
-class Query(BoundToStore, Generic[K, R]):
-    """The records of a collection that match a filter, in key order.
+class Query(QueryReader[K, R]):
+    """The records of a collection that match a filter, in key order or as `order_by` tells.
 
     Nothing is read until you iterate or ask. Each iteration reads anew, from one snapshot. It goes
     through the collection record by record, in constant memory. A path that needs the whole list,
     such as `$[0:3]`, holds all records in memory.
+
+    A query is put together first, and answered then. Whatever the order of the calls, it takes the
+    records that match, sorts them (`order_by`, `reversed`), starts behind a place (`after`), leaves
+    some out (`offset`), and stops (`limit`). Each call returns another query.
 
     >>> from attrs import define
     >>> from stones import Collection, MemoryStore, key
@@ -46,101 +50,200 @@ class Query(BoundToStore, Generic[K, R]):
     (['Kyiv', 'Lviv'], [2900000, 720000])
     >>> dict(large.items())['Lviv']
     City(name='Lviv', people=720000)
-    >>> large.first()
-    City(name='Kyiv', people=2900000)
+    >>> large.first(), large.last()
+    (City(name='Kyiv', people=2900000), City(name='Lviv', people=720000))
     >>> list(large.limit(1))
     [City(name='Kyiv', people=2900000)]
     >>> cities.find(people=330_000).one()
     City(name='Bonn', people=330000)
+    >>> large.min('people'), large.max('people'), large.sum('people'), large.mean('people')
+    (720000, 2900000, 3620000, 1810000.0)
+    >>> cities.find().order_by('-people').to_list('name')
+    ['Kyiv', 'Lviv', 'Bonn']
     """
 
-    def __init__(
-        self,
-        records: StoredRecords[K, R],
-        paths: RecordPaths,
-        selection: Selection,
-    ) -> None:
-        self._records = records
-        self._paths = paths
-        self._selection = selection
+    # -- narrower, and in another order --------------------------------------------------------
 
-    def __iter__(self) -> Iterator[R]:
-        for stored, value in self._matches():
-            yield self._records.load(stored, value)
-
-    def keys(self) -> Iterator[K]:
-        """The keys of the matching records."""
-        for stored, _ in self._matches():
-            yield self._records.decode_key(stored)
-
-    def items(self) -> Iterator[tuple[K, R]]:
-        """The matching records with their keys."""
-        for stored, value in self._matches():
-            yield self._records.decode_key(stored), self._records.load(stored, value)
-
-    def values(self, path: str) -> Iterator[Any]:
-        """What the JSONPath `path` finds in each matching record: `values('address.city')`.
-
-        A record in which the path finds nothing gives nothing. If it finds several values, as
-        `tags[*]` does, the record gives all of them.
-
-        >>> from attrs import define
-        >>> from stones import Collection, MemoryStore
-        >>> @define
-        ... class Photo:
-        ...     tags: list[str]
-        >>> photos = Collection(MemoryStore(), Photo)
-        >>> photos.add_many([Photo(['sea', 'sun']), Photo([]), Photo(['sky'])])
-        3
-        >>> list(photos.find().values('tags[*]'))
-        ['sea', 'sun', 'sky']
-        """
-        wanted = self._paths.values(path)
-        return (known(found) for _, value in self._matches() for found in wanted.find(value))
-
-    def first(self) -> R | None:
-        """The first matching record, or None."""
-        return next(iter(self), None)
-
-    def one(self) -> R:
-        """The only matching record. Raises NotOneError for no record, and for more than one.
+    def find(self, path: str | None = None, /, **values: Any) -> "Query[K, R]":
+        """Those of the records that match another filter too. Takes what `Collection.find` takes.
 
         >>> from attrs import define
         >>> from stones import Collection, MemoryStore, key
         >>> @define
-        ... class City:
+        ... class User:
         ...     name: str = key()
-        >>> cities = Collection(MemoryStore(), City)
-        >>> cities.find(name='Bonn').one()
-        Traceback (most recent call last):
-        stones.errors.NotOneError: City: no record matches, one() wants exactly one
+        ...     age: int
+        ...     active: bool = True
+        >>> users: Collection[str, User] = Collection(MemoryStore(), User)
+        >>> users.add_many([User('ada', 36), User('bob', 17), User('eve', 52, False)])
+        3
+        >>> adults = users.find('@.age >= 18')
+        >>> list(adults.find(active=True).keys())
+        ['ada']
         """
-        found = list(islice(self, 2))
-        if len(found) == 1:
-            return found[0]
-        how_many = "more than one record matches" if found else "no record matches"
-        raise NotOneError(f"{self._records.name}: {how_many}, one() wants exactly one")
+        filters = self._source.filters(path, values)
+        return self._with(filters=self._selection.filters + filters)
 
-    def count(self) -> int:
-        """How many records match."""
-        return count(self._records, self._selection)
+    def order_by(self, *paths: str) -> "Query[K, R]":
+        """The records sorted by one path or more, from low to high; from high to low with a `-`.
 
-    def exists(self) -> bool:
-        """Whether any record matches."""
-        return any(True for _ in self._matches())
+        A record without the value comes first, then None, bool, numbers, text, then dates and
+        times; last if the path has a `-`. A list, a dict or a set has no place among its like: they
+        come last. Where all values are equal, the keys decide, always from low to high.
+
+        Any path works that leads to one value. Without an index, a query with a limit holds as many
+        records as the limit and the offset; without a limit it holds all that match. A later
+        `order_by` takes the place of an earlier one. Raises QueryError for a path that does not
+        parse, names an unknown field, or may find several values.
+
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class User:
+        ...     name: str = key()
+        ...     age: int | None
+        >>> users: Collection[str, User] = Collection(MemoryStore(), User)
+        >>> users.add_many([User('ada', 36), User('bob', None), User('cyd', 36), User('eve', 52)])
+        4
+        >>> users.find().order_by('age').to_list('name')
+        ['bob', 'ada', 'cyd', 'eve']
+        >>> users.find().order_by('-age').to_list('name')
+        ['eve', 'ada', 'cyd', 'bob']
+        """
+        return self._ordered(order=self._source.sort_fields(paths))
+
+    def reversed(self) -> "Query[K, R]":
+        """The opposite order, of equal records too. `limit` takes the other end then.
+
+        `reversed(query)` is another thing: the records of this query, the last one first.
+        """
+        return self._ordered(reverse=not self._selection.reverse)
 
     def limit(self, count: int) -> "Query[K, R]":
         """The same, but no more than `count` records."""
         check_limit(count)
-        before = self._selection.limit
-        limit = count if before is None else min(count, before)
-        return Query(self._records, self._paths, evolve(self._selection, limit=limit))
+        return Query(self._source, self._limited(count))
 
-    def __bool__(self) -> bool:
-        return self.exists()
+    def offset(self, count: int) -> "Query[K, R]":
+        """The same without the first `count` records, which are still read: O(count).
 
-    def __repr__(self) -> str:
-        return f"<Query of the collection {self._records.name!r}>"
+        For page after page take `after`: it costs the same for each page, and shows no record
+        twice if others write in between. Raises what `limit` raises.
+        """
+        if count is None:
+            raise ValueTypeError("an offset is an int, 0 or more, not None")
+        check_limit(count, "an offset")
+        return self._with(offset=self._selection.offset + count)
 
-    def _matches(self) -> Iterator[Match]:
-        return matches(self._records, self._selection)
+    def after(self, cursor: str | None) -> "Query[K, R]":
+        """The records behind the place where another page has ended: what its `cursor()` gave.
+
+        None is the beginning. An earlier `after` or `offset` counts no more, so `page.after(
+        page.cursor())` is the next page. Each record that stays, and keeps the values that it is
+        sorted by, is on one page only, whatever is written in between. A record whose value changes
+        moves: it may be on two pages, or on none.
+
+        Call `order_by` and `reversed` first. Raises QueryError for the cursor of another order or
+        of another collection, and for a text that is no cursor.
+
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class User:
+        ...     name: str = key()
+        ...     age: int
+        >>> users: Collection[str, User] = Collection(MemoryStore(), User)
+        >>> users.add_many([User('ada', 36), User('bob', 17), User('eve', 36)])
+        3
+        >>> page = users.find().order_by('-age').limit(2)
+        >>> [user.name for user in page]
+        ['ada', 'eve']
+        >>> users.delete('eve')
+        True
+        >>> [user.name for user in page.after(page.cursor())]
+        ['bob']
+        """
+        if cursor is None:
+            return self._with(after=None, offset=0)
+        found, name = decode_cursor(cursor), self._records.name
+        order = order_text(self._selection.order, self._selection.reverse)
+        if found.collection != name:
+            raise QueryError(
+                f"after(): the cursor is of the collection {found.collection!r}, not of {name!r}"
+            )
+        if found.order != order:
+            raise QueryError(
+                f"after(): the cursor is of {found.order}, not of {order}: call order_by() and "
+                "reversed() as for the page that gave the cursor, and then after()"
+            )
+        return self._with(after=found.place, offset=0)
+
+    # -- writing -------------------------------------------------------------------------------
+
+    @overload
+    def update(self, change: Callable[[R], R | None], /) -> int: ...
+    @overload
+    def update(self, /, **changes: Any) -> int: ...
+    def update(self, change: Callable[[R], R | None] | None = None, /, **changes: Any) -> int:
+        """Change all records that match, in one transaction; how many there are.
+
+        `update(active=True)` sets fields. `update(function)` replaces each record by what the
+        function makes of it, which is another record, or None after changing it in place. The keys
+        of all records are read first: no change makes a record match that did not, or twice.
+
+        Raises RecordError with the key for a record that does not fit its class or has another key.
+        Raises RecordError before anything is read for an unknown field, a field of the key, and a
+        value that does not fit. After an error nothing is written.
+
+        >>> from attrs import define, evolve
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class User:
+        ...     name: str = key()
+        ...     age: int
+        ...     active: bool = True
+        >>> users: Collection[str, User] = Collection(MemoryStore(), User)
+        >>> users.add_many([User('ada', 36), User('bob', 17)])
+        2
+        >>> users.find('@.age < 18').update(active=False)
+        1
+        >>> users.find().update(lambda user: evolve(user, age=user.age + 1))
+        2
+        >>> users['bob']
+        User(name='bob', age=18, active=False)
+        """
+        if change is None and changes:
+            return update_fields(self._source, self._selection, changes)
+        if changes or not callable(change):
+            given = "both" if changes else show_value(change)
+            raise ValueTypeError(f"update() takes fields or a function, not {given}")
+        return update_records(self._source, self._selection, change)
+
+    def delete(self) -> int:
+        """Remove all records that match, in one transaction; how many there were.
+
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class User:
+        ...     name: str = key()
+        ...     age: int
+        >>> users: Collection[str, User] = Collection(MemoryStore(), User)
+        >>> users.add_many([User('ada', 36), User('bob', 17), User('eve', 52)])
+        3
+        >>> users.find().order_by('-age').limit(2).delete()
+        2
+        >>> list(users)
+        ['bob']
+        """
+        return delete_records(self._source, self._selection)
+
+    # -- another selection ---------------------------------------------------------------------
+
+    def _with(self, **changes: Any) -> "Query[K, R]":
+        return Query(self._source, evolve(self._selection, **changes))
+
+    def _ordered(self, **changes: Any) -> "Query[K, R]":
+        if self._selection.after is not None:
+            raise QueryError("a cursor is a place in one order: call order_by() before after()")
+        return self._with(**changes)

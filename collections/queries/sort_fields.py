@@ -25,7 +25,7 @@ class SortField:
     text: str
     """The path in one spelling, whatever the caller's was: `address.city`."""
     descending: bool
-    path: tuple[Step, ...] | None = field(eq=False)
+    steps: tuple[Step, ...] | None = field(eq=False)
     """Its steps, if it is made of names and places only. An index may have the same path."""
     find: Finder = field(eq=False, repr=False)
     """Lists the value that the path leads to in a record, or nothing."""

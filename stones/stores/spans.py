@@ -91,11 +91,11 @@ def _lower(stop: bytes | None, other: bytes) -> bytes:
     return other if stop is None else min(stop, other)
 
 
-def check_limit(limit: object) -> None:
+def check_limit(limit: object, noun: str = "a limit") -> None:
     """Raise ValueTypeError for a limit that is not an int, InvalidKeyError for a negative one."""
     if limit is None:
         return
     if not isinstance(limit, int) or isinstance(limit, bool):
-        raise ValueTypeError(f"a limit is an int, 0 or more, not {show(limit)}")
+        raise ValueTypeError(f"{noun} is an int, 0 or more, not {show(limit)}")
     if limit < 0:
-        raise InvalidKeyError(f"a limit is 0 or more, not {show(limit)}")
+        raise InvalidKeyError(f"{noun} is 0 or more, not {show(limit)}")

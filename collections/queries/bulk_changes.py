@@ -1,0 +1,65 @@
+"""Changes of all records that a selection wants, in one transaction.
+
+First the keys are read, then the records are written. So a change never changes which records it
+meets: to raise `age` while going through the records in the order of `age` would go on for ever.
+The keys are read inside of the write transaction, so no other write comes between.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from stones.errors import RecordError
+
+from .execution import keys
+from .queried_records import QueriedRecords
+from .selection import Selection
+
+K = TypeVar("K")
+R = TypeVar("R")
+
+
+def update_fields(
+    source: QueriedRecords[K, R], selection: Selection, changes: Mapping[str, Any]
+) -> int:
+    """Change fields of all records of the selection; how many records there are.
+
+    Raises RecordError before anything is read for a field that is not there or is part of the key,
+    and for a value that does not fit.
+    """
+    source.check_changes(changes)
+    evolve = source.records.type.evolve
+    return update_records(source, selection, lambda record: evolve(record, changes))
+
+
+def update_records(
+    source: QueriedRecords[K, R], selection: Selection, change: Callable[[R], R | None]
+) -> int:
+    """Replace all records of the selection by what `change` makes of them; how many there are.
+
+    `change` gets a record, and returns another one, or None after changing it in place. If it
+    raises an error, nothing is written.
+    """
+    records, written = source.records, 0
+    # Joinable, so that the keys are read in it, and `change` may use the store.
+    with records.writing(joinable=True) as changes:
+        for stored in list(keys(records, selection)):
+            key = records.decode_key(stored)
+            before = records.read(changes, key)
+            if before is None:  # `change` has removed it
+                continue
+            try:
+                result = change(before)
+            except RecordError as error:
+                raise RecordError(f"{source.shown(stored)}: {error}") from error
+            record = before if result is None else result
+            source.checks.check_key(key, record)
+            records.write(changes, key, record)
+            written += 1
+    return written
+
+
+def delete_records(source: QueriedRecords[K, R], selection: Selection) -> int:
+    """Remove all records of the selection; how many there were."""
+    records = source.records
+    with records.writing(joinable=True) as changes:
+        return sum(records.remove(changes, stored) for stored in list(keys(records, selection)))

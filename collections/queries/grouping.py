@@ -1,0 +1,221 @@
+"""GroupedQuery: the records of a query in groups, and an aggregate of each group.
+
+`aggregates` has the aggregates, and tells which values are equal.
+"""
+
+from collections.abc import Callable, Hashable, Iterator, Sequence
+from itertools import product
+from typing import Any
+
+from attrs import define, frozen
+
+from stones.collections.indexes.encoding import encode
+from stones.errors import QueryError
+from stones.formats.messages import show, show_value
+from stones.formats.registered_types import known
+
+from .aggregates import AGGREGATES, Aggregate, Count, UnfitValueError, identity
+from .execution import values
+from .jsonpath import ValuePath
+from .queried_records import QueriedRecords
+from .selection import Selection
+
+Spec = str | tuple[str, str]
+"""`'count'`, or an aggregate and the path of its values: `('mean', 'score')`."""
+
+
+class GroupedQuery:
+    """The matching records of a query, in groups of equal values. `Query.group_by` makes it.
+
+    Each method reads the records once, and holds one result a group. It returns a dict from the
+    value of each group to the result, in the order of the values: None first, then bool, numbers
+    and text. The keys are tuples if there are several paths.
+
+    - A record without the value, and one with None there, are in the group None.
+    - A path that finds several values puts the record into the group of each different value.
+    - 1, 1.0 and Decimal(1) are one group. The first record of the query decides how it is shown.
+
+    >>> from attrs import define
+    >>> from stones import Collection, MemoryStore, key
+    >>> @define
+    ... class City:
+    ...     name: str = key()
+    ...     country: str
+    ...     people: int
+    >>> cities: Collection[str, City] = Collection(MemoryStore(), City)
+    >>> cities.add_many([City('Cusco', 'PE', 3), City('Lima', 'PE', 10), City('Lagos', 'NG', 15)])
+    3
+    >>> by_country = cities.find().group_by('country')
+    >>> by_country.count()
+    {'NG': 1, 'PE': 2}
+    >>> by_country.sum('people')
+    {'NG': 15, 'PE': 13}
+    >>> by_country.min('people'), by_country.max('people'), by_country.mean('people')
+    ({'NG': 15, 'PE': 3}, {'NG': 15, 'PE': 10}, {'NG': 15.0, 'PE': 6.5})
+    >>> by_country.agg(n='count', people=('sum', 'people'))
+    {'NG': {'n': 1, 'people': 15}, 'PE': {'n': 2, 'people': 13}}
+    """
+
+    def __init__(
+        self, source: QueriedRecords[Any, Any], selection: Selection, paths: Sequence[ValuePath]
+    ) -> None:
+        self._source = source
+        self._selection = selection
+        self._paths = paths
+
+    def count(self) -> dict[Any, int]:
+        """How many records each group has."""
+        return self._one("count")
+
+    def sum(self, path: str) -> dict[Any, Any]:
+        """The sum of the numbers at the path in each group; 0 where there are none."""
+        return self._one(("sum", path))
+
+    def mean(self, path: str) -> dict[Any, Any]:
+        """The mean of the numbers at the path in each group; None where there are none."""
+        return self._one(("mean", path))
+
+    def min(self, path: str) -> dict[Any, Any]:
+        """The lowest value at the path in each group; None where there is none."""
+        return self._one(("min", path))
+
+    def max(self, path: str) -> dict[Any, Any]:
+        """The highest value at the path in each group; None where there is none."""
+        return self._one(("max", path))
+
+    def agg(self, **aggregates: Spec) -> dict[Any, dict[str, Any]]:
+        """Several aggregates of each group, as a dict by the names that you give them.
+
+        Each is `'count'`, which counts records, or a pair of `'sum'`, `'mean'`, `'min'`, `'max'` or
+        `'count'`, and a path. With a path `'count'` counts the values that are not None.
+        Raises QueryError for anything else.
+        """
+        if not aggregates:
+            raise QueryError("agg() takes aggregates: agg(n='count', mean=('mean', 'score'))")
+        columns = [self._column(name, spec) for name, spec in aggregates.items()]
+        return {
+            key: {column.name: each.result() for column, each in zip(columns, found, strict=True)}
+            for key, found in self._results(columns)
+        }
+
+    def __repr__(self) -> str:
+        paths = ", ".join(repr(path.text) for path in self._paths)
+        return f"<GroupedQuery of the collection {self._source.records.name!r} by {paths}>"
+
+    def _one(self, spec: Spec) -> dict[Any, Any]:
+        column = self._column("", spec)
+        return {key: found.result() for key, (found,) in self._results([column])}
+
+    def _column(self, name: str, spec: Any) -> "_Column":
+        match spec:
+            case "count":
+                return _Column(name, "count", Count, None)
+            case (str(kind), str(path)) if kind in AGGREGATES:
+                (parsed,) = self._source.value_paths([path])
+                return _Column(name, kind, AGGREGATES[kind], parsed)
+        raise QueryError(
+            f"agg({name}={show(spec)}): an aggregate is 'count', or a pair such as "
+            f"('mean', 'score') of {', '.join(map(repr, sorted(AGGREGATES)))} and a path"
+        )
+
+    def _results(self, columns: "Sequence[_Column]") -> Iterator[tuple[Any, list[Aggregate]]]:
+        """The value of each group with its aggregates, in order."""
+        groups = self._groups(columns)
+        ordered = sorted(groups.values(), key=lambda group: [*map(encode, group.values)])
+        seen: dict[Any, Any] = {}
+        for group in ordered:
+            key = group.values if len(self._paths) > 1 else group.values[0]
+            if key in seen:  # 1 and True are two groups, but one key of a dict
+                raise QueryError(
+                    f"group_by(): {show_value(seen[key])} and {show_value(key)} are different "
+                    "values, but one key of a dict: select one type first, with find()"
+                )
+            seen[key] = key
+            yield key, group.aggregates
+
+    def _groups(self, columns: "Sequence[_Column]") -> "dict[Hashable, _Group]":
+        source, by = self._source, self._paths
+        groups: dict[Hashable, _Group] = {}
+        paths = [*by, *(column.path for column in columns if column.path is not None)]
+        for stored, found in values(source.records, self._selection, paths):
+            aggregated = iter(found[len(by) :])
+            taken = [None if column.path is None else next(aggregated) for column in columns]
+            for identities, group_values in self._groups_of(stored, found[: len(by)]):
+                group = groups.get(identities)
+                if group is None:
+                    group = _Group(group_values, [column.new() for column in columns])
+                    groups[identities] = group
+                for column, aggregate, items in zip(columns, group.aggregates, taken, strict=True):
+                    if column.path is None or items is None:
+                        aggregate.add(True)
+                    else:
+                        _add_all(source, stored, column, aggregate, items)
+        return groups
+
+    def _groups_of(
+        self, stored: bytes, found: Sequence[Sequence[Any]]
+    ) -> Iterator[tuple[Hashable, tuple[Any, ...]]]:
+        """The groups of a record: what tells each from others, and its values."""
+        places: list[dict[Hashable, Any]] = []
+        for path, items in zip(self._paths, found, strict=True):
+            place: dict[Hashable, Any] = {}
+            for value in items or (None,):
+                try:
+                    hash(known(value))
+                except TypeError:
+                    self._source.refuse(
+                        stored,
+                        path.text,
+                        value,
+                        f"cannot be a key of a dict: group by its parts, such as {path.text}[*]",
+                    )
+                place.setdefault(identity(value), value)
+            places.append(place)
+        for combination in product(*(place.items() for place in places)):
+            yield tuple(key for key, _ in combination), tuple(value for _, value in combination)
+
+
+@frozen
+class _Column:
+    name: str
+    kind: str
+    new: Callable[[], Aggregate]
+    path: ValuePath | None
+    """None: the records are counted."""
+
+
+@define
+class _Group:
+    values: tuple[Any, ...]
+    aggregates: list[Aggregate]
+
+
+def _add_all(
+    source: QueriedRecords[Any, Any],
+    stored: bytes,
+    column: _Column,
+    aggregate: Aggregate,
+    items: Sequence[Any],
+) -> None:
+    assert column.path is not None
+    for value in items:
+        if value is None:
+            continue
+        try:
+            aggregate.add(value)
+        except UnfitValueError as error:
+            source.refuse(stored, column.path.text, value, f"{error}, for {column.kind}()")
+
+
+def aggregate_of(
+    source: QueriedRecords[Any, Any], selection: Selection, kind: str, path: ValuePath
+) -> Any:
+    """One aggregate of the values at a path in all records of a selection.
+
+    Raises QueryError, with the record, for a value that the aggregate cannot take.
+    """
+    column = _Column("", kind, AGGREGATES[kind], path)
+    aggregate = column.new()
+    for stored, (items,) in values(source.records, selection, [path]):
+        _add_all(source, stored, column, aggregate, items)
+    return known(aggregate.result())

@@ -1,0 +1,86 @@
+"""The records of a query as a table of pyarrow or pandas, where these packages are installed."""
+
+from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from importlib import import_module
+from typing import Any
+from uuid import UUID
+
+from stones.errors import QueryError, UnsupportedError
+from stones.formats.messages import show_error
+from stones.formats.registered_types import known
+
+from .execution import values
+from .jsonpath import ValuePath
+from .queried_records import QueriedRecords
+from .selection import Selection
+
+Columns = dict[str, list[Any]]
+
+
+def columns_of(
+    source: QueriedRecords[Any, Any], selection: Selection, texts: Sequence[str]
+) -> Columns:
+    """The values at each path, one for each record. Without paths: the fields of the class.
+
+    A path that may find several values gives a list. One that finds nothing gives None.
+    """
+    paths = (
+        dict(zip(texts, source.value_paths(texts), strict=True)) if texts else source.field_paths()
+    )
+    table: Columns = {name: [] for name in paths}
+    columns = [(path, table[name].append) for name, path in paths.items()]
+    for _, found in values(source.records, selection, [*paths.values()]):
+        for (path, append), items in zip(columns, found, strict=True):
+            append(cell_of(path, items))
+    return table
+
+
+def cell_of(path: ValuePath, found: Sequence[Any]) -> Any:
+    """What a path has found in a record as one value."""
+    if not path.leads_to_one:
+        return known([*found])
+    return known(found[0]) if found else None
+
+
+def to_arrow(columns: Columns) -> Any:
+    """A `pyarrow.Table`. A set becomes a list, a UUID becomes text.
+
+    Raises UnsupportedError where pyarrow is not installed, QueryError for values that have no type
+    of Arrow in common.
+    """
+    pyarrow = _package("pyarrow", "to_arrow()")
+    arrays = {}
+    for name, column in columns.items():
+        try:
+            arrays[name] = pyarrow.array([_arrow_form(value) for value in column])
+        except (pyarrow.ArrowException, ValueError, TypeError, OverflowError) as error:
+            raise QueryError(
+                f"to_arrow(): the values of {name!r} do not fit one column: {show_error(error)}"
+            ) from error
+    return pyarrow.table(arrays)
+
+
+def to_pandas(columns: Columns) -> Any:
+    """A `pandas.DataFrame`. Raises UnsupportedError where pandas is not installed."""
+    pandas = _package("pandas", "to_pandas()")
+    return pandas.DataFrame(columns)
+
+
+def _arrow_form(value: Any) -> Any:
+    if isinstance(value, UUID):
+        return str(value)
+    if isinstance(value, dict):
+        return {key: _arrow_form(item) for key, item in value.items()}
+    if isinstance(value, list | tuple | AbstractSet):
+        return [_arrow_form(item) for item in value]
+    return value
+
+
+def _package(name: str, method: str) -> Any:
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise UnsupportedError(
+            f"{method} needs the package {name}, which is not installed: pip install {name}"
+        ) from error
