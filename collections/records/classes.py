@@ -10,19 +10,21 @@ collection sees of it.
 import inspect
 import linecache
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from traceback import walk_tb
 from typing import Any
 
 import attrs
-from attrs import Attribute, evolve, frozen
+from attrs import Attribute
 
 from stones.errors import CollectionError
 from stones.formats.messages import show, show_value
 
-from .conversion import Conversion, Convert, MisfitError, misfit_error
+from .conversion import ClassFunctions, Conversion, MisfitError, misfit_error
 from .field_classes import may_change_fields
+from .fields import Field
+from .generated import generated_dump, generated_load
 from .messages import same_name_hint
 from .parts import Part
 from .reading_rules import ReadingRules
@@ -31,39 +33,6 @@ from .stored_forms import comparable
 
 TAG = "_type"
 """The key in a stored dict that names its class, where an annotation allows several classes."""
-
-
-@frozen
-class Field:
-    """A field of an attrs class."""
-
-    name: str
-    """Its name in the constructor and in the stored dict."""
-    attribute: str
-    """Its name as an attribute."""
-    conversion: Conversion
-    is_argument: bool
-    """Whether the constructor takes it. A field with `init=False` is not an argument."""
-    has_default: bool
-    converter: Convert | None = None
-    """The converter of attrs, if it needs no record: the constructor calls it with the value."""
-    make_default: Callable[[], Any] | None = None
-    """Makes the default, before the converter. None if it is not the same for each record."""
-
-    def conversion_of_given(self) -> Conversion:
-        """The conversion of a value as the constructor takes it, before the converter."""
-        converter, dump = self.converter, self.conversion.dump
-        if converter is None:
-            return self.conversion
-
-        def dump_given(value: Any) -> Any:
-            try:
-                converted = converter(value)
-            except Exception as error:  # a converter may raise anything
-                raise MisfitError(f"{type(error).__name__}: {error}") from error
-            return dump(converted)
-
-        return evolve(self.conversion, dump=dump_given, exact_type=None)
 
 
 class Schema(Part):
@@ -77,6 +46,7 @@ class Schema(Part):
         self.fields: dict[str, Field] = {}
         # The conversion of each field, with the converter of the field. It is filled in place.
         self.given: dict[str, Conversion] = {}
+        self.functions = ClassFunctions(self._generate_dump, self._generate_load)
         self.conversion = Conversion(
             cls.__name__,
             self.dump,
@@ -86,6 +56,7 @@ class Schema(Part):
             fields=self.given,
             has_forms=rules.unknown == "keep",
             part=self,
+            of_class=self.functions,
         )
         self._rules = rules
 
@@ -107,17 +78,11 @@ class Schema(Part):
             )
         self.given |= {field.name: field.conversion_of_given() for field in fields}
         self._non_arguments = [field for field in fields if not field.is_argument]
-        self._make: Callable[..., Any] = self._construct if self._non_arguments else self.cls
         self._check_constructor()
-        self._constructor_may_change = _constructor_may_change(self.cls)
-        # For the loops of dump() and load(): tuples, since reading attributes takes longer.
-        self._dumps = [
-            (field.name, field.attribute, field.conversion.exact_type, field.conversion.dump)
-            for field in fields
-        ]
-        self._loads = [
-            (field.name, field.conversion.exact_type, field.conversion.load) for field in fields
-        ]
+        self._dump_fields = self.functions.dump
+        self._is_reread = _constructor_may_change(self.cls)
+        if self._is_reread:
+            self.functions.dump = self._dump_and_reread
         self._parts = [
             (field.name, field.conversion.part) for field in fields if field.conversion.part
         ]
@@ -129,30 +94,25 @@ class Schema(Part):
         an `__attrs_post_init__`. Then the record is read back here, before anything is written. If
         the class refuses the fields or changes them, the record could not be read as it is.
         """
-        stored = self._dump(record)
-        if self._constructor_may_change:
-            reread = self._dump(self.load(stored))
-            for name, value in stored.items():
-                again = reread[name]
-                if again is value or are_equal(again, value):
-                    continue
-                if not are_equal(comparable(self.given[name], again), value):
-                    raise MisfitError(
-                        f"is {show(value)}, and {show(again)} once it is read back: a "
-                        "converter or __attrs_post_init__ must leave its own results alone",
-                        f".{name}",
-                    )
+        stored: dict[str, Any] = self.functions.dump(record)
         return stored
 
-    def _dump(self, record: Any) -> dict[str, Any]:
+    def load(self, stored: Any) -> Any:
+        """The record of a dict, made by its class. Raises MisfitError, as `dump` does."""
+        return self.functions.load(stored)
+
+    def dump_by_fields(self, record: Any) -> dict[str, Any]:
+        """The dict of a record, made field by field and not read back. Raises MisfitError.
+
+        The twin of a generated function, which is faster and calls this one for its errors.
+        """
         if type(record) is not self.cls:
             raise self._wrong_class(record)
         stored = {}
         name = ""
         try:
-            for name, attribute, exact_type, dump in self._dumps:
-                value = getattr(record, attribute)
-                stored[name] = value if type(value) is exact_type else dump(value)
+            for name, field in self.fields.items():
+                stored[name] = field.conversion.dump(getattr(record, field.attribute))
         except MisfitError as error:
             error.within(f".{name}")
             raise
@@ -160,32 +120,27 @@ class Schema(Part):
             raise MisfitError("is not set", f".{name}") from error
         return stored
 
-    def load(self, stored: Any) -> Any:
-        """The record of a dict, made by its class. Raises MisfitError, as `dump` does."""
+    def load_by_fields(self, stored: Any) -> Any:
+        """The record of a dict, made field by field. Raises MisfitError.
+
+        The twin of a generated function. It also takes dicts that lack fields, or have other ones.
+        """
         if type(stored) is not dict:
             raise misfit_error(f"a dict of the fields of {self.cls.__name__}", stored)
-        loads: Iterable[tuple[str, type | None, Convert]] = self._loads
-        if len(stored) != len(self.fields):
+        if stored.keys() != self.fields.keys():
             stored = self._readable(stored)
-            loads = [load for load in loads if load[0] in stored]
-        # The dict is copied only if a value is not stored as it is. Most classes are called with
-        # the dict itself. With eight fields, loading takes 2.5 times as long as the call of the
-        # class. With a copy, it would take 3.5 times as long.
-        loaded, name = stored, ""
+            if len(stored) == len(self.fields):
+                return self.functions.load(stored)
+        loaded, name = {}, ""
         try:
-            for name, exact_type, load in loads:
-                value = stored[name]
-                if type(value) is not exact_type and (converted := load(value)) is not value:
-                    if loaded is stored:
-                        loaded = stored.copy()
-                    loaded[name] = converted
+            for name, field in self.fields.items():
+                if name in stored:
+                    loaded[name] = field.conversion.load(stored[name])
         except MisfitError as error:
             error.within(f".{name}")
             raise
-        except KeyError:  # the dict has the right number of names, but not the right names
-            return self.load(self._readable(stored))
         try:
-            return self._make(**loaded)
+            return self._construct(**loaded)
         except Exception as error:  # a validator or a converter may raise anything
             raise self._refused(error) from error
 
@@ -293,7 +248,7 @@ class Schema(Part):
         try:
             filled = self._filled(stored)
             if len(filled) < len(self.fields):  # the class computes the other defaults
-                dumped = self._dump(self.load(filled))
+                dumped = self._dump_fields(self.load(filled))
                 filled = dumped if drop else self.carried(filled, dumped)
         except MisfitError:
             return stored
@@ -302,6 +257,38 @@ class Schema(Part):
     def _is_own(self, stored: Mapping[str, Any]) -> bool:
         """Whether a dict is not of another class. It names its class if it was in a union."""
         return TAG not in stored or stored[TAG] == self.cls.__name__
+
+    # -- conversion ----------------------------------------------------------------------------
+
+    # Two threads may both generate a function: each of the two will do.
+
+    def _generate_dump(self, record: Any) -> Any:
+        fields = [*self.fields.values()]
+        self._dump_fields = generated_dump(self.cls, fields, self.dump_by_fields)
+        if not self._is_reread:
+            self.functions.dump = self._dump_fields
+        return self._dump_fields(record)
+
+    def _generate_load(self, stored: Any) -> Any:
+        fields = [*self.fields.values()]
+        load = generated_load(self.cls, fields, self.load_by_fields, self._refused)
+        self.functions.load = load
+        return load(stored)
+
+    def _dump_and_reread(self, record: Any) -> Any:
+        stored = self._dump_fields(record)
+        reread = self._dump_fields(self.load(stored))
+        for name, value in stored.items():
+            again = reread[name]
+            if again is value or are_equal(again, value):
+                continue
+            if not are_equal(comparable(self.given[name], again), value):
+                raise MisfitError(
+                    f"is {show(value)}, and {show(again)} once it is read back: a "
+                    "converter or __attrs_post_init__ must leave its own results alone",
+                    f".{name}",
+                )
+        return stored
 
     def _construct(self, /, **loaded: Any) -> Any:
         """The record of a class with fields that the constructor does not take."""

@@ -7,7 +7,7 @@ annotation, from the conversions of its parts.
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
 
-from attrs import frozen
+from attrs import define, frozen
 
 from stones.formats.messages import show_value
 
@@ -36,6 +36,32 @@ class MisfitError(Exception):
         return f"{self.path.removeprefix('.')}: {self.reason}" if self.path else self.reason
 
 
+@define(eq=False)
+class ClassFunctions:
+    """The two functions that convert a class. The first use of each replaces it by a faster one.
+
+    So each call looks the function up here. Whoever keeps the function itself keeps the slow one.
+    """
+
+    dump: Convert
+    """From an instance to its dict. Raises MisfitError."""
+    load: Convert
+    """From the dict of an instance to the instance. Raises MisfitError."""
+
+
+@frozen
+class Copied:
+    """Containers that are stored as a copy: all their items are stored as they are.
+
+    A container is one of these if its type is exactly `kind`, and if the types of its items, and of
+    its keys if it is a dict, are exactly among these.
+    """
+
+    kind: type
+    item_types: Sequence[type]
+    key_types: Sequence[type] = ()
+
+
 @frozen(eq=False)
 class Conversion:
     """How the values of one annotation are stored, and read."""
@@ -53,8 +79,11 @@ class Conversion:
 
     `object` stands for every type.
     """
-    exact_type: type | None = None
-    """A value of exactly this type is stored as it is, without a call of `dump` or `load`."""
+    exact_types: Sequence[type] = ()
+    """A value of exactly one of these types is stored as it is, and read as it is.
+
+    So no call of `dump` or `load` is needed. The usual type of a value comes first.
+    """
     native: bool = False
     """Whether every stored value equals its value. A union may mix such conversions freely."""
     hashable: bool = False
@@ -69,6 +98,15 @@ class Conversion:
     """Whether stored values that are not equal may be read as the same value."""
     part: Part | None = None
     """Where the dicts of attrs classes lie in a stored value. None if they lie nowhere."""
+    copied: Copied | None = None
+    """The values for which no call of `dump` or `load` is needed, since a copy is the same."""
+    of_class: ClassFunctions | None = None
+    """What converts all values but those of the `exact_types`. None if they are of no class."""
+
+    @property
+    def exact_type(self) -> type | None:
+        """The first of the `exact_types`, for what tests a value against one type only."""
+        return self.exact_types[0] if self.exact_types else None
 
 
 def misfit_error(expected: str, value: object) -> MisfitError:

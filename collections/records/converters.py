@@ -20,9 +20,10 @@ from stones.errors import CollectionError
 from stones.formats.registered_types import registered_type
 
 from .annotations import field_types, unwrap, unwrap_once
-from .classes import Field, Schema
+from .classes import Schema
 from .conversion import Conversion, Convert
 from .field_classes import ClassField, class_fields, constant_factory, has_fields
+from .fields import Field
 from .messages import show_annotation
 from .parts import Later
 from .plain_values import ANYTHING, ATOMS, NONE, container, fixed_tuple, mapping

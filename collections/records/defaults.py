@@ -5,7 +5,7 @@ A collection keeps the default that a field had when it was added (`stones.colle
 
 from typing import Any
 
-from .classes import Field
+from .fields import Field
 from .parts import stable_text
 
 COMPUTED: Any = object()

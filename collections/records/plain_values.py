@@ -18,7 +18,7 @@ from uuid import UUID
 from stones.formats.messages import show, show_value
 from stones.formats.registered_types import UnknownValue, registered_type, unknown_type_text
 
-from .conversion import Conversion, Convert, MisfitError, misfit_error
+from .conversion import Conversion, Convert, Copied, MisfitError, misfit_error
 from .parts import elements_part, items_part, unordered_part, values_part
 
 
@@ -68,7 +68,7 @@ def _atom(kind: type) -> Conversion:
                 return result
         raise misfit_error(name, value)
 
-    return Conversion(name, convert, convert, (kind,), {kind}, kind, native=True, hashable=True)
+    return Conversion(name, convert, convert, (kind,), {kind}, (kind,), native=True, hashable=True)
 
 
 def _float() -> Conversion:
@@ -78,9 +78,8 @@ def _float() -> Conversion:
     def convert(value: Any) -> Any:
         return (ints if isinstance(value, int) else floats).dump(value)
 
-    return Conversion(
-        "float", convert, convert, (float, int), {float, int}, float, native=True, hashable=True
-    )
+    types = (float, int)
+    return Conversion("float", convert, convert, types, {*types}, types, native=True, hashable=True)
 
 
 NONE = _atom(NoneType)
@@ -112,7 +111,7 @@ def _anything() -> Conversion:
         raise _no_plain_value(value)
 
     anything = Conversion(
-        "Any", convert, convert, (object,), {object}, None, native=True, hashable=True
+        "Any", convert, convert, (object,), {object}, tuple(ATOMS), native=True, hashable=True
     )
     by_type: dict[type, Convert] = dict.fromkeys(ATOMS, _as_it_is)
     for kind in (list, tuple, set, frozenset):
@@ -213,6 +212,7 @@ def container(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conver
         hashable=item.hashable and not {list, set} & set(accepted),
         items=(item,),
         part=items_part(item.part),
+        copied=Copied(accepted[0], item.exact_types) if item.exact_types else None,
     )
 
 
@@ -286,6 +286,7 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
 
         return convert_all
 
+    is_plain = item.exact_types and key.exact_types
     return Conversion(
         name,
         for_items(key.dump, item.exact_type, item.dump),
@@ -295,6 +296,7 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
         native=key.native and item.native,
         items=(item,),
         part=values_part(item.part),
+        copied=Copied(dict, item.exact_types, key.exact_types) if is_plain else None,
     )
 
 

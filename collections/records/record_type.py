@@ -111,8 +111,6 @@ class RecordType(Generic[R]):
     _schema: Schema = field(repr=False)
     rules: ReadingRules = field(repr=False)
     """What becomes of stored dicts with other fields. The collection fills in kept defaults."""
-    _dump: Callable[[R], dict[str, Any]] = field(repr=False)
-    _load: Callable[[Any], R] = field(repr=False)
     _key: Callable[[R], Any] | None = field(repr=False)
 
     def for_new_dicts(self) -> "RecordType[R]":
@@ -133,11 +131,12 @@ class RecordType(Generic[R]):
         is stored.
         """
         try:
-            return self._dump(record)
+            stored: dict[str, Any] = self._schema.functions.dump(record)
         except MisfitError as error:
             raise RecordError(str(error)) from error.__cause__
         except RecursionError as error:
             raise RecordError(f"{self.name} is nested too deeply, or contains itself") from error
+        return stored
 
     def load(self, value: Any) -> R:
         """The record of a stored dict, made by the constructor of the class.
@@ -149,9 +148,10 @@ class RecordType(Generic[R]):
         - for a value that a converter or a validator of the class refuses.
         """
         try:
-            return self._load(value)
+            record: R = self._schema.functions.load(value)
         except MisfitError as error:
             raise RecordError(str(error)) from error.__cause__
+        return record
 
     def key_of(self, record: R) -> Any | None:
         """The primary key of a record: a tuple for several key fields, None for no key field."""
@@ -258,8 +258,6 @@ def record_type(cls: type[R], unknown: Unknown = "error") -> RecordType[R]:
         annotation=cls,
         schema=schema,
         rules=rules,
-        dump=schema.dump,
-        load=schema.load,
         key=attrgetter(*attributes) if attributes else None,
     )
 

@@ -197,18 +197,20 @@ def _optional(conversion: Conversion) -> Conversion:
         lambda stored: None if stored is None else load(stored),
         (*conversion.value_types, NoneType),
         {*conversion.stored_as, NoneType},
-        conversion.exact_type,
+        (*conversion.exact_types, NoneType),
         native=conversion.native,
         hashable=conversion.hashable,
         members=(conversion, NONE),
         part=conversion.part,
+        copied=conversion.copied,
+        of_class=conversion.of_class,
     )
 
 
 def _one_of(members: Sequence[Conversion]) -> Conversion:
     name = " | ".join(member.name for member in members)
     # Exact types come first, because a bool is also an int, and a datetime also a date.
-    exact_types = {member.exact_type for member in members if member.exact_type}
+    exact_types = dict.fromkeys(kind for member in members for kind in member.exact_types)
     by_value_type = [(member.value_types, member) for member in members]
     by_stored_type = [(_types(member.stored_as), member) for member in members]
 
@@ -256,6 +258,7 @@ def _one_of(members: Sequence[Conversion]) -> Conversion:
         load,
         tuple({kind for member in members for kind in member.value_types}),
         {form for member in members for form in member.stored_as},
+        tuple(exact_types),
         native=all(member.native for member in members),
         hashable=all(member.hashable for member in members),
         members=members,
