@@ -9,11 +9,13 @@ kept about them (`stones.stores.writer`).
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 from attrs import define
 
 from stones.collections.records.record_type import RecordType
+from stones.collections.records.simple_values import has_simple_values
 from stones.engine import Space, Transaction
 from stones.errors import (
     CollectionError,
@@ -247,7 +249,8 @@ class StoredRecords(Generic[K, R]):
             value = self.type.dump(record)
             if before is not None and self._keeps_unknown:
                 value = self._with_unknown_fields(stored, before, value)
-            raw = self.database.codec.encode(stored, value)
+            codec = self.database.codec
+            raw = (codec.encode_simple if self._is_simple else codec.encode)(stored, value)
         except RecordError as error:
             raise RecordError(f"{self.name}[{show_key(key)}]: {error}") from error
         txn.put(DATA, stored, raw)
@@ -269,6 +272,11 @@ class StoredRecords(Generic[K, R]):
             self.remove(changes, stored)
         changes.added = 0
         changes.txn.delete(Space.META, self._count_key)
+
+    @cached_property
+    def _is_simple(self) -> bool:
+        """Whether all dicts that are written are simple values, which are encoded faster."""
+        return not self._keeps_unknown and has_simple_values(self.type.conversion)
 
     def _with_unknown_fields(self, stored: bytes, before: bytes, value: Any) -> Any:
         """The dict of a record, with the fields of the record before that the class lacks."""

@@ -94,6 +94,8 @@ class Conversion:
     """Of a class: the conversions of its fields, by their names in the stored dict."""
     items: Sequence["Conversion"] = ()
     """Of a container or a dict: the conversion of the items, or one for each element."""
+    key: "Conversion | None" = None
+    """Of a dict: the conversion of the keys. None if it is stored as a list."""
     has_forms: bool = False
     """Whether stored values that are not equal may be read as the same value."""
     part: Part | None = None
@@ -102,6 +104,11 @@ class Conversion:
     """The values for which no call of `dump` or `load` is needed, since a copy is the same."""
     of_class: ClassFunctions | None = None
     """What converts all values but those of the `exact_types`. None if they are of no class."""
+
+    @property
+    def stored_types(self) -> set[type]:
+        """The types of the stored values."""
+        return {form[0] if isinstance(form, tuple) else form for form in self.stored_as}
 
     @property
     def exact_type(self) -> type | None:

@@ -295,6 +295,7 @@ def mapping(name: str, key: Conversion, item: Conversion) -> Conversion:
         {dict},
         native=key.native and item.native,
         items=(item,),
+        key=key,
         part=values_part(item.part),
         copied=Copied(dict, item.exact_types, key.exact_types) if is_plain else None,
     )

@@ -5,7 +5,7 @@ show which of the things it is. This is checked when a collection is made. `tagg
 conversion of one of several attrs classes.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from enum import Enum, Flag
 from types import NoneType
 from typing import Any
@@ -212,7 +212,7 @@ def _one_of(members: Sequence[Conversion]) -> Conversion:
     # Exact types come first, because a bool is also an int, and a datetime also a date.
     exact_types = dict.fromkeys(kind for member in members for kind in member.exact_types)
     by_value_type = [(member.value_types, member) for member in members]
-    by_stored_type = [(_types(member.stored_as), member) for member in members]
+    by_stored_type = [(tuple(member.stored_types), member) for member in members]
 
     def dump(value: Any) -> Any:
         kind = type(value)
@@ -262,7 +262,7 @@ def _one_of(members: Sequence[Conversion]) -> Conversion:
         native=all(member.native for member in members),
         hashable=all(member.hashable for member in members),
         members=members,
-        part=alternatives_part([(_types(member.stored_as), member.part) for member in members]),
+        part=alternatives_part([(tuple(member.stored_types), member.part) for member in members]),
     )
 
 
@@ -272,7 +272,3 @@ def _is_stored_as(member: Conversion, value: Any, stored: Any) -> bool:
     except MisfitError:
         return False
     return type(again) is type(stored) and bool(again == stored)
-
-
-def _types(stored_as: Iterable[Any]) -> tuple[type, ...]:
-    return tuple({form[0] if isinstance(form, tuple) else form for form in stored_as})

@@ -43,6 +43,7 @@ class Codec:
         self._request = request
         writer = request.writer(metadata.write, "the store")
         self._dumps = writer.encode
+        self._dumps_simple = writer.encode_simple or writer.encode
         self.prefix = bytes([metadata.first])
         """The first byte of each value that this codec writes."""
         self.first = metadata.first if request.trusts(metadata.write) else NO_FORMAT
@@ -71,6 +72,19 @@ class Codec:
         Raises SerializerError, with the path to the part of the value that cannot be held.
         """
         return self.wrap(key, self._dumps(value))
+
+    def encode_simple(self, key: bytes, value: Any) -> bytes:
+        """The stored bytes, as of `encode`, of what the caller knows to be a simple value.
+
+        `stones.formats.serializers.Serializer` says which values are simple.
+        """
+        try:
+            encoded = self._dumps_simple(value)
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  # an int that is too large for it, or a lone surrogate
+            return self.encode(key, value)
+        return self.prefix + encoded if not self.metadata.checksums else self.wrap(key, encoded)
 
     def wrap(self, key: bytes, encoded: bytes) -> bytes:
         """The stored bytes, from the bytes that the serializer made of a value."""

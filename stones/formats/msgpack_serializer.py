@@ -12,9 +12,11 @@ encodes the result:
 https://github.com/msgpack/msgpack/blob/master/spec.md
 """
 
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+import msgspec
 from attrs import frozen
 from msgpack import ExtType, Packer, Timestamp, packb, unpackb
 
@@ -60,6 +62,12 @@ def encode(value: Any) -> bytes:
     if len(raw.translate(None, _BIN_OR_EXT)) != len(raw) and _has_lookalikes(value):
         return encode(_marked(value))
     return raw
+
+
+# msgspec takes a third of the time, and makes the same bytes. It writes values of other types too,
+# but not as `encode` does: a tuple as a list, and a datetime as text.
+encode_simple: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
+"""The bytes that `encode` makes of a simple value. Raises anything for an int of over 64 bits."""
 
 
 def decode(raw: bytes) -> Any:

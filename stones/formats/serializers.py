@@ -59,6 +59,13 @@ class Serializer:
     """Makes bytes of a value. Raises SerializerError if the serializer cannot hold the value."""
     decode: Decode
     """Makes the value of bytes that `encode` made. Raises anything on other bytes."""
+    encode_simple: Encode | None = None
+    """Makes the bytes of a simple value faster. None if the serializer has no faster way.
+
+    Simple values are None, bool, int, float, str, bytes, and lists of simple values and dicts of
+    such values with str keys, all of exactly these types. The caller has to know that a value is
+    simple. The function raises anything if it cannot hold the value, and `encode` may hold it then.
+    """
 
 
 def serializer(name: str) -> Serializer:
@@ -267,7 +274,8 @@ def _pickle(name: str) -> Serializer:
 
 def _from_module(name: str) -> Serializer:
     module = import_module(f".{name}_serializer", __package__)
-    return Serializer(name, with_path_in_errors(name, module.encode), module.decode)
+    encode_simple = getattr(module, "encode_simple", None)
+    return Serializer(name, with_path_in_errors(name, module.encode), module.decode, encode_simple)
 
 
 def _noop(name: str) -> Serializer:
