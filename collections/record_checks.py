@@ -23,6 +23,7 @@ class RecordChecks(Generic[R]):
     def __init__(self, record_type: RecordType[R], name: str) -> None:
         self._type = record_type
         self._name = name
+        self._cls, self._key_of = record_type.cls, record_type.key_of
 
     @cached_property
     def _type_of_dicts(self) -> RecordType[R]:
@@ -30,6 +31,10 @@ class RecordChecks(Generic[R]):
 
     def key_for(self, record: R) -> Any:
         """The key to store a record under: its own, or a new one if the class has no key field."""
+        if type(record) is self._cls:  # the usual case in line, for add_many()
+            key = self._key_of(record)
+            if key is not None:
+                return key
         key = self._own_key(record)
         return new_key() if key is None else key
 
