@@ -3,6 +3,7 @@
 record_type   RecordType, what a collection knows of its class; and key()
 classes       Schema, the fields of a class, and how its instances are stored
 fields        Field, a field of such a class
+constructors  what the constructor of a class takes
 generated     the source of the functions that convert the instances of a class
 field_classes the fields of a dataclass or a NamedTuple, as the type of a field
 annotations   the type of each field, with names resolved

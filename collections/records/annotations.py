@@ -51,7 +51,12 @@ def field_types(cls: type, arguments: Sequence[Any]) -> list[tuple["Attribute[An
     _resolve(cls)
     variables = _variables(cls, arguments)
     return [
-        (field, _substitute(field.type, variables[_owner(cls, field)]))
+        (
+            field,
+            _substitute(field.type, variables[_owner(cls, field)])
+            if _has_variables(field.type)
+            else field.type,
+        )
         for field in attrs.fields(cls)
     ]
 
@@ -75,10 +80,14 @@ def resolved_hints(cls: type) -> dict[str, Any]:
 
 def filled_in(cls: type, name: str, annotation: Any, arguments: Sequence[Any]) -> Any:
     """The annotation of the field `name` of any class. `arguments` fill in a generic class."""
-    if not isinstance(annotation, TypeVar) and not getattr(annotation, "__parameters__", ()):
+    if not _has_variables(annotation):
         return annotation
     owner = next((base for base in cls.__mro__ if name in _own_names(base)), cls)
     return _substitute(annotation, _variables(cls, arguments).get(owner, {}))
+
+
+def _has_variables(annotation: Any) -> bool:
+    return isinstance(annotation, TypeVar) or bool(getattr(annotation, "__parameters__", ()))
 
 
 def _own_names(cls: type) -> Collection[str]:

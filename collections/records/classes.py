@@ -7,7 +7,6 @@ The keys of the dict are the names that the constructor takes: `_secret` is stor
 collection sees of it.
 """
 
-import inspect
 import linecache
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -21,6 +20,7 @@ from attrs import Attribute
 from stones.errors import CollectionError
 from stones.formats.messages import show, show_value
 
+from .constructors import check_arguments
 from .conversion import ClassFunctions, Conversion, MisfitError, misfit_error
 from .field_classes import may_change_fields
 from .fields import Field
@@ -302,7 +302,7 @@ class Schema(Part):
     def _check_constructor(self) -> None:
         names = [field.name for field in self.fields.values() if field.is_argument]
         try:
-            inspect.signature(self.cls).bind(**dict.fromkeys(names))
+            check_arguments(self.cls, names)
         except TypeError as error:
             raise CollectionError(
                 f"{self.cls.__name__} has an __init__ of its own that does not take the fields "

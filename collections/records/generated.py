@@ -15,10 +15,11 @@ import keyword
 import linecache
 from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
-from types import CodeType, FunctionType, NoneType
+from types import CodeType, NoneType
 from typing import Any
 from zlib import crc32
 
+from .constructors import positional_parameters
 from .conversion import Convert, Copied, MisfitError
 from .fields import Field
 
@@ -126,7 +127,7 @@ class _Source:
         """The arguments for `cls`: by position as far as possible, since that is faster."""
         by_name = {each.name: variable for variable, each in _numbered(fields) if each.is_argument}
         arguments = []
-        for parameter in _positional(cls):
+        for parameter in positional_parameters(cls):
             if parameter not in by_name:
                 break
             arguments.append(by_name.pop(parameter))
@@ -158,15 +159,20 @@ class _Source:
     def _copy(self, variable: str, copied: Copied, convert: list[str]) -> list[str]:
         """The lines that copy a container, and convert one with an item of another type."""
         kind = copied.kind
-        loop = f"for item in {variable}:"
+        can_change = kind in (list, set, dict)
+        # The copy is tested, since another thread may change the container meanwhile.
+        items = "items" if can_change else variable
+        loop = f"for item in {items}:"
         is_other = self._is_of_no_type("item", copied.item_types)
         if kind is dict:
-            loop = f"for key, item in {variable}.items():"
+            loop = f"for key, item in {items}.items():"
             is_other = f"{self._is_of_no_type('key', copied.key_types)} or {is_other}"
         lines = [f"if type({variable}) is {self.type_name(kind)}:"]
+        if can_change:
+            lines.append(f"    items = {variable}.copy()")
         lines += _inside([loop, f"    if {is_other}:", *_inside(_inside([*convert, "break"]))])
-        if kind in (list, set, dict):  # the others cannot be changed
-            lines += _inside(["else:", f"    {variable} = {variable}.copy()"])
+        if can_change:
+            lines += _inside(["else:", f"    {variable} = items"])
         return lines
 
     def _is_of_no_type(self, variable: str, types: Sequence[type]) -> str:
@@ -204,21 +210,6 @@ def _is_plain(name: str) -> bool:
         and not keyword.iskeyword(name)
         and name != "__debug__"
     )
-
-
-def _positional(cls: type) -> Sequence[str]:
-    """The first parameters of a class: those that may be given by position, in order."""
-    if type(cls).__call__ is not type.__call__:
-        return ()
-    new, init = (getattr(cls, name) for name in ("__new__", "__init__"))
-    # The class gives the arguments to both of them. One of the two takes anything.
-    if new is not object.__new__ and init is not object.__init__:
-        return ()
-    constructor = init if new is object.__new__ else new
-    if not isinstance(constructor, FunctionType):
-        return ()
-    code = constructor.__code__
-    return code.co_varnames[1 : code.co_argcount]
 
 
 @lru_cache(256)  # each collection of a class generates the same source

@@ -111,7 +111,8 @@ class RecordType(Generic[R]):
     _schema: Schema = field(repr=False)
     rules: ReadingRules = field(repr=False)
     """What becomes of stored dicts with other fields. The collection fills in kept defaults."""
-    _key: Callable[[R], Any] | None = field(repr=False)
+    key_of: Callable[[R], Any] = field(repr=False)
+    """The primary key of a record: a tuple for several key fields, None for no key field."""
 
     def for_new_dicts(self) -> "RecordType[R]":
         """The same class, for dicts that were never stored: no field is unknown or older."""
@@ -152,10 +153,6 @@ class RecordType(Generic[R]):
         except MisfitError as error:
             raise RecordError(str(error)) from error.__cause__
         return record
-
-    def key_of(self, record: R) -> Any | None:
-        """The primary key of a record: a tuple for several key fields, None for no key field."""
-        return None if self._key is None else self._key(record)
 
     @property
     def conversion(self) -> Conversion:
@@ -258,8 +255,12 @@ def record_type(cls: type[R], unknown: Unknown = "error") -> RecordType[R]:
         annotation=cls,
         schema=schema,
         rules=rules,
-        key=attrgetter(*attributes) if attributes else None,
+        key_of=attrgetter(*attributes) if attributes else _no_key,
     )
+
+
+def _no_key(_: object) -> None:
+    """The key of a record of a class without key fields."""
 
 
 def _codec_of_keys(cls: type, annotations: list[Any]) -> KeyCodec[Any]:
