@@ -47,8 +47,11 @@ demo: $(DEMO)/.installed ## a guided run over real data, in a virtual environmen
 	@$(DEMO)/bin/python docs/examples/airports.py
 
 .PHONY: bench
-bench: $(INSTALLED) ## benchmarks: ratios to raw LMDB
-	@$(BIN)/python tests/benchmarks/run.py
+bench: $(INSTALLED) ## benchmarks: ratios to raw LMDB and SQLite; make bench ROUNDS=3 ONLY=count
+	@$(BIN)/python -c 'import apsw, orjson' 2>/dev/null || \
+		$(BIN)/python $(PIP_INSTALL) --only-binary :all: --editable '.[bench]' || \
+		echo 'Without apsw and orjson, some comparisons with SQLite are left out.'
+	@$(BIN)/python tests/benchmarks/run.py $(ONLY)
 
 .PHONY: bench-growth
 bench-growth: $(INSTALLED) ## how it all grows up to 10 million entries, and the plot of that in the docs

@@ -8,29 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 
 import lmdb
-from attrs import define
 
-from stones import Collection, LmdbStore, key, stone
+from stones import LmdbStore, stone
 from stones.formats.serializers import serializer
 
 COUNT = 100_000
 SERIALIZER = "msgpack"
-
-
-@define
-class City:
-    city: str
-    zip: str
-
-
-@define
-class User:
-    email: str = key()
-    name: str
-    age: int
-    score: float
-    address: City
-    tags: list[str]
 
 
 def record(number: int) -> dict:
@@ -42,10 +25,6 @@ def record(number: int) -> dict:
         "address": {"city": ("London", "Paris", "Rome")[number % 3], "zip": f"{number % 1000}"},
         "tags": ["a", "b", "c"][: number % 4],
     }
-
-
-def user(fields: dict) -> User:
-    return User(**{**fields, "address": City(**fields["address"])})
 
 
 class UndoneError(Exception):
@@ -75,7 +54,7 @@ class Files:
 
 
 class Ground(Files):
-    """Those files, with 100,000 records in each, and a collection of as many."""
+    """Those files, with 100,000 records in each."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
@@ -83,8 +62,6 @@ class Ground(Files):
         self.texts = [key_.decode() for key_ in self.keys]
         self.some = list(zip(self.keys, self.values, strict=True))[:20_000]
         self.few = self.some[:200]
-        self.users = Collection(stone(path / "users", LmdbStore, serialize=SERIALIZER), User)
-        self.users.add_many(map(user, self.values))
         self.raw_update()
         self.update()
         options = {"checksums": True}
@@ -205,26 +182,3 @@ class Ground(Files):
 
     def update(self) -> None:
         self.store.update(zip(self.keys, self.values, strict=True))
-
-    # -- records ---------------------------------------------------------------------------------
-
-    def raw_records(self) -> None:
-        for key_ in self.keys:
-            with self.env.begin() as txn:
-                user(self.decode(txn.get(key_, db=self.db)))
-
-    def records(self) -> None:
-        users = self.users
-        for text in self.texts:
-            users[text]
-
-    def raw_add_many(self) -> None:
-        with self.env.begin(write=True) as txn:
-            for made in map(user, self.values):
-                fields = {name: getattr(made, name) for name in User.__slots__ if name[0] != "_"}
-                fields["address"] = {"city": made.address.city, "zip": made.address.zip}
-                txn.put(made.email.encode(), self.encode(fields), db=self.db)
-
-    def add_many(self) -> None:
-        self.users.clear()
-        self.users.add_many(map(user, self.values))

@@ -1,25 +1,108 @@
-"""The ratio of two things that take turns, so that a noisy or slow machine matters little."""
+"""Ratios of things that take turns, so that a noisy or slow machine matters little.
+
+The time is processor time, unless a benchmark says otherwise: it leaves out the wait for the disk
+and for other programs.
+"""
 
 import gc
+import os
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from typing import Any
 
-ROUNDS = 7
+from attrs import frozen
+
+ROUNDS = int(os.environ.get("ROUNDS", "7"))
+
+Run = Callable[[], Any]
+Clock = Callable[[], float]
+
+RAW = "raw py-lmdb and msgpack"
 
 
-def seconds(run: Callable[[], object]) -> float:
+@frozen
+class Benchmark:
+    """One line of the output."""
+
+    name: str
+    measure: Callable[[], float]
+    goal: float
+    """At most that. If negative, at least that. 0 is no goal."""
+    unit: str
+    """What the ratio is a ratio to."""
+
+    def line(self) -> str:
+        value, sign = self.measure(), ""
+        if self.goal:
+            sign = f"  (goal {'>=' if self.goal < 0 else '<='} {self.bound:g})"
+        missed = "  MISSED" if self.is_missed(value) else ""
+        return f"{self.name:50} {value:6.2f} {self.unit}{sign}{missed}"
+
+    @property
+    def bound(self) -> float:
+        return abs(self.goal)
+
+    def is_missed(self, value: float) -> bool:
+        if not self.goal:
+            return False
+        return value < self.bound if self.goal < 0 else value > self.bound
+
+
+@frozen
+class Prepared:
+    """What to measure, after something that is not measured."""
+
+    prepare: Run
+    run: Run
+
+    def __call__(self) -> Any:
+        self.prepare()
+        return self.run()
+
+
+def seconds(run: Run, clock: Clock = time.perf_counter) -> float:
+    if isinstance(run, Prepared):
+        run.prepare()
+        run = run.run
     gc.collect()
-    start = time.perf_counter()
+    # What lives now is no garbage: it would only make each collection during the run longer.
+    gc.freeze()
+    start = clock()
     run()
-    return time.perf_counter() - start
+    return clock() - start
 
 
-def ratio(ours: Callable[[], object], floor: Callable[[], object], rounds: int = ROUNDS) -> float:
-    """The median over `rounds` of how many times the time of `floor` it is that `ours` takes."""
+def ratio(
+    ours: Run, *floors: Run, rounds: int | None = None, clock: Clock = time.process_time
+) -> float:
+    """The median over `rounds` of how many times the time of the fastest floor `ours` takes.
+
+    Each side runs once before. It returns what can be compared, such as a count, and all sides have
+    to return the same.
+    """
+    check_same(ours, *floors)
     # Not a bare quotient of two medians: what slows the machine for a while slows both in a round.
-    return statistics.median(seconds(ours) / seconds(floor) for _ in range(rounds))
+    return statistics.median(
+        seconds(ours, clock) / min(seconds(floor, clock) for floor in floors)
+        for _ in range(rounds or ROUNDS)
+    )
 
 
-def speedup(floor: Callable[[], object], ours: Callable[[], object]) -> float:
-    return ratio(floor, ours, 5)
+def speedup(floor: Run, ours: Run) -> float:
+    """How many times as fast as `floor` `ours` is."""
+    return ratio(floor, ours, rounds=min(ROUNDS, 5))
+
+
+def check_same(*sides: Run) -> None:
+    answers = [side() for side in sides]
+    if any(answer != answers[0] for answer in answers):
+        raise AssertionError(f"the sides differ: {answers}")
+
+
+def count(values: Iterable[object]) -> int:
+    """How many values there are. Each is let go of before the next comes."""
+    counted = 0
+    for _ in values:
+        counted += 1
+    return counted
