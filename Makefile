@@ -5,6 +5,7 @@ SHELL := bash
 VENV ?= .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PEERS := ZODB, apsw, diskcache, objectbox, orjson, peewee, sqlalchemy, sqlitedict, tinydb
 DEMO := .venv-demo$(if $(PYTHON),-$(notdir $(PYTHON)))
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
@@ -52,6 +53,13 @@ bench: $(INSTALLED) ## benchmarks: ratios to raw LMDB and SQLite; make bench ROU
 		$(BIN)/python $(PIP_INSTALL) --only-binary :all: --editable '.[bench]' || \
 		echo 'Without apsw and orjson, some comparisons with SQLite are left out.'
 	@$(BIN)/python tests/benchmarks/run.py $(ONLY)
+
+.PHONY: bench-peers
+bench-peers: $(INSTALLED) ## collections next to other ways to keep records in a file, as a table
+	@$(BIN)/python -c 'import $(PEERS)' 2>/dev/null || \
+		$(BIN)/python $(PIP_INSTALL) --editable '.[bench-peers]' || \
+		echo 'Some peers cannot be installed here.'
+	@$(BIN)/python tests/benchmarks/compare_peers.py $(ONLY)
 
 .PHONY: bench-growth
 bench-growth: $(INSTALLED) ## how it all grows up to 10 million entries, and the plot of that in the docs

@@ -90,6 +90,13 @@ def dump(user: User) -> dict[str, Any]:
     }
 
 
+def row(user: User) -> dict[str, Any]:
+    """The fields of a record without a dict inside, as the columns of a table."""
+    fields = dump(user)
+    address = fields.pop("address")
+    return fields | address
+
+
 def load(fields: dict[str, Any]) -> User:
     """The record of a dict, by hand: no program can do less."""
     address = fields["address"]
