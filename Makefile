@@ -5,7 +5,6 @@ SHELL := bash
 VENV ?= .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
-PEERS := ZODB, apsw, diskcache, objectbox, orjson, peewee, sqlalchemy, sqlitedict, tinydb
 DEMO := .venv-demo$(if $(PYTHON),-$(notdir $(PYTHON)))
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
@@ -48,22 +47,17 @@ demo: $(DEMO)/.installed ## a guided run over real data, in a virtual environmen
 	@$(DEMO)/bin/python docs/examples/airports.py
 
 .PHONY: bench
-bench: $(INSTALLED) ## benchmarks: ratios to raw LMDB and SQLite; make bench ROUNDS=3 ONLY=count
-	@$(BIN)/python -c 'import apsw, orjson' 2>/dev/null || \
-		$(BIN)/python $(PIP_INSTALL) --only-binary :all: --editable '.[bench]' || \
-		echo 'Without apsw and orjson, some comparisons with SQLite are left out.'
+bench: $(VENV)/.installed-bench ## ratios to raw LMDB and SQLite: make bench ROUNDS=3 ONLY=count
 	@$(BIN)/python tests/benchmarks/run.py $(ONLY)
 
 .PHONY: bench-peers
-bench-peers: $(INSTALLED) ## collections next to other ways to keep records in a file, as a table
-	@$(BIN)/python -c 'import $(PEERS)' 2>/dev/null || \
-		$(BIN)/python $(PIP_INSTALL) --editable '.[bench-peers]' || \
-		echo 'Some peers cannot be installed here.'
+bench-peers: $(VENV)/.installed-bench-peers ## collections and other ways to keep records, as a table
 	@$(BIN)/python tests/benchmarks/compare_peers.py $(ONLY)
 
 .PHONY: bench-growth
-bench-growth: $(INSTALLED) ## how it all grows up to 10 million entries, and the plot of that in the docs
+bench-growth: $(VENV)/.installed-bench-peers ## how it all grows, to 10 million, and the plots in the docs
 	@$(BIN)/python tests/benchmarks/growth.py
+	@$(BIN)/python tests/benchmarks/peer_growth.py
 
 .PHONY: torture
 torture: $(INSTALLED) ## kill writers and cut the power for twenty minutes (needs strace)
@@ -91,6 +85,11 @@ $(INSTALLED): pyproject.toml
 	@echo 'Installing stones and its tools into $(VENV) ...'
 	@$(BIN)/python $(PIP_INSTALL) --editable '.[dev]'
 	@touch $@
+
+# What benchmarks compare with. They leave out what is not installed.
+$(VENV)/.installed-%: $(INSTALLED)
+	@$(BIN)/python $(PIP_INSTALL) --editable '.[$*]' && touch $@ || \
+		echo 'What is in the extra $* cannot all be installed here. Install what can be by hand.'
 
 $(DEMO)/.installed: pyproject.toml
 	@.ci/venv $(DEMO) $(PYTHON)

@@ -15,15 +15,15 @@ from contextlib import ExitStack
 from functools import partial
 from random import Random
 
-from measuring import ROUNDS, check_same, seconds
+from measuring import RECORDS, ROUNDS, check_same, seconds
 from peers.peer import Peer
-from users import COUNT, User, users
+from users import User, users
 from verbs import EQUALITY, FILTER, GET, PAGE, Verb, installed_peers, opened
 
 VERBS = [GET, EQUALITY, PAGE, FILTER]
 COLUMNS = [
     "get",
-    f"indexed equality, {COUNT // 100:,} records",
+    f"indexed equality, {RECORDS // 100:,} records",
     "first 10 in order of an index",
     "unindexed filter, 4 %",
     "add_many, a record",

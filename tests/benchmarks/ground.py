@@ -8,11 +8,11 @@ from contextlib import suppress
 from pathlib import Path
 
 import lmdb
+from measuring import RECORDS
 
 from stones import LmdbStore, stone
 from stones.formats.serializers import serializer
 
-COUNT = 100_000
 SERIALIZER = "msgpack"
 
 
@@ -37,7 +37,7 @@ class Files:
     def __init__(self, path: Path) -> None:
         codec = serializer(SERIALIZER)
         self.encode, self.decode = codec.encode, codec.decode
-        self.keys = [record(number)["email"].encode() for number in range(COUNT)]
+        self.keys = [record(number)["email"].encode() for number in range(RECORDS)]
         self.env = lmdb.open(str(path / "raw"), map_size=1 << 40, max_dbs=2)
         self.db = self.env.open_db(b"data")
         self.store = stone(path / "store", LmdbStore, serialize=SERIALIZER)
@@ -54,11 +54,11 @@ class Files:
 
 
 class Ground(Files):
-    """Those files, with 100,000 records in each."""
+    """Those files, with all records in each."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self.values = [record(number) for number in range(COUNT)]
+        self.values = [record(number) for number in range(RECORDS)]
         self.texts = [key_.decode() for key_ in self.keys]
         self.some = list(zip(self.keys, self.values, strict=True))[:20_000]
         self.few = self.some[:200]

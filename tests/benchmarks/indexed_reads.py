@@ -5,11 +5,11 @@ from functools import partial
 from random import Random
 
 from collection_ground import CollectionGround
-from measuring import Benchmark, count, ratio
-from users import COUNT, email
+from measuring import RECORDS, Benchmark, count, ratio
+from users import email
 
 UNIT = "x the same by hand, with raw py-lmdb and msgpack"
-LOOKUPS = min(5_000, COUNT)
+LOOKUPS = min(5_000, RECORDS)
 PAGES = 500
 CITIES = range(20)
 WIDTH = 100.0
@@ -66,7 +66,7 @@ def score_range(ground: CollectionGround) -> float:
 
 def one(ground: CollectionGround) -> float:
     users, by_hand = ground.indexed_collection, ground.indexed_by_hand
-    emails = [email(number) for number in Random(2).sample(range(COUNT), LOOKUPS)]
+    emails = [email(number) for number in Random(2).sample(range(RECORDS), LOOKUPS)]
 
     def ours() -> None:
         for each in emails:

@@ -14,6 +14,8 @@ from typing import Any
 from attrs import frozen
 
 ROUNDS = int(os.environ.get("ROUNDS", "7"))
+RECORDS = int(os.environ.get("RECORDS", "100000"))
+"""How many records there are to read and write."""
 
 Run = Callable[[], Any]
 Clock = Callable[[], float]
@@ -32,21 +34,34 @@ class Benchmark:
     unit: str
     """What the ratio is a ratio to."""
 
+    def measured(self) -> "Measured":
+        return Measured(self, self.measure())
+
+
+@frozen
+class Measured:
+    benchmark: Benchmark
+    value: float
+
     def line(self) -> str:
-        value, sign = self.measure(), ""
-        if self.goal:
-            sign = f"  (goal {'>=' if self.goal < 0 else '<='} {self.bound:g})"
-        missed = "  MISSED" if self.is_missed(value) else ""
-        return f"{self.name:50} {value:6.2f} {self.unit}{sign}{missed}"
+        goal = f"  (goal {self.goal})" if self.goal else ""
+        missed = "  MISSED" if self.is_missed else ""
+        return f"{self.benchmark.name:50} {self.value:6.2f} {self.benchmark.unit}{goal}{missed}"
+
+    def row(self) -> str:
+        """A row of a table in Markdown."""
+        name = self.benchmark.name.replace("|", "\\|")
+        return f"| {name} | {self.value:.2f} | {self.goal or '-'} | {self.benchmark.unit} |"
 
     @property
-    def bound(self) -> float:
-        return abs(self.goal)
+    def goal(self) -> str:
+        goal = self.benchmark.goal
+        return f"{'>=' if goal < 0 else '<='} {abs(goal):g}" if goal else ""
 
-    def is_missed(self, value: float) -> bool:
-        if not self.goal:
-            return False
-        return value < self.bound if self.goal < 0 else value > self.bound
+    @property
+    def is_missed(self) -> bool:
+        goal = self.benchmark.goal
+        return bool(goal) and (self.value < -goal if goal < 0 else self.value > goal)
 
 
 @frozen

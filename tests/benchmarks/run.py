@@ -5,10 +5,11 @@ serializer, in a bare loop. Collections are compared with SQLite too. The sides 
 median of the ratios is printed, so that a machine that is noisy or slow does not matter. Both sides
 have to give the same answer. Nothing else is asserted: a goal that is missed is marked.
 
-    python tests/benchmarks/run.py [NAME ...]       only the benchmarks whose name has NAME in it
+    python tests/benchmarks/run.py [--markdown] [NAME ...]
 
-ROUNDS and RECORDS of the environment change how often each is measured, and the size of the
-collections.
+Runs only the benchmarks whose name has a NAME in it, if there is one. `--markdown` prints a table
+for the documentation. ROUNDS and RECORDS of the environment change how often each is measured, and
+how many records there are.
 """
 
 import os
@@ -55,13 +56,18 @@ def start(code: str) -> Callable[[], object]:
     return partial(subprocess.check_call, [sys.executable, "-c", code], env=environment)
 
 
-def main(wanted: list[str]) -> None:
+def main(arguments: list[str]) -> None:
+    as_markdown = "--markdown" in arguments
+    wanted = [argument for argument in arguments if argument != "--markdown"]
     for package in missing_packages():
         print(f"left out: {package} is not installed")
+    if as_markdown:
+        print("| what | ratio | goal | to |\n|------|-------|------|----|")
     with tempfile.TemporaryDirectory(dir=".") as path:
         for benchmark in benchmarks(Path(path)):
             if not wanted or any(part in benchmark.name for part in wanted):
-                print(benchmark.line(), flush=True)
+                measured = benchmark.measured()
+                print(measured.row() if as_markdown else measured.line(), flush=True)
 
 
 if __name__ == "__main__":

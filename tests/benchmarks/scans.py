@@ -33,8 +33,10 @@ def to_floor(ground: CollectionGround, filter: Filter) -> Iterator[Benchmark]:
     unit = "x raw scan, msgpack, Python test"
     goal, dicts_goal = filter.goals
     counted, dicts = ours(ground, filter)
-    yield Benchmark(f"count {filter.name}", partial(ratio, counted, counted_by_hand), goal, unit)
-    yield Benchmark(f"dicts {filter.name}", partial(ratio, dicts, dicts_by_hand), dicts_goal, unit)
+    yield Benchmark(f"count by {filter.name}", partial(ratio, counted, counted_by_hand), goal, unit)
+    yield Benchmark(
+        f"dicts by {filter.name}", partial(ratio, dicts, dicts_by_hand), dicts_goal, unit
+    )
 
 
 def to_text(ground: CollectionGround, filter: Filter) -> Iterator[Benchmark]:
@@ -47,8 +49,8 @@ def to_text(ground: CollectionGround, filter: Filter) -> Iterator[Benchmark]:
     def measure_dicts() -> float:
         return ratio(dicts, *loading(ground.text, filter))
 
-    yield Benchmark(f"count {filter.name}, to text", measure_count, 1, unit)
-    yield Benchmark(f"dicts {filter.name}, to text", measure_dicts, goal, unit)
+    yield Benchmark(f"count by {filter.name}, to text", measure_count, 1, unit)
+    yield Benchmark(f"dicts by {filter.name}, to text", measure_dicts, goal, unit)
 
 
 def to_jsonb(ground: CollectionGround, filter: Filter) -> Iterator[Benchmark]:
@@ -63,8 +65,8 @@ def to_jsonb(ground: CollectionGround, filter: Filter) -> Iterator[Benchmark]:
     def measure_dicts() -> float:
         return ratio(dicts, *loading(ground.jsonb, filter))
 
-    yield Benchmark(f"count {filter.name}, to JSONB", measure_count, 0, unit)
-    yield Benchmark(f"dicts {filter.name}, to JSONB", measure_dicts, 0, unit)
+    yield Benchmark(f"count by {filter.name}, to JSONB", measure_count, 0, unit)
+    yield Benchmark(f"dicts by {filter.name}, to JSONB", measure_dicts, 0, unit)
 
 
 def ours(ground: CollectionGround, filter: Filter) -> tuple[Run, Run]:

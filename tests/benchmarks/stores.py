@@ -8,7 +8,7 @@ from time import perf_counter
 from crowds import reading_processes, reading_threads, writing_threads
 from durable_puts import beside_a_fast_disk
 from ground import Ground
-from measuring import RAW, Benchmark, ratio
+from measuring import RAW, RECORDS, Benchmark, ratio
 
 OF_ITS_RATE = "of raw py-lmdb's rate"
 
@@ -51,7 +51,7 @@ def writes(ground: Ground) -> Iterator[Benchmark]:
             0,
             "raw py-lmdb",
         ),
-        ("update() of 100,000", ground.update, ground.raw_update, 1.3, RAW),
+        (f"update() of {RECORDS:,}", ground.update, ground.raw_update, 1.3, RAW),
     ]
     for name, ours, floor, goal, unit in rows:
         yield Benchmark(name, partial(ratio, ours, floor), goal, unit)

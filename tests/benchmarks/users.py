@@ -3,16 +3,16 @@
 A record has about 190 bytes as MessagePack, with an address and three tags inside.
 """
 
-import os
+from array import array
 from collections.abc import Callable, Iterator
 from random import Random
 from typing import Any
 
 from attrs import define, frozen
+from measuring import RECORDS
 
 from stones import key
 
-COUNT = int(os.environ.get("RECORDS", "100000"))
 CITIES = 100
 """Each has a hundredth of the records."""
 TAGS = 36
@@ -43,11 +43,11 @@ INDEXES = (UNIQUE, "score", "address.city")
 """What is indexed where a benchmark has indexes."""
 
 
-def users(count: int = COUNT) -> Iterator[User]:
-    """The same at each call, in the order of their keys."""
+def users(count: int = RECORDS, cities: int = CITIES) -> Iterator[User]:
+    """The same at each call, in the order of their keys. All cities have as many of them."""
     random = Random(count)
-    cities = [number % CITIES for number in range(count)]
-    random.shuffle(cities)
+    cities_of_users = array("L", (number % cities for number in range(count)))
+    random.shuffle(cities_of_users)
     for number in range(count):
         yield User(
             f"c{number:07}",
@@ -58,7 +58,7 @@ def users(count: int = COUNT) -> Iterator[User]:
             random.random() < 0.5,
             Address(
                 f"{random.randrange(1000)} Long Street",
-                f"City {cities[number]}",
+                f"City {cities_of_users[number]}",
                 random.choice(("DE", "FR", "IT", "PL")),
                 f"{random.randrange(10**5):05}",
             ),

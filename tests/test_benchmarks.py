@@ -1,0 +1,42 @@
+"""The benchmarks run, and the sides that they compare give the same answers.
+
+A benchmark raises an AssertionError if its sides differ. The figures do not matter here: there are
+few records, and each side is measured once.
+"""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+BENCHMARKS = Path(__file__).parent / "benchmarks"
+
+
+def run(tmp_path: Path, script: str, *arguments: str) -> list[str]:
+    """The lines that a benchmark prints."""
+    done = subprocess.run(
+        [sys.executable, BENCHMARKS / script, *arguments],
+        cwd=tmp_path,
+        env={**os.environ, "RECORDS": "300", "ROUNDS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+def test_every_filter_finds_the_same_in_a_collection_by_hand_and_in_sqlite(tmp_path):
+    lines = run(tmp_path, "run.py", "count by", "dicts by")
+    assert len([line for line in lines if "raw scan" in line]) == 18
+    assert len([line for line in lines if "JSON in text" in line]) == 18
+
+
+def test_a_filter_finds_as_much_as_jsonpath_ng_does(tmp_path):
+    assert len(run(tmp_path, "run.py", "predicate", "find $")) >= 6
+
+
+def test_a_table_in_markdown_has_the_goal_of_each_benchmark(tmp_path):
+    table = run(tmp_path, "run.py", "--markdown", "Collection[key]")
+    assert table[-1].startswith("| Collection[key] |")
+    assert "| <= 1.3 |" in table[-1]
