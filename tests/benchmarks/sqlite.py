@@ -26,8 +26,16 @@ LOADS: list[Loads] = [json.loads] + ([orjson.loads] if orjson else [])
 """Whichever is faster counts."""
 
 
-def to_json(user: User) -> str:
-    return orjson.dumps(dump(user)).decode() if orjson else json.dumps(dump(user))
+def by_json(user: User) -> str:
+    return json.dumps(dump(user))
+
+
+def by_orjson(user: User) -> str:
+    return orjson.dumps(dump(user)).decode()
+
+
+DUMPS = by_orjson if orjson else by_json
+"""The faster one."""
 
 
 class Sqlite:
@@ -47,11 +55,11 @@ class Sqlite:
     def execute(self, statement: str, *values: object) -> list[tuple[Any, ...]]:
         return self.connection.execute(statement, values).fetchall()
 
-    def add_many(self, users: Iterable[User]) -> None:
+    def add_many(self, users: Iterable[User], dumps: Callable[[User], str] = DUMPS) -> None:
         self.execute("begin")
         self.connection.cursor().executemany(
             f"insert into users values (?, {self.stored})",
-            ((user.id, to_json(user)) for user in users),
+            ((user.id, dumps(user)) for user in users),
         )
         self.execute("commit")
 
