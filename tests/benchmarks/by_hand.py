@@ -33,28 +33,21 @@ class ByHand:
             txn.drop(self.entries, delete=False)
 
     def add_many(self, users: Iterable[User]) -> None:
-        """In one transaction, sorted and by `putmulti`, which is the fastest way of py-lmdb."""
-        entries: list[tuple[bytes, bytes]] = []
-        pairs = self.indexed(users, entries) if self.has_indexes else self.packed(users)
+        """In one transaction.
+
+        `putmulti` would be a sixth faster without indexes. With indexes it would be slower, for the
+        list of entries that it needs.
+        """
+        records, entries, has_indexes = self.records, self.entries, self.has_indexes
         with self.env.begin(write=True) as txn:
-            txn.cursor(self.records).putmulti(pairs, overwrite=False)
-            entries.sort()
-            txn.cursor(self.entries).putmulti(entries, overwrite=False)
-
-    def packed(self, users: Iterable[User]) -> Iterator[tuple[bytes, bytes]]:
-        for user in users:
-            yield user.id.encode(), packb(dump(user))
-
-    def indexed(
-        self, users: Iterable[User], entries: list[tuple[bytes, bytes]]
-    ) -> Iterator[tuple[bytes, bytes]]:
-        """Those pairs, and puts the entries of the indexes into `entries`."""
-        for user in users:
-            key = user.id.encode()
-            entries.append((EMAIL + user.email.encode(), key))
-            entries.append((SCORE + pack_score(user.score) + key, b""))
-            entries.append((CITY + user.address.city.encode() + b"\0" + key, b""))
-            yield key, packb(dump(user))
+            for user in users:
+                key = user.id.encode()
+                txn.put(key, packb(dump(user)), overwrite=False, db=records)
+                if has_indexes:
+                    txn.put(EMAIL + user.email.encode(), key, overwrite=False, db=entries)
+                    txn.put(SCORE + pack_score(user.score) + key, b"", db=entries)
+                    city = user.address.city.encode()
+                    txn.put(CITY + city + b"\0" + key, b"", db=entries)
 
     # -- scans -----------------------------------------------------------------------------------
 
