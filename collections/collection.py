@@ -17,6 +17,7 @@ from stones.stores.missing_keys import missing_key
 from stones.stores.reader import Reader
 
 from .collection_reader import CollectionReader, K, R
+from .index_declarations import Index, declared_indexes
 from .stored_records import StoredRecords
 
 T = TypeVar("T")
@@ -37,11 +38,19 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
     plain dicts.
 
     `unknown` is for stored fields that the class does not have: an "error" when they are read, or
-    "drop" them, or "keep" them in the record when it is written. Opening only reads. The store
-    knows the collection once a record is written.
+    "drop" them, or "keep" them in the record when it is written. Opening only reads, unless it
+    declares an index that the records lack. The store knows the collection once a record is
+    written.
+
+    `indexes` are indexes beside the fields made with `index()`: paths such as 'address.city',
+    tuples of paths, or `Index(...)`. Writes of every program keep them. A collection with fewer
+    than 10,000 records is indexed at once, a larger one by `build_indexes`. An index stays until
+    `drop_index`, also if no class declares it any more.
 
     Records come in key order. What you get is a copy: `put` or `update` stores it again.
-    Raises CollectionError for a class or a name that cannot be used, or a class that does not fit.
+    Raises CollectionError for a class or a name that cannot be used, for a class that does not fit,
+    and for an index of what cannot be indexed. Raises DuplicateKeyError if the records do not fit a
+    unique index.
 
     Type checkers cannot see the type of the key field. Name it, and they know all the rest:
 
@@ -79,6 +88,7 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
         name: str | None = None,
         *,
         unknown: Unknown = "error",
+        indexes: Iterable[str | tuple[str, ...] | Index] = (),
     ) -> None:
         if not isinstance(store, Reader):
             raise CollectionError(f"a collection is kept in a store, not in {show(store)}")
@@ -89,7 +99,8 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
                 f"{show(name)} cannot name a collection: use letters, digits, '_', '-' and "
                 "'.', 64 at most: Collection(store, Class, name='users')"
             )
-        super().__init__(StoredRecords(store.database, type_of_record, name))
+        declared = declared_indexes(type_of_record, indexes)
+        super().__init__(StoredRecords(store.database, type_of_record, name, declared))
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -143,7 +154,7 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
         so_far = written = 0
         write, holds = self._records.write, self._records.holds
         key_of = self._checks.key_for
-        with self._records.writing() as changes:
+        with self._records.writing(many=True) as changes:
             for record in records:
                 key: K = key_of(record)
                 if not (skips and holds(changes, key)):
@@ -270,3 +281,26 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
         """Remove every record of this collection."""
         with self._records.writing() as changes:
             self._records.remove_all(changes)
+
+    # -- indexes -------------------------------------------------------------------------------
+
+    def build_indexes(self, progress: Callable[[int], object] | None = None) -> None:
+        """Build each index that is not ready, while others read and write.
+
+        Works in short transactions, in bounded memory. A build that was interrupted goes on where
+        it was. `progress` is called now and then, with the number of records so far. Also removes
+        what dropped indexes have left.
+
+        Raises DuplicateKeyError at the end if two records have the same values of a unique index:
+        `indexes` then shows it as failed, and the next build tries again.
+        """
+        self._records.builder().build(progress)
+
+    def drop_index(self, name: str) -> None:
+        """Remove an index, by the name that `indexes` shows. Raises CollectionError without one.
+
+        One short transaction; the entries are removed after it. A program whose class declares the
+        index defines it again when it opens the collection.
+        """
+        self._records.builder().drop(name)
+        self._records.declared.forget(name)

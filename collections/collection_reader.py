@@ -6,6 +6,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from stones.collections.indexes.definition import IndexInfo
 from stones.collections.queries.queried_records import QueriedRecords
 from stones.collections.queries.query import Query
 from stones.collections.queries.record_paths import RecordPaths
@@ -127,6 +128,11 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         records = self._records
         span = key_span(self.name, self._type.key_codec, records.span, bounds, reverse, limit)
         return RecordRange(self, self._queried, span)
+
+    @property
+    def indexes(self) -> tuple[IndexInfo, ...]:
+        """The indexes that the store has of this collection, the oldest first."""
+        return self._records.index_infos()
 
     # -- queries -------------------------------------------------------------------------------
 

@@ -23,6 +23,7 @@ from stones.stores.spans import Span
 
 from .description import Description
 from .shapes import default_text, kept_defaults, merged, new_description, varies
+from .stored_indexes import reset_changed
 
 
 @frozen
@@ -151,7 +152,8 @@ class StoredDescription:
                 new = new.named(self._own.record)
         if new != found:
             raw = write_collection(txn, self._name, new.stored())
-        if found is None:
+            if found is not None:
+                reset_changed(txn, self._name, found, new)
             database.reload(txn)
         self.known = raw
 

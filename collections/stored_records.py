@@ -1,9 +1,9 @@
 """StoredRecords: the records of one collection in the database.
 
 Every change of a record goes through `StoredRecords.write` or `StoredRecords.remove`. Whatever must
-change together with a record (the count today) changes there, in the same transaction. There is one
-exception: `clear()` of the store removes all records of all collections at once, and all that is
-kept about them (`stones.stores.writer`).
+change together with a record, the count and the entries of indexes, changes there, in the same
+transaction. There are two exceptions: `remove_all`, and `clear()` of the store. They remove all
+records at once, and all that is kept about them (`stones.stores.writer`).
 `Collection` is the mapping above it, `Query` reads from it.
 """
 
@@ -14,6 +14,13 @@ from typing import Any, Generic, TypeVar
 
 from attrs import define
 
+from stones.collections.indexes.definition import (
+    IndexDefinition,
+    IndexInfo,
+    info_of,
+    read_definitions,
+)
+from stones.collections.indexes.maintenance import EntryBatch, RecordIndexes
 from stones.collections.records.record_type import RecordType
 from stones.collections.records.simple_values import has_simple_values
 from stones.engine import Space, Transaction
@@ -32,7 +39,10 @@ from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader, EntryConversion
 from stones.stores.spans import Span, prefix_span
 
+from .declared_indexes import DeclaredIndexes
+from .index_building import IndexBuilder
 from .stored_description import CurrentNames, StoredDescription
+from .stored_indexes import StoredIndexes
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -49,6 +59,10 @@ class RecordChanges:
     """Whether writing a record would add nothing to the description."""
     added: int = 0
     """Records added less records removed. It is added to the count when the operation ends."""
+    are_many: bool = False
+    """Whether the entries of new records are held back, and written many at a time."""
+    batch: EntryBatch | None = None
+    """The entries that are held back."""
 
 
 class StoredRecords(Generic[K, R]):
@@ -58,7 +72,13 @@ class StoredRecords(Generic[K, R]):
     keys are in use. The first record that is written makes the keys the collection's own.
     """
 
-    def __init__(self, database: DatabaseReader, record_type: RecordType[R], name: str) -> None:
+    def __init__(
+        self,
+        database: DatabaseReader,
+        record_type: RecordType[R],
+        name: str,
+        declared: Sequence[IndexDefinition] = (),
+    ) -> None:
         self.database = database
         self.type = record_type
         self.name = name
@@ -75,6 +95,10 @@ class StoredRecords(Generic[K, R]):
         self._keeps_unknown = record_type.rules.unknown == "keep"
         self._description = StoredDescription(database, record_type, name, self.span)
         self._description.check()
+        self.indexes = StoredIndexes(database, name)
+        self.declared = DeclaredIndexes(declared, self.indexes)
+        if declared and isinstance(database, Database) and not database.readonly:
+            self.declared.settle(database)
 
     def extra_fields(self) -> Sequence[Collection[str]]:
         """The names that queries may use though no class has them: of records, of dicts inside."""
@@ -168,6 +192,11 @@ class StoredRecords(Generic[K, R]):
                 f"{self.name}[{show_key(self.decode_key(stored))}]: {error}"
             ) from error
 
+    def index_infos(self) -> tuple[IndexInfo, ...]:
+        """The indexes of the collection as of now, the oldest first."""
+        with self.database.reading() as txn:
+            return tuple(map(info_of, read_definitions(txn, self.name)))
+
     # -- keys ----------------------------------------------------------------------------------
 
     def encode_key(self, key: Any) -> bytes:
@@ -182,8 +211,11 @@ class StoredRecords(Generic[K, R]):
     # -- writing -------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self, *, joinable: bool = False) -> Iterator[RecordChanges]:
+    def writing(self, *, joinable: bool = False, many: bool = False) -> Iterator[RecordChanges]:
         """A transaction for one operation. If `joinable`, all that runs in the block joins it.
+
+        If the operation may write `many` new records, their entries in indexes are sorted and
+        written together, which is faster. It must not be joinable then.
 
         Raises ReadOnlyError for a collection of a snapshot.
         """
@@ -191,7 +223,10 @@ class StoredRecords(Generic[K, R]):
         with database.writing(joinable=joinable) as txn:
             raw, known = txn.get(Space.META, self._description.key), self._description.known
             changes = RecordChanges(txn, raw is not None, raw is not None and raw == known)
+            changes.are_many = many
             yield changes
+            if changes.batch is not None:
+                changes.batch.flush()
             if changes.added:
                 add_to_count(txn, self._count_key, changes.added)
 
@@ -237,6 +272,7 @@ class StoredRecords(Generic[K, R]):
         txn = changes.txn
         if not changes.is_described:
             self._description.write(txn, self._writable_database())
+            self.declared.add_missing(txn, self._writable_database())
             changes.is_claimed = changes.is_described = True
         before = txn.get(DATA, stored)
         is_new = before is None
@@ -253,6 +289,9 @@ class StoredRecords(Generic[K, R]):
             raw = (codec.encode_simple if self._is_simple else codec.encode)(stored, value)
         except RecordError as error:
             raise RecordError(f"{self.name}[{show_key(key)}]: {error}") from error
+        indexes = self.indexes.kept(txn)
+        if indexes is not None:
+            self._reindex(changes, indexes, stored, before, value)
         txn.put(DATA, stored, raw)
         changes.added += is_new
 
@@ -260,6 +299,9 @@ class StoredRecords(Generic[K, R]):
         """Remove the record under a stored key: every removal goes through here. Was it there?"""
         if not changes.is_claimed:
             return False
+        indexes = self.indexes.kept(changes.txn)
+        if indexes is not None and (before := changes.txn.get(DATA, stored)) is not None:
+            self._reindex(changes, indexes, stored, before, None)
         found = changes.txn.delete(DATA, stored)
         changes.added -= found
         return found
@@ -268,8 +310,11 @@ class StoredRecords(Generic[K, R]):
         """Remove every record. The count begins anew, whatever it was."""
         if not changes.is_claimed:
             return
+        indexes = self.indexes.kept(changes.txn)
+        if indexes is not None:
+            indexes.remove_all(changes.txn)
         for stored in changes.txn.keys(DATA, self.span.start, self.span.stop):
-            self.remove(changes, stored)
+            changes.txn.delete(DATA, stored)
         changes.added = 0
         changes.txn.delete(Space.META, self._count_key)
 
@@ -277,6 +322,35 @@ class StoredRecords(Generic[K, R]):
     def _is_simple(self) -> bool:
         """Whether all dicts that are written are simple values, which are encoded faster."""
         return not self._keeps_unknown and has_simple_values(self.type.conversion)
+
+    def builder(self) -> IndexBuilder:
+        """What builds and drops the indexes. Raises ReadOnlyError for a snapshot."""
+        return IndexBuilder(self._writable_database(), self.indexes)
+
+    def _reindex(
+        self,
+        changes: RecordChanges,
+        indexes: RecordIndexes,
+        stored: bytes,
+        before: bytes | None,
+        after: Any,
+    ) -> None:
+        """Write the entries that differ: `before` are stored bytes, `after` is a dict, or None."""
+        txn, key = changes.txn, stored[len(self.prefix) :]
+        if before is None:
+            if not changes.are_many:
+                indexes.replace(txn, key, None, after)
+                return
+            if changes.batch is None:
+                changes.batch = EntryBatch(indexes, txn)
+            changes.batch.add(key, after)
+            return
+        if changes.batch is not None:
+            changes.batch.flush()
+        known = self.indexes.decode(stored, before)
+        if known is None:  # writing a record mends a damaged one
+            indexes.remove_damaged(txn, key)
+        indexes.replace(txn, key, known, after)
 
     def _with_unknown_fields(self, stored: bytes, before: bytes, value: Any) -> Any:
         """The dict of a record, with the fields of the record before that the class lacks."""

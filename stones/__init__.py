@@ -41,6 +41,8 @@ from .errors import SerializerError as EncoderException  # its name in stones 0.
 
 if TYPE_CHECKING:
     from stones.collections.collection import Collection
+    from stones.collections.index_declarations import Index, index
+    from stones.collections.indexes.definition import IndexInfo
     from stones.collections.queries.query import Query
     from stones.collections.records.record_type import key
     from stones.engines.lmdb.compaction import CompactReport, compact
@@ -64,6 +66,8 @@ __all__ = [
     "DuplicateKeyError",
     "EncoderException",
     "FormatMismatchError",
+    "Index",
+    "IndexInfo",
     "InvalidKeyError",
     "KeyTooLongError",
     "KeyTypeError",
@@ -93,6 +97,7 @@ __all__ = [
     "ValueTypeError",
     "check",
     "compact",
+    "index",
     "inspect",
     "key",
     "migrate",
@@ -110,6 +115,8 @@ _LAZY = {
     "Collection": "stones.collections.collection",
     "CompactReport": "stones.engines.lmdb.compaction",
     "DamageFinding": "stones.repair.contents",
+    "Index": "stones.collections.index_declarations",
+    "IndexInfo": "stones.collections.indexes.definition",
     "LmdbStore": "stones.stores.lmdb",
     "MigrationReport": "stones.migrations.reencode",
     "Query": "stones.collections.queries.query",
@@ -117,6 +124,7 @@ _LAZY = {
     "StoreInfo": "stones.repair.info",
     "check": "stones.repair.check",
     "compact": "stones.engines.lmdb.compaction",
+    "index": "stones.collections.index_declarations",
     "inspect": "stones.repair.info",
     "key": "stones.collections.records.record_type",
     "migrate": "stones.migrations.reencode",

@@ -92,7 +92,20 @@ class IndexDefinition:
 
 @frozen
 class IndexInfo:
-    """An index of a collection, as `Collection.indexes` shows it."""
+    """An index of a collection, as `Collection.indexes` shows it.
+
+    >>> from attrs import define
+    >>> from stones import Collection, MemoryStore, key
+    >>> @define
+    ... class User:
+    ...     name: str = key()
+    ...     age: int
+    >>> users = Collection(MemoryStore(), User, indexes=['age'])
+    >>> users.add(User('ada', 36))
+    'ada'
+    >>> users.indexes[0].name, users.indexes[0].state
+    ('age', 'ready')
+    """
 
     name: str
     """What `drop_index` and `using` take: 'age', 'country,age'."""
@@ -263,5 +276,5 @@ def _check(is_right: object, part: str) -> None:
         raise ValueError(f"{part} cannot be so")
 
 
-Matches = Callable[[dict[str, Any]], bool]
+Matches = Callable[[Any], bool | None]
 """Whether a record meets the condition of an index: made by the layer above of `where`."""

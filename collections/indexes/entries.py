@@ -181,7 +181,21 @@ def _inside(value: Any, name: str) -> Any:
 _UNKNOWN = object()  # its encoding is OTHER
 
 
-def elements(value: Any) -> Iterable[Any]:
+def values_of(definition: IndexDefinition, record: Any) -> Iterator[list[Any]]:
+    """The values of a record that have an entry: one for each path, once for each element."""
+    values = [path_getter(path)(record) for path in definition.paths]
+    return _spread(values, definition.each_path)
+
+
+def _spread(values: list[Any], each_path: int | None) -> Iterator[list[Any]]:
+    if each_path is None:
+        yield values
+        return
+    for element in _elements(values[each_path]):
+        yield [*values[:each_path], element, *values[each_path + 1 :]]
+
+
+def _elements(value: Any) -> Iterable[Any]:
     """What an index of the elements of a path has an entry for."""
     if isinstance(value, _ARRAYS):
         return value or (MISSING,)
@@ -195,19 +209,10 @@ def _maker(definition: IndexDefinition) -> EntryMaker:
     limit = VALUES_SIZE // len(getters)
     each_path, unique, prefix = definition.each_path, definition.unique, definition.prefix
 
-    def values_of(record: Any) -> Iterator[list[Any]]:
-        values = [get(record) for get in getters]
-        if each_path is None:
-            yield values
-            return
-        for element in elements(values[each_path]):
-            values[each_path] = element
-            yield values
-
     def make(record: Any, key: bytes) -> dict[bytes, bytes]:
         entries: dict[bytes, bytes] = {}
         short, long = _key_parts(key)
-        for values in values_of(record):
+        for values in _spread([get(record) for get in getters], each_path):
             encoded = [encode(value) for value in values]
             kinds = b"".join([kind(value) for value in values])
             if any(len(value) > limit for value in encoded):
@@ -263,6 +268,11 @@ def are_unclear(values: Sequence[bytes]) -> bool:
     if any(value in _NEVER_SAME for value in values):
         return False
     return any(value == OTHER or is_cut(value) for value in values)
+
+
+def may_be_unclear(stored: bytes) -> bool:
+    """Whether the values of an entry may be unclear, by the value of the entry."""
+    return UNDECODABLE in stored.partition(b"\0")[0]
 
 
 def _with_cut(kinds: bytes, encoded: Sequence[bytes], limit: int) -> bytes:

@@ -1,0 +1,100 @@
+"""The indexes that a program declares, and how they get into the store.
+
+A declared index that the store does not have is defined with the first record, or by opening a
+collection that has records. A small collection is indexed at once, in the same transaction. For a
+larger one `Collection.build_indexes` does it. A snapshot, and a store that was opened read-only,
+take what is there.
+"""
+
+from collections.abc import Sequence
+
+from attrs import evolve
+
+from stones.collections.indexes.definition import (
+    IndexDefinition,
+    next_id,
+    read_definitions,
+    write_definition,
+)
+from stones.engine import Space, Transaction
+from stones.errors import CollectionError, DuplicateKeyError
+from stones.stores.claims import claim_key, count_key, read_count
+from stones.stores.database import Database
+
+from .index_building import IndexBuilder, sweep_step
+from .stored_indexes import StoredIndexes
+
+SMALL = 10_000
+"""A collection with fewer records is indexed at once."""
+
+
+class DeclaredIndexes:
+    """What the class and the `indexes=` of one collection declare. Their ids mean nothing."""
+
+    def __init__(self, declared: Sequence[IndexDefinition], stored: StoredIndexes) -> None:
+        self._declared = [*declared]
+        self._stored = stored
+        self._name = stored.name
+
+    def settle(self, database: Database) -> None:
+        """Define and build what is missing in a store with this collection. Else only read.
+
+        Raises CollectionError if the store has another index of the same name, DuplicateKeyError
+        if the records do not fit a unique index. Nothing is written then.
+        """
+        with database.reading() as read:
+            if read.get(Space.META, claim_key(self._name)) is None:
+                return
+            is_due = self._missing(read) or self._is_small_build(read)
+        if is_due:
+            with database.writing() as txn:
+                self.add_missing(txn, database)
+
+    def add_missing(self, txn: Transaction, database: Database) -> None:
+        """Define what the store lacks, and build it if the collection is small.
+
+        The collection has a description. Raises as `settle` does.
+        """
+        for index in self._missing(txn):
+            write_definition(txn, self._name, evolve(index, id=next_id(txn), state="building"))
+        database.reload(txn)
+        if self._is_small_build(txn):
+            builder = IndexBuilder(database, self._stored)
+            while builder.step(txn) is not None:
+                pass
+            sweep_step(txn)
+            self._check_failed(txn)
+
+    def forget(self, name: str) -> None:
+        """Declare an index no more: it was dropped."""
+        self._declared = [index for index in self._declared if index.name != name]
+
+    def _missing(self, txn: Transaction) -> list[IndexDefinition]:
+        if not self._declared:
+            return []
+        present = {index.name: index for index in read_definitions(txn, self._name)}
+        for index in self._declared:
+            other = present.get(index.name)
+            if other is not None and not index.same_as(other):
+                raise CollectionError(
+                    f"the store has another index {index.name!r} of the collection "
+                    f"{self._name!r}, with {_flags(other)}, and the program declares it with "
+                    f"{_flags(index)}: declare the same, or call drop_index({index.name!r}) in a "
+                    "program that does not declare it"
+                )
+        return [index for index in self._declared if index.name not in present]
+
+    def _is_small_build(self, txn: Transaction) -> bool:
+        if read_count(txn, count_key(self._name)) >= SMALL:
+            return False
+        return any(index.state == "building" for index in read_definitions(txn, self._name))
+
+    def _check_failed(self, txn: Transaction) -> None:
+        names = {index.name for index in self._declared}
+        for index in read_definitions(txn, self._name):
+            if index.state == "failed" and index.name in names:
+                raise DuplicateKeyError(index.problem)
+
+
+def _flags(index: IndexDefinition) -> str:
+    return f"unique={index.unique} and each={index.each}"

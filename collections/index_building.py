@@ -1,0 +1,221 @@
+"""Builds indexes while others read and write: in steps, each of them one write transaction.
+
+A definition is written first. From then on every writer keeps the index, whatever its state. A step
+takes in the next records in key order, and notes the last of them in the same transaction. So a
+build that was killed goes on where it was, in any process. The step that finds no more records
+makes the index ready. Memory is bounded by the records of one step.
+
+A unique index fails on two records with the same values: its state tells which.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from attrs import evolve
+
+from stones.collections.indexes.definition import (
+    IndexDefinition,
+    drop_definition,
+    drop_entries,
+    dropped_prefixes,
+    forget_dropped,
+    note_progress,
+    read_definitions,
+    write_definition,
+)
+from stones.collections.indexes.maintenance import INDEX, RecordIndexes
+from stones.engine import Transaction
+from stones.errors import CollectionError, DuplicateKeyError
+from stones.formats.messages import show
+from stones.stores.database import Database
+from stones.stores.database_reader import DATA
+from stones.stores.spans import after_prefix, prefix_span
+
+from .stored_indexes import StoredIndexes, restart
+
+STEP: int = 5_000
+"""So many records are taken in, or entries removed, in one transaction."""
+
+
+class IndexBuilder:
+    """Builds and drops the indexes of one collection."""
+
+    def __init__(self, database: Database, indexes: StoredIndexes) -> None:
+        self._database = database
+        self._indexes = indexes
+        self._name = indexes.name
+
+    def build(self, progress: Callable[[int], object] | None = None) -> None:
+        """Build each index that is not ready, one step after the other.
+
+        `progress` is called after each step, with the number of records that were taken in so far.
+        An index that failed is tried again. Raises DuplicateKeyError at the end if one has failed
+        on two records with the same values.
+        """
+        self._restart_failed()
+        taken = 0
+        while True:
+            with self._database.writing() as txn:
+                step = self.step(txn)
+            if step is None:
+                break
+            taken += step
+            if progress is not None:
+                progress(taken)
+        self.sweep()
+        with self._database.reading() as txn:
+            problems = [index.problem for index in read_definitions(txn, self._name)]
+        for problem in filter(None, problems):
+            raise DuplicateKeyError(problem)
+
+    def step(self, txn: Transaction) -> int | None:
+        """Take in the next records. Returns how many, or None if no index is being built."""
+        building = [x for x in read_definitions(txn, self._name) if x.state == "building"]
+        if not building:
+            return None
+        together = [index for index in building if index.at == building[0].at]
+        indexes = self._indexes.of(txn, tuple(together))
+        if indexes is None:  # the collection has no description, so it has no records
+            self._finish(txn, together)
+            return 0
+        step = _Step(txn, self._indexes, indexes)
+        last = step.take(building[0].at)
+        for index in step.failed:
+            drop_entries(txn, index)
+            write_definition(txn, self._name, index)
+        if last is None:
+            self._finish(txn, step.alive)
+        else:
+            for index in step.alive:
+                note_progress(txn, self._name, evolve(index, at=last))
+        if step.failed:
+            self._database.reload(txn)
+        return step.taken
+
+    def drop(self, name: str) -> None:
+        """Remove an index. Raises CollectionError if there is no index of this name."""
+        with self._database.writing() as txn:
+            found = {index.name: index for index in read_definitions(txn, self._name)}
+            if name not in found:
+                has = f"it has {', '.join(found)}" if found else "it has no indexes"
+                raise CollectionError(
+                    f"the collection {self._name!r} has no index {show(name)}: {has}"
+                )
+            drop_definition(txn, self._name, found[name])
+            self._database.reload(txn)
+        self.sweep()
+
+    def sweep(self) -> None:
+        """Remove the entries of all indexes of the store that were dropped, in steps."""
+        with self._database.reading() as read:
+            is_due = bool(dropped_prefixes(read))
+        while is_due:
+            with self._database.writing() as txn:
+                is_due = sweep_step(txn)
+
+    def _restart_failed(self) -> None:
+        with self._database.reading() as read:
+            failed = [x for x in read_definitions(read, self._name) if x.state == "failed"]
+        if failed:
+            with self._database.writing() as txn:
+                for index in read_definitions(txn, self._name):
+                    if index.state == "failed":
+                        restart(txn, self._name, index)
+                self._database.reload(txn)
+
+    def _finish(self, txn: Transaction, indexes: Sequence[IndexDefinition]) -> None:
+        for index in indexes:
+            write_definition(txn, self._name, evolve(index, state="ready", at=b""))
+        self._database.reload(txn)
+
+
+class _Step:
+    """The records of one step on their way into the indexes that are built together."""
+
+    def __init__(self, txn: Transaction, stored: StoredIndexes, indexes: RecordIndexes) -> None:
+        self._txn = txn
+        self._stored = stored
+        self._indexes = indexes
+        self.alive = [*indexes.definitions]
+        self.failed: list[IndexDefinition] = []
+        self.taken = 0
+        self._entries: dict[bytes, bytes] = {}
+
+    def take(self, at: bytes) -> bytes | None:
+        """Take in the records after the key `at`. The last key, or None if no record is left."""
+        prefix = self._stored.prefix
+        span = prefix_span(prefix)
+        start = prefix + at + b"\0" if at else span.start
+        has_unique = any(index.unique for index in self.alive)
+        seen, entries_of = self._indexes.seen, self._indexes.entries
+        decode, size = self._stored.decode, len(prefix)
+        stored = b""
+        for stored, raw in self._records(start, span.stop):
+            self.taken += 1
+            found = decode(stored, raw)
+            if found is None:  # it is damaged: `check` tells
+                continue
+            key, record = stored[size:], seen(found)
+            new = entries_of(record, key)
+            if has_unique:
+                new = self._without_failed(key, record, new)
+            self._entries.update(new)
+        self._flush()
+        return stored[size:] if self.taken >= STEP else None
+
+    def _records(self, start: bytes, stop: bytes | None) -> Iterator[tuple[bytes, bytes]]:
+        left = STEP
+        for keys, values in self._txn.pages(DATA, start, stop):
+            yield from zip(keys[:left], values, strict=False)
+            left -= len(keys)
+            if left <= 0:
+                return
+
+    def _without_failed(
+        self, key: bytes, record: object, new: dict[bytes, bytes]
+    ) -> dict[bytes, bytes]:
+        """The entries, without those of an index that has failed now or before."""
+        for index in [*self.alive]:
+            mine = [entry for entry in new if entry.startswith(index.prefix)]
+            if not index.unique:
+                continue
+            other = next(
+                (
+                    other
+                    for entry in mine
+                    if (other := self._duplicate(index, key, record, entry, new[entry])) is not None
+                ),
+                None,
+            )
+            if other is not None:
+                problem = self._indexes.duplicate_text(index, record, key, other)
+                self.alive.remove(index)
+                self.failed.append(evolve(index, state="failed", at=b"", problem=problem))
+        dead = tuple(index.prefix for index in self.failed)
+        return {entry: value for entry, value in new.items() if not entry.startswith(dead)}
+
+    def _duplicate(
+        self, index: IndexDefinition, key: bytes, record: object, entry: bytes, stored: bytes
+    ) -> bytes | None:
+        present = self._entries.get(entry)
+        if present is not None and present != stored:
+            return self._indexes.key_of(index, entry, present)
+        if self._indexes.is_unclear(index, entry, stored):
+            self._flush()  # so that the entries of this step are found too
+        return self._indexes.find_duplicate(self._txn, index, key, entry, stored, record)
+
+    def _flush(self) -> None:
+        self._txn.put_many(INDEX, sorted(self._entries.items()))
+        self._entries.clear()
+
+
+def sweep_step(txn: Transaction) -> bool:
+    """Remove some entries of dropped indexes. Is there more to do?"""
+    left = STEP
+    for prefix in dropped_prefixes(txn):
+        for entry in txn.keys(INDEX, prefix, after_prefix(prefix)):
+            if left == 0:
+                return True
+            txn.delete(INDEX, entry)
+            left -= 1
+        forget_dropped(txn, prefix)
+    return False

@@ -1,0 +1,155 @@
+"""The indexes of one collection, as the metadata of the store has them. No class is needed.
+
+Every writer of records asks here which indexes to keep, and every reader which ones it may use.
+What is read is remembered until the metadata changes: see `indexes.definition`. `stored_records`
+writes with it, `index_building` builds with it, `stones.repair` checks with it.
+"""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from attrs import evolve
+
+from stones.collections.indexes.definition import (
+    IndexDefinition,
+    Matches,
+    drop_entries,
+    next_id,
+    read_definitions,
+    write_definition,
+)
+from stones.collections.indexes.maintenance import RecordAccess, RecordIndexes
+from stones.collections.indexes.verification import IndexProblem, verify
+from stones.collections.queries.jsonpath import parse_filter
+from stones.collections.queries.ordering import equal
+from stones.engine import Transaction
+from stones.errors import CorruptValueError, QueryError
+from stones.formats.messages import show
+from stones.stores.claims import read_collection
+from stones.stores.database_reader import DATA, DatabaseReader
+from stones.stores.spans import prefix_span
+
+from .description import Description
+from .kept_view import changed_names, goes_through, kept_view
+from .keys import named_codec
+
+
+class StoredIndexes:
+    """The indexes of the collection `name`. Threads may share it."""
+
+    def __init__(self, database: DatabaseReader, name: str) -> None:
+        self._database = database
+        self.name = name
+        self.prefix = name.encode() + b"/"
+        # With the generation of the metadata that they were read at.
+        self._kept: tuple[object, RecordIndexes | None] = (object(), None)
+        self._definitions: tuple[object, tuple[IndexDefinition, ...]] = (object(), ())
+
+    def kept(self, txn: Transaction) -> RecordIndexes | None:
+        """The indexes that a change of a record in this write transaction keeps, or None."""
+        return self.kept_at(txn, self._database.codec.metadata.generation)
+
+    def kept_at(self, txn: Transaction, generation: object) -> RecordIndexes | None:
+        """The same, in a transaction that sees this generation of the metadata."""
+        known, kept = self._kept
+        if known == generation:
+            return kept
+        kept = self.of(txn, self.definitions_at(txn, generation))
+        self._kept = generation, kept
+        return kept
+
+    def definitions(self, txn: Transaction) -> tuple[IndexDefinition, ...]:
+        """All indexes that a transaction sees, whatever their state, the oldest first."""
+        return self.definitions_at(txn, self._database.codec_at(txn).metadata.generation)
+
+    def definitions_at(self, txn: Transaction, generation: object) -> tuple[IndexDefinition, ...]:
+        """The same, in a transaction that sees this generation of the metadata.
+
+        How far a build has come may be told as of an earlier moment.
+        """
+        known, found = self._definitions
+        if known != generation:
+            found = read_definitions(txn, self.name)
+            self._definitions = generation, found
+        return found
+
+    def of(
+        self, txn: Transaction, definitions: tuple[IndexDefinition, ...]
+    ) -> RecordIndexes | None:
+        """Those of these indexes that have entries, with the description of now."""
+        description = self.description(txn) if definitions else None
+        if description is None:
+            return None
+        access = RecordAccess(self.name, self.read, _key_shower(description.key), equal)
+        view = kept_view(description)
+        kept = RecordIndexes.of(definitions, access, condition, view)
+        return kept if kept.definitions else None
+
+    def problems(self, txn: Transaction) -> Iterator[IndexProblem]:
+        """What differs between the indexes and the records: see `indexes.verification`."""
+        indexes = self.of(txn, read_definitions(txn, self.name))
+        if indexes is None:
+            return iter(())
+        return verify(txn, indexes, prefix_span(self.prefix), self.decode)
+
+    def description(self, txn: Transaction) -> Description | None:
+        """The description of the collection, or None. Raises CorruptValueError. One read."""
+        stored = read_collection(txn, self.name)
+        return None if stored is None else Description.from_stored(self.name, stored)
+
+    def read(self, txn: Transaction, key: bytes) -> Any:
+        """The stored dict of the record with a key. None if there is none that can be read."""
+        stored = self.prefix + key
+        raw = txn.get(DATA, stored)
+        return None if raw is None else self.decode(stored, raw)
+
+    def decode(self, stored: bytes, raw: bytes) -> Any:
+        """The dict of stored bytes. None if they are damaged."""
+        try:
+            found = self._database.decode_record(stored, raw)
+        except CorruptValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+
+def condition(text: str) -> Matches:
+    """The function that tells whether a record meets the condition of a partial index.
+
+    Raises CorruptValueError for a condition that this version cannot read: it cannot keep the
+    index, so it must not write.
+    """
+    try:
+        return parse_filter(text).bind({})
+    except QueryError as error:
+        raise CorruptValueError(f"the condition of an index cannot be read: {error}") from error
+
+
+def reset_changed(txn: Transaction, name: str, before: Description, after: Description) -> None:
+    """Have each index built again for which records look different once `after` is written.
+
+    A new field may have a default that the description keeps from now on. Its index has the entry
+    MISSING for each record without the field.
+    """
+    names = changed_names(before, after)
+    for definition in read_definitions(txn, name) if names else ():
+        if definition.where is not None or any(
+            goes_through(path, names) for path in definition.paths
+        ):
+            restart(txn, name, definition)
+
+
+def restart(txn: Transaction, name: str, definition: IndexDefinition) -> None:
+    """Have an index built again from the start, under another id."""
+    drop_entries(txn, definition)
+    again = evolve(definition, id=next_id(txn), state="building", at=b"", problem="")
+    write_definition(txn, name, again)
+
+
+def _key_shower(key_type: str) -> Callable[[bytes], str]:
+    def show_key(key: bytes) -> str:
+        try:
+            return show(named_codec(key_type).decode(key))
+        except (ValueError, OverflowError):
+            return show(key)
+
+    return show_key
