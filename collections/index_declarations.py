@@ -254,7 +254,7 @@ def _is_indexable(kind: Conversion) -> bool:
 
 # -- conditions --------------------------------------------------------------------------------
 
-_FILTER = re.compile(r"\$(?:\[\*\])?\[\?\s*\((.*)\)\s*\]|\$\[\?(.*)\]", re.DOTALL)
+_FILTER = re.compile(r"\$\[\?\s*\((.*)\)\s*\]|\$\[\?(.*)\]", re.DOTALL)
 
 
 def _condition(where: Any, owner: str, paths: RecordPaths) -> str:

@@ -152,9 +152,8 @@ class StoredDescription:
                 new = new.named(self._own.record)
         if new != found:
             raw = write_collection(txn, self._name, new.stored())
-            if found is not None:
-                reset_changed(txn, self._name, found, new)
-            database.reload(txn)
+            if found is None or reset_changed(txn, self._name, found, new):
+                database.reload(txn)
         self.known = raw
 
     # -- checking ------------------------------------------------------------------------------

@@ -25,6 +25,7 @@ from stones.collections.queries.ordering import equal
 from stones.engine import Transaction
 from stones.errors import CorruptValueError, QueryError
 from stones.formats.messages import show
+from stones.formats.metadata import next_generation
 from stones.stores.claims import read_collection
 from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.spans import prefix_span
@@ -124,18 +125,24 @@ def condition(text: str) -> Matches:
         raise CorruptValueError(f"the condition of an index cannot be read: {error}") from error
 
 
-def reset_changed(txn: Transaction, name: str, before: Description, after: Description) -> None:
+def reset_changed(txn: Transaction, name: str, before: Description, after: Description) -> bool:
     """Have each index built again for which records look different once `after` is written.
 
     A new field may have a default that the description keeps from now on. Its index has the entry
-    MISSING for each record without the field.
+    MISSING for each record without the field. Returns whether the metadata has another generation
+    now: every writer must see the new defaults, if the collection has an index.
     """
+    definitions = read_definitions(txn, name)
     names = changed_names(before, after)
-    for definition in read_definitions(txn, name) if names else ():
+    if not definitions or not names:
+        return False
+    for definition in definitions:
         if definition.where is not None or any(
             goes_through(path, names) for path in definition.paths
         ):
             restart(txn, name, definition)
+    next_generation(txn)
+    return True
 
 
 def restart(txn: Transaction, name: str, definition: IndexDefinition) -> None:

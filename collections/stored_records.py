@@ -2,8 +2,8 @@
 
 Every change of a record goes through `StoredRecords.write` or `StoredRecords.remove`. Whatever must
 change together with a record, the count and the entries of indexes, changes there, in the same
-transaction. There are two exceptions: `remove_all`, and `clear()` of the store. They remove all
-records at once, and all that is kept about them (`stones.stores.writer`).
+transaction. There is one exception: `clear()` of the store removes all records of all collections
+at once, and all that is kept about them (`stones.stores.writer`).
 `Collection` is the mapping above it, `Query` reads from it.
 """
 
@@ -61,6 +61,8 @@ class RecordChanges:
     """Records added less records removed. It is added to the count when the operation ends."""
     are_many: bool = False
     """Whether the entries of new records are held back, and written many at a time."""
+    have_entries: bool = True
+    """Whether indexes may have entries of the records: False once all of them are removed."""
     batch: EntryBatch | None = None
     """The entries that are held back."""
 
@@ -299,7 +301,7 @@ class StoredRecords(Generic[K, R]):
         """Remove the record under a stored key: every removal goes through here. Was it there?"""
         if not changes.is_claimed:
             return False
-        indexes = self.indexes.kept(changes.txn)
+        indexes = self.indexes.kept(changes.txn) if changes.have_entries else None
         if indexes is not None and (before := changes.txn.get(DATA, stored)) is not None:
             self._reindex(changes, indexes, stored, before, None)
         found = changes.txn.delete(DATA, stored)
@@ -313,8 +315,9 @@ class StoredRecords(Generic[K, R]):
         indexes = self.indexes.kept(changes.txn)
         if indexes is not None:
             indexes.remove_all(changes.txn)
+        changes.have_entries = False
         for stored in changes.txn.keys(DATA, self.span.start, self.span.stop):
-            changes.txn.delete(DATA, stored)
+            self.remove(changes, stored)
         changes.added = 0
         changes.txn.delete(Space.META, self._count_key)
 

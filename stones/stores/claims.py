@@ -13,7 +13,7 @@ from typing import Any
 
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, ReservedKeyError
-from stones.formats.metadata import CLAIMS, next_generation
+from stones.formats.metadata import CLAIMS, has_collections, next_generation
 
 COUNTS = (b"count/", b"count0")
 """The counts of records are in the metadata from the first to below the second key."""
@@ -59,11 +59,11 @@ def parse_collection(name: str, raw: bytes) -> Mapping[str, Any]:
 def write_collection(txn: Transaction, name: str, description: Mapping[str, Any]) -> bytes:
     """Store the description of a collection. Returns its stored bytes.
 
-    It begins another generation of the metadata: reload the database after it. The first collection
-    has every process look claims up from then on. And an index sees the defaults that a description
-    keeps.
+    The first collection of a store begins another generation of the metadata. From then on every
+    process looks claims up.
     """
-    next_generation(txn)
+    if not has_collections(txn):
+        next_generation(txn)
     raw = json.dumps(description).encode()
     txn.put(Space.META, claim_key(name), raw)
     return raw

@@ -68,7 +68,6 @@ def _take_collection(read: Transaction, target: Database, txn: Transaction, name
             ) from error
         if both != present:
             write_collection(txn, name, both)
-            target.reload(txn)
         return
     if target.is_stones03:
         raise CollectionError(
