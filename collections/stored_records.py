@@ -21,6 +21,7 @@ from stones.collections.indexes.definition import (
     read_definitions,
 )
 from stones.collections.indexes.maintenance import EntryBatch, RecordIndexes
+from stones.collections.records.conversion import MisfitError
 from stones.collections.records.record_type import RecordType
 from stones.collections.records.simple_values import has_simple_values
 from stones.engine import Space, Transaction
@@ -88,6 +89,7 @@ class StoredRecords(Generic[K, R]):
         self.span = prefix_span(self.prefix)
         self._count_key = count_key(name)
         self._encode = record_type.key_codec.encode
+        self._functions = record_type.schema.functions
         self._max_key_size = database.max_key_size
         if database.is_stones03:
             raise CollectionError(
@@ -144,7 +146,7 @@ class StoredRecords(Generic[K, R]):
 
     def values(self, span: Span) -> Iterator[R]:
         """The records in a span, in key order."""
-        return (self.load(stored, value) for stored, value in self._entries(span))
+        return self.loaded(self._entries(span))
 
     def items(self, span: Span) -> Iterator[tuple[K, R]]:
         """The records in a span, with their keys."""
@@ -188,11 +190,23 @@ class StoredRecords(Generic[K, R]):
     def load(self, stored: bytes, value: Any) -> R:
         """The record of a stored dict. Raises RecordError with the key."""
         try:
-            return self.type.load(value)
-        except RecordError as error:
-            raise RecordError(
-                f"{self.name}[{show_key(self.decode_key(stored))}]: {error}"
-            ) from error
+            record: R = self._functions.load(value)
+        except MisfitError as error:
+            raise self._misfit(stored, error) from error.__cause__
+        return record
+
+    def loaded(self, entries: Iterable[tuple[bytes, Any]]) -> Iterator[R]:
+        """The records of stored keys and dicts, as `load` makes them."""
+        functions = self._functions
+        for stored, value in entries:
+            try:  # without the call of load(), which would take 3 % more time
+                record: R = functions.load(value)
+            except MisfitError as error:
+                raise self._misfit(stored, error) from error.__cause__
+            yield record
+
+    def _misfit(self, stored: bytes, error: MisfitError) -> RecordError:
+        return RecordError(f"{self.name}[{show_key(self.decode_key(stored))}]: {error}")
 
     def index_infos(self) -> tuple[IndexInfo, ...]:
         """The indexes of the collection as of now, the oldest first."""

@@ -41,8 +41,7 @@ class QueryReader(BoundToStore, Generic[K, R]):
     # -- many answers --------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[R]:
-        for stored, value in self._matches():
-            yield self._records.load(stored, value)
+        yield from self._records.loaded(self._matches())
 
     def __reversed__(self) -> Iterator[R]:
         """The same records in the opposite order. A part of a query is held in memory for it."""
@@ -292,8 +291,7 @@ class QueryReader(BoundToStore, Generic[K, R]):
 
     def _beginning(self, limit: int) -> Iterator[R]:
         """At most so many records, which are no page."""
-        for stored, value in execution.matches(self._records, self._limited(limit)):
-            yield self._records.load(stored, value)
+        yield from self._records.loaded(execution.matches(self._records, self._limited(limit)))
 
     def _limited(self, limit: int) -> Selection:
         before = self._selection.limit
