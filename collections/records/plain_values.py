@@ -219,18 +219,18 @@ def container(name: str, kinds: Sequence[type[Any]], item: Conversion) -> Conver
 def fixed_tuple(items: Sequence[Conversion]) -> Conversion:
     """A tuple with a type for each of its elements."""
     name = f"tuple[{', '.join(item.name for item in items) or '()'}]"
-    dumps = [item.dump for item in items]
-    loads = [item.load for item in items]
+    dumps = [(item.exact_type, item.dump) for item in items]
+    loads = [(item.exact_type, item.load) for item in items]
 
-    def convert(values: Any, converts: list[Convert]) -> tuple[Any, ...]:
+    def convert(values: Any, converts: list[tuple[type | None, Convert]]) -> tuple[Any, ...]:
         if not isinstance(values, tuple) or len(values) != len(converts):
             raise misfit_error(name, values)
         if type(values) is not tuple and not _equals(tuple(values), values):
             raise _another_value(name, values)
         converted: list[Any] = []
         try:
-            for value, convert_item in zip(values, converts, strict=True):
-                converted.append(convert_item(value))
+            for value, (exact_type, convert_item) in zip(values, converts, strict=True):
+                converted.append(value if type(value) is exact_type else convert_item(value))
         except MisfitError as error:
             error.within(f"[{len(converted)}]")
             raise

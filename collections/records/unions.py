@@ -16,7 +16,7 @@ from stones.formats.serializers import serializer
 
 from .conversion import Conversion, Convert, MisfitError, misfit_error
 from .parts import alternatives_part
-from .plain_values import ANYTHING, ENUM_VALUE, NONE
+from .plain_values import ANYTHING, ATOMS, ENUM_VALUE, NONE
 
 
 def enumeration(cls: type[Enum]) -> Conversion:
@@ -29,8 +29,15 @@ def enumeration(cls: type[Enum]) -> Conversion:
         raise CollectionError(f"{cls.__name__} cannot be stored: it has no members")
     stored_as: set[Any] = set()
     hashable = True
+    # For members with a plain value, which take a fifth of the time with these. `cls` keeps its
+    # members, so no other object has the id of one.
+    dumps: dict[int, Any] = {}
+    loads: dict[type, dict[Any, Enum]] = {}
 
     def dump(member: Any) -> Any:
+        stored = dumps.get(id(member))
+        if stored is not None:
+            return stored
         if not isinstance(member, cls):
             raise misfit_error(cls.__name__, member)
         stored = ENUM_VALUE.dump(member.value)
@@ -40,6 +47,9 @@ def enumeration(cls: type[Enum]) -> Conversion:
         return stored
 
     def load(value: Any) -> Any:
+        kind = type(value)
+        if kind in loads and (member := loads[kind].get(value)) is not None:
+            return member
         try:
             return cls(value)
         except Exception as error:  # `_missing_` may raise anything
@@ -58,6 +68,9 @@ def enumeration(cls: type[Enum]) -> Conversion:
         except TypeError:  # the value has no hash, such as a list
             stored_as.add(type(value))
             hashable = False
+        if type(value) in ATOMS:
+            dumps[id(member)] = value
+            loads.setdefault(type(value), {})[value] = member
     if issubclass(cls, Flag):
         stored_as = {int}  # members can be combined, to values that no member has
     return Conversion(cls.__name__, dump, load, (cls,), stored_as, hashable=hashable)
