@@ -25,7 +25,8 @@ def positional_parameters(cls: type) -> Sequence[str]:
 def _takes(function: FunctionType, names: Collection[str]) -> bool:
     """Whether a constructor surely takes these names, and needs no others."""
     code = function.__code__
-    if code.co_posonlyargcount > 1:
+    takes_anything = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS  # and a function inside may not
+    if code.co_posonlyargcount > 1 or code.co_flags & takes_anything:
         return False
     positional = _parameters(function)
     start = 1 + len(positional)
