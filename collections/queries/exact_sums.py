@@ -153,7 +153,7 @@ class _FoldedFloats:
         try:
             return total / (common * count)
         except OverflowError:
-            return math.copysign(math.inf, total)
+            return math.inf if total > 0 else -math.inf
 
 
 def _add_decimal(bands: dict[int, Decimal], number: Decimal) -> None:

@@ -44,7 +44,8 @@ class QueriedRecords(Generic[K, R]):
 
     def field_paths(self) -> dict[str, ValuePath]:
         """The path to each field of the class, by its name."""
-        return {name: self.paths.values(path_text((name,))) for name in self.records.type.fields}
+        # In quotes, a name is no word of the language, such as `contains`.
+        return {name: self.paths.values(f'$["{name}"]') for name in self.records.type.fields}
 
     def sort_fields(self, names: Iterable[Any]) -> tuple[SortField, ...]:
         """The fields that the arguments of `order_by()` stand for.
