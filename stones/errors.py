@@ -102,7 +102,10 @@ class LockTimeoutError(StoneError, TimeoutError):
 
 
 class UnsupportedError(StoneError, NotImplementedError):
-    """Something that the engine of this store cannot do; `engine.supports` says what it can."""
+    """Something that the engine of this store cannot do; `engine.supports` says what it can.
+
+    Also a method of a query that needs a package which is not installed.
+    """
 
 
 class CollectionError(StoneError, ValueError):
@@ -114,7 +117,10 @@ class RecordError(StoneError, ValueError):
 
 
 class QueryError(StoneError, ValueError):
-    """A query that cannot be parsed, or values that do not fit the query's placeholders."""
+    """A query that cannot be parsed, or values that do not fit the query's placeholders.
+
+    Also a cursor of another order, or a damaged one, and a value that an aggregate cannot take.
+    """
 
 
 class NotOneError(StoneError, LookupError):

@@ -171,6 +171,17 @@ class QueryReader(BoundToStore, Generic[K, R]):
 
         None comes first, then bool, numbers and text. A record without the value gives nothing. 1
         and 1.0 are one value. A path that finds several values, as `tags[*]` does, gives all.
+
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore
+        >>> @define
+        ... class Photo:
+        ...     tags: list[str]
+        >>> photos = Collection(MemoryStore(), Photo)
+        >>> photos.add_many([Photo(['sun', 'sea']), Photo([]), Photo(['sky', 'sea'])])
+        3
+        >>> photos.find().distinct('tags[*]')
+        ['sea', 'sky', 'sun']
         """
         entries = execution.values(self._records, self._whole(), self._source.value_paths([path]))
         return distinct(known(value) for _, (found,) in entries for value in found)
