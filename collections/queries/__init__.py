@@ -15,6 +15,8 @@ execution               how a selection is answered
 result_order            the records of a selection in its order, by sorting
 record_paths            RecordPaths: the paths of queries for the records of one class
 field_types             FieldTypes: where a path leads in a class, and what a value there looks like
+typed_conditions        conditions written as functions of a record, each() and known()
+recording               what such a function is called with
 jsonpath                parse_filter, parse_values, parse_search
 parsing                 text to a syntax tree, with {placeholders} and error positions
 tokens                  tokens of a text, changed into ones that jsonpath-ng can parse

@@ -38,19 +38,26 @@ class Choices:
 def choices(given: Any, convert: Callable[[Any], Any], text: str) -> Choices:
     """The values that a caller gives for the placeholder behind `in`, each of them converted.
 
-    Takes any iterable. Raises QueryError for what is none, and for a str or bytes: their items are
-    hardly meant. `text` is for errors.
+    Takes any iterable. Raises QueryError as `check_choices` does. `text` is for errors.
+    """
+    check_choices(given, f"{text!r}: in")
+    return Choices(tuple(map(convert, given)))
+
+
+def check_choices(given: object, owner: str) -> None:
+    """Raise QueryError for what is no iterable, and for a str or bytes: no letters are meant.
+
+    `owner` is what takes the values, for the error.
     """
     if isinstance(given, str | bytes | bytearray | memoryview):
         raise QueryError(
-            f"{text!r}: in takes a list of values, not one value, {show_value(given)}: pass a list "
+            f"{owner} takes a list of values, not one value, {show_value(given)}: pass a list "
             "of values, or write == for in"
         )
     if not isinstance(given, Iterable):
         raise QueryError(
-            f"{text!r}: in takes a list of values, not {show_value(given)}: any iterable will do"
+            f"{owner} takes a list of values, not {show_value(given)}: any iterable will do"
         )
-    return Choices(tuple(map(convert, given)))
 
 
 def compare_by_word(op: str, found: Any, value: Any) -> bool:

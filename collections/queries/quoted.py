@@ -37,6 +37,22 @@ def unescaped(text: str) -> str:
     return _ESCAPE.sub(_character, text) if "\\" in text else text
 
 
+def written_step(name: str) -> str:
+    r"""The step to the field with exactly this name, as it is written behind a path.
+
+    >>> written_step("city"), written_step("it's"), written_step("where")
+    ('.city', "['it\\'s']", "['where']")
+    """
+    if _PLAIN_NAME.fullmatch(name) and name not in _RESERVED:
+        return f".{name}"
+    escaped = name.replace("\\", "\\\\").replace("'", "\\'")
+    return f"['{escaped}']"
+
+
+_PLAIN_NAME = re.compile("[a-zA-Z_][a-zA-Z0-9_]*")
+_RESERVED = frozenset({"where", "wherenot"})
+
+
 def _character(escape: re.Match[str]) -> str:
     if escape["high"]:
         high, low = int(escape["high"], 16), int(escape["low"], 16)
