@@ -3,7 +3,7 @@
 `stones.collections.collection` has the writing half.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stones.collections.indexes.definition import IndexInfo
@@ -136,13 +136,17 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
 
     # -- queries -------------------------------------------------------------------------------
 
-    def find(self, path: str | None = None, /, **values: Any) -> Query[K, R]:
+    def find(self, path: str | Callable[[R], int] | None = None, /, **values: Any) -> Query[K, R]:
         """The records that match: lazily, in key order.
 
         `find('$[?(@.age > 30)]')` takes a JSONPath filter over the list of the records' dicts;
         `find('@.age > 30')` means the same. A `{name}` in it stands for the value `name=...`, which
         can never change the query: `find('$[?(@.name == {name})]', name=name)`. Without a path the
         fields must equal the values: `find(name='Ada')`; with nothing at all every record matches.
+
+        A function of a record is a filter that type checkers look into: `find(lambda u: (u.age >
+        30) & (each(u.tags) == 'navy'))`. It is called once, to record the condition. `&`, `|`, `~`
+        join conditions; `each()` and `known()` help with lists and with what may be None.
 
         A value is converted as its field is when a record is stored: `find(tags={Tag.NEW})`.
         Raises RecordError for a field that the class does not have, and for a value that cannot be
@@ -161,6 +165,8 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         2
         >>> users.find('$[?(@.age > {age})]', age=30).one(), users.find(age=17).count()
         (User(name='ada', age=36), 1)
+        >>> users.find(lambda user: (user.age > 30) & (user.name != 'bob')).one()
+        User(name='ada', age=36)
         """
         filters = self._queried.filters(path, values)
         return Query(self._queried, Selection(self._records.span, filters))

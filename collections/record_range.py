@@ -1,6 +1,6 @@
 """RecordRange: what `range()` of a collection returns. It can be queried as the collection can."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 from stones.collections.queries.queried_records import QueriedRecords
@@ -36,7 +36,7 @@ class RecordRange(Range[K, R]):
         super().__init__(mapping, queried.records, span)
         self._queried = queried
 
-    def find(self, path: str | None = None, /, **values: Any) -> Query[K, R]:
+    def find(self, path: str | Callable[[R], int] | None = None, /, **values: Any) -> Query[K, R]:
         """The records of the range that match. Takes what `find` of the collection takes.
 
         The query has the order of the range. Only the keys of the range are read, unless the filter

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from stones.collections.index_declarations import Index, index
     from stones.collections.indexes.definition import IndexInfo
     from stones.collections.queries.query import Query
+    from stones.collections.queries.typed_conditions import each, known
     from stones.collections.records.record_type import key
     from stones.engines.lmdb.compaction import CompactReport, compact
     from stones.migrations.reencode import MigrationReport, migrate
@@ -97,9 +98,11 @@ __all__ = [
     "ValueTypeError",
     "check",
     "compact",
+    "each",
     "index",
     "inspect",
     "key",
+    "known",
     "migrate",
     "register_serializer",
     "register_type",
@@ -125,8 +128,10 @@ _LAZY = {
     "check": "stones.repair.check",
     "compact": "stones.engines.lmdb.compaction",
     "index": "stones.collections.index_declarations",
+    "each": "stones.collections.queries.typed_conditions",
     "inspect": "stones.repair.info",
     "key": "stones.collections.records.record_type",
+    "known": "stones.collections.queries.typed_conditions",
     "migrate": "stones.migrations.reencode",
     "salvage": "stones.repair.salvage",
 }

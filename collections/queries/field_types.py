@@ -38,8 +38,9 @@ from stones.collections.records.conversion import Conversion, MisfitError
 from stones.collections.records.plain_values import ANYTHING, ATOMS, container
 from stones.collections.records.record_type import record_type
 from stones.collections.records.stored_forms import ValueOfForms, comparable
-from stones.errors import QueryError
+from stones.errors import QueryError, RecordError
 from stones.formats.messages import show
+from stones.formats.registered_types import known
 
 from .comparisons import Forms
 from .ordering import equal
@@ -50,9 +51,13 @@ class FieldTypes:
     """The types that paths lead to in the records with this conversion.
 
     `extra_fields` are names that records may have beside the fields of the class, `extra_inside`
-    those that the dicts of classes inside may have. `text` is the whole path, for errors. Both
-    methods return a copy of the tree, in which each placeholder knows how to convert its value.
-    Both raise QueryError for a name that no field has.
+    those that the dicts of classes inside may have. `text` is the whole path, for errors. If
+    `by_attributes`, names are those of attributes, as Python code has them: `_nick` for the field
+    that is stored as `nick`.
+
+    `in_record` and `in_list` return a copy of the tree with the names of stored fields, in which
+    each placeholder knows how to convert its value. Both raise QueryError for a name that no field
+    has.
     """
 
     def __init__(
@@ -61,8 +66,11 @@ class FieldTypes:
         extra_fields: Collection[str],
         extra_inside: Collection[str],
         text: str,
+        *,
+        by_attributes: bool = False,
     ) -> None:
         self._record = record
+        self._by_attributes = by_attributes
         self._extra_fields = extra_fields
         self._extra_inside = extra_inside
         self._text = text
@@ -75,6 +83,40 @@ class FieldTypes:
         """The tree of a path into the list of all records: `$` is the list."""
         records = container(f"list[{self._record.name}]", (list,), self._record)
         return self._start(tree, _Place((records,)))
+
+    def may_be_bool(self, tree: JSONPath) -> bool:
+        """Whether a path inside one record may lead to a bool."""
+        kinds = self._place(tree).alternatives()
+        if kinds is None:
+            return True
+        stored = {form for kind in kinds for form in kind.stored_as}
+        return bool in {form[0] if isinstance(form, tuple) else form for form in stored}
+
+    def loader(self, tree: JSONPath) -> Callable[[Any], Any]:
+        """The function that makes values of stored ones, where a path inside one record leads.
+
+        It raises RecordError for a stored value that no type at this place can have.
+        """
+        kinds = self._place(tree).types
+        if all(kind.native for kind in kinds):
+            return known
+
+        def load(stored: Any) -> Any:
+            stored = known(stored)
+            misfit: MisfitError | None = None
+            for kind in kinds:
+                try:
+                    return kind.load(stored)
+                except MisfitError as error:
+                    misfit = error
+            raise RecordError(f"{self._text}: {misfit}")
+
+        return load
+
+    def _place(self, tree: JSONPath) -> "_Place":
+        """Where a path inside one record leads."""
+        self._root = _Place((self._record,))
+        return self._follow(tree, self._root)[1]
 
     def _start(self, tree: JSONPath, root: "_Place") -> JSONPath:
         self._root = root
@@ -94,6 +136,9 @@ class FieldTypes:
             case This():  # `@`, or a named operator that makes a text
                 return node, start if type(node) is This else _ANYWHERE
             case Fields():
+                if self._by_attributes:
+                    names = [self._stored_name(name, start) for name in node.fields]
+                    node = _copy(node, fields=tuple(names))
                 return node, _Place(
                     tuple(kind for name in node.fields for kind in self._field(name, start).types)
                 )
@@ -132,6 +177,23 @@ class FieldTypes:
             return self._follow(part, start)[0] if isinstance(part, JSONPath) else part
 
         return _copy(node, **{name: changed(part) for name, part in vars(node).items()})
+
+    def _stored_name(self, attribute: str, start: "_Place") -> str:
+        """The name in the stored dict of the field with this name in Python code."""
+        kinds = [kind for kind in start.alternatives() or () if kind.fields is not None]
+        names = {
+            field.alias or attribute
+            for cls in {cls for kind in kinds for cls in kind.value_types}
+            if attrs.has(cls)
+            for field in attrs.fields(cls)
+            if field.name == attribute
+        }
+        if len(names) > 1:
+            raise QueryError(
+                f"{self._text!r}: {attribute} is stored under several names, "
+                f"{show(sorted(names))}: write a JSONPath"
+            )
+        return names.pop() if names else attribute
 
     def _field(self, name: str, start: "_Place") -> "_Place":
         alternatives = start.alternatives()

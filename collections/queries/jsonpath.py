@@ -25,6 +25,7 @@ from jsonpath_ng.jsonpath import Fields, Index, JSONPath
 
 from stones.errors import QueryError
 from stones.formats.messages import show_value
+from stones.formats.registered_types import known
 
 from .comparisons import Predicate, comparison
 from .field_types import FieldTypes
@@ -233,6 +234,8 @@ class ValuePath:
     find: Finder = field(eq=False, repr=False)
     """Lists all values that the path leads to from a record, in the order of the record."""
     _tree: JSONPath = field(eq=False, repr=False)
+    load: Callable[[Any], Any] = field(default=known, eq=False, repr=False)
+    """Makes what the user gets of a value that was found."""
 
     @property
     def steps(self) -> tuple[Step, ...] | None:
@@ -256,6 +259,15 @@ class ValuePath:
         """The path for the records of one class. Raises QueryError for an unknown field."""
         types.in_record(self._tree)
         return self
+
+    def by_attributes(self, types: FieldTypes) -> "ValuePath":
+        """The path to a field that is named as in Python code. It gives values as records do."""
+        tree = types.in_record(self._tree)
+        return ValuePath(self.text, finder(tree), tree, types.loader(self._tree))
+
+    def may_be_bool(self, types: FieldTypes) -> bool:
+        """Whether the path may lead to a bool in the records of a class."""
+        return types.may_be_bool(self._tree)
 
 
 @frozen

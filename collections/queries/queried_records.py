@@ -1,6 +1,6 @@
 """QueriedRecords: the records of a collection, with all that a query needs to ask for them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Generic, NoReturn, TypeVar
 
 from attrs import frozen
@@ -19,6 +19,9 @@ from .sort_fields import SortField, path_text, split_direction
 K = TypeVar("K")
 R = TypeVar("R")
 
+PathOrFunction = str | Callable[[R], Any]
+"""A path into a record: as JSONPath, or as a function of a record that returns a field of it."""
+
 
 @frozen(eq=False)
 class QueriedRecords(Generic[K, R]):
@@ -31,16 +34,22 @@ class QueriedRecords(Generic[K, R]):
     paths: RecordPaths
     checks: RecordChecks[R]
 
-    def filters(self, path: str | None, values: Mapping[str, Any]) -> tuple[BoundFilter, ...]:
+    def filters(
+        self, path: str | Callable[[R], int] | None, values: Mapping[str, Any]
+    ) -> tuple[BoundFilter, ...]:
         """The filters that the arguments of `find()` stand for."""
         if path is not None:
-            return (self.paths.filter(path).bound(values),)
+            return (self.paths.bound_filter(path, values),)
         stored = self.checks.stored_values(values)
         return (equality_filter(stored),) if stored else ()
 
     def value_paths(self, texts: Iterable[str]) -> tuple[ValuePath, ...]:
         """The paths into a record. Raises QueryError for an unknown field."""
         return tuple(self.paths.values(text) for text in texts)
+
+    def paths_of(self, paths: Iterable[PathOrFunction[R]]) -> tuple[ValuePath, ...]:
+        """The paths into a record, some of them as functions of a record."""
+        return tuple(map(self.paths.path_of, paths))
 
     def field_paths(self) -> dict[str, ValuePath]:
         """The path to each field of the class, by its name."""

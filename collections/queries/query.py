@@ -64,7 +64,7 @@ class Query(QueryReader[K, R]):
 
     # -- narrower, and in another order --------------------------------------------------------
 
-    def find(self, path: str | None = None, /, **values: Any) -> "Query[K, R]":
+    def find(self, path: str | Callable[[R], int] | None = None, /, **values: Any) -> "Query[K, R]":
         """Those of the records that match another filter too. Takes what `Collection.find` takes.
 
         >>> from attrs import define

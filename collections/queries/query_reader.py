@@ -19,7 +19,7 @@ from .aggregates import distinct
 from .cursors import encode_cursor
 from .grouping import GroupedQuery, aggregate_of
 from .jsonpath import ValuePath
-from .queried_records import QueriedRecords
+from .queried_records import PathOrFunction, QueriedRecords
 from .selection import Selection
 from .sort_fields import order_text, place_of
 
@@ -62,10 +62,14 @@ class QueryReader(BoundToStore, Generic[K, R]):
             yield self._records.decode_key(stored), self._records.load(stored, value)
 
     @overload
+    def values(self, path: Callable[[R], T], /) -> Iterator[T]: ...
+    @overload
     def values(self, path: str, /) -> Iterator[Any]: ...
     @overload
-    def values(self, path: str, second: str, /, *more: str) -> Iterator[tuple[Any, ...]]: ...
-    def values(self, path: str, /, *more: str) -> Iterator[Any]:
+    def values(
+        self, path: PathOrFunction[R], second: PathOrFunction[R], /, *more: PathOrFunction[R]
+    ) -> Iterator[tuple[Any, ...]]: ...
+    def values(self, path: PathOrFunction[R], /, *more: PathOrFunction[R]) -> Iterator[Any]:
         """What the JSONPath `path` finds in each matching record: `values('address.city')`.
 
         A record in which the path finds nothing gives nothing. If it finds several values, as
@@ -73,6 +77,10 @@ class QueryReader(BoundToStore, Generic[K, R]):
 
         Several paths give one tuple for each record. In it, a path that finds nothing gives None,
         and a path that may find several values gives a list.
+
+        A path may be a function of a record: `values(lambda u: u.address.city)`. Type checkers know
+        what it gives. And it gives what the field of a record holds, where a JSONPath gives what is
+        stored: an enum, not its value; a record, not its dict.
 
         >>> from attrs import define
         >>> from stones import Collection, MemoryStore, key
@@ -87,20 +95,27 @@ class QueryReader(BoundToStore, Generic[K, R]):
         ['sea', 'sun', 'sky']
         >>> list(photos.find().values('name', 'tags[0]', 'tags[*]'))
         [('a', 'sea', ['sea', 'sun']), ('b', None, []), ('c', 'sky', ['sky'])]
+        >>> list(photos.find().values(lambda photo: photo.name))
+        ['a', 'b', 'c']
         """
-        paths = self._source.value_paths([path, *more])
+        paths = self._source.paths_of([path, *more])
         entries = self._values(paths)
         if not more:
-            return (known(value) for _, (found,) in entries for value in found)
+            load = paths[0].load
+            return (load(value) for _, (found,) in entries for value in found)
         return (tuple(map(tables.cell_of, paths, found)) for _, found in entries)
 
     @overload
     def to_list(self) -> list[R]: ...
     @overload
+    def to_list(self, path: Callable[[R], T], /) -> list[T]: ...
+    @overload
     def to_list(self, path: str, /) -> list[Any]: ...
     @overload
-    def to_list(self, path: str, second: str, /, *more: str) -> list[tuple[Any, ...]]: ...
-    def to_list(self, *paths: str) -> list[Any]:
+    def to_list(
+        self, path: PathOrFunction[R], second: PathOrFunction[R], /, *more: PathOrFunction[R]
+    ) -> list[tuple[Any, ...]]: ...
+    def to_list(self, *paths: PathOrFunction[R]) -> list[Any]:
         """The matching records as a list. With paths, a list of what `values()` gives."""
         if not paths:
             return list(self)

@@ -144,7 +144,7 @@ class Path(Recorded):
             raise QueryError(
                 f"a call of {_shown(method)}() cannot be recorded: write {_INSTEAD_OF_METHODS}"
             )
-        if options or len(arguments) != 1 or type(arguments[0]) is not str:
+        if options or len(arguments) != 1 or not isinstance(arguments[0], str):
             raise QueryError(f"{_shown(method)}() takes one str in a condition")
         return Condition("=~", (Path(on), pattern.format(re.escape(arguments[0]))))
 
@@ -195,9 +195,14 @@ def condition_of(part: object) -> Condition:
         return Condition("is true", (part,))
     if isinstance(part, Condition):
         return part
+    if isinstance(part, bool):
+        raise QueryError(
+            f"a part of the condition is {part}: a test that Python answers itself, as `is` does, "
+            f"cannot be recorded: write {INSTEAD_OF_IS}"
+        )
     raise QueryError(
-        f"{show_value(part)} is no condition on the record. A test that Python answers itself, as "
-        f"`is` does, cannot be recorded: write {INSTEAD_OF_IS}"
+        f"{show_value(part)} is no condition on the record: put parentheses around each "
+        "comparison, as in (u.age > 30) & (u.city == 'Rome')"
     )
 
 

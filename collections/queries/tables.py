@@ -8,7 +8,6 @@ from uuid import UUID
 
 from stones.errors import QueryError, UnsupportedError
 from stones.formats.messages import show_error
-from stones.formats.registered_types import known
 
 from .execution import values
 from .jsonpath import ValuePath
@@ -39,8 +38,8 @@ def columns_of(
 def cell_of(path: ValuePath, found: Sequence[Any]) -> Any:
     """What a path has found in a record as one value."""
     if not path.leads_to_one:
-        return known([*found])
-    return known(found[0]) if found else None
+        return [*map(path.load, found)]
+    return path.load(found[0]) if found else None
 
 
 def to_arrow(columns: Columns) -> Any:

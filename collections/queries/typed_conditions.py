@@ -48,7 +48,7 @@ values={'age': 30, 'tags': 'navy'}, flags=())
 
     Raises QueryError for a function that returns no condition, and for what cannot be recorded.
     """
-    found = function(RECORD)
+    found = _called(function)
     if not isinstance(found, Path | Condition):
         raise QueryError(
             f"find(): the function returns {show_value(found)}, which is no condition on the "
@@ -68,7 +68,7 @@ def recorded_path(function: Callable[[Any], Any]) -> str:
 
     Raises QueryError for a function that returns no field of the record.
     """
-    found = function(RECORD)
+    found = _called(function)
     if isinstance(found, Path):
         return found.__step__.text
     shown = "a condition" if isinstance(found, Recorded) else show_value(found)
@@ -138,6 +138,16 @@ def known(value: T | None) -> T:
         "known() takes a field of the record, inside of a function for find() or values(), not "
         f"{show_value(value)}"
     )
+
+
+def _called(function: Callable[[Any], Any]) -> Any:
+    try:
+        return function(RECORD)
+    except TypeError as error:
+        raise QueryError(
+            f"the function does what cannot be recorded: {error}. It is not called with a record, "
+            "but with an object that records comparisons of fields"
+        ) from error
 
 
 def _written(condition: Condition, values: dict[str, Any], flags: list[str]) -> str:
