@@ -128,6 +128,8 @@ CONDITIONS = [
     (lambda u: ~(u.name == each(set(CODES))), "!(@.name in {name})", ["bob", "cyd"]),
     (lambda u: each(u.tags) == each(iter(["maths"])), "@.tags[*] in {tags}", ["ada"]),
     (lambda u: u.color == each([Color.BLUE]), "@.color in {color}", ["bob"]),
+    (lambda u: u.name == each({"eve": "ada"}), "@.name in {name}", ["ada"]),
+    (lambda u: u.name == each({"eve": "ada"}.keys()), "@.name in {name}", ["eve"]),
     (lambda u: u.name.startswith("b"), "@.name =~ {name}", ["bob"]),
     (lambda u: u.name.startswith("."), "@.name =~ {name}", []),
     (lambda u: u.name.endswith("e"), "@.name =~ {name}", ["eve"]),

@@ -107,7 +107,7 @@ def each(values: Any) -> Any:
     if isinstance(values, Recorded):
         raise QueryError("each() takes a field with several values, or values that you have")
     check_choices(values, "each()")
-    return AnyOf(values)
+    return AnyOf(values.values() if isinstance(values, Mapping) else values)
 
 
 def known(value: T | None) -> T:

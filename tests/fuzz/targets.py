@@ -389,7 +389,7 @@ RECORDS = [
 TOKENS = r"""
     $ @ . .. [ ] ( ) ? * , : 0 1 -1 36 4.5 'Ada' "a" name age tags address city x == = != < <= > >=
     =~ && || & | ! + - / {a} {b} true false null `len` `this` `parent` `sorted` `keys`
-    `split(a,0,1)` `sub(/a/,b)` \ ' " ` { } [*] [? $[?(@. )] where wherenot in like ~
+    `split(a,0,1)` `sub(/a/,b)` \ ' " ` { } [*] [? $[?(@. )] where wherenot in contains like ~
 """.split()  # noqa: SIM905  # a list of them could not be read
 
 
@@ -479,6 +479,7 @@ TARGETS = {
                 b"\1$[*].address.city",
                 b"\1$..tags[0:2]",
                 b"\1$[?(@.tags[*] == 'a')].name.`len`",
+                b"\1$[?(@.tags contains {b} || @.age in [36, 'old', null])]",
                 b"\1@.x + 1",
             ],
         ),
