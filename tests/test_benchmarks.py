@@ -36,6 +36,23 @@ def test_a_filter_finds_as_much_as_jsonpath_ng_does(tmp_path):
     assert len(run(tmp_path, "run.py", "predicate", "find $")) >= 6
 
 
+def test_indexes_find_the_same_in_a_collection_and_by_hand(tmp_path):
+    assert len(run(tmp_path, "run.py", "index")) >= 5
+
+
+def test_records_are_added_and_indexes_built_on_all_sides(tmp_path):
+    assert len(run(tmp_path, "run.py", "add_many", "build")) >= 6
+
+
+def test_peers_find_the_same_as_a_collection(tmp_path):
+    table = run(tmp_path, "compare_peers.py", "lmdb", "sqlite_json")
+    assert [line.split(" |")[0] for line in table[-3:]] == [
+        "| stones",
+        "| py-lmdb and msgpack by hand",
+        "| sqlite3 and JSON",
+    ]
+
+
 def test_a_table_in_markdown_has_the_goal_of_each_benchmark(tmp_path):
     table = run(tmp_path, "run.py", "--markdown", "Collection[key]")
     assert table[-1].startswith("| Collection[key] |")

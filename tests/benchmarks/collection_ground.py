@@ -9,7 +9,7 @@ from by_hand import ByHand
 from sqlite import Sqlite
 from users import INDEXES, UNIQUE, User, dump, users
 
-from stones import Collection, LmdbStore, stone
+from stones import Collection, Index, LmdbStore, stone
 
 
 class CollectionGround:
@@ -76,9 +76,5 @@ def new_store(path: Path) -> LmdbStore:
 
 
 def open_collection(store: LmdbStore, indexes: Sequence[str] = ()) -> Collection[str, User]:
-    if not indexes:
-        return Collection(store, User)
-    from stones import Index
-
     declared = [Index(path, unique=True) if path == UNIQUE else path for path in indexes]
     return Collection(store, User, indexes=declared)
