@@ -164,6 +164,18 @@ class StoredRecords(Generic[K, R]):
         """
         return self._entries(span or self.span, required_text, self._completing)
 
+    def fetch(self, txn: Transaction, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
+        """Those of the stored `keys` that have a record, in that order, with their dicts.
+
+        A transaction that `database.reading()` gave sees them. They are complete as those of `scan`
+        are. Keys are read when the first is asked for, all at once.
+        """
+        decode, convert = self.database.decode_record, self._completing(txn).convert
+        for key, raw in zip(keys, txn.get_many(DATA, keys), strict=True):
+            if raw is not None:
+                value = decode(key, raw)
+                yield key, value if convert is None else convert(value)
+
     def _entries(
         self,
         span: Span,

@@ -1,5 +1,6 @@
 """`order_by`, `reversed`, `offset` and `limit` of a query, compared with sorted lists."""
 
+import random
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
@@ -11,7 +12,15 @@ from attrs import define, field
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stones import Collection, InvalidKeyError, QueryError, ValueTypeError, key, stone
+from stones import (
+    Collection,
+    InvalidKeyError,
+    QueryError,
+    StoreClosedError,
+    ValueTypeError,
+    key,
+    stone,
+)
 
 
 @define
@@ -198,6 +207,76 @@ def test_a_field_that_came_later_is_sorted_by_its_default(store):
     records = Collection(store, New, "x")
     records.add_many([New(3, 4), New(4, 6)])
     assert list(records.find().order_by("level").keys()) == [3, 1, 2, 4]
+
+
+# -- many records ----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def shuffled() -> list[int]:
+    numbers = list(range(1500))
+    random.Random(7).shuffle(numbers)
+    return numbers
+
+
+@pytest.fixture
+def many(store, shuffled):
+    records: Collection[int, Loose] = Collection(store, Loose)
+    records.add_many(Loose(place, {"n": number}) for place, number in enumerate(shuffled))
+    return records
+
+
+@pytest.mark.parametrize(("offset", "limit"), [(0, 1), (0, 40), (700, 3), (0, 501), (3, 900)])
+def test_the_first_of_many_records(many, shuffled, offset, limit):
+    wanted = sorted(range(1500), key=lambda place: shuffled[place])
+    query = many.find().order_by("fields.n").offset(offset).limit(limit)
+    assert list(query.keys()) == wanted[offset : offset + limit]
+    assert [record.id for record in query] == wanted[offset : offset + limit]
+    backwards = query.reversed()
+    assert [record.id for record in backwards] == wanted[::-1][offset : offset + limit]
+    following = many.find().order_by("fields.n").after(query.cursor())
+    assert [record.id for record in following] == wanted[offset + limit :]
+
+
+def test_many_records_are_read_from_one_snapshot(many, shuffled):
+    running = iter(many.find().order_by("fields.n"))
+    assert next(running).id == shuffled.index(0)
+    many.find("@.id > 100").delete()
+    many.find().update(fields={"n": 0})
+    assert [record.fields["n"] for record in running] == list(range(1, 1500))
+
+
+def test_many_records_in_a_transaction_are_those_that_it_has(many, store):
+    with store.transaction():
+        many.find("@.id >= 1000").delete()
+        many.put(Loose(0, {"n": -1}))
+        running = iter(many.find().order_by("fields.n"))
+        assert next(running).id == 0
+        many.clear()
+        assert len(list(running)) == 999
+
+
+def test_many_records_of_a_snapshot(many, store):
+    with store.snapshot() as view:
+        many.clear()
+        frozen = Collection(view, Loose).find().order_by("-fields.n")
+        assert [record.fields["n"] for record in frozen] == list(range(1500))[::-1]
+
+
+def test_an_abandoned_order_lets_go_of_its_snapshot(many, store):
+    before = store.stats()
+    running = iter(many.find().order_by("fields.n"))
+    next(running)
+    del running
+    assert store.stats() == before
+
+
+def test_a_store_that_is_closed_in_between_ends_the_order(many, store):
+    running = iter(many.find().order_by("fields.n"))
+    next(running)
+    store.close()
+    with pytest.raises(StoreClosedError):
+        list(running)
 
 
 # -- against sorted lists --------------------------------------------------------------------------

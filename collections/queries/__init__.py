@@ -12,6 +12,7 @@ queried_records         QueriedRecords: the records, with all that a query needs
 selection               Selection: which records a query wants in which order, as a value
 sort_fields             SortField: what records are sorted by, and the place of a record in an order
 execution               how a selection is answered
+ordered_scan            many matching records in an order, read again once they are sorted
 result_order            the records of a selection in its order, by sorting
 record_paths            RecordPaths: the paths of queries for the records of one class
 field_types             FieldTypes: where a path leads in a class, and what a value there looks like

@@ -10,6 +10,7 @@ from stones.stores.spans import Span
 
 from .jsonpath_ng_evaluation import Finder
 from .normal_form import Step
+from .ordered_scan import ordered_matches, pays
 from .prefilter import required_text
 from .result_order import Match, count_of_part, part, sorted_matches, span_in_key_order
 from .selection import Selection
@@ -29,6 +30,8 @@ class FieldPath(Protocol):
 
 def matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
     """The matching records, in the order of the selection."""
+    if selection.order and pays(records, selection):
+        return ordered_matches(records, selection, _scan)
     if selection.order:
         entries = _scan(records, selection, selection.span)
         return sorted_matches(entries, selection, len(records.prefix))
@@ -41,7 +44,7 @@ def keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[byt
     if not selection.order:
         return (stored for stored, _ in matches(records, selection))
     entries = _scan(records, selection, selection.span)
-    ordered = sorted_matches(entries, selection, len(records.prefix), keep=lambda _: None)
+    ordered = sorted_matches(entries, selection, len(records.prefix), keep=False)
     return (stored for stored, _ in ordered)
 
 

@@ -91,9 +91,10 @@ class Query(QueryReader[K, R]):
         times; last if the path has a `-`. A list, a dict or a set has no place among its like: they
         come last. Where all values are equal, the keys decide, always from low to high.
 
-        Any path works that leads to one value. Without an index, a query with a limit holds as many
-        records as the limit and the offset; without a limit it holds all that match. A later
-        `order_by` takes the place of an earlier one. Raises QueryError for a path that does not
+        Any path works that leads to one value. Without an index, all that match are read. A query
+        with a small limit holds as many records as the limit and the offset, twice; else it holds
+        the keys and the sorted values, and reads the records again. A later `order_by` takes the
+        place of an earlier one. Raises QueryError for a path that does not
         parse, names an unknown field, or may find several values.
 
         >>> from attrs import define

@@ -249,8 +249,9 @@ class QueryReader(BoundToStore, Generic[K, R]):
     def cursor(self) -> str | None:
         """The place behind the last record of this page, as text for `after()`.
 
-        If the page has been read to its end, by iterating over it, `keys()`, `items()` or
-        `values()`, it is the place where that reading ended, whatever was written since. Else the
+        A page is a query with a `limit`. If this very query has been read to its end, by iterating
+        over it, `keys()`, `items()` or `values()`, it is the place where that reading ended,
+        whatever was written since; if several threads read it, where one of them ended. Else the
         page is read now. The place of an empty page is where it began: None if that is the
         beginning of all records.
 

@@ -1,11 +1,11 @@
 """The records of a selection in its order, where the order has to be made: by sorting.
 
-With a limit, a heap holds as many records as the selection gives, and the ones that it leaves out
-before them. Without a limit, all matching records are in memory.
+For a small limit, this holds the records that the selection gives, and the ones that it leaves out
+before them, twice over. For many records, `ordered_scan` holds only the places and the keys, and
+reads the records again.
 """
 
-import heapq
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from sys import maxsize
 from typing import Any
@@ -22,32 +22,64 @@ Match = tuple[bytes, Any]
 
 
 def sorted_matches(
-    entries: Iterable[Match],
-    selection: Selection,
-    prefix_size: int,
-    keep: Callable[[Any], Any] = lambda value: value,
+    entries: Iterable[Match], selection: Selection, prefix_size: int, *, keep: bool = True
 ) -> Iterator[Match]:
     """The part of some matches that a selection wants, in its order.
 
     `entries` are all records that match its filters, in any order. `prefix_size` is the length of
-    what stands before the keys of the collection. `keep` makes what is held of each dict.
+    what stands before the keys of the collection. Unless `keep`, None takes the place of each dict.
     """
-    place, after, reverse = place_of(selection.order), selection.after, selection.reverse
     if selection.limit == 0:
         return
-    placed: Iterable[tuple[bytes, bytes, Any]] = (
-        (place(stored[prefix_size:], value), stored, keep(value)) for stored, value in entries
-    )
-    if after is not None:
-        placed = (each for each in placed if (each[0] < after if reverse else each[0] > after))
-    # Two places are never equal, so the comparison of two tuples ends there.
-    if selection.limit is None or selection.offset + selection.limit > maxsize:
-        ordered = sorted(placed, reverse=reverse)
+    found = _placed(entries, selection, prefix_size, keep)
+    count = most_of(selection)
+    if count is None:
+        # Two places are never equal, so the comparison of two tuples ends there.
+        ordered = sorted(found, reverse=selection.reverse)
     else:
-        choose = heapq.nlargest if reverse else heapq.nsmallest
-        ordered = choose(selection.offset + selection.limit, placed)
+        ordered = _first(found, count, selection.reverse)
     for _, stored, value in part(ordered, selection):
         yield stored, value
+
+
+def most_of(selection: Selection) -> int | None:
+    """How many records a selection gives and leaves out before them. None: any number."""
+    return None if selection.limit is None else selection.offset + selection.limit
+
+
+_Placed = tuple[bytes, bytes, Any]
+"""The place of a record, its stored key, and its dict."""
+
+
+def _first(found: Iterable[_Placed], count: int, reverse: bool) -> list[_Placed]:
+    """The first `count` records, in order. Holds twice as many at most.
+
+    A sort now and then is faster than a heap: it is one call for many records.
+    """
+    kept: list[_Placed] = []
+    room = 2 * count + 100
+    bound: bytes | None = None
+    for each in found:
+        if bound is not None and (each[0] < bound if reverse else each[0] > bound):
+            continue
+        kept.append(each)
+        if len(kept) == room:
+            kept.sort(reverse=reverse)
+            del kept[count:]
+            bound = kept[-1][0]
+    kept.sort(reverse=reverse)
+    return kept[:count]
+
+
+def _placed(
+    entries: Iterable[Match], selection: Selection, prefix_size: int, keep: bool
+) -> Iterator[_Placed]:
+    """Each match that is behind `after`, with its place."""
+    place, after, reverse = place_of(selection.order), selection.after, selection.reverse
+    for stored, value in entries:
+        at = place(stored[prefix_size:], value)
+        if after is None or (at < after if reverse else at > after):
+            yield at, stored, value if keep else None
 
 
 def part(ordered: Iterable[Any], selection: Selection) -> Iterator[Any]:
