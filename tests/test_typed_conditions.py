@@ -246,7 +246,7 @@ def test_a_stored_value_that_no_record_could_have_is_an_error_for_the_types():
     Collection(store, Old, name="x").add_many([Old(1, "red"), Old(2, "green")])
     found = Collection(store, New, name="x").find()
     assert list(found.values("color")) == ["red", "green"]
-    with pytest.raises(RecordError, match=r"@\.color: .*green"):
+    with pytest.raises(RecordError, match=r"^x\[2\]: @\.color: .*green"):
         list(found.values(lambda u: u.color))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Generic, TypeVar, overload
 from attrs import evolve
 
 from stones.collections.indexes.encoding import MISSING
-from stones.errors import NotOneError, QueryError
+from stones.errors import NotOneError, QueryError, RecordError
 from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
 
@@ -100,9 +100,10 @@ class QueryReader(BoundToStore, Generic[K, R]):
         """
         paths = self._source.paths_of([path, *more])
         entries = self._values(paths)
+        if any(path.load is not known for path in paths):
+            return self._loaded(paths, entries)
         if not more:
-            load = paths[0].load
-            return (load(value) for _, (found,) in entries for value in found)
+            return (known(value) for _, (found,) in entries for value in found)
         return (tuple(map(tables.cell_of, paths, found)) for _, found in entries)
 
     @overload
@@ -291,6 +292,23 @@ class QueryReader(BoundToStore, Generic[K, R]):
         if paths:
             return execution.values(self._records, self._selection, paths)
         return ((stored, ()) for stored in execution.keys(self._records, self._selection))
+
+    def _loaded(
+        self,
+        paths: Sequence[ValuePath],
+        entries: Iterator[tuple[bytes, tuple[Sequence[Any], ...]]],
+    ) -> Iterator[Any]:
+        """What records hold where the paths lead: the values of one path, or tuples."""
+        load, is_one = paths[0].load, len(paths) == 1
+        for stored, found in entries:
+            try:
+                if is_one:
+                    loaded = [load(value) for value in found[0]]
+                else:
+                    loaded = [tuple(map(tables.cell_of, paths, found))]
+            except RecordError as error:
+                raise RecordError(f"{self._source.shown(stored)}: {error}") from error
+            yield from loaded
 
     def _noted_values(
         self, paths: Sequence[ValuePath]
