@@ -22,7 +22,7 @@ from stones.collections.indexes.definition import (
     read_definitions,
     write_definition,
 )
-from stones.collections.indexes.maintenance import INDEX, RecordIndexes
+from stones.collections.indexes.maintenance import INDEX, RecordIndexes, put_sorted
 from stones.engine import Transaction
 from stones.errors import CollectionError, DuplicateKeyError
 from stones.formats.messages import show
@@ -204,7 +204,7 @@ class _Step:
         return self._indexes.find_duplicate(self._txn, index, key, entry, stored, record)
 
     def _flush(self) -> None:
-        self._txn.put_many(INDEX, sorted(self._entries.items()))
+        put_sorted(self._txn, self._entries)
         self._entries.clear()
 
 

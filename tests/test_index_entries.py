@@ -31,6 +31,7 @@ from stones.collections.indexes.entries import (
     parse,
     value_range,
 )
+from stones.collections.indexes.generated import entries_adder
 from stones.engine import Space
 from stones.engines.memory import MemoryEngine
 from stones.errors import CorruptValueError, FormatMismatchError
@@ -374,3 +375,41 @@ def test_a_damaged_number_of_the_last_index_is_an_error_of_ours(txn, raw):
     txn.put(Space.META, b"dropped/zz", b"")
     with pytest.raises(CorruptValueError, match="damaged"):
         dropped_prefixes(txn)
+
+
+# -- generated source --------------------------------------------------------------------------
+
+kinds_of_indexes = [
+    IndexDefinition(1, ("a",)),
+    IndexDefinition(2, ("b.c",), unique=True),
+    IndexDefinition(3, ("a",), unique=True),
+    IndexDefinition(4, ("b.c",)),
+    IndexDefinition(5, ("a", "b.c")),
+    IndexDefinition(6, ("a",), each_path=0),
+    IndexDefinition(7, ("a",), where="@.d == true"),
+]
+anything = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.integers(2**53 - 2, 2**53 + 2), st.floats(),
+    st.decimals(), st.text(), st.text("\0\ud800a", max_size=3), st.datetimes(), st.lists(st.text()),
+    st.sampled_from([-0.0, 0.0, 0, "x" * 226, "x" * 227, "x" * 228, "é" * 114, float("inf")]),
+)  # fmt: skip
+records = st.fixed_dictionaries(
+    {"d": st.booleans()},
+    optional={
+        "a": anything,
+        "b": st.one_of(anything, st.fixed_dictionaries({}, optional={"c": anything})),
+    },
+)
+
+
+@given(records, st.binary(min_size=1, max_size=3), st.sampled_from([1, 276, 277]))
+def test_generated_source_gives_the_same_entries(record, key, size):
+    conditions = [None] * 6 + [lambda record: record["d"]]
+    key *= size
+    expected, found = {}, {}
+    for index, matches in zip(kinds_of_indexes, conditions, strict=True):
+        expected |= entries_of(index, record, key, matches)
+
+    entries_adder(kinds_of_indexes, conditions)(record, key, found)
+
+    assert found == expected

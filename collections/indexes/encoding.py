@@ -48,6 +48,7 @@ from stones.errors import CorruptValueError
 
 from .numbers import (
     BELOW,
+    EXACT_INTS,
     NAN,
     NUMBER,
     SHORTEST,
@@ -72,7 +73,6 @@ UNDECODABLE: Final = b"?"
 
 _eight = Struct(">BQ").pack
 _four = Struct(">BI").pack
-_EXACT_INTS = 2**53  # a float holds each int up to this one
 _BIAS = 1 << 62  # added to microseconds, which may be negative
 _DELTA_BIAS = 1 << 78
 _LONGEST_INT = 100_000  # in bits, about 30,000 digits: a longer int is not decoded
@@ -93,7 +93,7 @@ def encode(value: Any) -> bytes:
             raw = raw.replace(b"\0", b"\0\xff")
         return b"\x20" + raw + b"\0\0"
     if plain is int:
-        if 0 <= value <= _EXACT_INTS:
+        if 0 <= value <= EXACT_INTS:
             return pack_number(NUMBER, value, 0)
         return encode_number(value)
     if plain is float:

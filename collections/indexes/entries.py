@@ -164,14 +164,14 @@ def path_getter(path: str) -> Callable[[Any], Any]:
     def get(record: Any) -> Any:
         value = record.get(first, MISSING)
         for name in rest:
-            value = value.get(name, MISSING) if type(value) is dict else _inside(value, name)
+            value = value.get(name, MISSING) if type(value) is dict else inside(value, name)
         return value
 
     return get
 
 
-def _inside(value: Any, name: str) -> Any:
-    """The value of a name in a value that is no plain dict."""
+def inside(value: Any, name: str) -> Any:
+    """The value of a name in a value that is no plain dict, as an index sees it."""
     if isinstance(value, dict):
         return value.get(name, MISSING)
     # A query asks every value that has a method get. What that gives is not for an index to know.

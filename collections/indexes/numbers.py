@@ -13,6 +13,8 @@ BELOW = 0x10
 NUMBER = 0x11
 """The tag of numbers from 0 on."""
 NAN = b"\x08"
+EXACT_INTS = 2**53
+"""A float holds each int from 0 up to this one."""
 SHORTEST = 10
 """The size of a number whose float is the number."""
 
