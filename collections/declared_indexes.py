@@ -6,7 +6,7 @@ larger one `Collection.build_indexes` does it. A snapshot, and a store that was 
 take what is there.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from attrs import evolve
 
@@ -36,8 +36,11 @@ class DeclaredIndexes:
         self._stored = stored
         self._name = stored.name
 
-    def settle(self, database: Database) -> None:
+    def settle(self, database: Database, describe: Callable[[Transaction], object]) -> None:
         """Define and build what is missing in a store with this collection. Else only read.
+
+        `describe` writes the description of the collection before: an index sees the defaults that
+        the description keeps.
 
         Raises CollectionError if the store has another index of the same name, DuplicateKeyError
         if the records do not fit a unique index. Nothing is written then.
@@ -45,9 +48,12 @@ class DeclaredIndexes:
         with database.reading() as read:
             if read.get(Space.META, claim_key(self._name)) is None:
                 return
-            is_due = self._missing(read) or self._is_small_build(read)
+            missing = self._missing(read)
+            is_due = missing or self._is_small_build(read)
         if is_due:
             with database.writing() as txn:
+                if missing:
+                    describe(txn)
                 self.add_missing(txn, database)
 
     def add_missing(self, txn: Transaction, database: Database) -> None:

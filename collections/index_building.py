@@ -30,6 +30,7 @@ from stones.stores.database import Database
 from stones.stores.database_reader import DATA
 from stones.stores.spans import after_prefix, prefix_span
 
+from .field_decoding import FieldDecoder
 from .stored_indexes import StoredIndexes, restart
 
 STEP: int = 5_000
@@ -43,6 +44,7 @@ class IndexBuilder:
         self._database = database
         self._indexes = indexes
         self._name = indexes.name
+        self._known: tuple[object, RecordIndexes | None] = (None, None)
 
     def build(self, progress: Callable[[int], object] | None = None) -> None:
         """Build each index that is not ready, one step after the other.
@@ -73,11 +75,11 @@ class IndexBuilder:
         if not building:
             return None
         together = [index for index in building if index.at == building[0].at]
-        indexes = self._indexes.of(txn, tuple(together))
+        indexes = self._prepared(txn, together)
         if indexes is None:  # the collection has no description, so it has no records
             self._finish(txn, together)
             return 0
-        step = _Step(txn, self._indexes, indexes)
+        step = _Step(txn, self._indexes, indexes, together)
         last = step.take(building[0].at)
         for index in step.failed:
             drop_entries(txn, index)
@@ -112,6 +114,16 @@ class IndexBuilder:
             with self._database.writing() as txn:
                 is_due = sweep_step(txn)
 
+    def _prepared(
+        self, txn: Transaction, building: Sequence[IndexDefinition]
+    ) -> RecordIndexes | None:
+        """These indexes, made once for all steps: their places may be of an earlier step."""
+        generation = self._database.codec.metadata.generation
+        wanted = generation, [index.id for index in building]
+        if self._known[0] != wanted:
+            self._known = wanted, self._indexes.of(txn, tuple(building))
+        return self._known[1]
+
     def _restart_failed(self) -> None:
         with self._database.reading() as read:
             failed = [x for x in read_definitions(read, self._name) if x.state == "failed"]
@@ -131,11 +143,17 @@ class IndexBuilder:
 class _Step:
     """The records of one step on their way into the indexes that are built together."""
 
-    def __init__(self, txn: Transaction, stored: StoredIndexes, indexes: RecordIndexes) -> None:
+    def __init__(
+        self,
+        txn: Transaction,
+        stored: StoredIndexes,
+        indexes: RecordIndexes,
+        building: Sequence[IndexDefinition],
+    ) -> None:
         self._txn = txn
         self._stored = stored
         self._indexes = indexes
-        self.alive = [*indexes.definitions]
+        self.alive = [*building]
         self.failed: list[IndexDefinition] = []
         self.taken = 0
         self._entries: dict[bytes, bytes] = {}
@@ -146,19 +164,19 @@ class _Step:
         span = prefix_span(prefix)
         start = prefix + at + b"\0" if at else span.start
         has_unique = any(index.unique for index in self.alive)
-        seen, entries_of = self._indexes.seen, self._indexes.entries
-        decode, size = self._stored.decode, len(prefix)
+        view, add_entries = self._indexes.view, self._indexes.add_entries
+        decode, size, entries = self._decoder(), len(prefix), self._entries
         stored = b""
         for stored, raw in self._records(start, span.stop):
             self.taken += 1
             found = decode(stored, raw)
             if found is None:  # it is damaged: `check` tells
                 continue
-            key, record = stored[size:], seen(found)
-            new = entries_of(record, key)
+            key, record = stored[size:], found if view is None else view(found)
             if has_unique:
-                new = self._without_failed(key, record, new)
-            self._entries.update(new)
+                entries.update(self._without_failed(key, record))
+            else:
+                add_entries(record, key, entries)
         self._flush()
         return stored[size:] if self.taken >= STEP else None
 
@@ -170,10 +188,16 @@ class _Step:
             if left <= 0:
                 return
 
-    def _without_failed(
-        self, key: bytes, record: object, new: dict[bytes, bytes]
-    ) -> dict[bytes, bytes]:
-        """The entries, without those of an index that has failed now or before."""
+    def _decoder(self) -> FieldDecoder:
+        """What decodes the fields that the indexes need."""
+        if any(index.where is not None for index in self.alive):
+            return self._stored.decode
+        names = {path.partition(".")[0] for index in self.alive for path in index.paths}
+        return self._stored.decoder_of(names)
+
+    def _without_failed(self, key: bytes, record: object) -> dict[bytes, bytes]:
+        """The entries of a record, without those of an index that has failed now or before."""
+        new = self._indexes.entries(record, key)
         for index in [*self.alive]:
             mine = [entry for entry in new if entry.startswith(index.prefix)]
             if not index.unique:

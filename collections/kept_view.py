@@ -9,6 +9,9 @@ import json
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
+from jsonpath_ng.jsonpath import Descendants, Fields
+
+from stones.collections.queries.syntax_tree import nodes
 from stones.collections.records.classes import TAG, Schema
 from stones.errors import CorruptValueError
 from stones.formats import json_serializer
@@ -71,6 +74,26 @@ def view_differs(path: str, description: Description | None, schema: Schema) -> 
     return None
 
 
+def condition_differs(expressions: object, description: Description, schema: Schema) -> str | None:
+    """Why a partial index may hold other records than a query sees, in words. None if it does not.
+
+    `expressions` are those of the condition. It may go through any values. So each name in it must
+    be in all records, wherever it is a name of a field.
+    """
+    names: set[str] = set()
+    for node in nodes(expressions):
+        if isinstance(node, Fields):
+            names.update(node.fields)
+    shapes = description.shapes
+    lacking = {name for shape in shapes for name in (*shape.defaults, *shape.absent)}
+    lacking |= _field_names(schema) - {name for shape in shapes for name in shape.fields}
+    if "*" in names or any(isinstance(node, Descendants) for node in nodes(expressions)):
+        found = lacking
+    else:
+        found = names & lacking
+    return f"some records lack {min(found)!r}, which its condition may ask for" if found else None
+
+
 def changed_names(before: Description, after: Description) -> frozenset[str]:
     """The names of fields for which an index sees another value once `after` is written."""
     names = set()
@@ -117,6 +140,19 @@ def _classes_inside(part: Schema, name: str) -> list[Schema]:
     if field is None or field.conversion.part is None:
         return []
     return [inside for inside in field.conversion.part.classes() if isinstance(inside, Schema)]
+
+
+def _field_names(schema: Schema) -> set[str]:
+    """The names of all fields of a class, and of the classes inside."""
+    names: set[str] = set()
+    waiting, done = [schema], set()
+    while waiting:
+        part = waiting.pop()
+        if part not in done:
+            done.add(part)
+            names.update(part.fields)
+            waiting += [inside for name in part.fields for inside in _classes_inside(part, name)]
+    return names
 
 
 def _place_of(stored: Mapping[str, Any], places: Mapping[str, int]) -> int | None:

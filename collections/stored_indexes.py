@@ -5,7 +5,7 @@ What is read is remembered until the metadata changes: see `indexes.definition`.
 writes with it, `index_building` builds with it, `stones.repair` checks with it.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from attrs import evolve
@@ -22,6 +22,7 @@ from stones.collections.indexes.maintenance import RecordAccess, RecordIndexes
 from stones.collections.indexes.verification import IndexProblem, verify
 from stones.collections.queries.jsonpath import parse_filter
 from stones.collections.queries.ordering import equal
+from stones.collections.records.classes import Schema
 from stones.engine import Transaction
 from stones.errors import CorruptValueError, QueryError
 from stones.formats.messages import show
@@ -31,7 +32,14 @@ from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.spans import prefix_span
 
 from .description import Description
-from .kept_view import changed_names, goes_through, kept_view
+from .field_decoding import FieldDecoder, field_decoder
+from .kept_view import (
+    changed_names,
+    condition_differs,
+    goes_through,
+    kept_view,
+    view_differs,
+)
 from .keys import named_codec
 
 
@@ -111,6 +119,34 @@ class StoredIndexes:
         except CorruptValueError:
             return None
         return found if isinstance(found, dict) else None
+
+    def why_unusable(
+        self, txn: Transaction, definition: IndexDefinition, schema: Schema
+    ) -> str | None:
+        """Why an index cannot answer a query of records of this class, in words. None if it can.
+
+        Only a ready index can. And it must see in each record what the query sees: for a field that
+        some records lack, a query sees the default of the class, an index the one that is kept.
+        """
+        if definition.state == "building":
+            return "it is not built yet: call build_indexes()"
+        if definition.state == "failed":
+            return f"its build has failed: {definition.problem}"
+        description = self.description(txn)
+        if description is None:
+            return None
+        for path in definition.paths:
+            reason = view_differs(path, description, schema)
+            if reason is not None:
+                return reason
+        if definition.where is None:
+            return None
+        expressions = parse_filter(definition.where).bound({}).expressions
+        return condition_differs(expressions, description, schema)
+
+    def decoder_of(self, names: Iterable[str]) -> FieldDecoder:
+        """The same as `decode`, for whom the fields with these names are enough."""
+        return field_decoder(self._database.codec, names, self.decode)
 
 
 def condition(text: str) -> Matches:

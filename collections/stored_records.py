@@ -102,7 +102,7 @@ class StoredRecords(Generic[K, R]):
         self.indexes = StoredIndexes(database, name)
         self.declared = DeclaredIndexes(declared, self.indexes)
         if declared and isinstance(database, Database) and not database.readonly:
-            self.declared.settle(database)
+            self.declared.settle(database, lambda txn: self._description.write(txn, database))
 
     def extra_fields(self) -> Sequence[Collection[str]]:
         """The names that queries may use though no class has them: of records, of dicts inside."""
@@ -220,6 +220,10 @@ class StoredRecords(Generic[K, R]):
     def _misfit(self, stored: bytes, error: MisfitError) -> RecordError:
         return RecordError(f"{self.name}[{show_key(self.decode_key(stored))}]: {error}")
 
+    def why_unusable(self, txn: Transaction, index: IndexDefinition) -> str | None:
+        """Why an index cannot answer queries of this collection, in words. None if it can."""
+        return self.indexes.why_unusable(txn, index, self.type.schema)
+
     def index_infos(self) -> tuple[IndexInfo, ...]:
         """The indexes of the collection as of now, the oldest first."""
         with self.database.reading() as txn:
@@ -317,8 +321,9 @@ class StoredRecords(Generic[K, R]):
             raw = (codec.encode_simple if self._is_simple else codec.encode)(stored, value)
         except RecordError as error:
             raise RecordError(f"{self.name}[{show_key(key)}]: {error}") from error
-        indexes = self.indexes.kept(txn)
-        if indexes is not None:
+        if is_new and changes.batch is not None:
+            changes.batch.add(stored[len(self.prefix) :], value)
+        elif (indexes := self.indexes.kept(txn)) is not None:
             self._reindex(changes, indexes, stored, before, value)
         txn.put(DATA, stored, raw)
         changes.added += is_new

@@ -20,6 +20,7 @@ from stones import (
     key,
     stone,
 )
+from stones.collections import declared_indexes
 from stones.collections.indexes.entries import parse
 from stones.engine import Space
 
@@ -510,3 +511,85 @@ def test_what_is_wrong_is_found(store):
         txn.put(Space.INDEX, second[:4] + b"\xee", b"")
 
     assert [each.reason for each in problems(users)] == ["missing", "wrong", "stale", "damaged"]
+
+
+# -- what a query may use ----------------------------------------------------------------------
+
+
+def unusable(users):
+    records = users._records
+    with records.database.reading() as txn:
+        return {
+            each.name: reason
+            for each in records.indexes.definitions(txn)
+            if (reason := records.why_unusable(txn, each)) is not None
+        }
+
+
+def test_an_index_of_fields_that_all_records_have_can_be_used(store):
+    users = Collection(
+        store, User, indexes=["age", "address.city", Index("nick", where="@.age > 1")]
+    )
+    users.add(ADA)
+
+    assert unusable(users) == {}
+
+
+def test_an_index_of_a_field_with_a_kept_default_can_be_used(store):
+    @define
+    class Early:
+        name: str = key()
+
+    @define
+    class Later:
+        name: str = key()
+        age: int = index(default=7)
+
+    Collection(store, Early, "User").add(Early("a"))
+    users = Collection(store, Later, "User")
+
+    assert unusable(users) == {}
+
+
+def test_an_index_cannot_be_used_where_the_class_computes_what_a_record_lacks(store):
+    @define
+    class Early:
+        name: str = key()
+
+    @define
+    class Later:
+        name: str = key()
+        nick: str = index(factory=lambda: "computed")
+        age: int = index(default=7)
+
+    Collection(store, Early, "User").add(Early("a"))
+    users = Collection(store, Later, "User", indexes=[Index("name", where="@.nick == 'x'")])
+
+    assert unusable(users) == {
+        "nick": "some records lack 'nick', and the class computes it",
+        "age": "some records lack 'age', and may lack 'nick' too",
+        "name[@.nick == 'x']": "some records lack 'nick', which its condition may ask for",
+    }
+
+
+def test_an_index_cannot_be_used_by_a_class_whose_field_no_record_has(store):
+    @define
+    class Other:
+        name: str = key()
+        age: int | None = None
+        more: int = 3
+
+    users = Collection(store, User, indexes=["age"])
+    users.add(ADA)
+    Collection(store, Other, "User", unknown="keep").add(Other("x"))
+
+    assert "age" not in unusable(users)
+    assert problems(users) == []
+
+
+def test_an_index_that_is_not_ready_cannot_be_used(store, monkeypatch):
+    monkeypatch.setattr(declared_indexes, "SMALL", 0)
+    Collection(store, User).add(ADA)
+    users = Collection(store, User, indexes=["age"])
+
+    assert "build_indexes" in unusable(users)["age"]

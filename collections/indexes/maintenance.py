@@ -224,18 +224,21 @@ class EntryBatch:
     def __init__(self, indexes: RecordIndexes, txn: Transaction) -> None:
         self._indexes = indexes
         self._txn = txn
+        self._view, self._add_entries = indexes.view, indexes.add_entries
         self._entries: dict[bytes, bytes] = {}
         self._checks = any(index.unique for index in indexes.definitions)
 
     def add(self, key: bytes, record: Any) -> None:
         """Take the entries of a new record. Raises DuplicateKeyError as `replace` does."""
-        entries, record = self._entries, self._indexes.seen(record)
+        entries = self._entries
+        if self._view is not None:
+            record = self._view(record)
         if self._checks:
             new = self._indexes.entries(record, key)
             self._check(key, record, new)
             entries.update(new)
         else:
-            self._indexes.add_entries(record, key, entries)
+            self._add_entries(record, key, entries)
         if len(entries) >= BATCH_SIZE:
             self.flush()
 
@@ -264,7 +267,9 @@ class EntryBatch:
 
 def put_sorted(txn: Transaction, entries: Mapping[bytes, bytes]) -> None:
     """Write entries in the order of their keys, which is faster."""
-    txn.put_many(INDEX, [(entry, entries[entry]) for entry in sorted(entries)])
+    keys = sorted(entries)
+    # zip() uses its tuple again. A list of new tuples wakes the garbage collector.
+    txn.put_many(INDEX, zip(keys, map(entries.__getitem__, keys), strict=True))
 
 
 def _values_of(index: IndexDefinition, record: Any, encoded: Sequence[bytes]) -> Iterator[Any]:
