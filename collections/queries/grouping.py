@@ -83,7 +83,7 @@ class GroupedQuery:
         """The highest value at the path in each group; None where there is none."""
         return self._one(("max", path))
 
-    def agg(self, **aggregates: Spec) -> dict[Any, dict[str, Any]]:
+    def agg(self, /, **aggregates: Spec) -> dict[Any, dict[str, Any]]:
         """Several aggregates of each group, as a dict by the names that you give them.
 
         Each is `'count'`, which counts records, or a pair of `'sum'`, `'mean'`, `'min'`, `'max'` or
@@ -135,21 +135,24 @@ class GroupedQuery:
 
     def _groups(self, columns: "Sequence[_Column]") -> "dict[Hashable, _Group]":
         source, by = self._source, self._paths
+        aggregated = [column.path for column in columns if column.path is not None]
+        # Most groups are of a text. A str is its own identity, so one look finds its group.
+        by_text: dict[str, _Group] = {}
         groups: dict[Hashable, _Group] = {}
-        paths = [*by, *(column.path for column in columns if column.path is not None)]
-        for stored, found in values(source.records, self._selection, paths):
-            aggregated = iter(found[len(by) :])
-            taken = [None if column.path is None else next(aggregated) for column in columns]
+        for stored, found in values(source.records, self._selection, [*by, *aggregated]):
+            first = found[0]
+            if len(by) == 1 and len(first) == 1 and type(first[0]) is str:
+                group = by_text.get(first[0])
+                if group is not None:
+                    group.add(source, stored, found)
+                    continue
             for identities, group_values in self._groups_of(stored, found[: len(by)]):
                 group = groups.get(identities)
                 if group is None:
-                    group = _Group(group_values, [column.new() for column in columns])
-                    groups[identities] = group
-                for column, aggregate, items in zip(columns, group.aggregates, taken, strict=True):
-                    if column.path is None or items is None:
-                        aggregate.add(True)
-                    else:
-                        _add_all(source, stored, column, aggregate, items)
+                    group = groups[identities] = _Group.of(group_values, columns, len(by))
+                    if len(by) == 1 and type(group_values[0]) is str:
+                        by_text[group_values[0]] = group
+                group.add(source, stored, found)
         return groups
 
     def _groups_of(
@@ -188,22 +191,47 @@ class _Column:
 class _Group:
     values: tuple[Any, ...]
     aggregates: list[Aggregate]
+    _steps: list[tuple[_Column, Callable[[Any], None], int]]
+    """Each aggregate's column, how it takes a value, and the place of its values in what is found.
+
+    The place is 0 if the aggregate counts records.
+    """
+
+    @classmethod
+    def of(cls, values: tuple[Any, ...], columns: Sequence[_Column], place: int) -> "_Group":
+        """An empty group. `place` is that of the first aggregated values in what is found."""
+        aggregates = [column.new() for column in columns]
+        steps: list[tuple[_Column, Callable[[Any], None], int]] = []
+        for column, aggregate in zip(columns, aggregates, strict=True):
+            steps.append((column, aggregate.add, 0 if column.path is None else place))
+            place += column.path is not None
+        return cls(values, aggregates, steps)
+
+    def add(
+        self, source: QueriedRecords[Any, Any], stored: bytes, found: Sequence[Sequence[Any]]
+    ) -> None:
+        """Take what the paths have found in a record."""
+        for column, add, place in self._steps:
+            if place:
+                _add_all(source, stored, column, add, found[place])
+            else:
+                add(True)
 
 
 def _add_all(
     source: QueriedRecords[Any, Any],
     stored: bytes,
     column: _Column,
-    aggregate: Aggregate,
+    add: Callable[[Any], None],
     items: Sequence[Any],
 ) -> None:
-    assert column.path is not None
     for value in items:
         if value is None:
             continue
         try:
-            aggregate.add(value)
+            add(value)
         except UnfitValueError as error:
+            assert column.path is not None
             source.refuse(stored, column.path.text, value, f"{error}, for {column.kind}()")
 
 
@@ -217,5 +245,5 @@ def aggregate_of(
     column = _Column("", kind, AGGREGATES[kind], path)
     aggregate = column.new()
     for stored, (items,) in values(source.records, selection, [path]):
-        _add_all(source, stored, column, aggregate, items)
+        _add_all(source, stored, column, aggregate.add, items)
     return known(aggregate.result())

@@ -237,7 +237,7 @@ class ValuePath:
     load: Callable[[Any], Any] = field(default=known, eq=False, repr=False)
     """Makes what the user gets of a value that was found."""
 
-    @property
+    @cached_property
     def steps(self) -> tuple[Step, ...] | None:
         """Its steps, if it is made of names, places and `[*]` only.
 
@@ -246,7 +246,7 @@ class ValuePath:
         """
         return simple_steps(steps_from_root(self._tree))
 
-    @property
+    @cached_property
     def leads_to_one(self) -> bool:
         """Whether the path leads to one value at most in each record.
 
