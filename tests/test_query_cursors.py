@@ -1,6 +1,8 @@
 """Page after page: each record that stays is on one page, whatever is written in between."""
 
 import string
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from hashlib import blake2b
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -11,6 +13,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from stones import Collection, LmdbStore, MemoryStore, QueryError, key
+from stones.collections.queries.cursors import encode_cursor
 
 
 @define
@@ -219,6 +222,41 @@ def test_every_damage_of_a_cursor_is_noticed(users):
                     query.after(changed)
     with pytest.raises(QueryError):
         query.after(cursor + "A")
+
+
+@pytest.mark.parametrize("place", [b"", b"x" * 10_000, b"\xff" * 600, b"\0" * 600])
+def test_a_forged_place_finds_records_or_none(users, place):
+    for query, order in (
+        (users.find(), "the order of the keys"),
+        (users.find().reversed(), "the reversed order of the keys"),
+        (users.find().order_by("age"), "order_by('age')"),
+    ):
+        behind = query.after(encode_cursor("User", order, place))
+        assert names(behind) in ([], names(query))
+
+
+@pytest.mark.parametrize("body", [b"", b"\xc1", b"\x93\xa1a\xa1b\x01", b"\x91" * 99_999, b"\x80"])
+def test_a_forged_body_is_no_cursor(users, body):
+    raw = b"\1" + blake2b(body, digest_size=8).digest() + body
+    with pytest.raises(QueryError, match="no cursor"):
+        users.find().after(urlsafe_b64encode(raw).rstrip(b"=").decode())
+
+
+def test_a_cursor_of_a_later_version_is_refused(users):
+    raw = urlsafe_b64decode(users.find().limit(3).cursor() + "==")
+    later = urlsafe_b64encode(b"\2" + raw[1:]).rstrip(b"=").decode()
+    with pytest.raises(QueryError, match="later version"):
+        users.find().after(later)
+
+
+def test_the_longest_keys_have_places(users):
+    users.clear()
+    longest = 511 - len("User/")
+    users.add_many(User("k" * size) for size in (longest - 1, longest))
+    page = users.find().limit(1)
+    assert [len(name) for found in pages(page) for name in found] == [longest - 1, longest]
+    backwards = users.find().reversed().limit(1)
+    assert [len(name) for found in pages(backwards) for name in found] == [longest, longest - 1]
 
 
 @given(text=st.text(max_size=40))
