@@ -9,11 +9,13 @@ from hypothesis import strategies as st
 
 from stones import (
     Collection,
+    DuplicateKeyError,
     MemoryStore,
     QueryError,
     ReadOnlyError,
     RecordError,
     ValueTypeError,
+    index,
     key,
 )
 
@@ -206,6 +208,26 @@ def test_no_other_write_comes_between(users):
     for thread in threads:
         thread.join()
     assert set(ages(users).values()) == {60}
+
+
+def test_a_unique_index_is_checked_record_by_record(store):
+    @define
+    class Seat:
+        id: int = key()
+        number: int = index(unique=True)
+
+    seats: Collection[int, Seat] = Collection(store, Seat)
+    seats.add_many(Seat(id, id) for id in range(3))
+    with pytest.raises(DuplicateKeyError, match="number"):
+        seats.find().update(number=7)
+    with pytest.raises(DuplicateKeyError, match="number"):  # 0 becomes 1 while 1 is there
+        seats.find().update(lambda seat: evolve(seat, number=seat.number + 1))
+    assert seats.find().to_list("number") == [0, 1, 2]
+    upwards = seats.find().order_by("-number")
+    assert upwards.update(lambda seat: evolve(seat, number=seat.number + 1)) == 3
+    assert seats.find().to_list("number") == [1, 2, 3]
+    assert seats.find(number=2).delete() == 1
+    seats.add(Seat(9, 2))
 
 
 def test_a_query_that_cannot_be_answered_changes_nothing(users):

@@ -192,7 +192,8 @@ class Query(QueryReader[K, R]):
         function makes of it, which is another record, or None after changing it in place. The keys
         of all records are read first: no change makes a record match that did not, or twice.
 
-        Raises RecordError with the key for a record that does not fit its class or has another key.
+        Raises RecordError with the key for a record that does not fit its class or has another key,
+        DuplicateKeyError for a value that a unique index has: it is checked record by record.
         Raises RecordError before anything is read for an unknown field, a field of the key, and a
         value that does not fit. After an error nothing is written.
 
