@@ -11,6 +11,7 @@ from stones.collections.queries.queried_records import QueriedRecords
 from stones.collections.queries.query import Query
 from stones.collections.queries.record_paths import RecordPaths
 from stones.collections.queries.selection import Selection
+from stones.collections.scans import scan
 from stones.formats.messages import show_count
 from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
@@ -178,7 +179,7 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         that needs the whole list (`$..city`, `$[0:3]`) holds all records in memory. Values are
         bound as in `find`. Raises QueryError as `find` does.
         """
-        dicts = (value for _, value in self._records.scan())
+        dicts = (value for _, value in scan.matches(self._records, self._records.span))
         return map(known, self._paths.search(path).find(dicts, values))
 
     # -- records as dicts ----------------------------------------------------------------------

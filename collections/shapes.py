@@ -12,7 +12,7 @@ from typing import Any
 
 from attrs import evolve
 
-from stones.collections.records.classes import Schema
+from stones.collections.records.classes import TAG, Schema
 from stones.collections.records.conversion import MisfitError
 from stones.collections.records.defaults import COMPUTED, constant_default
 from stones.collections.records.parts import Part
@@ -53,6 +53,41 @@ def default_text(found: Description, schema: Schema) -> bytes | None:
     if _varies_beyond_defaults(found, schema):
         return None
     return json.dumps([dict(shape.defaults) for shape in found.shapes]).encode()
+
+
+def unsettled_names(found: Description, schema: Schema) -> tuple[set[str], set[str]]:
+    """The names that a stored dict may lack though a query sees a value there, or the reverse.
+
+    First the names in the records, then those in the dicts of classes inside. They are the fields
+    that were added or left out while there were records. `_type` is among them where the dicts of a
+    field may name their class or may not.
+    """
+    names: tuple[set[str], set[str]] = (set(), set())
+    for place, shape in enumerate(found.shapes):
+        names[place > 0].update(shape.defaults, shape.absent)
+    for known, place in _places(found, schema):
+        shape = found.shapes[place]
+        names[place > 0].update(known.fields.keys() - {*shape.fields})
+        if shape.mixed or _has_other_classes(known, shape):
+            names[1].add(TAG)
+    return names
+
+
+def computed_names(found: Description, schema: Schema) -> frozenset[str] | None:
+    """The fields of a record that a stored dict may lack, and whose default the class computes.
+
+    The class then reads the whole dict, and its converters may change any other value. None if
+    such fields are in a class inside, or if the class of a dict inside has to be guessed.
+    """
+    computed: set[str] = set()
+    for known, place in _places(found, schema):
+        shape = found.shapes[place]
+        lacking = (known.fields.keys() - {*shape.fields} | {*shape.absent}) - shape.defaults.keys()
+        names = lacking & known.fields.keys()
+        if (names and place > 0) or shape.mixed or _has_other_classes(known, shape):
+            return None
+        computed |= names
+    return frozenset(computed)
 
 
 def kept_defaults(found: Description, schema: Schema) -> Mapping[Part, KeptDefaults]:
@@ -135,16 +170,28 @@ def _varies_beyond_defaults(found: Description, schema: Schema) -> bool:
     for known, shape in _pairs(found, schema):
         if shape.absent or shape.mixed or {*shape.fields} != known.fields.keys():
             return True
-        for name, classes in _classes_inside(known).items():
-            places = shape.classes.get(name, {})
-            is_one = len(classes) == len(places) == 1
-            if not is_one and classes.keys() != places.keys():
-                return True
+        if _has_other_classes(known, shape):
+            return True
+    return False
+
+
+def _has_other_classes(known: Schema, shape: Shape) -> bool:
+    """Whether a field may hold other classes now than those that the shape has."""
+    for name, classes in _classes_inside(known).items():
+        places = shape.classes.get(name, {})
+        is_one = len(classes) == len(places) == 1
+        if not is_one and classes.keys() != places.keys():
+            return True
     return False
 
 
 def _pairs(found: Description, schema: Schema) -> Iterator[tuple[Schema, Shape]]:
     """Each class with each of its shapes, without the classes that have no shape."""
+    return ((known, found.shapes[place]) for known, place in _places(found, schema))
+
+
+def _places(found: Description, schema: Schema) -> Iterator[tuple[Schema, int]]:
+    """Each class with the place of each of its shapes, without the classes that have no shape."""
     waiting = [(schema, 0)]
     done = set()
     while waiting:
@@ -153,7 +200,7 @@ def _pairs(found: Description, schema: Schema) -> Iterator[tuple[Schema, Shape]]
             continue
         done.add(step)
         shape = found.shapes[place]
-        yield known, shape
+        yield known, place
         for name, classes in _classes_inside(known).items():
             places = shape.classes.get(name, {})
             for class_name, inside in classes.items():

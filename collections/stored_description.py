@@ -22,7 +22,15 @@ from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.spans import Span
 
 from .description import Description
-from .shapes import default_text, kept_defaults, merged, new_description, varies
+from .shapes import (
+    computed_names,
+    default_text,
+    kept_defaults,
+    merged,
+    new_description,
+    unsettled_names,
+    varies,
+)
 from .stored_indexes import reset_changed
 
 
@@ -37,6 +45,21 @@ class ReadDescription:
     """The kept defaults of each class."""
     default_text: bytes | None = None
     """All kept defaults. None if records also differ in other ways from what the class stores."""
+
+    unsettled: frozenset[str] = frozenset()
+    """The names that a stored dict may lack though a query sees a value there, or the reverse.
+
+    Whoever looks at stored bytes, or at a stored dict that is not completed, must not decide about
+    a record that lacks a path through such a name.
+    """
+    unsettled_inside: frozenset[str] = frozenset()
+    """Those of `unsettled` that are in dicts of classes inside."""
+    computed: frozenset[str] | None = frozenset()
+    """The fields of a record whose default the class computes, and that a stored dict may lack.
+
+    In a dict that lacks one, the class may change any value: only a completed dict tells what a
+    query sees. None if there are such fields in classes inside, too.
+    """
 
     names: frozenset[str] = frozenset()
     """All fields that records have, or have had."""
@@ -118,11 +141,15 @@ class StoredDescription:
             read = ReadDescription(raw)
             if raw is not None:
                 found, schema = self._parse(raw), self._type.schema
+                outside, inside = unsettled_names(found, schema)
                 read = ReadDescription(
                     raw,
                     varies(found, schema),
                     kept_defaults(found, schema),
                     default_text(found, schema),
+                    frozenset(outside | inside),
+                    frozenset(inside),
+                    computed_names(found, schema),
                     frozenset(found.fields),
                     frozenset(name for shape in found.shapes[1:] for name in shape.fields),
                 )

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from attrs import define
+from attrs import define, frozen
 
 from stones.collections.indexes.definition import (
     IndexDefinition,
@@ -34,15 +34,16 @@ from stones.errors import (
     ReadOnlyError,
     RecordError,
 )
+from stones.formats.codec import Codec
 from stones.formats.messages import show, show_key
 from stones.stores.claims import add_to_count, count_key, parse_count
 from stones.stores.database import Database
-from stones.stores.database_reader import DATA, DatabaseReader, EntryConversion
+from stones.stores.database_reader import DATA, DatabaseReader, record_decoder
 from stones.stores.spans import Span, prefix_span
 
 from .declared_indexes import DeclaredIndexes
 from .index_building import IndexBuilder
-from .stored_description import CurrentNames, StoredDescription
+from .stored_description import CurrentNames, ReadDescription, StoredDescription
 from .stored_indexes import StoredIndexes
 
 K = TypeVar("K")
@@ -66,6 +67,20 @@ class RecordChanges:
     """Whether indexes may have entries of the records: False once all of them are removed."""
     batch: EntryBatch | None = None
     """The entries that are held back."""
+
+
+@frozen(eq=False)
+class RecordReader:
+    """Reads the stored bytes of the records of a collection, as one transaction sees them."""
+
+    codec: Codec
+    description: ReadDescription
+    decode: Callable[[bytes, bytes], Any]
+    """Gives, for a stored key and stored bytes, the dict of a record as a query sees it.
+
+    It is as the class would store the record now, with the defaults of fields that were added
+    later. What the class cannot read is as it is stored. Raises CorruptValueError.
+    """
 
 
 class StoredRecords(Generic[K, R]):
@@ -139,6 +154,10 @@ class StoredRecords(Generic[K, R]):
         """How many records there are. O(1)."""
         return parse_count(self._count_key, self.database.get(self._count_key, Space.META))
 
+    def count_at(self, txn: Transaction) -> int:
+        """How many records there are, as a transaction sees it. O(1)."""
+        return parse_count(self._count_key, txn.get(Space.META, self._count_key))
+
     def keys(self, span: Span) -> Iterator[K]:
         """The keys in a span."""
         decode, start = self.type.key_codec.decode, len(self.prefix)
@@ -153,51 +172,39 @@ class StoredRecords(Generic[K, R]):
         for stored, value in self._entries(span):
             yield self.decode_key(stored), self.load(stored, value)
 
-    def scan(
-        self, required_text: bytes | None = None, span: Span | None = None
-    ) -> Iterator[tuple[bytes, Any]]:
-        """The stored keys and the dicts of the records in a span, or of all, from one snapshot.
-
-        Each dict is as the class would store the record now, with the defaults of fields that were
-        added later. What the class cannot read is as it is stored. Records whose stored bytes do
-        not contain `required_text` may be left out.
-        """
-        return self._entries(span or self.span, required_text, self._completing)
+    def reader_at(self, txn: Transaction) -> RecordReader:
+        """What reads the stored bytes of records as a transaction sees them. Two reads."""
+        codec, description = self.database.codec_at(txn), self._description.read_at(txn)
+        return RecordReader(codec, description, self._decoder(codec, description))
 
     def fetch(self, txn: Transaction, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
         """Those of the stored `keys` that have a record, in that order, with their dicts.
 
-        A transaction that `database.reading()` gave sees them. They are complete as those of `scan`
-        are. Keys are read when the first is asked for, all at once.
+        A transaction that `database.reading()` gave sees them. The dicts are as a query sees them.
+        Keys are read when the first is asked for, all at once.
         """
-        decode, convert = self.database.decode_record, self._completing(txn).convert
+        decode = self.reader_at(txn).decode
         for key, raw in zip(keys, txn.get_many(DATA, keys), strict=True):
             if raw is not None:
-                value = decode(key, raw)
-                yield key, value if convert is None else convert(value)
+                yield key, decode(key, raw)
 
-    def _entries(
-        self,
-        span: Span,
-        required_text: bytes | None = None,
-        conversion: Callable[[Transaction], EntryConversion] | None = None,
-    ) -> Iterator[tuple[bytes, Any]]:
-        return self.database.entries(span, required_text, are_records=True, conversion=conversion)
+    def _entries(self, span: Span) -> Iterator[tuple[bytes, Any]]:
+        return self.database.entries(span, are_records=True)
 
-    def _completing(self, txn: Transaction) -> EntryConversion:
-        """What makes stored dicts complete. A text that no kept default has is looked for first."""
-        description = self._description.read_at(txn)
+    def _decoder(self, codec: Codec, description: ReadDescription) -> Callable[[bytes, bytes], Any]:
+        decode = record_decoder(codec)
         if not description.varies:
-            return EntryConversion()
+            return decode
         completed, drop = self.type.schema.completed, self.type.rules.unknown == "drop"
 
-        def complete(value: Any) -> Any:
+        def decode_completed(stored: bytes, raw: bytes) -> Any:
+            value = decode(stored, raw)
             try:
                 return completed(value, drop)
             except RecursionError:  # nested so deeply that the class may not be able to read it
                 return value
 
-        return EntryConversion(complete, description.keeps_text)
+        return decode_completed
 
     def load(self, stored: bytes, value: Any) -> R:
         """The record of a stored dict. Raises RecordError with the key."""

@@ -33,5 +33,4 @@ arithmetic              numbers of all types: their order, and calculations
 arrays                  lists, tuples and sets as one kind of value
 failures                what cannot be evaluated for one record
 jsonpath_ng_evaluation  paths that jsonpath-ng itself evaluates
-prefilter               text that the bytes of a matching record contain
 """

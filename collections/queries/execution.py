@@ -5,14 +5,22 @@ from typing import Any, Protocol
 
 from attrs import evolve
 
+from stones.collections.scans import scan
 from stones.collections.stored_records import StoredRecords
 from stones.stores.spans import Span
 
+from .comparisons import MISSING
 from .jsonpath_ng_evaluation import Finder
 from .normal_form import Step
 from .ordered_scan import ordered_matches, pays
-from .prefilter import required_text
-from .result_order import Match, count_of_part, part, sorted_matches, span_in_key_order
+from .result_order import (
+    Match,
+    count_of_part,
+    most_of,
+    part,
+    sorted_matches,
+    span_in_key_order,
+)
 from .selection import Selection
 
 
@@ -41,6 +49,9 @@ def matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[
 
 def keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[bytes]:
     """The stored keys of the matching records, in the order of the selection."""
+    if not selection.order and _can_scan(selection):
+        span = span_in_key_order(selection, records.prefix)
+        return part(scan.keys(records, span, selection.filters), selection)
     if not selection.order:
         return (stored for stored, _ in matches(records, selection))
     entries = _scan(records, selection, selection.span)
@@ -55,6 +66,13 @@ def values(
 
     In the order of the selection. Aggregates, `values()` and `distinct()` need no more than this.
     """
+    names = _names(paths)
+    if names and not selection.order and _can_scan(selection):
+        span = span_in_key_order(selection, records.prefix)
+        found = scan.field_values(records, span, selection.filters, names)
+        for stored, taken in part(found, selection):
+            yield stored, tuple([() if value is MISSING else (value,) for value in taken])
+        return
     finders = [path.find for path in paths]
     for stored, value in matches(records, selection):
         yield stored, tuple([find(value) for find in finders])
@@ -66,31 +84,41 @@ def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
         selection = evolve(selection, order=(), reverse=False)
     if selection.is_everything and selection.span == records.span and selection.after is None:
         return count_of_part(records.count(), selection)
-    return sum(1 for _ in keys(records, selection))
+    if selection.after is not None or not _can_scan(selection):
+        return sum(1 for _ in keys(records, selection))
+    most = most_of(selection)
+    found = scan.count(records, selection.span, selection.filters, limit=most)
+    return count_of_part(found, selection)
 
 
 def _scan(records: StoredRecords[Any, Any], selection: Selection, span: Span) -> Iterator[Match]:
     """The records in a span that match the filters, in key order or the opposite order."""
     filters = selection.filters
     selectors = [each.selector for each in filters if each.selector is not None]
+    if not selectors:
+        return scan.matches(records, span, filters)
+    listed = list(scan.matches(records, records.span))
+    values = [value for _, value in listed]
+    places = {*range(len(listed))}.intersection(*(select(values) for select in selectors))
     predicates = [each.predicate for each in filters if each.predicate is not None]
-    texts = [required_text(each.expressions) for each in filters if each.predicate is not None]
-    text = max((text for text in texts if text is not None), key=len, default=None)
-    if selectors:
-        listed = list(records.scan())
-        values = [value for _, value in listed]
-        places = {*range(len(listed))}.intersection(*(select(values) for select in selectors))
-        entries: Iterator[Match] = (
-            listed[place]
-            for place in sorted(places, reverse=span.reverse)
-            if listed[place][0] in span
-        )
-    else:
-        entries = records.scan(text, span)
-    for predicate in predicates:
-        entries = _filtered(entries, predicate)
-    return entries
+    return (
+        listed[place]
+        for place in sorted(places, reverse=span.reverse)
+        if listed[place][0] in span and all(test(values[place]) for test in predicates)
+    )
 
 
-def _filtered(entries: Iterator[Match], predicate: Any) -> Iterator[Match]:
-    return (entry for entry in entries if predicate(entry[1]))
+def _names(paths: Sequence[FieldPath]) -> list[list[str]]:
+    """The names that the paths are made of. Empty if a path has other steps too."""
+    found = []
+    for path in paths:
+        names = [step for step in path.steps or () if isinstance(step, str)]
+        if not names or len(names) != len(path.steps or ()):
+            return []
+        found.append(names)
+    return found
+
+
+def _can_scan(selection: Selection) -> bool:
+    """Whether the matches are found one record at a time."""
+    return all(each.selector is None for each in selection.filters)

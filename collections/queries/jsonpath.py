@@ -16,7 +16,7 @@ parsed, jsonpath-ng gives a DeprecationWarning. Its global `auto_id_field` has n
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import lru_cache, wraps
+from functools import cached_property, lru_cache, wraps
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -193,7 +193,15 @@ class Filter:
         """
         if self.needs_all_records:
             return BoundFilter(self.text, (), selector=self.selector(values))
-        expressions = self._bound_expressions(values)
+        if self.placeholders or values:
+            return self._filter_of(self._bound_expressions(values))
+        return self._constant
+
+    @cached_property
+    def _constant(self) -> BoundFilter:
+        return self._filter_of(self._expressions)
+
+    def _filter_of(self, expressions: Sequence[JSONPath]) -> BoundFilter:
         test = predicate(expressions, self.text) if expressions else None
         return BoundFilter(self.text, expressions, test)
 

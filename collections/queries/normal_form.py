@@ -119,7 +119,7 @@ def simple_steps(nodes: Sequence[JSONPath]) -> tuple[Step, ...] | None:
     """The same of the steps of a path, as `syntax_tree` gives them."""
     path: list[Step] = []
     for step in nodes:
-        if isinstance(step, Wildcard) or (type(step) is Fields and step.fields == ("*",)):
+        if isinstance(step, Wildcard):
             path.append(EACH)
         elif type(step) is Fields and len(step.fields) == 1:
             path.append(step.fields[0])

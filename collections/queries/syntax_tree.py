@@ -1,8 +1,8 @@
 """The syntax tree of a JSONPath: its nodes, its steps, and the caller's values in it.
 
 jsonpath-ng and `nodes` define the nodes; `parsing` makes the tree. A `Placeholder` stands in it for
-a value, until `bind` puts a `BoundComparison` in its place. `predicates`, `prefilter` and
-`jsonpath` read the tree.
+a value, until `bind` puts a `BoundComparison` in its place. `predicates`, `normal_form`
+and `jsonpath` read the tree.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping

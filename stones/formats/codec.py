@@ -4,20 +4,14 @@ A `Codec` works for one generation of the metadata (`stones.formats.metadata`) a
 (`stones.formats.request`). `stones.formats.checksums` says what stored bytes are made of.
 """
 
-from collections.abc import Iterator
 from typing import Any
 
 from stones.errors import CorruptValueError
 
-from .checksums import CHECKSUM_BIT, matches_checksum, value_reader, with_checksum, without_checksum
+from .checksums import CHECKSUM_BIT, value_reader, with_checksum, without_checksum
 from .metadata import NO_FORMAT, Format, Metadata
 from .request import FormatRequest
 from .serializers import CUSTOM
-
-_WRITE_TEXT_AS_IT_IS = frozenset({"pickle", "json", "cbor", "msgpack"})
-"""The serializers that write printable ASCII as it is, except for quotes and backslashes."""
-
-Entries = Iterator[tuple[bytes, bytes]]
 
 
 class Codec:
@@ -56,10 +50,6 @@ class Codec:
 
         It is `first`, or NO_FORMAT if new values have a checksum.
         """
-        self.shows_text = (
-            self.first != NO_FORMAT and metadata.write.serializer in _WRITE_TEXT_AS_IT_IS
-        )
-        """Whether `with_text` can tell from the bytes of a value that a text is not in it."""
         self.loads = writer.decode
         """Decodes `raw[1:]` if `raw[0] == id`. Raises anything on damaged bytes."""
         self.read = value_reader(metadata.first, writer.decode)
@@ -123,20 +113,6 @@ class Codec:
             decode = self._request.reader(format, f"the value of {key!r}").decode
             read = self._readers[raw[0]] = value_reader(raw[0], decode)
         return read(key, raw)
-
-    def with_text(self, text: bytes, entries: Entries) -> Entries:
-        """The entries whose value may contain `text`. Only for a codec that `shows_text`.
-
-        A value with a wrong checksum is among them, so that its reader meets the damage.
-        """
-        prefix = self.prefix
-        if not self.metadata.checksums:
-            return (e for e in entries if text in e[1] or not e[1].startswith(prefix))
-        return (
-            e
-            for e in entries
-            if text in e[1] or not (e[1].startswith(prefix) and matches_checksum(*e))
-        )
 
     def _format_of(self, key: bytes, raw: bytes) -> Format:
         problem = None

@@ -42,7 +42,6 @@ class Stones03Codec(Codec):
         self.id = self.first = NO_FORMAT
         self.prefix = b""
         self.read = self.decode
-        self.shows_text = False
         self._request = request
         from .stones03 import stones03_serializer  # few stores need it
 

@@ -9,8 +9,6 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Self
 
-from attrs import frozen
-
 from stones.engine import Engine, Space, Transaction
 from stones.engines.stones03 import Stones03Engine
 from stones.errors import FormatMismatchError, StoneError, StoreClosedError, UnsupportedError
@@ -22,16 +20,6 @@ from stones.formats.registered_types import unknown_type_in, unknown_types_kept
 from .spans import Span
 
 DATA = Space.DATA
-
-
-@frozen
-class EntryConversion:
-    """What is done to the values of a scan once they are decoded."""
-
-    convert: Callable[[Any], Any] | None = None
-    """Gives the value that is seen. None if every value is seen as it is."""
-    keeps_text: Callable[[bytes], bool] = lambda _: True
-    """Whether a value that has this text after it is converted surely has it before."""
 
 
 class DatabaseReader(ABC):
@@ -119,31 +107,16 @@ class DatabaseReader(ABC):
                     raise _closed_while_read(self.name)
                 yield key
 
-    def entries(
-        self,
-        span: Span,
-        required_text: bytes | None = None,
-        *,
-        are_records: bool = False,
-        conversion: Callable[[Transaction], EntryConversion] | None = None,
-    ) -> Iterator[tuple[bytes, Any]]:
+    def entries(self, span: Span, *, are_records: bool = False) -> Iterator[tuple[bytes, Any]]:
         """The keys and values in a span, from one snapshot opened when the first is asked for.
 
-        Entries whose stored value does not contain `required_text` may be left out. Records are
-        decoded as by `decode_record`. `conversion` is called once, with the transaction.
+        Records are decoded as by `decode_record`.
         """
         with self.reading() as txn:
             codec = self.codec_at(txn)
             id, loads, first, read = codec.id, codec.loads, codec.first, codec.read
             other: Callable[[bytes, bytes], Any] = codec.decode
-            if conversion is not None and (found := conversion(txn)).convert is not None:
-                id = -1  # no first byte: each value is decoded by the last branch below
-                read, other = _converting(read, found.convert), _converting(other, found.convert)
-                if required_text is not None and not found.keeps_text(required_text):
-                    required_text = None
             entries = txn.scan(DATA, span.start, span.stop, reverse=span.reverse)
-            if required_text is not None and codec.shows_text:
-                entries = codec.with_text(required_text, entries)
             engine = self.engine
             for key, raw in entries:
                 if engine.closed:
@@ -167,6 +140,11 @@ class DatabaseReader(ABC):
                             raise
                         value = _decode_unknown_types(decode, key, raw, error)
                 yield key, value
+
+    def check_open(self) -> None:
+        """Raise StoreClosedError if the store was closed, in the middle of an iteration."""
+        if self.engine.closed:
+            raise _closed_while_read(self.name)
 
 
 class DatabaseSnapshot(DatabaseReader):
@@ -225,6 +203,30 @@ class DatabaseSnapshot(DatabaseReader):
         return StoreClosedError(f"the snapshot of {self.name!r} is closed: take another one")
 
 
+def record_decoder(codec: Codec) -> Callable[[bytes, bytes], Any]:
+    """The function that decodes the stored bytes of a key as `decode_record` does.
+
+    `codec` is the codec at the transaction that the bytes are read in.
+    """
+    id, loads, first, read = codec.id, codec.loads, codec.first, codec.read
+
+    def decode(key: bytes, raw: bytes) -> Any:
+        if raw and raw[0] == id:
+            try:
+                return loads(raw[1:])
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001  # a decoder may raise anything
+                return _decode_unknown_types(read, key, raw, corrupt(key, error), error)
+        known = read if raw and raw[0] == first else codec.decode
+        try:
+            return known(key, raw)
+        except FormatMismatchError as error:
+            return _decode_unknown_types(known, key, raw, error)
+
+    return decode
+
+
 def _decode_unknown_types(
     decode: Callable[[bytes, bytes], Any],
     key: bytes,
@@ -240,12 +242,6 @@ def _decode_unknown_types(
         raise error from cause or error.__cause__
     with unknown_types_kept():
         return decode(key, raw)
-
-
-def _converting(
-    decode: Callable[[bytes, bytes], Any], convert: Callable[[Any], Any]
-) -> Callable[[bytes, bytes], Any]:
-    return lambda key, raw: convert(decode(key, raw))
 
 
 def _closed_while_read(name: str) -> StoreClosedError:

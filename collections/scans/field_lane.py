@@ -1,0 +1,74 @@
+"""The fields lane: msgspec decodes only the wanted fields, generated source tests them.
+
+`documents` decodes, `field_source` generates. The value lane decides what the fields cannot tell.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from stones.collections.queries.normal_form import AllOf
+from stones.collections.stored_description import ReadDescription
+from stones.formats.codec import Codec
+
+from .documents import DECODABLE, Documents
+from .field_source import FieldSource, Path, TooComplicatedError
+from .page import Page, PageMaker
+
+Found = tuple[Sequence[int], Sequence[int]]
+"""The places of what may match, and which of these are unsure."""
+
+
+class FieldLane:
+    """Tests the pages of one scan."""
+
+    def __init__(self, source: FieldSource, documents: Documents) -> None:
+        self._documents = documents
+        self._test = source.test
+        self._take = source.take
+
+    def matches(self, page: Page, places: Sequence[int] | None) -> Found | None:
+        """Those of some readable values, or of all, that may match. None if the page is refused."""
+        rows = self._documents.rows(page, places)
+        if rows is None:
+            return None
+        odd: list[int] = []
+        try:
+            found = self._test(rows, odd)
+        except AttributeError:  # a value that is no dict
+            return None
+        unsure = [*{*odd}.intersection(found)] if odd else odd
+        if places is None:
+            return found, unsure
+        return [places[n] for n in found], [places[n] for n in unsure]
+
+    def values(self, page: Page, places: Sequence[int]) -> Any:
+        """The wanted values of some readable values, and the numbers of those that are unsure.
+
+        None if the page is refused.
+        """
+        rows = self._documents.rows(page, places)
+        if rows is None:
+            return None
+        odd: list[int] = []
+        try:
+            return self._take(rows, odd), odd
+        except AttributeError:
+            return None
+
+
+def field_lane(
+    whole: AllOf,
+    wanted: Sequence[Path],
+    codec: Codec,
+    description: ReadDescription,
+    pages: PageMaker,
+) -> FieldLane | None:
+    """The fields lane for a filter, and for wanted values. None where it could tell nothing."""
+    serializer = codec.metadata.write.serializer
+    if serializer not in DECODABLE:
+        return None
+    try:
+        source = FieldSource(whole, wanted, description, tags_are_dicts=serializer == "json")
+        return FieldLane(source, Documents(serializer, source.row, codec.first, pages.start))
+    except (TooComplicatedError, RecursionError, SyntaxError, UnicodeEncodeError, MemoryError):
+        return None
