@@ -10,6 +10,7 @@ from attrs import evolve
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stones import register_type
 from stones.collections.indexes.definition import (
     IndexDefinition,
     all_definitions,
@@ -41,6 +42,7 @@ from stones.formats.metadata import (
     read_metadata,
     write_formats,
 )
+from stones.formats.registered_types import UnknownValue
 from stones.stores.spans import after_prefix
 
 AGE = IndexDefinition(7, ("age",))
@@ -413,3 +415,31 @@ def test_generated_source_gives_the_same_entries(record, key, size):
     entries_adder(kinds_of_indexes, conditions)(record, key, found)
 
     assert found == expected
+
+
+class Label(str):
+    __slots__ = ()
+
+
+class Labels(list):
+    pass
+
+
+class Place(dict):
+    pass
+
+
+@pytest.mark.parametrize("value", [Label("a"), Labels(["a"]), Place(city="Rome")])
+@pytest.mark.parametrize(
+    "index",
+    [
+        IndexDefinition(1, ("at",)),
+        IndexDefinition(1, ("at.city",)),
+        IndexDefinition(1, ("at",), each_path=0),
+    ],
+    ids=["value", "inside", "each"],
+)
+def test_a_program_that_does_not_know_a_type_gives_its_values_the_same_entries(value, index):
+    register_type(type(value), f"test.{type(value).__name__}", list, type(value))
+    known = entries_of(index, {"at": value}, b"k")
+    assert known == entries_of(index, {"at": UnknownValue("a type", [])}, b"k")

@@ -45,6 +45,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from stones.errors import CorruptValueError
+from stones.formats.registered_types import registered_type
 
 from .numbers import (
     BELOW,
@@ -308,7 +309,13 @@ _ALWAYS_CANONICAL = frozenset({str, bool, bytes, date, timedelta, UUID})
 
 
 def _encode_subclass(value: Any) -> bytes:
-    """The encoding of an instance of a subclass: as if it were of the plain class."""
+    """The encoding of an instance of a subclass: as if it were of the plain class.
+
+    A value of a registered type is OTHER. A program that has not registered the type must give it
+    the same entry, and knows nothing of the class.
+    """
+    if registered_type(type(value)) is not None:
+        return OTHER
     try:
         if isinstance(value, str):
             return encode(str.__str__(value))

@@ -18,12 +18,17 @@ completely, have the other form: None, MISSING and NaN; cut values and OTHER.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date, datetime, time, timedelta
+from decimal import Decimal
 from hashlib import blake2b
+from types import NoneType
 from typing import Any, Final
+from uuid import UUID
 
 from attrs import frozen
 
 from stones.errors import CorruptValueError
+from stones.formats.registered_types import registered_type
 from stones.stores.spans import after_prefix
 
 from .definition import IndexDefinition, Matches
@@ -164,21 +169,26 @@ def path_getter(path: str) -> Callable[[Any], Any]:
     def get(record: Any) -> Any:
         value = record.get(first, MISSING)
         for name in rest:
-            value = value.get(name, MISSING) if type(value) is dict else inside(value, name)
+            value = value.get(name, MISSING) if type(value) is dict else inside(value)
         return value
 
     return get
 
 
-def inside(value: Any, name: str) -> Any:
-    """The value of a name in a value that is no plain dict, as an index sees it."""
-    if isinstance(value, dict):
-        return value.get(name, MISSING)
+def inside(value: Any) -> Any:
+    """The value of any name in a value that is no plain dict, as an index sees it."""
     # A query asks every value that has a method get. What that gives is not for an index to know.
-    return _UNKNOWN if hasattr(value, "get") else MISSING
+    # A program that has not registered the type of the value must give it the same entry, too.
+    return MISSING if type(value) in _WITHOUT_FIELDS else _UNKNOWN
 
 
 _UNKNOWN = object()  # its encoding is OTHER
+_WITHOUT_FIELDS = frozenset(
+    {
+        *(type(MISSING), NoneType, bool, int, float, str, bytes, *_ARRAYS),
+        *(date, datetime, time, timedelta, Decimal, UUID),
+    }
+)
 
 
 def values_of(definition: IndexDefinition, record: Any) -> Iterator[list[Any]]:
@@ -197,7 +207,9 @@ def _spread(values: list[Any], each_path: int | None) -> Iterator[list[Any]]:
 
 def _elements(value: Any) -> Iterable[Any]:
     """What an index of the elements of a path has an entry for."""
-    if isinstance(value, _ARRAYS):
+    if type(value) in _ARRAYS or (
+        isinstance(value, _ARRAYS) and registered_type(type(value)) is None
+    ):
         return value or (MISSING,)
     return (MISSING,) if value is None or value is MISSING else (_UNKNOWN,)
 

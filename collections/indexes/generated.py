@@ -76,7 +76,7 @@ def _value(path: str) -> list[str]:
     first, *rest = path.split(".")
     lines = [f"value = record.get({first!r}, MISSING)"]
     for name in rest:
-        get, other = f"value.get({name!r}, MISSING)", f"inside(value, {name!r})"
+        get, other = f"value.get({name!r}, MISSING)", "inside(value)"
         lines.append(f"value = {get} if type(value) is dict else {other}")
     return lines
 
