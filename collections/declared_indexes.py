@@ -84,9 +84,9 @@ class DeclaredIndexes:
             if other is not None and not index.same_as(other):
                 raise CollectionError(
                     f"the store has another index {index.name!r} of the collection "
-                    f"{self._name!r}, with {_flags(other)}, and the program declares it with "
-                    f"{_flags(index)}: declare the same, or call drop_index({index.name!r}) in a "
-                    "program that does not declare it"
+                    f"{self._name!r}, with {flags_text(other)}, and the program declares it with "
+                    f"{flags_text(index)}: declare the same, or call "
+                    f"drop_index({index.name!r}) in a program that does not declare it"
                 )
         return [index for index in self._declared if index.name not in present]
 
@@ -102,5 +102,6 @@ class DeclaredIndexes:
                 raise DuplicateKeyError(index.problem)
 
 
-def _flags(index: IndexDefinition) -> str:
+def flags_text(index: IndexDefinition) -> str:
+    """What two indexes of the same name may differ in, in words."""
     return f"unique={index.unique} and each={index.each}"

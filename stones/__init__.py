@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from stones.formats.registered_types import register_type
 from stones.formats.serializers import register_serializer, serializer_names
+from stones.stores.copied_indexes import provide_copied_indexes
 from stones.stores.opening import stone
 from stones.stores.store import MemoryStore, Snapshot, Store
 
@@ -135,6 +136,9 @@ _LAZY = {
     "migrate": "stones.migrations.reencode",
     "salvage": "stones.repair.salvage",
 }
+
+# A store is copied with the indexes of its collections, and these are in a layer above.
+provide_copied_indexes(lambda: import_module("stones.collections.copied_indexes").IndexesOfCopy)
 
 # Names of the reports before they said what they are of. Imports of them go on working.
 _FORMER = {"Finding": "DamageFinding", "Report": "CheckReport", "Salvaged": "SalvageReport"}

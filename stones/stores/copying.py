@@ -1,8 +1,8 @@
 """Takes the entries of a store into another one, with its collections: `update()` and `copy()`.
 
 The two stores may have different serializers, so each value is decoded and encoded. The records of
-a collection come with its description. Their number is counted, and added to the count that the
-collection has in the target.
+a collection come with its description and its indexes. Their number is counted, and added to the
+count that the collection has in the target. `copied_indexes` says who keeps the indexes.
 """
 
 from collections.abc import Mapping
@@ -23,6 +23,7 @@ from .claims import (
     read_collection,
     write_collection,
 )
+from .copied_indexes import CopiedIndexes, copied_indexes
 from .database import Database
 from .database_reader import DATA, DatabaseReader
 from .dict_keys import encode_new_key
@@ -34,16 +35,23 @@ def copy_entries(source: DatabaseReader, target: Database, txn: Transaction) -> 
 
     Reads one snapshot of `source`, in key order and in constant memory.
 
-    Raises CollectionError if a collection does not fit into `target`, ReservedKeyError if an entry
-    is under the keys of a collection of `target`, SerializerError for a value that `target` cannot
-    hold. The caller undoes what was written then.
+    Raises CollectionError if a collection or an index does not fit into `target`, ReservedKeyError
+    if an entry is under the keys of a collection of `target`, SerializerError for a value that
+    `target` cannot hold, DuplicateKeyError if two records would have the same values in a unique
+    index. The caller undoes what was written then.
     """
     if source.engine is target.engine and isinstance(source, Database):
         return  # the same store: each entry would be replaced by itself
     with source.reading() as read:
+        indexes = copied_indexes(read, target, txn)
         for name in collection_names(read):
+            before = read_collection(txn, name)
             _take_collection(read, target, txn, name)
-        _Copy(source, read, target, txn).write()
+            if indexes is not None:
+                indexes.take(name, before)
+        _Copy(source, read, target, txn, indexes).write()
+        if indexes is not None:
+            indexes.finish()
 
 
 def _take_collection(read: Transaction, target: Database, txn: Transaction, name: str) -> None:
@@ -128,18 +136,23 @@ class _Copy:
     """The entries on their way, in key order: the records of a collection follow each other.
 
     Every other change of a record goes through `StoredRecords` of the collections. Whatever is kept
-    about records beside the count has to be kept here too. An index of the target gets the entries
-    of each record that is written here, and loses the entries of the record that it replaces.
+    about records has to be kept here too: the count, and the entries of indexes.
     """
 
     def __init__(
-        self, source: DatabaseReader, read: Transaction, target: Database, txn: Transaction
+        self,
+        source: DatabaseReader,
+        read: Transaction,
+        target: Database,
+        txn: Transaction,
+        indexes: CopiedIndexes | None,
     ) -> None:
         self._source = source
         self._read = read
         self._from = source.codec_at(read)
         self._target = target
         self._txn = txn
+        self._indexes = indexes
         self._max_key_size = target.max_key_size
         self._prefix = b""  # of the records that are under way; empty between collections
         self._added = 0
@@ -163,8 +176,11 @@ class _Copy:
                     encoded = encode(key, value)
                 except SerializerError as error:
                     raise SerializerError(f"the value of {key!r}: {error}") from error
-            if self._prefix and self._txn.get(DATA, key) is None:
-                self._added += 1
+            if self._prefix:
+                before = self._txn.get(DATA, key)
+                self._added += before is None
+                if self._indexes is not None:
+                    self._indexes.write(key, before, value, encoded)
             self._txn.put(DATA, key, encoded)
         self._leave()
 
@@ -179,6 +195,8 @@ class _Copy:
         )
         if is_record:
             self._prefix = name + slash
+            if self._indexes is not None:
+                self._indexes.enter(name.decode())
         else:
             self._target.check_unclaimed(self._txn, key)
 
@@ -186,4 +204,6 @@ class _Copy:
         """Add the records that were written to the count of their collection."""
         if self._added:
             add_to_count(self._txn, count_key(self._prefix[:-1].decode()), self._added)
+        if self._indexes is not None:
+            self._indexes.leave()
         self._prefix, self._added = b"", 0

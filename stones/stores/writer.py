@@ -138,10 +138,12 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         its entries are written, in constant memory. If it reads from this store, it sees the store
         as it was before.
 
-        If `other` is a store or a snapshot, its collections come along, with their records. A
-        collection that this store has too gets the records in addition; a record with the same key
-        is replaced. Raises CollectionError if the keys of the two are of different types, or this
-        store has other entries under the keys of the collection.
+        If `other` is a store or a snapshot, its collections come along, with their records and
+        indexes. A collection that this store has too gets the records in addition; a record with
+        the same key is replaced. Raises CollectionError if the keys of the two are of different
+        types, if an index is of another kind in the two, or if this store has other entries under
+        the keys of the collection. Raises DuplicateKeyError if two records would have the same
+        values in a unique index: also while the values of two records are exchanged.
 
         >>> from stones import MemoryStore
         >>> store = MemoryStore()
