@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from stones.engines.lmdb.compaction import CompactReport, compact
     from stones.migrations.reencode import MigrationReport, migrate
     from stones.repair.check import CheckReport, check
-    from stones.repair.contents import DamageFinding
+    from stones.repair.findings import DamageFinding
     from stones.repair.info import StoreInfo, inspect
     from stones.repair.salvage import SalvageReport, salvage
     from stones.stores.lmdb import LmdbStore
@@ -118,7 +118,7 @@ _LAZY = {
     "CheckReport": "stones.repair.check",
     "Collection": "stones.collections.collection",
     "CompactReport": "stones.engines.lmdb.compaction",
-    "DamageFinding": "stones.repair.contents",
+    "DamageFinding": "stones.repair.findings",
     "Index": "stones.collections.index_declarations",
     "IndexInfo": "stones.collections.indexes.definition",
     "LmdbStore": "stones.stores.lmdb",

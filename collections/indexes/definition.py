@@ -161,6 +161,24 @@ def all_definitions(txn: Transaction) -> Iterator[tuple[str, IndexDefinition]]:
     return _definitions(txn, INDEXES, INDEXES[:-1] + b"0")
 
 
+def parse_definition(key: bytes, raw: bytes) -> tuple[str, IndexDefinition]:
+    """The name of a collection, and an index of it, of an entry of the metadata.
+
+    Raises CorruptValueError.
+    """
+    collection, _, name = key.removeprefix(INDEXES).partition(b"\0")
+    try:
+        definition = _parse(**json.loads(raw))
+        if definition.name.encode() != name:
+            raise ValueError("it has another name")
+        return collection.decode(), definition
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CorruptValueError(
+            f"the index {name[:80]!r} of the collection {collection[:80]!r} is damaged: "
+            f"{repr(error)[:200]}"
+        ) from error
+
+
 def write_definition(txn: Transaction, collection: str, definition: IndexDefinition) -> None:
     """Store a new or changed definition, and begin another generation of the metadata."""
     note_progress(txn, collection, definition)
@@ -184,13 +202,19 @@ def note_progress(txn: Transaction, collection: str, definition: IndexDefinition
     txn.put(Space.META, key, json.dumps(stored).encode())
 
 
-def next_id(txn: Transaction) -> int:
-    """An id that no index has had. Raises CorruptValueError."""
+def last_id(txn: Transaction) -> int:
+    """The id of the index that was defined last, or 0. Raises CorruptValueError."""
     raw = txn.get(Space.META, ID_KEY) or b"0"
     if not raw.isdigit() or len(raw) > 10 or int(raw) >= 2**32 - 1:
         raise CorruptValueError(f"the number of the last index is {raw[:40]!r}: it is damaged")
-    txn.put(Space.META, ID_KEY, b"%d" % (int(raw) + 1))
-    return int(raw) + 1
+    return int(raw)
+
+
+def next_id(txn: Transaction) -> int:
+    """An id that no index has had. Raises CorruptValueError."""
+    id = last_id(txn) + 1
+    txn.put(Space.META, ID_KEY, b"%d" % id)
+    return id
 
 
 def drop_definition(txn: Transaction, collection: str, definition: IndexDefinition) -> None:
@@ -202,17 +226,27 @@ def drop_definition(txn: Transaction, collection: str, definition: IndexDefiniti
 
 def drop_entries(txn: Transaction, definition: IndexDefinition) -> None:
     """Note that the entries of an index are to be removed."""
-    txn.put(Space.META, DROPPED + definition.prefix.hex().encode(), b"")
+    drop_prefix(txn, definition.prefix)
+
+
+def drop_prefix(txn: Transaction, prefix: bytes) -> None:
+    """Note that the entries with this beginning are to be removed."""
+    txn.put(Space.META, DROPPED + prefix.hex().encode(), b"")
 
 
 def dropped_prefixes(txn: Transaction) -> list[bytes]:
     """The beginnings of the entries that are to be removed. Raises CorruptValueError."""
     found = []
     for key in txn.keys(Space.META, DROPPED, DROPPED[:-1] + b"0"):
-        if not _DROPPED.fullmatch(key):
+        if not is_dropped_key(key):
             raise CorruptValueError(f"{key[:40]!r} is no index that was dropped: it is damaged")
         found.append(bytes.fromhex(key.removeprefix(DROPPED).decode()))
     return found
+
+
+def is_dropped_key(key: bytes) -> bool:
+    """Whether a key of the metadata, which begins with `DROPPED`, has an id."""
+    return _DROPPED.fullmatch(key) is not None
 
 
 def forget_dropped(txn: Transaction, prefix: bytes) -> None:
@@ -231,17 +265,7 @@ def _definitions(
     txn: Transaction, start: bytes, stop: bytes
 ) -> Iterator[tuple[str, IndexDefinition]]:
     for key, raw in txn.scan(Space.META, start, stop):
-        collection, _, name = key.removeprefix(INDEXES).partition(b"\0")
-        try:
-            definition = _parse(**json.loads(raw))
-            if definition.name.encode() != name:
-                raise ValueError("it has another name")
-            yield collection.decode(), definition
-        except (ValueError, TypeError, RecursionError) as error:
-            raise CorruptValueError(
-                f"the index {name[:80]!r} of the collection {collection[:80]!r} is damaged: "
-                f"{repr(error)[:200]}"
-            ) from error
+        yield parse_definition(key, raw)
 
 
 # The checks are strict, because an attacker may have made the file.

@@ -130,26 +130,52 @@ def _size(count: float) -> str:
 
 @click.command()
 @path_argument
+@click.option("--repair", is_flag=True, help="Mend counts and indexes from the records.")
 @json_option
 @trust_option
 @stones03_options
-def check(path: str, as_json: bool, **options: Any) -> None:
-    """Look for damage in the file, the metadata, each value and each count.
+def check(path: str, repair: bool, as_json: bool, **options: Any) -> None:
+    """Look for damage in the file, the metadata, each value, each count and each index.
 
     Each finding is one line, and with findings the exit code is 1. Other programs may write to the
-    store during the check.
+    store meanwhile. With --repair, counts and indexes are made again from the records, and what was
+    mended is told. Then the store is checked again.
     """
     from stones.repair.check import check
 
-    found = check(path, **options)
+    found = check(path, repair=repair, **options)
     if as_json:
         click.echo(json.dumps({**_plain(found), "sound": found.sound}, indent=2))
-    elif found.sound:
-        click.echo(f"{path} is sound: {show_count(found.entries, 'value')}{_unread(found.unread)}")
     else:
+        for what in found.mended:
+            click.echo(f"mended: {_one_line(what)}")
         _print_findings(found.findings, found.more)
+        if found.sound:
+            click.echo(
+                f"{path} is sound: {show_count(found.entries, 'value')}{_unread(found.unread)}"
+            )
+        elif not repair and any(finding.repairable for finding in found.findings):
+            click.echo("`stones check --repair` mends counts and indexes", err=True)
+        elif repair and not found.mended:
+            click.echo("nothing was mended: `stones salvage` writes a new store", err=True)
+        for index in found.indexes:
+            for note in _index_notes(index):
+                click.echo(
+                    f"the index {index.name!r} of the collection {index.collection!r} {note}",
+                    err=True,
+                )
     if not found.sound:
         raise click.exceptions.Exit(FAILED)
+
+
+def _index_notes(index: Any) -> Iterator[str]:
+    """What is no damage, and what the user should know."""
+    if index.state == "failed":
+        yield f"has failed: {_one_line(index.problem)}"
+    elif index.unchecked is not None:
+        yield f"was not compared: {index.unchecked}"
+    if index.state == "building":
+        yield "is unfinished: build_indexes() or --repair finishes it"
 
 
 @click.command()
@@ -226,9 +252,13 @@ def _plain(found: Any) -> dict[str, Any]:
 def _print_findings(findings: Sequence[Any], more: int) -> None:
     for finding in findings:
         key = "" if finding.key is None else f"{show_key(finding.key)}: "
-        click.echo(key + " ".join(finding.what.split()))
+        click.echo(key + _one_line(finding.what))
     if more:
         click.echo(f"and {more:,} more")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
 
 
 def _unread(count: int) -> str:

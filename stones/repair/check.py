@@ -7,28 +7,26 @@ while other processes write.
 
 import os
 import sys
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from itertools import chain, islice
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from stones.engines.lmdb.databases import SPACES
 from stones.engines.lmdb.directory import check_place, path_of
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.engines.lmdb.file.survey import MAIN, Survey, page_count, wrong_number_text
 from stones.engines.lmdb.file.trees import read_free_pages
-from stones.errors import FormatMismatchError, StorageError, StoreOpenError
-from stones.formats.messages import show_count
+from stones.errors import StorageError, StoreOpenError
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import check_table
 
 from .contents import (
+    COUNT,
     DATA,
     META,
-    DamageFinding,
     StoredMetadata,
     finding_of,
     is_stones03,
@@ -36,7 +34,11 @@ from .contents import (
     stones03_metadata,
     tree_entries,
 )
+from .findings import DamageFinding
 from .held_snapshot import HeldSnapshot, hold
+from .index_check import IndexReport
+from .mending import Derived, mend
+from .value_check import ValueCheck
 
 MOST_FINDINGS = 10_000
 _TRIES = 20
@@ -49,16 +51,20 @@ class CheckReport:
     >>> from stones import LmdbStore, check, stone
     >>> with stone('checked-db', LmdbStore, serialize='json') as store:
     ...     store['key'] = 'value'
-    >>> check('checked-db')
-    CheckReport(path='checked-db', version='1', entries=1, unread=0, findings=(), more=0)
-    >>> check('checked-db').sound
+    >>> report = check('checked-db')
+    >>> report.version, report.entries, report.unread, report.findings, report.more
+    ('1', 1, 0, (), 0)
+    >>> report.sound
     True
     """
 
     path: str
     """The path as it was given."""
     version: str | None
-    """The layout of the store: "1", or "0.3" for stones 0.3. None if that cannot be seen."""
+    """The layout: "1", "2" if the store has had an index, "0.3" for stones 0.3.
+
+    None if that cannot be seen.
+    """
     entries: int
     """How many entries were checked."""
     unread: int
@@ -70,10 +76,14 @@ class CheckReport:
     """The damage, at most 10,000 findings. Empty for a sound store."""
     more: int
     """How many findings there are beyond the first 10,000."""
+    indexes: tuple[IndexReport, ...] = ()
+    """The indexes of all collections, and which of them could not be compared with the records."""
+    mended: tuple[str, ...] = ()
+    """What `repair=True` has mended, in words. Everything else here is as it is afterwards."""
 
     @property
     def sound(self) -> bool:
-        """Whether no damage was found."""
+        """Whether no damage was found, or all of it was mended."""
         return not self.findings
 
 
@@ -84,22 +94,36 @@ def check(
     serialize: str | None = None,
     dump_load: tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()] = (),
     table: bytes | None = None,
+    repair: bool = False,
 ) -> CheckReport:
     """Look for damage in the store at `path`: in the file, the metadata, each value, each count.
 
-    Other processes may write to the store at the same time: `check` sees one snapshot. It changes
-    nothing. No damage can end this process, because LMDB opens the file in another process only.
+    Each entry of each index is compared with the records, and each record with the entries.
+
+    Other processes may write to the store at the same time: `check` sees one snapshot. Without
+    `repair` it changes nothing. No damage can end this process, because LMDB opens the file in
+    another process only.
+
+    With `repair` it mends what is made of the records: the counts of the collections, and the
+    indexes. An index that differs from the records is built again. An index whose build was
+    interrupted is finished. A record is never touched. If the file or the metadata have other
+    damage, nothing is mended: use `salvage`. Other processes may write meanwhile. If it is killed,
+    the store is valid, and another repair goes on. At the end the store is checked again, and that
+    is what the report tells.
 
     With `trust_pickle` it also reads pickled values, which can run code. For a store that was
     written by a pair of functions, pass them as `dump_load`. For a database of stones 0.3,
     `serialize` names its serializer, and `table` its table if the values are in one. Without
     `serialize` only the file is checked.
 
-    It reads the whole file twice: about ten seconds for a million small entries. It takes a byte of
-    memory for each page of 4 kB.
+    It reads the whole file twice: about ten seconds for a million small entries, and some five more
+    for an index of each of them. It takes a byte of memory for each page of 4 kB. The entries of
+    large indexes are sorted in a temporary file, which gets as large as they are.
 
     Raises StoreOpenError if there is no file or it cannot be read, FormatMismatchError for a store
-    of a later version, StorageError if other processes write and no snapshot can be held.
+    of a later version, StorageError if other processes write and no snapshot can be held, or if
+    there is no room for the temporary file. A repair raises LockTimeoutError if another process
+    writes for a minute.
 
     >>> from stones import LmdbStore, check, stone
     >>> with stone('sound-db', LmdbStore, serialize='json') as store:
@@ -122,10 +146,23 @@ def check(
     given = path_of(path)
     place = os.path.abspath(given)
     check_place(place, create=False)
+    report, derived = _examine(given, place, request, table)
+    if not repair or derived is None:
+        return report
+    mended = mend(place, derived, request)
+    if not mended and report.sound:
+        return report
+    report, _ = _examine(given, place, request, table)
+    return evolve(report, mended=mended)
+
+
+def _examine(
+    given: str, place: str, request: FormatRequest, table: bytes | None
+) -> tuple[CheckReport, Derived | None]:
     with hold(place) as snapshot, closing(open_file(place)) as file:
         before = file.stamp()
         try:
-            report = check_file(given, file, snapshot, request, table)
+            found = examine_file(given, file, snapshot, request, table)
         except DamageError as error:
             raise StorageError(
                 f"cannot check {given!r}: the file has become shorter: {error}"
@@ -136,7 +173,7 @@ def check(
                 f"{given!r} is being written, and no snapshot of it can be held: {reason}; stop "
                 "the programs that write, and check again"
             )
-        return report
+        return found
 
 
 def check_file(
@@ -150,12 +187,23 @@ def check_file(
 
     If the snapshot has no state, the state is the one of the newest meta page.
     """
+    return examine_file(path, file, snapshot, request, table)[0]
+
+
+def examine_file(
+    path: str,
+    file: File,
+    snapshot: HeldSnapshot,
+    request: FormatRequest,
+    table: bytes | None = None,
+) -> tuple[CheckReport, Derived | None]:
+    """The report on an open file, and what a repair has to mend. None if nothing can be mended."""
     metas, wrong = stable_metas(file)
     findings = [DamageFinding(what) for what in wrong]
     if snapshot.problem is not None:
         findings.append(DamageFinding(snapshot.problem))
     if snapshot.meta is None and not metas:
-        return CheckReport(path, None, 0, 0, tuple(findings), 0)
+        return CheckReport(path, None, 0, 0, tuple(findings), 0), None
     meta = snapshot.meta or metas[0]
     file.page_size = meta.page_size
     findings += [DamageFinding(what) for what in _wrong_number(file, metas)]
@@ -168,15 +216,26 @@ def check_file(
             findings.append(DamageFinding(f"there is no table {table!r}"))
         metadata = stones03_metadata(request)
     elif survey.trees:
-        version = "1"
         metadata = parse_metadata(dict(tree_entries(file, survey, META)), request)
-    values = _ValueCheck(file, survey, tree, metadata)
-    found = chain(
-        findings, map(finding_of, survey.problems()), _store_findings(survey, metadata), values
-    )
+        version = metadata.layout
+    values = ValueCheck(file, survey, tree, metadata)
+    findings += map(finding_of, survey.problems())
+    findings += _store_findings(survey, metadata)
+    found = chain(findings, values)
     kept = tuple(islice(found, MOST_FINDINGS))
     more = sum(1 for _ in found)
-    return CheckReport(path, version, values.entries, values.unread, kept, more)
+    report = CheckReport(path, version, values.entries, values.unread, kept, more, values.indexes)
+    if version == "0.3" or not all(finding.repairable for finding in findings):
+        return report, None
+    wrong_metadata = {finding.key for finding in findings if finding.key is not None}
+    return report, Derived(
+        counts=frozenset(
+            values.wrong_counts | {key for key in wrong_metadata if key.startswith(COUNT)}
+        ),
+        metadata=frozenset(wrong_metadata),
+        indexes=frozenset(values.wrong_indexes),
+        orphans=values.orphans,
+    )
 
 
 def open_file(place: str) -> File:
@@ -232,41 +291,3 @@ def _store_findings(survey: Survey, metadata: StoredMetadata | None) -> Iterator
         if survey.plain_entries:
             yield DamageFinding(f"the main tree has {survey.plain_entries} values of its own")
     yield from metadata.findings
-
-
-class _ValueCheck:
-    """Iterates over the damage of the values, and of the counts of the collections.
-
-    `entries` and `unread` have their numbers for the report after the iteration.
-    """
-
-    def __init__(
-        self, file: File, survey: Survey, tree: bytes, metadata: StoredMetadata | None
-    ) -> None:
-        self._entries = tree_entries(file, survey, tree)
-        self._metadata = metadata
-        self.entries = self.unread = 0
-
-    def __iter__(self) -> Iterator[DamageFinding]:
-        metadata = self._metadata
-        if metadata is None:
-            return
-        records = Counter[bytes | None]()
-        for key, raw in self._entries:
-            self.entries += 1
-            records[metadata.owner(key)] += 1
-            try:
-                problem = metadata.problem(key, raw)
-            except FormatMismatchError:
-                self.unread += 1
-                continue
-            if problem is not None:
-                yield DamageFinding(problem, key)
-        for collection, stored in metadata.counts():
-            if b"%d" % records[collection] != stored:
-                name, count = (raw.decode(errors="replace") for raw in (collection, stored))
-                yield DamageFinding(
-                    f"the collection {name!r} has {show_count(records[collection], 'record')}, "
-                    f"but its count is {count:.40}",
-                    collection + b"/",
-                )

@@ -1,6 +1,7 @@
 """Metadata and entries, read from the pages of a file with distrust.
 
 `check` and `salvage` share this: the formats, the collections, and whether an entry is sound.
+`index_metadata` has the indexes of the collections.
 """
 
 from collections.abc import Iterator, Mapping
@@ -34,30 +35,13 @@ from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec
 from stones.stores.claims import COUNTS, parse_collection
 
+from .findings import DamageFinding
+from .index_metadata import NO_INDEXES, IndexMetadata, parse_indexes
+
 META = SPACES[Space.META]
 DATA = SPACES[Space.DATA]
 _OWN_IDS = {id: name for name, id in IDS.items()}
 CLAIM, COUNT = CLAIMS[0], COUNTS[0]
-
-
-@frozen
-class DamageFinding:
-    """One thing that is wrong in a store.
-
-    >>> from pathlib import Path
-    >>> from stones import LmdbStore, check, stone
-    >>> with stone('damaged-db', LmdbStore, serialize='json') as store:
-    ...     store['key'] = 'value'
-    >>> file = Path('damaged-db/data.mdb')
-    >>> size = file.write_bytes(file.read_bytes().replace(b'"value"', b"'value'"))
-    >>> check('damaged-db').findings
-    (DamageFinding(what="the value of b'key' cannot be read: JSONDecodeError: ...", key=b'key'),)
-    """
-
-    what: str
-    """The damage and its place, in words."""
-    key: bytes | None = None
-    """The key of the damaged entry, or None if the damage is not in one entry."""
 
 
 @frozen
@@ -72,11 +56,16 @@ class StoredMetadata:
     """The list of formats. None if it is lost; then `codec` knows the formats of stones' own."""
     claims: Mapping[bytes, KeyCodec[Any]]
     """The codec of the keys of each collection, by the collection's name."""
+    indexes: IndexMetadata
+    """The indexes of the collections."""
     findings: tuple[DamageFinding, ...]
     """The damage of the metadata."""
 
-    def problem(self, key: bytes, raw: bytes) -> str | None:
-        """The damage of an entry in words, or None if it is sound.
+    def read(self, key: bytes, raw: bytes) -> tuple[Any, str | None]:
+        """The value of an entry, and its damage in words, or None if it is sound.
+
+        A part of a type that is not registered here is an UnknownValue. The value is None if it is
+        damaged.
 
         Raises FormatMismatchError if the value cannot be read: it is pickled and pickles are not
         trusted, or its serializer is not known.
@@ -89,15 +78,15 @@ class StoredMetadata:
             try:
                 keys.decode(rest)
             except (ValueError, OverflowError) as error:
-                return f"it is no key of the collection {head.decode()!r}: {error}"
+                return None, f"it is no key of the collection {head.decode()!r}: {error}"
         try:
             value = self._decode(self.codec, key, raw)
         except CorruptValueError as error:
-            return str(error)
+            return None, str(error)
         if keys is not None and type(value) is not dict:
             kind = type(value).__name__
-            return f"the record of {key!r} is not a dict of fields, but of type {kind}"
-        return None
+            return None, f"the record of {key!r} is not a dict of fields, but of type {kind}"
+        return value, None
 
     @staticmethod
     def _decode(codec: Codec, key: bytes, raw: bytes) -> Any:
@@ -113,6 +102,12 @@ class StoredMetadata:
         """The name of the collection that the key belongs to, or None."""
         head, slash, _ = key.partition(b"/")
         return head if slash and head in self.claims else None
+
+    @property
+    def layout(self) -> str | None:
+        """The layout of the store, or None if it is lost."""
+        version = self.entries.get(b"version")
+        return version.decode() if version in LAYOUTS else None
 
     def counts(self) -> Iterator[tuple[bytes, bytes]]:
         """The name of each collection, with its stored number of records."""
@@ -144,37 +139,44 @@ def walk_entries(file: File, walk: Walk) -> Iterator[tuple[bytes, bytes]]:
 def stones03_metadata(request: FormatRequest) -> StoredMetadata:
     """What stands for the metadata of a stones 0.3 database, which has none."""
     codec = None if request.name is None else Stones03Codec(request)
-    return StoredMetadata(codec, {}, None, {}, ())
+    return StoredMetadata(codec, {}, None, {}, NO_INDEXES, ())
 
 
 def parse_metadata(stored: Mapping[bytes, bytes], request: FormatRequest) -> StoredMetadata:
     """The metadata in these entries. Raises FormatMismatchError for a store of a later version."""
     findings: list[DamageFinding] = []
-    claims = {}
+    claims, descriptions = {}, {}
     sound = {}
     for key, raw in stored.items():
         if key.startswith(CLAIM):
+            name = key.removeprefix(CLAIM)
             try:
-                claims[key.removeprefix(CLAIM)] = _parse_claim(key, raw)
+                descriptions[name] = description = _parse_claim(name, raw)
+                claims[name] = named_codec(description.key)
             except (CorruptValueError, CollectionError) as error:
+                descriptions.pop(name, None)
                 what = f"metadata: the description of a collection cannot be read: {error}"
                 findings.append(DamageFinding(what, key))
                 continue
         sound[key] = raw
     findings += [
-        DamageFinding("metadata: a count of records without a collection", key)
+        DamageFinding("metadata: a count of records without a collection", key, repairable=True)
         for key in stored
         if key.startswith(COUNT) and key.removeprefix(COUNT) not in claims
     ]
+    indexes = parse_indexes(sound, descriptions)
+    findings += indexes.findings
+    for key in indexes.damaged:
+        del sound[key]
     formats, wrong = _parse_formats(sound)
     findings += wrong
     codec = _make_codec(formats or _own_formats(), request)
-    return StoredMetadata(codec, sound, formats, claims, tuple(findings))
+    return StoredMetadata(codec, sound, formats, claims, indexes, tuple(findings))
 
 
-def _parse_claim(key: bytes, raw: bytes) -> KeyCodec[Any]:
-    name = key.removeprefix(CLAIM).decode("utf-8", "replace")
-    return named_codec(Description.from_stored(name, parse_collection(name, raw)).key)
+def _parse_claim(name: bytes, raw: bytes) -> Description:
+    text = name.decode("utf-8", "replace")
+    return Description.from_stored(text, parse_collection(text, raw))
 
 
 def _parse_formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[DamageFinding]]:

@@ -32,13 +32,13 @@ from .contents import (
     COUNT,
     DATA,
     META,
-    DamageFinding,
     finding_of,
     is_stones03,
     parse_metadata,
     stones03_metadata,
     walk_entries,
 )
+from .findings import DamageFinding
 
 _BATCH_ENTRIES, _BATCH_SIZE = 10_000, 1 << 24
 
@@ -259,7 +259,7 @@ class _Salvage:
         size = 0
         for key, raw, is_orphan in self._read(self._tree):
             try:
-                problem = self._metadata.problem(key, raw)
+                _, problem = self._metadata.read(key, raw)
             except FormatMismatchError:
                 self.unread += 1
                 problem = None

@@ -1,0 +1,150 @@
+"""Mends what is derived from the records: the counts of collections, and the indexes.
+
+Other processes may write meanwhile. So what was found is not undone as it was found. It is made
+again from the records, in write transactions: a count by counting, an index by building it again
+under another number. The old entries are removed in steps. Each transaction leaves a valid store.
+A repair that was killed is finished by the next one, or by `Collection.build_indexes`.
+"""
+
+from collections.abc import Iterator
+from contextlib import suppress
+
+from attrs import evolve, frozen
+
+from stones.collections.index_building import IndexBuilder, sweep_step
+from stones.collections.indexes.definition import (
+    DROPPED,
+    ID_KEY,
+    all_definitions,
+    drop_prefix,
+    dropped_prefixes,
+    is_dropped_key,
+    last_id,
+    read_definitions,
+)
+from stones.collections.stored_indexes import StoredIndexes, restart
+from stones.engine import Space, Transaction
+from stones.engines.lmdb.engine import LmdbEngine
+from stones.errors import CorruptValueError, FormatMismatchError
+from stones.formats.metadata import write_layout_with_indexes
+from stones.formats.request import FormatRequest
+from stones.stores.claims import COUNTS, claim_key
+from stones.stores.database import Database
+from stones.stores.spans import after_prefix, prefix_span
+from stones.stores.timeout import TIMEOUT
+
+
+@frozen
+class Derived:
+    """What `check` has found wrong, of what is derived from the records."""
+
+    counts: frozenset[bytes]
+    """The keys in the metadata of wrong counts."""
+    metadata: frozenset[bytes]
+    """The keys of the metadata with findings that can be mended."""
+    indexes: frozenset[tuple[str, str]]
+    """The collection and the name of each index that differs from the records."""
+    orphans: frozenset[bytes]
+    """The beginnings of entries that belong to no index."""
+
+
+def mend(place: str, derived: Derived, request: FormatRequest) -> tuple[str, ...]:
+    """Mend the store in the directory `place`. Returns what was mended, in words.
+
+    Raises LockTimeoutError if another process writes for too long, StorageError.
+    """
+    if request.custom is None:  # the serializer that was named is of a stones 0.3 database
+        request = evolve(request, name=None)
+    engine = LmdbEngine.open(place, create=False)
+    database = Database(engine, name=place, timeout=TIMEOUT)
+    try:
+        database.open(request)
+        with database.writing() as txn:
+            mended = [*_mend_at_once(txn, database, derived)]
+        return (*mended, *_finish(database))
+    finally:
+        database.close()
+
+
+def _mend_at_once(txn: Transaction, database: Database, derived: Derived) -> Iterator[str]:
+    """What one short transaction can mend. It also has the wrong indexes built again."""
+    for key in sorted(derived.counts):
+        yield _count(txn, key)
+    metadata = derived.metadata - derived.counts
+    for key in sorted(metadata):
+        if key.startswith(DROPPED) and not is_dropped_key(key):
+            txn.delete(Space.META, key)
+    if metadata:
+        write_layout_with_indexes(txn)
+        yield "metadata: what it tells of indexes"
+        _raise_number(txn)
+    last = last_id(txn)
+    defined = {index.prefix for _, index in all_definitions(txn)}
+    for prefix in sorted(derived.orphans - defined):
+        if len(prefix) == 4 and int.from_bytes(prefix) <= last:
+            drop_prefix(txn, prefix)
+        else:  # no index has had the number yet, and a new one may get it
+            for entry in txn.keys(Space.INDEX, prefix, after_prefix(prefix)):
+                if entry[:4] == prefix:
+                    txn.delete(Space.INDEX, entry)
+        yield f"the entries of an index that is not defined, {int.from_bytes(prefix)}, are removed"
+    for name, wrong in sorted(derived.indexes):
+        for index in read_definitions(txn, name):
+            if index.name == wrong and index.has_entries:
+                restart(txn, name, index)
+    database.reload(txn)
+
+
+def _count(txn: Transaction, key: bytes) -> str:
+    name = key.removeprefix(COUNTS[0]).decode("utf-8", "replace")
+    if txn.get(Space.META, claim_key(name)) is None:
+        txn.delete(Space.META, key)
+        return f"the count of {name!r}, which is no collection, is removed"
+    span = prefix_span(name.encode() + b"/")
+    count = sum(1 for _ in txn.keys(Space.DATA, span.start, span.stop))
+    txn.put(Space.META, key, b"%d" % count)
+    return f"the count of the collection {name!r} is {count:,} now"
+
+
+def _raise_number(txn: Transaction) -> None:
+    """Let the number of the last index be one that is not below any that is in use."""
+    used = [int.from_bytes(prefix) for prefix in dropped_prefixes(txn)]
+    used += [index.id for _, index in all_definitions(txn)]
+    with suppress(CorruptValueError):
+        used.append(last_id(txn))
+    txn.put(Space.META, ID_KEY, b"%d" % max(used))
+
+
+def _finish(database: Database) -> Iterator[str]:
+    """Build every index that is not ready, and remove entries, step by step."""
+    with database.reading() as read:
+        building = [
+            (name, index.name) for name, index in all_definitions(read) if index.state == "building"
+        ]
+        is_due = bool(dropped_prefixes(read))
+    for name in dict(building):
+        builder = IndexBuilder(database, StoredIndexes(database, name))
+        with suppress(FormatMismatchError):  # its records are pickles, which are not trusted
+            _build(database, builder)
+    while is_due:
+        with database.writing() as txn:
+            is_due = sweep_step(txn)
+    with database.reading() as read:
+        now = {(name, index.name): index for name, index in all_definitions(read)}
+    for pair in building:
+        index = now.get(pair)
+        if index is None:
+            continue
+        result = f"has failed: {index.problem}"
+        if index.state == "ready":
+            result = "was built again"
+        elif index.state == "building":
+            result = "is left unfinished: its records are pickles, which are not trusted"
+        yield f"the index {index.name!r} of the collection {pair[0]!r} {result}"
+
+
+def _build(database: Database, builder: IndexBuilder) -> None:
+    step: int | None = 0
+    while step is not None:
+        with database.writing() as txn:
+            step = builder.step(txn)
