@@ -14,6 +14,7 @@ from typing import Any
 
 from attrs import evolve, frozen
 
+from stones.collections.indexes.definition import DROPPED, ID_KEY, INDEXES
 from stones.engine import Space, Transaction
 from stones.engines.lmdb.databases import SPACES
 from stones.engines.lmdb.directory import check_place, path_of
@@ -39,6 +40,8 @@ from .contents import (
     walk_entries,
 )
 from .findings import DamageFinding
+from .index_check import IndexReport
+from .salvaged_indexes import build_indexes
 
 _BATCH_ENTRIES, _BATCH_SIZE = 10_000, 1 << 24
 
@@ -53,9 +56,10 @@ class SalvageReport:
     >>> from stones import LmdbStore, salvage, stone
     >>> with stone('old', LmdbStore, serialize='json') as store:
     ...     store['key'] = 'value'
-    >>> salvage('old', 'new')
-    SalvageReport(path='old', new='new', entries=1, unread=0, stray=0, lost=(), more=0)
-    >>> salvage('old', 'newer').whole
+    >>> report = salvage('old', 'new')
+    >>> report.entries, report.unread, report.stray, report.lost, report.more
+    (1, 0, 0, (), 0)
+    >>> report.whole
     True
     """
 
@@ -79,6 +83,11 @@ class SalvageReport:
     """The damage, and what is not in the new store for that reason. At most 10,000 findings."""
     more: int
     """How many findings there are beyond the first 10,000."""
+    indexes: tuple[IndexReport, ...] = ()
+    """The indexes of the new store. Their entries were made from the records that were saved.
+
+    An index of pickled records, which are not trusted, is left `building`.
+    """
 
     @property
     def whole(self) -> bool:
@@ -102,7 +111,9 @@ def salvage(
     this raises, there is no new store.
 
     A value that cannot be decoded is left out and reported. Pickled values are copied as they are;
-    with `trust_pickle` they are decoded too, which can run code. The collections are counted again.
+    with `trust_pickle` they are decoded too, which can run code. The collections are counted again,
+    and their indexes are built again. If two records have the same values in a unique index, the
+    index fails, and that is reported.
     For a store that was written by a pair of functions, pass them as `dump_load`. For a database of
     stones 0.3, `serialize` names its serializer, and `table` its table if the values are in one.
     The new store then is a store of today.
@@ -150,6 +161,7 @@ def salvage(
         stray=work.stray,
         lost=tuple(kept),
         more=len(more),
+        indexes=work.indexes,
     )
 
 
@@ -159,7 +171,9 @@ class _Salvage:
     def __init__(self, file: File, request: FormatRequest, path: str, table: bytes | None) -> None:
         self._file = file
         self.lost: list[DamageFinding] = []
+        self._request = request
         self.entries = self.unread = self.stray = 0
+        self.indexes: tuple[IndexReport, ...] = ()
         metas, wrong = stable_metas(file)
         self.lost += map(DamageFinding, wrong)
         if not metas:
@@ -199,6 +213,10 @@ class _Salvage:
                 self.stray += sum(is_orphan for _, is_orphan in put)
                 records.update(self._metadata.owner(key) for key, _ in put)
             engine.write(partial(self._finish, records, seen))
+            definitions = self._metadata.indexes.definitions
+            if definitions:
+                self.indexes, wrong = build_indexes(engine, definitions, self._request)
+                self.lost += wrong
         finally:
             engine.close()
 
@@ -279,7 +297,7 @@ class _Salvage:
         """Write the metadata, with new counts of the collections."""
         metadata = self._metadata
         for key, raw in metadata.entries.items():
-            if not key.startswith(COUNT):
+            if not key.startswith((COUNT, INDEXES, DROPPED, ID_KEY)):
                 txn.put(Space.META, key, raw)
         for name in metadata.claims:
             txn.put(Space.META, COUNT + name, b"%d" % records.get(name, 0))
