@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import stones
-from stones import Collection, LmdbStore, key, migrate, register_serializer, stone
+from stones import Collection, Index, LmdbStore, key, migrate, register_serializer, stone
 from stones.command_line.keys import parse_key, show_key
 from stones.command_line.main import main
 from stones.command_line.store_commands import info_text
@@ -348,6 +348,7 @@ def test_info_tells_formats_collections_and_sizes(run, store):
                 "key": "str",
                 "records": 1,
                 "size": len(b"User/ada") + len(record),
+                "indexes": [],
             }
         ],
     }
@@ -447,6 +448,18 @@ def test_sizes_are_for_people(store, size, text):
     assert "indexes     5 entries" in info_text(found)
 
 
+def test_info_tells_the_indexes_of_collections(run, store):
+    Collection(store, User, indexes=[Index("name", unique=True)]).add(User("ada", "Ada"))
+    shown = run("info", store.path)
+    assert "  collection  User: 1 record, " in shown
+    assert "  index       User: name, unique: 1 entry\n" in shown
+    found = json.loads(run("info", store.path, "--json"))
+    assert found["version"] == "2"
+    assert found["collections"][0]["indexes"] == [
+        {"name": "name", "state": "ready", "unique": True, "entries": 1}
+    ]
+
+
 # -- check, salvage, backup ------------------------------------------------------------------------
 
 
@@ -480,6 +493,57 @@ def test_check_tells_programs_all(path):
     found = json.loads(shown)
     assert (code, errors, found["sound"], found["entries"]) == (1, "", False, 2)
     assert [finding["key"] for finding in found["findings"]] == ["bad\\xff"]
+
+
+def clear_indexes(path):
+    """Make a store with an index, and remove its entries."""
+    with stone(path, LmdbStore, "msgpack") as store:
+        Collection(store, User, indexes=["name"]).add(User("ada", "Ada"))
+        store.database.engine.write(lambda txn: txn.clear(Space.INDEX))
+
+
+def test_check_mends_indexes_where_it_is_told_to(run, path):
+    clear_indexes(path)
+    code, shown, errors = run_process("check", path)
+    assert code == 1
+    assert re.fullmatch(rb"User/ada: the index 'name' of .* is missing\n", shown)
+    assert errors == "`stones check --repair` mends counts and indexes\n"
+    assert run("check", path, "--repair") == (
+        "mended: the index 'name' of the collection 'User' was built again\n"
+        f"{path} is sound: 1 value\n"
+    )
+    assert run("check", path, "--repair") == f"{path} is sound: 1 value\n"
+
+
+def test_a_repair_tells_programs_what_was_mended(run, path):
+    clear_indexes(path)
+    found = json.loads(run("check", path, "--repair", "--json"))
+    assert found["mended"] == ["the index 'name' of the collection 'User' was built again"]
+    assert found["sound"] is True
+    assert found["indexes"] == [
+        {
+            "collection": "User",
+            "name": "name",
+            "state": "ready",
+            "entries": 1,
+            "problem": "",
+            "unchecked": None,
+        }
+    ]
+
+
+def test_a_repair_that_can_mend_nothing_says_what_to_do(path):
+    damage(path)
+    code, _, errors = run_process("check", path, "--repair")
+    assert (code, errors) == (1, "nothing was mended: `stones salvage` writes a new store\n")
+
+
+def test_check_and_salvage_tell_of_indexes_of_pickles(run, path, tmp_path):
+    with stone(path, LmdbStore, "pickle") as store:
+        Collection(store, User, indexes=["name"]).add(User("ada", "Ada"))
+    assert "the index 'name' of the collection 'User' was not compared: its" in run("check", path)
+    shown = run("salvage", path, tmp_path / "new")
+    assert "the index 'name' of the collection 'User' is unfinished: " in shown
 
 
 @pytest.mark.parametrize("content", [b"", b"no store" * 5000])

@@ -14,7 +14,7 @@ from stones.engines.lmdb.directory import path_of
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.formats.messages import show_count
 from stones.formats.metadata import format_name
-from stones.repair.info import FormatUse, StoreInfo, inspect
+from stones.repair.info import FormatUse, IndexUse, StoreInfo, inspect
 from stones.stores.backup import write_backup
 
 from .keys import show_key
@@ -104,13 +104,20 @@ def info_text(found: StoreInfo) -> str:
         rows += [("format", _format_row(use)) for use in found.formats]
     if found.migrating:
         rows.append(("migration", f"to {written}, unfinished: migrate again to go on"))
-    rows += [
-        ("collection", f"{use.name}: {show_count(use.records, 'record')}, {_size(use.size)}")
-        for use in found.collections
-    ]
+    for use in found.collections:
+        rows.append(
+            ("collection", f"{use.name}: {show_count(use.records, 'record')}, {_size(use.size)}")
+        )
+        rows += [("index", f"{use.name}: {_index_row(index)}") for index in use.indexes]
     if found.index_entries:
         rows.append(("indexes", show_count(found.index_entries, "entry", "entries")))
     return "\n".join([found.path, *(f"  {title:<12}{text}" for title, text in rows)])
+
+
+def _index_row(index: IndexUse) -> str:
+    kind = ", unique" if index.unique else ""
+    state = {"ready": "", "building": ", unfinished", "failed": ", failed"}[index.state]
+    return f"{index.name}{kind}{state}: {show_count(index.entries, 'entry', 'entries')}"
 
 
 def _format_row(use: FormatUse) -> str:
@@ -158,14 +165,16 @@ def check(path: str, repair: bool, as_json: bool, **options: Any) -> None:
             click.echo("`stones check --repair` mends counts and indexes", err=True)
         elif repair and not found.mended:
             click.echo("nothing was mended: `stones salvage` writes a new store", err=True)
-        for index in found.indexes:
-            for note in _index_notes(index):
-                click.echo(
-                    f"the index {index.name!r} of the collection {index.collection!r} {note}",
-                    err=True,
-                )
+        _print_indexes(found.indexes, err=not found.sound)
     if not found.sound:
         raise click.exceptions.Exit(FAILED)
+
+
+def _print_indexes(indexes: Sequence[Any], *, err: bool) -> None:
+    for index in indexes:
+        for note in _index_notes(index):
+            name = f"the index {index.name!r} of the collection {index.collection!r}"
+            click.echo(f"{name} {note}", err=err)
 
 
 def _index_notes(index: Any) -> Iterator[str]:
@@ -201,6 +210,7 @@ def salvage(path: str, new: str, as_json: bool, **options: Any) -> None:
         entries = show_count(done.entries, "entry", "entries")
         verb = "is" if done.entries == 1 else "are"
         click.echo(f"{entries} {verb} in {new} now{stray}{_unread(done.unread)}")
+        _print_indexes(done.indexes, err=not done.whole)
     if not done.whole:
         raise click.exceptions.Exit(FAILED)
 

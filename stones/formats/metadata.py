@@ -136,6 +136,11 @@ def read_generation(txn: Transaction) -> bytes | None:
     return txn.get(Space.META, b"generation")
 
 
+def read_layout(txn: Transaction) -> str:
+    """The layout of a store that has metadata: "1", or "2" once it has had an index. One read."""
+    return (txn.get(Space.META, b"version") or b"").decode("utf-8", "replace")
+
+
 def read_metadata(txn: Transaction) -> Metadata | None:
     """The metadata, or None if the store has no metadata yet.
 

@@ -11,11 +11,12 @@ from typing import Any
 
 from attrs import frozen
 
+from stones.collections.indexes.definition import State, read_definitions
 from stones.engine import Space, Transaction
 from stones.engines.lmdb.directory import path_of
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.formats.checksums import CHECKSUM_BIT
-from stones.formats.metadata import Format, Metadata, read_metadata
+from stones.formats.metadata import Format, Metadata, read_layout, read_metadata
 from stones.formats.stones03_codec import check_table
 from stones.stores.claims import collection_names, read_collection
 
@@ -41,6 +42,20 @@ class FormatUse:
 
 
 @frozen
+class IndexUse:
+    """An index of a collection, and its entries."""
+
+    name: str
+    """The name of the index: 'age', 'country,age'."""
+    state: State
+    """`ready`, `building` until each record is in it, or `failed`."""
+    unique: bool
+    """Whether no two records may have the same values."""
+    entries: int
+    """How many entries there are."""
+
+
+@frozen
 class CollectionUse:
     """A collection of a store, and the space that its records take."""
 
@@ -54,6 +69,8 @@ class CollectionUse:
     """How many records there are."""
     size: int
     """The bytes of the records with their keys."""
+    indexes: tuple[IndexUse, ...] = ()
+    """The indexes, the oldest first."""
 
 
 @frozen
@@ -79,7 +96,7 @@ class StoreInfo:
     path: str
     """The path as it was given."""
     version: str
-    """The layout of the store: "1", or "0.3" for stones 0.3."""
+    """The layout: "1", "2" if the store has had an index, "0.3" for stones 0.3."""
     serializer: str | None
     """The serializer of new values. None for stones 0.3, which did not note it."""
     checksums: bool
@@ -140,6 +157,8 @@ def _read_info(
 ) -> StoreInfo:
     listed = metadata.formats if metadata is not None else dict[int, Format]()
     collections = {name: read_collection(txn, name) or {} for name in collection_names(txn)}
+    indexes = {name: read_definitions(txn, name) for name in collections}
+    entries = Counter(key[:4] for key in txn.keys(Space.INDEX))
     values, value_size = Counter[int | None](), Counter[int | None]()
     records, record_size = Counter[str](), Counter[str]()
     size = 0
@@ -157,13 +176,13 @@ def _read_info(
         values[metadata.first] += 0  # the format of new values is listed though no value has it
     return StoreInfo(
         path=path,
-        version="0.3" if metadata is None else "1",
+        version="0.3" if metadata is None else read_layout(txn),
         serializer=None if metadata is None else metadata.write.serializer,
         checksums=metadata is not None and metadata.checksums,
         migrating=metadata is not None and metadata.migration is not None,
         entries=txn.count(Space.DATA),
         size=size,
-        index_entries=txn.count(Space.INDEX),
+        index_entries=entries.total(),
         file_size=sizes["file_size"],
         used_size=sizes["used_size"],
         formats=tuple(
@@ -177,6 +196,10 @@ def _read_info(
                 _text(description, "key"),
                 records[name],
                 record_size[name],
+                tuple(
+                    IndexUse(index.name, index.state, index.unique, entries[index.prefix])
+                    for index in indexes[name]
+                ),
             )
             for name, description in collections.items()
         ),
