@@ -51,9 +51,9 @@ def test_a_power_cut_while_a_store_is_made_leaves_one_that_opens():
     assert_held(torture("making", "--rounds", "1", "--cuts", "300", "--operations", "1"))
 
 
-@pytest.mark.parametrize("sabotage", ["early", "split"])
+@pytest.mark.parametrize("sabotage", ["early", "split", "index"])
 def test_kills_are_noticed_by(sabotage):
-    """Acknowledging before writing, and writing in several transactions what belongs together."""
+    """Acknowledging before writing, writing in parts what belongs together, and losing entries."""
     assert_noticed(torture("kills", "--rounds", "15", "--sabotage", sabotage))
 
 

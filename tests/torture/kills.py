@@ -113,7 +113,8 @@ class Kills:
         return done
 
     def alone(self, path: str, seed: str, rng: Random) -> None:
-        child = self._start(path, seed, range(3), *(["--migrate"] * rng.randrange(2)))
+        options = [each for each in ("--migrate", "--rebuild") if rng.randrange(2)]
+        child = self._start(path, seed, range(3), *options)
         child.wait("did", rng.randrange(1, 200))
         time.sleep(rng.uniform(0, 0.01))
         child.kill()

@@ -20,6 +20,7 @@ from workload import State, Violation, check_apart, states
 
 LANES = 3
 WRITER = Path(__file__).with_name("writer.py")
+_OPTIONS = [[], ["--migrate"], ["--rebuild"], ["--migrate", "--rebuild"]]
 MEMORY = Path("/dev/shm")
 """Where the files of after the cuts are put, if it is there: they need no disk."""
 
@@ -48,7 +49,7 @@ class PowerCuts:
         rng = Random(seed)
         with tempfile.TemporaryDirectory(prefix="stones-cuts-") as folder:
             place = Path(folder).resolve()
-            recording = self._record(place, seed, operations, *(["--migrate"] * (number % 2)))
+            recording = self._record(place, seed, operations, *_OPTIONS[number % 4])
             shown = f"{len(recording.writes)} writes, {len(recording.syncs)} syncs"
             print(f"recording {seed}: {shown}, {recording.last} calls", flush=True)
             self._check_replay(recording, place / "store" / "data.mdb")

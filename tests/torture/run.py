@@ -25,8 +25,8 @@ def main() -> int:
     parser.add_argument("--durability", choices=["full", "lazy", "none"], default="full")
     parser.add_argument(
         "--sabotage",
-        choices=["early", "split", "nosync"],
-        help="acknowledge before writing, tear transactions apart, or never sync",
+        choices=["early", "split", "nosync", "index"],
+        help="acknowledge before writing, tear transactions apart, never sync, or lose entries",
     )
     asked = parser.parse_args()
     if asked.durability == "none" and asked.what != "kills":

@@ -17,7 +17,8 @@ from typing import Any
 
 from attrs import define, evolve, field, frozen
 
-from stones import Collection, LmdbStore, key, stone
+from stones import Collection, Index, LmdbStore, index, key, stone
+from stones.collections.stored_indexes import StoredIndexes
 
 TOTAL = b"total"
 """Counts the counted transactions of all lanes; each lane keeps its own count too."""
@@ -34,9 +35,19 @@ class Undo(Exception):  # noqa: N818  # not an error either
 @frozen
 class Item:
     name: str = key()
-    number: int
-    text: str
-    tags: tuple[str, ...] = ()
+    number: int = index()
+    text: str = index(unique=True)
+    tags: tuple[str, ...] = index(each=True, default=())
+
+
+INDEXES = [("number", "name"), Index("number", where="@.number > 500")]
+REBUILT = "name"
+"""The index that is dropped and built again while others write."""
+
+
+def items_in(store: LmdbStore[bytes, Any]) -> Collection[str, Item]:
+    """The collection, with its indexes."""
+    return Collection(store, Item, indexes=INDEXES)
 
 
 @define
@@ -270,7 +281,7 @@ def check(path: str, lanes: Sequence[Sequence[State]]) -> list[int]:
     Raises Violation where it is in none. Where a lane is in several equal ones, it is the last.
     """
     with stone(path, LmdbStore) as store:
-        items = Collection(store, Item)
+        items = items_in(store)
         found = [read(store, items, lane) for lane in range(len(lanes))]
         _same("len(items)", len(items), len(list(items.values())))
         _same("len(store)", len(store), len(dict(store.items())))
@@ -281,6 +292,7 @@ def check(path: str, lanes: Sequence[Sequence[State]]) -> list[int]:
         for lane, state in enumerate(found):
             left, right = (state.entries.get(each) for each in pair(lane))
             _same(f"the pair of lane {lane}", left, right)
+        _check_indexes(store, items)
         chosen = [_which(lane, found[lane], lanes[lane]) for lane in range(len(lanes))]
         # It can be written to, and a copy, for which LMDB walks through all pages, be made.
         store["probe"] = "x" * 5000
@@ -313,6 +325,16 @@ def check_apart(path: str, lanes: Sequence[Sequence[State]]) -> list[int]:
     if status or report.startswith("!"):
         raise Violation(report[1:])
     return [int(each) for each in report.split()]
+
+
+def _check_indexes(store: LmdbStore[bytes, Any], items: Collection[str, Item]) -> None:
+    """Compare every entry of an index with every record."""
+    with store.database.reading() as txn:
+        for problem in StoredIndexes(store.database, items.name).problems(txn):
+            raise Violation(f"an index differs from the records: {problem}")
+    for found in items.indexes:
+        if found.state == "failed":
+            raise Violation(f"the index {found.name!r} has failed: {found.problem}")
 
 
 def _same(what: str, found: object, expected: object) -> None:

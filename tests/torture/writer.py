@@ -18,10 +18,12 @@ from typing import Any
 
 import lmdb
 from workload import (
+    REBUILT,
     TOTAL,
     Block,
     Item,
     Operation,
+    items_in,
     operations,
     own_count,
     pair,
@@ -30,6 +32,8 @@ from workload import (
 )
 
 from stones import Collection, LmdbStore, migrate, stone
+from stones.collections import declared_indexes, index_building
+from stones.engine import Space
 
 OUT = 1
 
@@ -43,7 +47,7 @@ class Writer:
         self.asked = asked
         options = {} if asked.durability == "full" else {"durability": asked.durability}
         self.store: LmdbStore[bytes, Any] = stone(asked.path, LmdbStore, options=options)
-        self.items = Collection(self.store, Item)
+        self.items = items_in(self.store)
         self.ended = threading.Event()
 
     def write(self, lane: int) -> None:
@@ -69,6 +73,11 @@ class Writer:
                 self.perform(step)
         else:
             perform(operation, self.store, self.items)
+        if self.asked.sabotage == "index":
+            with self.store.database.writing() as txn:
+                for entry in txn.keys(Space.INDEX, reverse=True):
+                    txn.delete(Space.INDEX, entry)
+                    break
 
     def watch(self) -> None:
         """Look at frozen instants: no transaction is ever seen in part."""
@@ -92,8 +101,20 @@ class Writer:
                 return
             migrate(self.store, to)
 
+    def rebuild(self) -> None:
+        """Drop an index and build it again, in many small steps."""
+        index_building.STEP, declared_indexes.SMALL = 3, 0
+        rng = Random(self.asked.seed)
+        while not self.ended.wait(rng.uniform(0, 0.02)):
+            items = Collection(self.store, Item, indexes=[REBUILT])
+            items.build_indexes()
+            if rng.random() < 0.5 and REBUILT in {found.name for found in items.indexes}:
+                items.drop_index(REBUILT)
+
     def run(self) -> None:
         others = [threading.Thread(target=self.watch)]
+        if self.asked.rebuild:
+            others.append(threading.Thread(target=self.rebuild))
         if self.asked.migrate:
             others.append(threading.Thread(target=self.migrate))
         lanes = [threading.Thread(target=self.write, args=[lane]) for lane in self.asked.lanes]
@@ -120,8 +141,9 @@ def main() -> None:
     parser.add_argument("--all-lanes", type=int, required=True)
     parser.add_argument("--operations", type=int, default=1_000_000)
     parser.add_argument("--migrate", action="store_true")
+    parser.add_argument("--rebuild", action="store_true")
     parser.add_argument("--durability", default="full")
-    parser.add_argument("--sabotage", choices=["early", "split", "nosync"])
+    parser.add_argument("--sabotage", choices=["early", "split", "nosync", "index"])
     asked = parser.parse_args()
 
     faulthandler.enable()
