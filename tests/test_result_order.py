@@ -353,3 +353,32 @@ def test_the_records_come_as_from_a_sorted_list(all_fields, order, offset, limit
         assert (query.first(), query.last()) == (
             (wanted[0], wanted[-1]) if wanted else (None, None)
         )
+
+
+AWKWARD = [None, True, False, 0, -0.0, 1, 1.5, 2**53 + 1, 2.0**53, -(2**80), float("inf"), "", "a"]
+AWKWARD += ["\0", "é", "\ud800", Decimal("0.5"), Decimal(1), date(2000, 1, 1)]
+
+
+@pytest.mark.parametrize("serialize", ["pickle", "json", "cbor", "msgpack"])
+def test_a_large_collection_is_sorted_as_a_list_is(open_store, serialize):
+    chosen = random.Random(serialize)
+    records = [
+        Loose(id, {name: chosen.choice(AWKWARD) for name in "ab" if chosen.random() < 0.9})
+        for id in range(2100)
+    ]
+    collection: Collection[int, Loose] = Collection(open_store(serialize=serialize), Loose)
+    collection.add_many(records)
+    for order in (["fields.a"], ["-fields.a"], ["fields.b", "-fields.a"]):
+        query = collection.find().order_by(*order)
+        wanted = [record.id for record in in_order(records, order)]
+        for part, ids in (
+            (query, wanted),
+            (query.limit(30), wanted[:30]),
+            (query.reversed().limit(30), wanted[::-1][:30]),
+            (query.offset(1200).limit(30), wanted[1200:1230]),
+            (query.after(query.limit(100).cursor()).limit(30), wanted[100:130]),
+            (query.limit(1000), wanted[:1000]),
+            (query.find("@.id >= 1000").limit(30), [id for id in wanted if id >= 1000][:30]),
+        ):
+            assert [record.id for record in part] == list(part.keys()) == ids
+            assert part.to_list("id") == [id for id, _ in part.values("id", "fields.a")] == ids

@@ -22,6 +22,7 @@ from .result_order import (
     span_in_key_order,
 )
 from .selection import Selection
+from .sort_fields import place_of_values
 
 
 class FieldPath(Protocol):
@@ -38,9 +39,9 @@ class FieldPath(Protocol):
 
 def matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
     """The matching records, in the order of the selection."""
-    if selection.order and pays(records, selection):
-        return ordered_matches(records, selection, _scan)
     if selection.order:
+        if pays(records, selection, needs_dicts=not _places_need_no_dict(selection)):
+            return ordered_matches(records, selection, _ordered_keys)
         entries = _scan(records, selection, selection.span)
         return sorted_matches(entries, selection, len(records.prefix))
     span = span_in_key_order(selection, records.prefix)
@@ -49,14 +50,12 @@ def matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[
 
 def keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[bytes]:
     """The stored keys of the matching records, in the order of the selection."""
-    if not selection.order and _can_scan(selection):
+    if selection.order:
+        return _ordered_keys(records, selection)
+    if _can_scan(selection):
         span = span_in_key_order(selection, records.prefix)
         return part(scan.keys(records, span, selection.filters), selection)
-    if not selection.order:
-        return (stored for stored, _ in matches(records, selection))
-    entries = _scan(records, selection, selection.span)
-    ordered = sorted_matches(entries, selection, len(records.prefix), keep=False)
-    return (stored for stored, _ in ordered)
+    return (stored for stored, _ in matches(records, selection))
 
 
 def values(
@@ -66,12 +65,19 @@ def values(
 
     In the order of the selection. Aggregates, `values()` and `distinct()` need no more than this.
     """
-    names = _names(paths)
-    if names and not selection.order and _can_scan(selection):
-        span = span_in_key_order(selection, records.prefix)
-        found = scan.field_values(records, span, selection.filters, names)
-        for stored, taken in part(found, selection):
-            yield stored, tuple([() if value is MISSING else (value,) for value in taken])
+    order = selection.order
+    names = _names([*order, *paths])
+    if names and _can_scan(selection):
+        if order:
+            entries = scan.field_values(records, selection.span, selection.filters, names)
+            place = place_of_values(order)
+            found = sorted_matches(entries, selection, len(records.prefix), place=place)
+        else:
+            span = span_in_key_order(selection, records.prefix)
+            found = part(scan.field_values(records, span, selection.filters, names), selection)
+        for stored, taken in found:
+            given = taken[len(order) :]
+            yield stored, tuple([() if value is MISSING else (value,) for value in given])
         return
     finders = [path.find for path in paths]
     for stored, value in matches(records, selection):
@@ -89,6 +95,23 @@ def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
     most = most_of(selection)
     found = scan.count(records, selection.span, selection.filters, limit=most)
     return count_of_part(found, selection)
+
+
+def _ordered_keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[bytes]:
+    """The stored keys of the matching records, sorted."""
+    if _places_need_no_dict(selection):
+        names = _names(selection.order)
+        entries = scan.field_values(records, selection.span, selection.filters, names)
+        place = place_of_values(selection.order)
+    else:
+        entries, place = _scan(records, selection, selection.span), None
+    ordered = sorted_matches(entries, selection, len(records.prefix), keep=False, place=place)
+    return (stored for stored, _ in ordered)
+
+
+def _places_need_no_dict(selection: Selection) -> bool:
+    """Whether a scan gives all that the records are sorted by, without their dicts."""
+    return _can_scan(selection) and bool(_names(selection.order))
 
 
 def _scan(records: StoredRecords[Any, Any], selection: Selection, span: Span) -> Iterator[Match]:

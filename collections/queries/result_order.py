@@ -1,8 +1,8 @@
 """The records of a selection in its order, where the order has to be made: by sorting.
 
-For a small limit, this holds the records that the selection gives, and the ones that it leaves out
-before them, twice over. For many records, `ordered_scan` holds only the places and the keys, and
-reads the records again.
+Twice as many records are held as a selection with a limit gives and leaves out before them; of a
+selection without a limit, all. `ordered_scan` holds their places and keys only, and reads the
+records again.
 """
 
 from collections.abc import Iterable, Iterator
@@ -15,23 +15,30 @@ from attrs import evolve
 from stones.stores.spans import Span
 
 from .selection import Selection
-from .sort_fields import place_of
+from .sort_fields import Place, place_of
 
 Match = tuple[bytes, Any]
 """The stored key of a record, and its dict as a query sees it."""
 
 
 def sorted_matches(
-    entries: Iterable[Match], selection: Selection, prefix_size: int, *, keep: bool = True
+    entries: Iterable[Match],
+    selection: Selection,
+    prefix_size: int,
+    *,
+    keep: bool = True,
+    place: Place | None = None,
 ) -> Iterator[Match]:
     """The part of some matches that a selection wants, in its order.
 
     `entries` are all records that match its filters, in any order. `prefix_size` is the length of
     what stands before the keys of the collection. Unless `keep`, None takes the place of each dict.
+
+    With a `place`, something else stands in the entries for the dicts, which it takes.
     """
     if selection.limit == 0:
         return
-    found = _placed(entries, selection, prefix_size, keep)
+    found = _placed(entries, selection, prefix_size, keep, place or place_of(selection.order))
     count = most_of(selection)
     if count is None:
         # Two places are never equal, so the comparison of two tuples ends there.
@@ -72,10 +79,10 @@ def _first(found: Iterable[_Placed], count: int, reverse: bool) -> list[_Placed]
 
 
 def _placed(
-    entries: Iterable[Match], selection: Selection, prefix_size: int, keep: bool
+    entries: Iterable[Match], selection: Selection, prefix_size: int, keep: bool, place: Place
 ) -> Iterator[_Placed]:
     """Each match that is behind `after`, with its place."""
-    place, after, reverse = place_of(selection.order), selection.after, selection.reverse
+    after, reverse = selection.after, selection.reverse
     for stored, value in entries:
         at = place(stored[prefix_size:], value)
         if after is None or (at < after if reverse else at > after):

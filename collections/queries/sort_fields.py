@@ -12,6 +12,7 @@ from stones.collections.indexes.encoding import MISSING, encode
 from stones.errors import QueryError
 from stones.formats.messages import show_value
 
+from .comparisons import MISSING as NOT_FOUND
 from .jsonpath_ng_evaluation import Finder
 from .normal_form import Each, Step
 
@@ -92,6 +93,27 @@ def _step_text(step: Step) -> str:
 
 Place = Callable[[bytes, Any], bytes]
 """Gives the place of a record in an order, of its key without the prefix, and its dict."""
+
+
+def place_of_values(fields: Sequence[SortField]) -> Place:
+    """The same of the values that the fields lead to, instead of the dict.
+
+    What a field does not lead to is `comparisons.MISSING`. More values may follow.
+    """
+    encoders = [each.of_value for each in fields]
+    if len(encoders) == 1:
+        (encode_only,) = encoders
+        return lambda key, values: (
+            encode_only(MISSING if (value := values[0]) is NOT_FOUND else value) + key
+        )
+
+    def place(key: bytes, values: Sequence[Any]) -> bytes:
+        known = [MISSING if value is NOT_FOUND else value for value in values[: len(encoders)]]
+        return (
+            b"".join([encode(value) for encode, value in zip(encoders, known, strict=True)]) + key
+        )
+
+    return place
 
 
 def place_of(fields: Sequence[SortField]) -> Place:
