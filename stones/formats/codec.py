@@ -4,6 +4,7 @@ A `Codec` works for one generation of the metadata (`stones.formats.metadata`) a
 (`stones.formats.request`). `stones.formats.checksums` says what stored bytes are made of.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from stones.errors import CorruptValueError
@@ -61,7 +62,17 @@ class Codec:
 
         Raises SerializerError, with the path to the part of the value that cannot be held.
         """
-        return self.wrap(key, self._dumps(value))
+        encoded = self._dumps(value)  # as in wrap(), without its call
+        if self.metadata.checksums:
+            return with_checksum(self.prefix, key, encoded)
+        return self.prefix + encoded
+
+    def encoder(self) -> Callable[[bytes, Any], bytes]:
+        """`encode` for a loop over many values, which saves looks at the metadata."""
+        if self.metadata.checksums:
+            return self.encode
+        dumps, prefix = self._dumps, self.prefix
+        return lambda _, value: prefix + dumps(value)
 
     def encode_simple(self, key: bytes, value: Any) -> bytes:
         """The stored bytes, as of `encode`, of what the caller knows to be a simple value.
