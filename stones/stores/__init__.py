@@ -4,6 +4,7 @@ opening          stone(), which opens a store of any kind
 store            Store, Snapshot, MemoryStore: a store as a whole
 reader           the half of the dict that reads
 writer           the half of the dict that writes
+many_values      writes many values in one transaction: what update() does
 views            keys(), values(), items(), range()
 spans            the keys between two bounds, and the arguments of range()
 dict_keys        the keys of the dict: bytes, or str

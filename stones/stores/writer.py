@@ -4,8 +4,6 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Self, overload
 
 from stones.engine import Space, Transaction
-from stones.errors import SerializerError
-from stones.formats.messages import show_key
 
 from .claims import COUNTS
 from .containers import added, removed
@@ -13,10 +11,12 @@ from .copying import copy_entries
 from .database import Database
 from .database_reader import DATA
 from .dict_keys import decode_key, encode_key, encode_new_key
+from .many_values import BATCH_BYTES, put_values
 from .missing_keys import missing_key
 from .reader import K, Reader, T, V
 
 MISSING: Any = object()
+_CONTAINERS = frozenset({dict, list, tuple})
 
 
 class Writer(Reader[K, V], MutableMapping[K, V]):
@@ -152,27 +152,14 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         {b'a': 1, b'b': 2}
         """
         database = self._target
-        max_key_size = self._max_key_size
+        # Inside a transaction, an iterator sees what was written of it so far.
+        is_seen = database.in_transaction() and type(other) not in _CONTAINERS
         with database.writing() as txn:
             if isinstance(other, Reader):
                 copy_entries(other.database, database, txn)
                 other = ()
-            put, encode = txn.put, database.codec.encode
-            for entries in (pairs(other), kwargs.items()):
-                for key, value in entries:
-                    stored = (
-                        key
-                        if type(key) is bytes and 0 < len(key) <= max_key_size
-                        else encode_new_key(key, max_key_size)
-                    )
-                    # `other` may have made the first collection, in the transaction around this.
-                    if database.codec.metadata.has_collections:
-                        database.check_unclaimed(txn, stored)
-                    try:
-                        raw = encode(stored, value)
-                    except SerializerError as error:
-                        raise SerializerError(f"the value of {show_key(key)}: {error}") from error
-                    put(DATA, stored, raw)
+            put_values(database, txn, pairs(other), 0 if is_seen else BATCH_BYTES)
+            put_values(database, txn, kwargs.items(), BATCH_BYTES)
 
     def __ior__(self, other: Mapping[Any, V] | Iterable[tuple[Any, V]]) -> Self:
         self.update(other)
