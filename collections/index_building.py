@@ -22,7 +22,7 @@ from stones.collections.indexes.definition import (
     read_definitions,
     write_definition,
 )
-from stones.collections.indexes.maintenance import INDEX, RecordIndexes, put_sorted
+from stones.collections.indexes.maintenance import INDEX, RecordIndexes, put_entries
 from stones.engine import Transaction
 from stones.errors import CollectionError, DuplicateKeyError
 from stones.formats.messages import show
@@ -156,6 +156,8 @@ class _Step:
         self.alive = [*building]
         self.failed: list[IndexDefinition] = []
         self.taken = 0
+        self._plain: list[bytes] = []
+        self._floats: list[bytes] = []
         self._entries: dict[bytes, bytes] = {}
 
     def take(self, at: bytes) -> bytes | None:
@@ -165,7 +167,8 @@ class _Step:
         start = prefix + at + b"\0" if at else span.start
         has_unique = any(index.unique for index in self.alive)
         view, add_entries = self._indexes.view, self._indexes.add_entries
-        decode, size, entries = self._decoder(), len(prefix), self._entries
+        decode, size = self._decoder(), len(prefix)
+        plain, floats, entries = self._plain, self._floats, self._entries
         stored = b""
         for stored, raw in self._records(start, span.stop):
             self.taken += 1
@@ -176,7 +179,7 @@ class _Step:
             if has_unique:
                 entries.update(self._without_failed(key, record))
             else:
-                add_entries(record, key, entries)
+                add_entries(record, key, plain, floats, entries)
         self._flush()
         return stored[size:] if self.taken >= STEP else None
 
@@ -228,8 +231,7 @@ class _Step:
         return self._indexes.find_duplicate(self._txn, index, key, entry, stored, record)
 
     def _flush(self) -> None:
-        put_sorted(self._txn, self._entries)
-        self._entries.clear()
+        put_entries(self._txn, self._plain, self._floats, self._entries)
 
 
 def sweep_step(txn: Transaction) -> bool:

@@ -6,6 +6,7 @@ differ, and no others. `EntryBatch` does the same for many new records, sorted, 
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import repeat
 from typing import Any, Final
 
 from attrs import field, frozen
@@ -16,7 +17,7 @@ from stones.formats.messages import show
 from stones.stores.spans import after_prefix
 
 from .definition import IndexDefinition, Matches
-from .encoding import cut, encode
+from .encoding import FLOAT, cut, encode
 from .entries import (
     VALUES_SIZE,
     EntryMaker,
@@ -82,8 +83,14 @@ class RecordIndexes:
 
     def entries(self, record: Any, key: bytes) -> dict[bytes, bytes]:
         """The entries of a record in all indexes. `record` is what `seen` gives."""
+        plain: list[bytes] = []
+        floats: list[bytes] = []
         found: dict[bytes, bytes] = {}
-        self.add_entries(record, key, found)
+        self.add_entries(record, key, plain, floats, found)
+        for entry in plain:
+            found[entry] = b""
+        for entry in floats:
+            found[entry] = FLOAT
         return found
 
     def maker_of(self, index: IndexDefinition) -> EntryMaker:
@@ -225,6 +232,8 @@ class EntryBatch:
         self._indexes = indexes
         self._txn = txn
         self._view, self._add_entries = indexes.view, indexes.add_entries
+        self._plain: list[bytes] = []
+        self._floats: list[bytes] = []
         self._entries: dict[bytes, bytes] = {}
         self._checks = any(index.unique for index in indexes.definitions)
 
@@ -234,19 +243,18 @@ class EntryBatch:
         if self._view is not None:
             record = self._view(record)
         if self._checks:
-            new = self._indexes.entries(record, key)
+            new: dict[bytes, bytes] = {}
+            self._add_entries(record, key, self._plain, self._floats, new)
             self._check(key, record, new)
             entries.update(new)
         else:
-            self._add_entries(record, key, entries)
-        if len(entries) >= BATCH_SIZE:
+            self._add_entries(record, key, self._plain, self._floats, entries)
+        if len(self._plain) + len(self._floats) + len(entries) >= BATCH_SIZE:
             self.flush()
 
     def flush(self) -> None:
         """Write what is held back."""
-        if self._entries:
-            put_sorted(self._txn, self._entries)
-            self._entries.clear()
+        put_entries(self._txn, self._plain, self._floats, self._entries)
 
     def _check(self, key: bytes, record: Any, new: Mapping[bytes, bytes]) -> None:
         for index in self._indexes.definitions:
@@ -265,11 +273,21 @@ class EntryBatch:
                 self._indexes.check_unique(self._txn, key, entry, stored, record)
 
 
-def put_sorted(txn: Transaction, entries: Mapping[bytes, bytes]) -> None:
-    """Write entries in the order of their keys, which is faster."""
-    keys = sorted(entries)
-    # zip() uses its tuple again. A list of new tuples wakes the garbage collector.
-    txn.put_many(INDEX, zip(keys, map(entries.__getitem__, keys), strict=True))
+def put_entries(
+    txn: Transaction, plain: list[bytes], floats: list[bytes], others: dict[bytes, bytes]
+) -> None:
+    """Write what `add_entries` gave, in the order of the keys, and empty the lists and the dict."""
+    keys = sorted(others)
+    for entries, values in (
+        (sorted(plain), repeat(b"")),
+        (sorted(floats), repeat(FLOAT)),
+        (keys, map(others.__getitem__, keys)),
+    ):
+        # A list of new tuples for all of them would wake the garbage collector.
+        txn.put_many(INDEX, zip(entries, values, strict=False))
+    plain.clear()
+    floats.clear()
+    others.clear()
 
 
 def _values_of(index: IndexDefinition, record: Any, encoded: Sequence[bytes]) -> Iterator[Any]:
