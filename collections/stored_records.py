@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from attrs import define, frozen
+from attrs import frozen
 
 from stones.collections.indexes.definition import (
     IndexDefinition,
@@ -43,30 +43,12 @@ from stones.stores.spans import Span, prefix_span
 
 from .declared_indexes import DeclaredIndexes
 from .index_building import IndexBuilder
+from .record_changes import RecordChanges
 from .stored_description import CurrentNames, ReadDescription, StoredDescription
 from .stored_indexes import StoredIndexes
 
 K = TypeVar("K")
 R = TypeVar("R")
-
-
-@define
-class RecordChanges:
-    """What one operation on a collection changes: its transaction, and the change of the count."""
-
-    txn: Transaction
-    is_claimed: bool
-    """Whether the collection has a description. If not, what is at its keys is no record."""
-    is_described: bool
-    """Whether writing a record would add nothing to the description."""
-    added: int = 0
-    """Records added less records removed. It is added to the count when the operation ends."""
-    are_many: bool = False
-    """Whether the entries of new records are held back, and written many at a time."""
-    have_entries: bool = True
-    """Whether indexes may have entries of the records: False once all of them are removed."""
-    batch: EntryBatch | None = None
-    """The entries that are held back."""
 
 
 @frozen(eq=False)

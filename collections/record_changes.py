@@ -1,0 +1,28 @@
+"""What one operation on a collection changes, from its start to its end.
+
+`stored_records` makes one for each operation that writes.
+"""
+
+from attrs import define
+
+from stones.collections.indexes.maintenance import EntryBatch
+from stones.engine import Transaction
+
+
+@define
+class RecordChanges:
+    """What one operation on a collection changes: its transaction, and the change of the count."""
+
+    txn: Transaction
+    is_claimed: bool
+    """Whether the collection has a description. If not, what is at its keys is no record."""
+    is_described: bool
+    """Whether writing a record would add nothing to the description."""
+    added: int = 0
+    """Records added less records removed. It is added to the count when the operation ends."""
+    are_many: bool = False
+    """Whether the entries of new records are held back, and written many at a time."""
+    have_entries: bool = True
+    """Whether indexes may have entries of the records: False once all of them are removed."""
+    batch: EntryBatch | None = None
+    """The entries that are held back."""
