@@ -13,6 +13,10 @@ selection               Selection: which records a query wants in which order, a
 sort_fields             SortField: what records are sorted by, and the place of a record in an order
 execution               how a selection is answered
 ordered_scan            many matching records in an order, read again once they are sorted
+plan                    the ways to find records through indexes, without a store
+ranges                  the values that fulfil a condition, as ranges of ordered bytes
+key_ranges              the primary key as an index
+same_conditions         whether two conditions are the same
 result_order            the records of a selection in its order, by sorting
 record_paths            RecordPaths: the paths of queries for the records of one class
 field_types             FieldTypes: where a path leads in a class, and what a value there looks like

@@ -9,7 +9,7 @@ them: conjunctions (`AllOf`), disjunctions (`AnyOf`) and leaves. What cannot be 
 from collections.abc import Sequence
 from typing import Any, Final
 
-from attrs import frozen
+from attrs import field, frozen
 from jsonpath_ng.ext.filter import And, Expression, Or
 from jsonpath_ng.jsonpath import Fields, JSONPath
 
@@ -48,6 +48,9 @@ class Leaf:
 @frozen
 class Rest:
     """A condition that is no leaf: `!=` of two paths, arithmetic, a negated group."""
+
+    node: Any = field(default=None, eq=False, repr=False)
+    """Its syntax tree."""
 
 
 @frozen
@@ -95,13 +98,13 @@ def _part(node: JSONPath) -> Part:
             part = _part(operand)
             parts += part.parts if isinstance(part, AnyOf) else [part]
         return AnyOf(tuple(parts))
-    return _leaf(node) if isinstance(node, Expression) else Rest()
+    return _leaf(node) if isinstance(node, Expression) else Rest(node)
 
 
 def _leaf(node: Expression) -> Part:
     path = simple_path(node.target)
     if path is None or isinstance(node.value, JSONPath):
-        return Rest()
+        return Rest(node)
     value = node.value.value if isinstance(node.value, BoundValue) else node.value
     value = value.values if isinstance(value, Choices) else value
     return Leaf(path, _OPERATORS.get(node.op, node.op), value)
