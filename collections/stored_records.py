@@ -159,17 +159,6 @@ class StoredRecords(Generic[K, R]):
         codec, description = self.database.codec_at(txn), self._description.read_at(txn)
         return RecordReader(codec, description, self._decoder(codec, description))
 
-    def fetch(self, txn: Transaction, keys: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
-        """Those of the stored `keys` that have a record, in that order, with their dicts.
-
-        A transaction that `database.reading()` gave sees them. The dicts are as a query sees them.
-        Keys are read when the first is asked for, all at once.
-        """
-        decode = self.reader_at(txn).decode
-        for key, raw in zip(keys, txn.get_many(DATA, keys), strict=True):
-            if raw is not None:
-                yield key, decode(key, raw)
-
     def _entries(self, span: Span) -> Iterator[tuple[bytes, Any]]:
         return self.database.entries(span, are_records=True)
 

@@ -1,147 +1,147 @@
-"""How a selection is answered: the records that match, in order, from one snapshot."""
+"""How a selection is answered: the records that match, in order, from one snapshot.
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Protocol
+`choosing` says whether indexes are used, `index_execution` uses them, and `scanning` reads all
+records of the span.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, TypeVar
 
 from attrs import evolve
 
-from stones.collections.scans import scan
 from stones.collections.stored_records import StoredRecords
-from stones.stores.spans import Span
+from stones.engine import Transaction
 
-from .comparisons import MISSING
-from .jsonpath_ng_evaluation import Finder
-from .normal_form import Step
-from .ordered_scan import ordered_matches, pays
-from .result_order import (
-    Match,
-    count_of_part,
-    most_of,
-    part,
-    sorted_matches,
-    span_in_key_order,
-)
+from . import covering
+from .choosing import Way, choose, may_use_index
+from .covered_values import covered_values
+from .covering import Cover, find_cover
+from .field_paths import FieldPath
+from .index_execution import IndexExecution, is_changing
+from .point_lookup import is_point, point_matches
+from .result_order import Match, count_of_part
+from .scanning import scan_span, scanned_count, scanned_keys, scanned_matches, scanned_values
 from .selection import Selection
-from .sort_fields import place_of_values
+from .usable_indexes import usable_indexes
 
-
-class FieldPath(Protocol):
-    """A path inside a record: a `ValuePath`, or a `SortField`."""
-
-    @property
-    def find(self) -> Finder:
-        """Lists all values that the path leads to in a record."""
-
-    @property
-    def steps(self) -> tuple[Step, ...] | None:
-        """Its steps, if it is made of names, places and `[*]` only."""
+T = TypeVar("T")
 
 
 def matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
     """The matching records, in the order of the selection."""
-    if selection.order:
-        if pays(records, selection, needs_dicts=not _places_need_no_dict(selection)):
-            return ordered_matches(records, selection, _ordered_keys)
-        entries = _scan(records, selection, selection.span)
-        return sorted_matches(entries, selection, len(records.prefix))
-    span = span_in_key_order(selection, records.prefix)
-    return part(_scan(records, selection, span), selection)
+    if is_point(selection):
+        return _point(records, selection)
+    if may_use_index(selection):
+        return _planned(records, selection, IndexExecution.matches, scanned_matches)
+    return scanned_matches(records, selection)
 
 
 def keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[bytes]:
     """The stored keys of the matching records, in the order of the selection."""
-    if selection.order:
-        return _ordered_keys(records, selection)
-    if _can_scan(selection):
-        span = span_in_key_order(selection, records.prefix)
-        return part(scan.keys(records, span, selection.filters), selection)
-    return (stored for stored, _ in matches(records, selection))
+    if may_use_index(selection):
+        return _planned(records, selection, IndexExecution.matching_keys, scanned_keys)
+    return scanned_keys(records, selection)
 
 
 def values(
-    records: StoredRecords[Any, Any], selection: Selection, paths: Sequence[FieldPath]
+    records: StoredRecords[Any, Any],
+    selection: Selection,
+    paths: Sequence[FieldPath],
+    *,
+    any_order: bool = False,
 ) -> Iterator[tuple[bytes, tuple[Sequence[Any], ...]]]:
     """The stored key of each matching record, and what each path finds in the record.
 
     In the order of the selection. Aggregates, `values()` and `distinct()` need no more than this.
+    With `any_order` the order may be another one, but equal values keep the order of their keys.
     """
-    order = selection.order
-    names = _names([*order, *paths])
-    if names and _can_scan(selection):
-        if order:
-            entries = scan.field_values(records, selection.span, selection.filters, names)
-            place = place_of_values(order)
-            found = sorted_matches(entries, selection, len(records.prefix), place=place)
-        else:
-            span = span_in_key_order(selection, records.prefix)
-            found = part(scan.field_values(records, span, selection.filters, names), selection)
-        for stored, taken in found:
-            given = taken[len(order) :]
-            yield stored, tuple([() if value is MISSING else (value,) for value in given])
+    with records.database.reading() as txn:
+        cover = _cover(records, selection, paths, txn)
+        if cover is not None:
+            found = covered_values(records, selection, paths, cover, txn, any_order=any_order)
+            if found is not None:
+                yield from list(found) if is_changing(records) else found
+                return
+        choice = None
+        if may_use_index(selection):
+            choice = choose(records, selection, txn, usable_indexes(records, txn))
+    if choice is None or choice.way is Way.SCAN:
+        yield from scanned_values(records, selection, paths)
         return
     finders = [path.find for path in paths]
     for stored, value in matches(records, selection):
         yield stored, tuple([find(value) for find in finders])
 
 
+def extreme(
+    records: StoredRecords[Any, Any], selection: Selection, path: FieldPath, *, highest: bool
+) -> tuple[Any, ...] | None:
+    """The lowest or the highest value of a path that is not None, of equal ones the first.
+
+    Empty if there is no value. None if no index tells it: then all values have to be read.
+    """
+    if selection.is_part or selection.span != records.span:
+        return None
+    with records.database.reading() as txn:
+        cover = _cover(records, selection, [path], txn)
+        found = None if cover is None else covering.extreme(txn, cover, highest=highest)
+    return None if found is None else found[1]
+
+
+def _cover(
+    records: StoredRecords[Any, Any],
+    selection: Selection,
+    paths: Sequence[FieldPath],
+    txn: Transaction,
+) -> Cover | None:
+    steps = [path.steps for path in paths if path.steps is not None]
+    if len(steps) < len(paths):
+        return None
+    return find_cover(selection, steps, usable_indexes(records, txn))
+
+
 def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
     """How many records match."""
-    if selection.after is None:  # the order makes no difference
+    if selection.after is None and not isinstance(selection.using, str):  # no order is needed
         selection = evolve(selection, order=(), reverse=False)
     if selection.is_everything and selection.span == records.span and selection.after is None:
         return count_of_part(records.count(), selection)
-    if selection.after is not None or not _can_scan(selection):
-        return sum(1 for _ in keys(records, selection))
-    most = most_of(selection)
-    found = scan.count(records, selection.span, selection.filters, limit=most)
-    return count_of_part(found, selection)
+    if may_use_index(selection):
+        with records.database.reading() as txn:
+            choice = choose(records, selection, txn, usable_indexes(records, txn), is_count=True)
+            execution = IndexExecution(records, selection, choice, txn, scan_span)
+            if choice.uses_entries:
+                return count_of_part(execution.count(), selection)
+        selection = choice.key_order or selection
+        if choice.way is Way.RANGE:
+            return sum(1 for _ in execution.matching_keys())
+    return scanned_count(records, selection)
 
 
-def _ordered_keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[bytes]:
-    """The stored keys of the matching records, sorted."""
-    if _places_need_no_dict(selection):
-        names = _names(selection.order)
-        entries = scan.field_values(records, selection.span, selection.filters, names)
-        place = place_of_values(selection.order)
+def _point(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
+    """The matching records of a query that may want one value of one field."""
+    with records.database.reading() as txn:
+        found = point_matches(records, selection, txn, usable_indexes(records, txn).points)
+    if found is None:
+        yield from _planned(records, selection, IndexExecution.matches, scanned_matches)
     else:
-        entries, place = _scan(records, selection, selection.span), None
-    ordered = sorted_matches(entries, selection, len(records.prefix), keep=False, place=place)
-    return (stored for stored, _ in ordered)
+        yield from found
 
 
-def _places_need_no_dict(selection: Selection) -> bool:
-    """Whether a scan gives all that the records are sorted by, without their dicts."""
-    return _can_scan(selection) and bool(_names(selection.order))
-
-
-def _scan(records: StoredRecords[Any, Any], selection: Selection, span: Span) -> Iterator[Match]:
-    """The records in a span that match the filters, in key order or the opposite order."""
-    filters = selection.filters
-    selectors = [each.selector for each in filters if each.selector is not None]
-    if not selectors:
-        return scan.matches(records, span, filters)
-    listed = list(scan.matches(records, records.span))
-    values = [value for _, value in listed]
-    places = {*range(len(listed))}.intersection(*(select(values) for select in selectors))
-    predicates = [each.predicate for each in filters if each.predicate is not None]
-    return (
-        listed[place]
-        for place in sorted(places, reverse=span.reverse)
-        if listed[place][0] in span and all(test(values[place]) for test in predicates)
-    )
-
-
-def _names(paths: Sequence[FieldPath]) -> list[list[str]]:
-    """The names that the paths are made of. Empty if a path has other steps too."""
-    found = []
-    for path in paths:
-        names = [step for step in path.steps or () if isinstance(step, str)]
-        if not names or len(names) != len(path.steps or ()):
-            return []
-        found.append(names)
-    return found
-
-
-def _can_scan(selection: Selection) -> bool:
-    """Whether the matches are found one record at a time."""
-    return all(each.selector is None for each in selection.filters)
+def _planned(
+    records: StoredRecords[Any, Any],
+    selection: Selection,
+    ask: Callable[[IndexExecution], Iterator[T]],
+    otherwise: Callable[[StoredRecords[Any, Any], Selection], Iterator[T]],
+) -> Iterator[T]:
+    """What an execution gives if an index is used, and what a scan gives if not."""
+    with records.database.reading() as txn:
+        indexes = usable_indexes(records, txn)
+        choice = choose(records, selection, txn, indexes)
+        if choice.uses_entries:
+            yield from ask(IndexExecution(records, selection, choice, txn, scan_span))
+            return
+    if choice.way is Way.RANGE:
+        yield from ask(IndexExecution(records, selection, choice, txn, scan_span))
+    else:
+        yield from otherwise(records, choice.key_order or selection)

@@ -15,7 +15,7 @@ from stones.formats.messages import show, show_value
 from stones.formats.registered_types import known
 
 from .aggregates import AGGREGATES, Aggregate, Count, UnfitValueError, identity
-from .execution import values
+from .execution import extreme, values
 from .jsonpath import ValuePath
 from .queried_records import QueriedRecords
 from .selection import Selection
@@ -139,7 +139,9 @@ class GroupedQuery:
         # Most groups are of a text. A str is its own identity, so one look finds its group.
         by_text: dict[str, _Group] = {}
         groups: dict[Hashable, _Group] = {}
-        for stored, found in values(source.records, self._selection, [*by, *aggregated]):
+        for stored, found in values(
+            source.records, self._selection, [*by, *aggregated], any_order=True
+        ):
             first = found[0]
             if len(by) == 1 and len(first) == 1 and type(first[0]) is str:
                 group = by_text.get(first[0])
@@ -244,6 +246,10 @@ def aggregate_of(
     """
     column = _Column("", kind, AGGREGATES[kind], path)
     aggregate = column.new()
-    for stored, (items,) in values(source.records, selection, [path]):
+    if kind in ("min", "max"):
+        found = extreme(source.records, selection, path, highest=kind == "max")
+        if found is not None:
+            return known(found[0]) if found else None
+    for stored, (items,) in values(source.records, selection, [path], any_order=True):
         _add_all(source, stored, column, aggregate.add, items)
     return known(aggregate.result())

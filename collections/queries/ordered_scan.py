@@ -14,6 +14,7 @@ from typing import Any
 from stones.collections.stored_records import StoredRecords
 from stones.stores.database import Database
 
+from .record_fetching import fetch
 from .result_order import Match, most_of
 from .selection import Selection
 
@@ -53,7 +54,7 @@ def ordered_matches(
         keys = list(ordered_keys(frozen, selection))
         with frozen.database.reading() as txn:
             for start in range(0, len(keys), BATCH):
-                yield from frozen.fetch(txn, keys[start : start + BATCH])
+                yield from fetch(frozen, txn, keys[start : start + BATCH])
 
 
 class _Frozen(AbstractContextManager[Records]):

@@ -179,6 +179,32 @@ class Query(QueryReader[K, R]):
             )
         return self._with(after=found.place, offset=0)
 
+    def using(self, index: str | None) -> "Query[K, R]":
+        """The same, answered through the index of this name, or without any index for None.
+
+        The answer is the same. Without this, the index that finds the fewest records is used, which
+        is hardly ever wrong. `explain()` shows which one that is. A reader of the query raises
+        QueryError if there is no such index, or if it cannot be used for the query.
+
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore, index, key
+        >>> @define
+        ... class User:
+        ...     name: str = key()
+        ...     age: int = index()
+        >>> users: Collection[str, User] = Collection(MemoryStore(), User)
+        >>> users.add_many([User('ada', 36), User('bob', 17)])
+        2
+        >>> adults = users.find('@.age > 30')
+        >>> adults.using('age').count(), adults.using(None).count()
+        (1, 1)
+        """
+        if index is not None and not isinstance(index, str):
+            raise QueryError(
+                f"using() takes the name of an index, or None for no index, not {show_value(index)}"
+            )
+        return self._with(using=index)
+
     # -- writing -------------------------------------------------------------------------------
 
     @overload

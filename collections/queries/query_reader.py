@@ -17,6 +17,7 @@ from stones.stores.bound_to_store import BoundToStore
 from . import execution, tables
 from .aggregates import distinct
 from .cursors import encode_cursor
+from .explain import Plan, explain
 from .grouping import GroupedQuery, aggregate_of
 from .jsonpath import ValuePath
 from .queried_records import PathOrFunction, QueriedRecords
@@ -199,7 +200,8 @@ class QueryReader(BoundToStore, Generic[K, R]):
         >>> photos.find().distinct('tags[*]')
         ['sea', 'sky', 'sun']
         """
-        entries = execution.values(self._records, self._whole(), self._source.value_paths([path]))
+        paths = self._source.value_paths([path])
+        entries = execution.values(self._records, self._whole(), paths, any_order=True)
         return distinct(known(value) for _, (found,) in entries for value in found)
 
     def min(self, path: str) -> Any:
@@ -244,6 +246,17 @@ class QueryReader(BoundToStore, Generic[K, R]):
         """
         paths = self._source.value_paths([path, *more])
         return GroupedQuery(self._source, self._whole(), paths)
+
+    # -- how it is answered --------------------------------------------------------------------
+
+    def explain(self, *, run: bool = False) -> Plan:
+        """How the query is answered: through which index, what is tested, what was passed over.
+
+        Nothing is read but what is read to choose an index. With `run=True` the query is run too,
+        and the plan tells how many entries and records that has read, and how long it took.
+        `print()` shows a table.
+        """
+        return explain(self._records, self._selection, run=run)
 
     # -- the place where it ends ---------------------------------------------------------------
 
@@ -339,8 +352,7 @@ class QueryReader(BoundToStore, Generic[K, R]):
         yield from self._records.loaded(execution.matches(self._records, self._limited(limit)))
 
     def _limited(self, limit: int) -> Selection:
-        before = self._selection.limit
-        return evolve(self._selection, limit=limit if before is None else min(limit, before))
+        return self._selection.limited(limit)
 
     def _whole(self) -> Selection:
         """The selection for an aggregate, to which the order is nothing if no part is left out."""

@@ -69,6 +69,22 @@ class Selection:
         """Whether every record in the span matches."""
         return not self.filters
 
+    def limited(self, limit: int) -> "Selection":
+        """The same, but no more than `limit` records."""
+        if self.limit is not None:
+            limit = min(limit, self.limit)
+        # Not by evolve(), which takes three times as long, for first() and one().
+        return Selection(
+            self.span,
+            self.filters,
+            self.order,
+            self.reverse,
+            self.after,
+            self.offset,
+            limit,
+            self.using,
+        )
+
     @property
     def is_part(self) -> bool:
         """Whether some of the matching records may be left out."""

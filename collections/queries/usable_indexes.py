@@ -1,0 +1,98 @@
+"""Which indexes of a collection a query may use, and why it may not use the others.
+
+An index answers only if it sees what the query sees. It must be ready, and the fields of its paths
+must have the same values for both (see `stones.collections.kept_view`). What is found out is
+remembered until the metadata or the description changes.
+"""
+
+from collections.abc import Mapping, MutableMapping
+from datetime import datetime
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from attrs import field, frozen
+
+from stones.collections.kept_view import view_differs
+from stones.collections.stored_records import StoredRecords
+from stones.engine import Space, Transaction
+from stones.stores.claims import claim_key
+
+from .jsonpath import parse_filter
+from .key_ranges import PrimaryKey, primary_key
+from .normal_form import Part
+from .plan import QueryIndex, conjuncts
+from .point_lookup import Point
+
+
+@frozen(eq=False)
+class UsableIndexes:
+    """The indexes of a collection, as one transaction sees them."""
+
+    usable: tuple[QueryIndex, ...]
+    """The oldest first."""
+    unusable: Mapping[str, str]
+    """Why each of the other indexes is not used, by its name."""
+    key: PrimaryKey | None
+    """The primary key, if the records have it in their fields."""
+    is_unwritten: bool = False
+    """Whether no record was ever written, and so no index either."""
+    points: dict[str, Point] = field(factory=dict)
+    """The fields whose values lead to one record at most."""
+    plans: MutableMapping[Any, Any] = field(factory=dict)
+    """What queries of the same form remember."""
+
+
+_known: "WeakKeyDictionary[StoredRecords[Any, Any], tuple[Any, UsableIndexes]]"
+_known = WeakKeyDictionary()
+
+
+def usable_indexes(records: StoredRecords[Any, Any], txn: Transaction) -> UsableIndexes:
+    """The indexes that a transaction sees. Two reads if nothing has changed."""
+    database, name = records.database, records.name
+    generation = database.codec_at(txn).metadata.generation
+    raw = txn.get(Space.META, claim_key(name))
+    known = _known.get(records)
+    if known is not None and known[0] == (generation, raw):
+        return known[1]
+    found = _find(records, txn, is_unwritten=raw is None)
+    _known[records] = (generation, raw), found
+    return found
+
+
+def _find(
+    records: StoredRecords[Any, Any], txn: Transaction, *, is_unwritten: bool
+) -> UsableIndexes:
+    indexes, of_type = records.indexes, records.type
+    usable: list[QueryIndex] = []
+    unusable: dict[str, str] = {}
+    for definition in indexes.definitions(txn):
+        reason = indexes.why_unusable(txn, definition, of_type.schema)
+        if reason is None:
+            where = () if definition.where is None else _condition(definition.where)
+            usable.append(QueryIndex(definition, where=where))
+        else:
+            unusable[definition.name] = reason
+    key = primary_key(of_type.key_fields, of_type.key_codec)
+    description = indexes.description(txn)
+    if key is not None and any(
+        view_differs(str(path[0]), description, of_type.schema) is not None for path in key.paths
+    ):
+        key = None
+    return UsableIndexes(tuple(usable), unusable, key, is_unwritten, _points(usable, key))
+
+
+def _points(usable: list[QueryIndex], key: PrimaryKey | None) -> dict[str, Point]:
+    points = {
+        index.definition.paths[0]: Point(prefix=index.definition.prefix)
+        for index in usable
+        if index.definition.unique
+        and not (index.definition.each or index.where or "." in index.definition.paths[0])
+        and len(index.paths) == 1
+    }
+    if key is not None and len(key.paths) == 1 and key.codec.encode_parts is None:
+        points[str(key.paths[0][0])] = Point(codec=key.codec, kind=key.kinds[0])
+    return {name: point for name, point in points.items() if point.kind is not datetime}
+
+
+def _condition(text: str) -> tuple[Part, ...]:
+    return conjuncts(parse_filter(text).bound({}).expressions)
