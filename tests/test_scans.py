@@ -6,6 +6,7 @@ Here every lane is forced to look at every page. What a filter means is in test_
 import math
 import re
 import struct
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from fractions import Fraction
@@ -26,6 +27,7 @@ from stones import (
     CorruptValueError,
     LmdbStore,
     MemoryStore,
+    QueryError,
     StoneError,
     StoreClosedError,
     key,
@@ -34,6 +36,7 @@ from stones import (
 from stones.collections.queries.comparisons import MISSING
 from stones.collections.queries.jsonpath import parse_filter
 from stones.collections.queries.nodes import truth
+from stones.collections.queries.normal_form import EACH, Leaf, normal_form
 from stones.collections.records.parts import stable_text
 from stones.collections.scans import number_patterns, scan
 from stones.collections.scans.number_patterns import number_pattern
@@ -121,38 +124,45 @@ comparers = st.sampled_from(["==", "==", "==", "!=", "<", "<=", ">", ">="])
 
 
 @st.composite
-def filters(draw):
-    """A filter, and the values for its placeholders."""
+def filters(draw, pool):
+    """A filter, and the values for its placeholders, many of which are in the pool."""
     given: dict[str, Any] = {}
+
+    def bound_value():
+        name = f"v{len(given)}"
+        given[name] = draw(st.one_of(st.sampled_from(pool), st.sampled_from(pool), atoms))
+        return f"{{{name}}}"
 
     def comparison():
         path = draw(paths)
-        kind = draw(st.integers(0, 9))
+        other = draw(st.sampled_from(["@.a", "@.b", "@.b.a"]))
+        pattern = draw(st.sampled_from(["a", "^R", "e$", "."]))
+        literal = draw(st.sampled_from(["0.1", "5.0", "-0.0", "1.25", "5", '"Rome"', "null"]))
+        few = st.lists(st.sampled_from(pool), max_size=3)
+        kind = draw(st.integers(0, 11))
         if kind == 0:
-            return path
+            return draw(st.sampled_from([path, f"!{path}"]))
         if kind == 1:
-            return f"!{path}"
+            return f"{path} =~ {pattern!r}"
         if kind == 2:
-            return f"{path} =~ {draw(st.sampled_from(['a', '^R', 'e$', '.']))!r}"
+            return f"{path} {draw(comparers)} {other}"
         if kind == 3:
-            return f"{path} {draw(comparers)} {draw(st.sampled_from(['@.a', '@.b', '@.b.a']))}"
-        if kind == 4:
-            literal = draw(st.sampled_from(["0.1", "5.0", "-0.0", "1.25", "5", '"Rome"', "null"]))
             return f"{path} {draw(comparers)} {literal}"
-        name = f"v{len(given)}"
-        given[name] = draw(st.one_of(atoms, atoms, st.sampled_from(LITERALS), values))
-        return f"{path} {draw(comparers)} {{{name}}}"
+        if kind == 4:
+            given[f"v{len(given)}"] = draw(few)
+            return f"{path} in {{v{len(given) - 1}}}"
+        if kind == 5:
+            return f"{path} contains {bound_value()}"
+        return f"{path} {draw(comparers)} {bound_value()}"
 
     def condition(depth):
-        if depth == 0 or draw(st.booleans()):
+        if depth == 0 or draw(st.integers(0, 2)):
             return comparison()
-        group = (
-            f"({condition(depth - 1)} {draw(st.sampled_from(['&&', '||']))} {condition(depth - 1)})"
-        )
+        word = draw(st.sampled_from(["&&", "||"]))
+        group = f"({condition(depth - 1)} {word} {condition(depth - 1)})"
         return group if draw(st.integers(0, 5)) else f"!{group}"
 
-    text = condition(2)
-    return f"$[?({text})]", given
+    return f"$[?({condition(2)})]", given
 
 
 def found_by_jsonpath_ng(filter, records):
@@ -165,21 +175,52 @@ def found_by_jsonpath_ng(filter, records):
 
 
 @pytest.mark.parametrize(("serialize", "checksums"), STORES)
-@settings(max_examples=100)
-@given(filters(), st.lists(fields, min_size=1, max_size=12))
+@settings(max_examples=60)
+@given(st.data(), st.lists(fields, min_size=3, max_size=12))
 def test_every_lane_finds_what_the_predicate_and_jsonpath_ng_find(
-    serialize, checksums, filter, records
+    serialize, checksums, data, records
 ):
-    text, given = filter
-    loose = collection(serialize, checksums, records)
-    inside, condition = stored_records(loose), bound(text, **given)
+    inside = stored_records(collection(serialize, checksums, records))
     dicts = dict(scan.matches(inside, inside.span))
+    pool = [*parts_of(records), 5, "a", None]
+    for text, values in data.draw(st.lists(filters(pool), min_size=4, max_size=8)):
+        check_every_lane(inside, bound(text, **values), dicts)
+
+
+def parts_of(value):
+    """The values inside of a value, so that a filter often asks for one that is there."""
+    yield value
+    if isinstance(value, dict):
+        value = value.values()
+    if not isinstance(value, str | bytes) and isinstance(value, Iterable):
+        for part in value:
+            yield from parts_of(part)
+
+
+def check_every_lane(inside, condition, dicts):
     expected = [stored for stored, value in dicts.items() if condition.predicate(value)]
-    event(f"{bool(expected)} for some, {len(expected) < len(records)} for others")
+    event(f"{bool(expected)} for some, {len(expected) < len(dicts)} for others")
     by_jsonpath_ng = found_by_jsonpath_ng(condition, dicts.values())
     assert [[*dicts].index(stored) for stored in expected] == by_jsonpath_ng
     for lane in LANES:
         check_lane(inside, condition, dicts, expected, lane)
+
+
+@pytest.mark.parametrize(("serialize", "checksums"), STORES)
+@pytest.mark.parametrize("op", ["==", "!=", "<", "<=", ">", ">="])
+def test_every_kind_of_value_compares_with_every_other_in_every_lane(serialize, checksums, op):
+    values = [*LITERALS, *OTHERS, [], ["a", 5], ("a", True), {"a", 1}, {}, {"a": 5}, {1: "a"}]
+    values += [{"$dict": []}, {"$a": 1}, {"£age": "x"}, {"x": {1: 2}}, [["a"]], [{"a": 5}]]
+    records = [(value, {"a": value, "£age": [value]}) for value in values]
+    inside = stored_records(collection(serialize, checksums, records))
+    dicts = dict(scan.matches(inside, inside.span))
+    texts = [f"@.a {op} {{it}}", f"@.b.a {op} {{it}}", f"@.b['£age'][*] {op} {{it}}"]
+    for text, value in product(texts, [*LITERALS[::2], *OTHERS, ["a", 5], {"a": 5}]):
+        condition = bound(text, it=value)
+        expected = [stored for stored, found in dicts.items() if condition.predicate(found)]
+        for lane in ("bytes", "fields"):
+            found = list(scan.keys(inside, inside.span, [condition], lane=lane))
+            assert found == expected, (text, value, lane)
 
 
 def check_lane(inside, condition, dicts, expected, lane):
@@ -242,6 +283,7 @@ OPERATORS = {
 )
 def test_a_pattern_of_numbers_finds_every_number_that_compares_so(op, forms, pack, largest):
     stored = [n for n in EVERY_NUMBER if type(n) is float or -(2**63) <= n <= largest]
+    stored += [math.inf, -math.inf]
     packed = [(n, pack(n)) for n in stored]
     kept = 0
     for value in [*NUMBERS, *(x for x in FLOATS if math.isfinite(x)), 200, -200, 70000, 1e300]:
@@ -341,6 +383,27 @@ def test_a_name_elsewhere_in_a_record_is_not_the_field(serialize, lane):
     inside = stored_records(collection(serialize, records=records))
     found = scan.keys(inside, inside.span, [bound('@.b == "Rome"')], lane=lane)
     assert [inside.decode_key(stored) for stored in found] == [4]
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("serialize", SERIALIZERS)
+def test_a_dict_with_keys_that_are_no_str_has_its_fields_all_the_same(serialize, lane):
+    records = [(1, {"a": "Rome", 1: 2}), (2, {1: 2}), (3, {"a": "Rome"}), (4, {"a": 5, None: 0})]
+    inside = stored_records(collection(serialize, records=records))
+    texts = {'@.b.a == "Rome"': [0, 2], "@.b.a": [0, 2, 3], "!@.b.a": [1], "@.b.a >= 5": [3]}
+    for text, expected in texts.items():
+        found = scan.keys(inside, inside.span, [bound(text)], lane=lane)
+        assert [inside.decode_key(stored) for stored in found] == expected, text
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("serialize", ["msgpack", "json", "cbor"])
+def test_a_registered_value_is_found_among_many_that_look_like_one(serialize, lane):
+    lookalikes = [("$ \x1b {$", Decimal("1.5"))] * 100
+    records = [*lookalikes, (Chameleon("Rome"), 1), *lookalikes]
+    inside = stored_records(collection(serialize, records=records))
+    found = scan.keys(inside, inside.span, [bound('@.a == "Rome"')], lane=lane)
+    assert [inside.decode_key(stored) for stored in found] == [100]
 
 
 # -- damage --------------------------------------------------------------------------------------
@@ -467,7 +530,14 @@ class Shape:
     name: str = field(default="", converter=str.title)
     part: Part | None = None
     age: int = 30
-    tags: list[str] = field(factory=lambda: ["new", "x"][:1])
+    tags: list[str] = field(factory=list)
+
+
+@define
+class ListShape(Shape):
+    """Its class computes the default of the tags."""
+
+    tags: list[str] = field(factory=lambda: ["new"])
 
 
 @define
@@ -485,13 +555,15 @@ class UnionShape:
     part: OldPart | Other | None = None
 
 
+SHAPE_FILTERS = [
+    *("@.age == 30", "@.age > 29", "@.age != 30", "!@.age", "@.age", "@.age == 5"),
+    *('@.part.country == "DE"', '@.part.country == "FR"', "@.part.since < 2001"),
+    *('@.part[*] == "DE"', '@[*] == "new"', '@.tags[*] == "new"', '@.name == "Ada"'),
+    *('@.part.city == "Rome"', '@.age == 30 || @.part.city == "Rome"', "@.name == 'ada'"),
+]
 NEW_SHAPES = {
-    Shape: [
-        *("@.age == 30", "@.age > 29", "@.age != 30", "!@.age", "@.age", "@.age == 5"),
-        *('@.part.country == "DE"', '@.part.country == "FR"', "@.part.since < 2001"),
-        *('@.part[*] == "DE"', '@[*] == "new"', '@.tags[*] == "new"', '@.name == "Ada"'),
-        *('@.part.city == "Rome"', '@.age == 30 || @.part.city == "Rome"', "@.name == 'ada'"),
-    ],
+    Shape: SHAPE_FILTERS,
+    ListShape: SHAPE_FILTERS,
     ComputedShape: [
         *('@.code == "ADA"', '@.name == "Ada"', '@.name == "ada"', '@.name != "Ada"', "@.code"),
         *('@.part.city == "Rome"', '@.code =~ "^A"', "!@.code", '@.name == "Ada" || @.id > 20'),
@@ -515,7 +587,8 @@ def test_a_query_sees_the_defaults_of_later_fields_in_every_lane(serialize, lane
     )
     shapes = Collection(store, new, name="shapes", unknown=unknown)
     for n in range(24, 30):
-        part = {Shape: Part("Rome", "FR"), UnionShape: Other("Bonn")}.get(new, OldPart("Rome"))
+        part: Any = Part("Rome", "FR") if issubclass(new, Shape) else OldPart("Rome")
+        part = Other("Bonn") if new is UnionShape else part
         shapes.add(new(n, "ada", part))
     inside = stored_records(shapes)
     dicts = dict(scan.matches(inside, inside.span))
@@ -711,3 +784,16 @@ def test_an_abandoned_scan_lets_go_of_its_transaction(store, many, lane):
     next(running)
     del running
     assert store.stats() == before
+
+
+def test_a_star_in_quotes_is_a_name_like_any_other():
+    each, name = (normal_form(bound(text).expressions) for text in ("@.b[*]", "@.b['*']"))
+    assert each.parts == (Leaf(("b", EACH), "exists"),)
+    assert name.parts == (Leaf(("b", "*"), "exists"),)
+
+
+def test_a_filter_without_placeholders_is_bound_once():
+    parsed = parse_filter("@.a == 5")
+    assert parsed.bound({}) is parsed.bound({})
+    with pytest.raises(QueryError):
+        parsed.bound({"age": 5})
