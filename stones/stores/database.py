@@ -151,8 +151,11 @@ class Database(DatabaseReader):
         """
         if self.readonly:
             self.check_writable()
-        txn = transactions.joined(self.engine, write=True)
-        return self._write_alone(change) if txn is None else change(txn)
+        if transactions.ambient.get() is not None:
+            txn = transactions.joined(self.engine, write=True)
+            if txn is not None:
+                return change(txn)
+        return self._write_alone(change)
 
     @contextmanager
     def writing(self, *, joinable: bool = False) -> Iterator[Transaction]:

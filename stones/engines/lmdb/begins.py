@@ -49,6 +49,10 @@ class Begins:
         thread has a write transaction open.
         """
         self.check_writable()
+        return self.writing_checked(timeout)
+
+    def writing_checked(self, timeout: float | None) -> LmdbTransaction:
+        """As `writing`, for a thread that has just called `check_writable`."""
         txn = None
         lock = self._lock
         file = self._file

@@ -129,7 +129,7 @@ class LmdbEngine(Stones03Engine):
     def _start(self) -> None:
         """Make the parts that each process has for itself."""
         self._begins = Begins(self._file)
-        self._group_commit = GroupCommit(self._begins.writing, super().write, self._begins.late)
+        self._group_commit = GroupCommit(self._begins.writing, self._write_alone, self._begins.late)
 
     @property
     def path(self) -> str:
@@ -191,6 +191,19 @@ class LmdbEngine(Stones03Engine):
             except StoreFullError:
                 if not self._begins.has_grown(timeout):
                     raise
+
+    def _write_alone(
+        self, change: Callable[[Transaction], T], /, *, timeout: float | None = None
+    ) -> T:
+        """What `change` returns, committed in a transaction of its own, after `check_writable`."""
+        txn = self._begins.writing_checked(timeout)
+        try:
+            result = change(txn)
+            txn.commit()
+        except BaseException:  # also an interrupt just before the commit begins
+            txn.abort()
+            raise
+        return result
 
     def sync(self) -> None:
         file = self._file
