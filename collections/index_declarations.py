@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import frozen
 
-from stones.collections.indexes.definition import MAX_PATHS, PATH, IndexDefinition
+from stones.collections.indexes.definition import MAX_NAME, MAX_PATHS, PATH, IndexDefinition
 from stones.collections.queries.jsonpath import parse_filter
 from stones.collections.queries.record_paths import RecordPaths
 from stones.collections.records.conversion import Conversion
@@ -159,13 +159,19 @@ def _definition(wanted: Index, record_type: RecordType[Any], paths: RecordPaths)
             f"{owner}: each=True takes one path to a list, tuple or set; {len(places)} of "
             f"{', '.join(wanted.paths)} are such paths"
         )
-    return IndexDefinition(
+    definition = IndexDefinition(
         id=0,
         paths=wanted.paths,
         each_path=places[0] if wanted.each else None,
         unique=wanted.unique,
         where=None if wanted.where is None else _condition(wanted.where, owner, paths),
     )
+    if len(definition.name.encode()) > MAX_NAME:
+        raise CollectionError(
+            f"{owner}: the paths and the condition of an index have at most {MAX_NAME} bytes, "
+            f"{show(definition.name)} has {len(definition.name.encode())}"
+        )
+    return definition
 
 
 # -- paths -------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from stones.collections.indexes.definition import (
     read_definitions,
 )
 from stones.collections.indexes.entries import entries_of
+from stones.collections.stored_indexes import StoredIndexes
 from stones.engine import Space
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.errors import StorageError
@@ -533,3 +534,19 @@ def test_indexes_are_sound_after_a_migration(path, to):
     with stone(path, LmdbStore) as store:
         migrate(store, to)
     assert check(path, trust_pickle=True).sound
+
+
+def test_a_record_whose_key_is_empty_is_compared_as_any_other(path):
+    fill(path, User("", 1, "x"), BOB)
+    assert check(path).sound
+    with stone(path, LmdbStore) as store, store.database.reading() as txn:
+        assert [*StoredIndexes(store.database, "users").problems(txn)] == []
+
+    def begin(txn):
+        note_progress(txn, "users", evolve(definition(txn, "age"), state="building", at=b""))
+        txn.delete(INDEX, entry_of(txn, "age", User("", 1))[0])
+
+    change(path, begin)
+    assert check(path).sound
+    with stone(path, LmdbStore) as store, store.database.reading() as txn:
+        assert [*StoredIndexes(store.database, "users").problems(txn)] == []

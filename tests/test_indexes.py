@@ -247,6 +247,7 @@ WRONG: Mapping[str, Any] = {
     "a where of all records": [Index("age", where="$[?(@.age > $[0].age)]")],
     "a where with a placeholder": [Index("age", where="@.age > {x}")],
     "a where that is no filter": [Index("age", where="$..age")],
+    "a where that is too long": [Index("age", where="@.age == 1" + " && @.age == 1" * 20)],
     "a where of two lines": [Index("age", where="@.nick == 'a\nb'")],
 }
 

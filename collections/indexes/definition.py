@@ -31,6 +31,8 @@ DROPPED: Final = b"dropped/"
 ID_KEY: Final = b"indexid"
 MAX_PATHS: Final = 8
 """A compound index has at most so many paths, so that each value has room in an entry."""
+MAX_NAME: Final = 240
+"""The name of an index has at most so many bytes. It is part of a key in the metadata."""
 PATH: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*")
 
 

@@ -82,17 +82,17 @@ def _stale_entries(
 ) -> Iterator[IndexProblem]:
     maker = indexes.maker_of(index)
     for entries, values in txn.pages(INDEX, index.prefix, after_prefix(index.prefix)):
-        keys: list[bytes] = []
+        keys: list[bytes | None] = []
         for entry, value in zip(entries, values, strict=True):
             try:
                 keys.append(parse(index, entry, value).key)
             except CorruptValueError:
-                keys.append(b"")
-        stored = [span.start + key for key in keys]
+                keys.append(None)
+        stored = [span.start + (key or b"") for key in keys]
         for entry, key, place, raw in zip(
             entries, keys, stored, txn.get_many(Space.DATA, stored), strict=True
         ):
-            if not key:
+            if key is None:
                 yield IndexProblem(index.name, b"", entry, "damaged")
                 continue
             record = None if raw is None else indexes.seen(decode(place, raw))
@@ -102,4 +102,4 @@ def _stale_entries(
 
 def _is_taken_in(index: IndexDefinition, key: bytes) -> bool:
     """Whether the build has come to a record."""
-    return index.state != "building" or key <= index.at
+    return index.state != "building" or (index.at != b"" and key <= index.at)

@@ -244,7 +244,7 @@ class IndexComparison:
 
 def _is_taken_in(index: IndexDefinition, key: bytes) -> bool:
     """Whether a record must have its entries: the build may not have come to it."""
-    return index.state != "building" or key <= index.at
+    return index.state != "building" or (index.at != b"" and key <= index.at)
 
 
 def _side_by_side(
