@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from attrs import field as index
 else:
 
-    def index(*, unique: bool = False, each: bool = False, **options: Any) -> Any:
+    def index(**options: Any) -> Any:
         """A field of an attrs class that has an index.
 
         No two records may have the same value of a `unique` field; None is never the same. With
@@ -57,9 +57,11 @@ else:
         `Index` declares an index of several fields, of a field inside, or of some records. To a
         type checker the function is `attrs.field`, so the arguments of `User(...)` are checked.
         """
+        unique, each = (options.pop(name, False) for name in ("unique", "each"))
         metadata = {**(options.pop("metadata", None) or {}), _INDEX: (unique, each)}
         return attrs.field(metadata=metadata, **options)
 
+    # help() and the documentation show the options by name, as those of `key`.
     _own = [inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=False)
             for name in ("unique", "each")]  # fmt: skip
     index.__signature__ = inspect.Signature(
