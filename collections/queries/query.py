@@ -24,9 +24,10 @@ R = TypeVar("R")
 class Query(QueryReader[K, R]):
     """The records of a collection that match a filter, in key order or as `order_by` tells.
 
-    Nothing is read until you iterate or ask. Each iteration reads anew, from one snapshot. It goes
-    through the collection record by record, in constant memory. A path that needs the whole list,
-    such as `$[0:3]`, holds all records in memory.
+    Nothing is read until you iterate or ask. Each iteration reads anew, from one snapshot: the
+    records that an index finds, or else the collection record by record. Memory is bounded. Through
+    an index it holds 100,000 keys at most. A path that needs the whole list, such as `$[0:3]`,
+    holds all records in memory. `explain()` tells what a query does.
 
     A query is put together first, and answered then. Whatever the order of the calls, it takes the
     records that match, sorts them (`order_by`, `reversed`), starts behind a place (`after`), leaves
