@@ -90,6 +90,33 @@ def tour(path: Path) -> None:
         result(f"{len(zones)} time zones")
     code("airports.find(city='Akureyri').one().icao", airports.find(city="Akureyri").one().icao)
 
+    title("Indexes: the same answers, sooner")
+    query = airports.find("@.country == 'IS' && @.elevation > 1000")
+    code("query = airports.find(\"@.country == 'IS' && @.elevation > 1000\")")
+    code("print(query.explain(run=True))")
+    lines(query.explain(run=True))
+    airports = Collection(store, Airport, indexes=["country", "elevation"])
+    code("airports = Collection(store, Airport, indexes=['country', 'elevation'])")
+    code("airports.build_indexes(progress=...)  # others may go on reading and writing")
+    with timed(), bar("building", len(rows)) as advance:
+        airports.build_indexes(progress=advance)
+    code("print(query.explain(run=True))")
+    lines(query.explain(run=True))
+
+    title("Order, pages, groups")
+    highest = airports.find().order_by("-elevation").limit(3)
+    code("highest = airports.find().order_by('-elevation').limit(3)")
+    code("highest.to_list('name', 'elevation')")
+    with timed():
+        result(highest.to_list("name", "elevation"))
+    code("following = highest.after(highest.cursor())  # a cursor is text, for a URL")
+    code("following.to_list('name', 'elevation')")
+    with timed():
+        result(highest.after(highest.cursor()).to_list("name", "elevation"))
+    code("airports.find('@.elevation > 12000').group_by('country').count()")
+    with timed():
+        result(airports.find("@.elevation > 12000").group_by("country").count())
+
     title("Changes: all or nothing")
     code("airports.update('KJFK', name='Idlewild').name")
     result(airports.update("KJFK", name="Idlewild").name)
@@ -136,6 +163,12 @@ def code(text: str, value: object = None) -> None:
 
 def result(text: object) -> None:
     click.echo(f"      {text}")
+
+
+def lines(text: object) -> None:
+    """Show what has several lines."""
+    for line in str(text).splitlines():
+        result(line)
 
 
 @contextmanager
