@@ -116,9 +116,9 @@ def check(
     `serialize` names its serializer, and `table` its table if the values are in one. Without
     `serialize` only the file is checked.
 
-    It reads the whole file twice: about ten seconds for a million small entries, and some five more
-    for an index of each of them. It takes a byte of memory for each page of 4 kB. The entries of
-    large indexes are sorted in a temporary file, which gets as large as they are.
+    It reads the whole file twice: about ten seconds for a million small entries, and as long for a
+    million entries of indexes. It takes a byte of memory for each page of 4 kB, and about 30 MB for
+    indexes. Their entries are sorted, in a temporary file that gets as large as they are.
 
     Raises StoreOpenError if there is no file or it cannot be read, FormatMismatchError for a store
     of a later version, StorageError if other processes write and no snapshot can be held, or if
