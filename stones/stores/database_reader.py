@@ -17,6 +17,7 @@ from stones.formats.codec import Codec
 from stones.formats.metadata import Metadata
 from stones.formats.registered_types import unknown_type_in, unknown_types_kept
 
+from .dict_keys import decode_key
 from .spans import Span
 
 DATA = Space.DATA
@@ -107,10 +108,13 @@ class DatabaseReader(ABC):
                     raise _closed_while_read(self.name)
                 yield key
 
-    def entries(self, span: Span, *, are_records: bool = False) -> Iterator[tuple[bytes, Any]]:
+    def entries(
+        self, span: Span, *, are_records: bool = False, text_keys: bool = False
+    ) -> Iterator[tuple[Any, Any]]:
         """The keys and values in a span, from one snapshot opened when the first is asked for.
 
-        Records are decoded as by `decode_record`.
+        Records are decoded as by `decode_record`. With `text_keys`, the keys are str, as
+        `decode_key` gives them.
         """
         with self.reading() as txn:
             codec = self.codec_at(txn)
@@ -139,7 +143,14 @@ class DatabaseReader(ABC):
                         if not are_records:
                             raise
                         value = _decode_unknown_types(decode, key, raw, error)
-                yield key, value
+                if text_keys:
+                    try:  # as in decode_key(), without its call
+                        shown: Any = key.decode()
+                    except UnicodeDecodeError:
+                        shown = decode_key(key, str)
+                    yield shown, value
+                else:
+                    yield key, value
 
     def check_open(self) -> None:
         """Raise StoreClosedError if the store was closed, in the middle of an iteration."""

@@ -1,13 +1,10 @@
 """The keys of the dict face: bytes, or str, which is stored as UTF-8."""
 
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import Any, TypeVar
+from typing import Any
 
 from stones.errors import InvalidKeyError, KeyTooLongError, KeyTypeError
 from stones.formats.messages import show, show_value
-
-V = TypeVar("V")
 
 
 def encode_key(key: object) -> bytes:
@@ -55,16 +52,6 @@ def encode_new_key(key: object, max_size: int) -> bytes:
 def decode_key(stored: bytes, key_type: type) -> Any:
     """The key that a user gets: `stored` itself, or with the key type str its text."""
     return stored.decode("utf-8", "surrogateescape") if key_type is str else stored
-
-
-def with_text_keys(entries: Iterator[tuple[bytes, V]]) -> Iterator[tuple[str, V]]:
-    """The entries with the keys that a user of the key type str gets."""
-    for stored, value in entries:
-        try:  # a call of decode_key() takes three times as long
-            key = stored.decode()
-        except UnicodeDecodeError:
-            key = decode_key(stored, str)
-        yield key, value
 
 
 def _utf8(key: str) -> bytes:

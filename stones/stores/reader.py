@@ -8,7 +8,7 @@ from stones.errors import ValueTypeError
 from stones.formats.checksums import corrupt
 
 from .database_reader import DatabaseReader
-from .dict_keys import decode_key, encode_bound, encode_key, with_text_keys
+from .dict_keys import decode_key, encode_bound, encode_key
 from .missing_keys import missing_key
 from .spans import EVERYTHING, Span, span_of
 from .views import Items, Keys, Range, Values
@@ -209,7 +209,4 @@ class DictEntries(Generic[K, V]):
 
     def items(self, span: Span) -> Iterator[tuple[K, V]]:
         """The keys with their values in a span."""
-        entries: Iterator[Any] = self._database.entries(span)
-        if self._key_type is bytes:
-            return entries
-        return with_text_keys(entries)  # type: ignore[return-value]  # K is str then
+        return self._database.entries(span, text_keys=self._key_type is str)

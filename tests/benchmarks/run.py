@@ -26,6 +26,7 @@ from ground import Ground
 from indexed_reads import indexed_reads
 from indexed_writes import indexed_writes
 from measuring import Benchmark, ratio
+from plain_values import plain_values
 from scans import against_jsonpath_ng, scans
 from sqlite import missing_packages
 from stores import reads, writes
@@ -37,6 +38,7 @@ def benchmarks(path: Path) -> Iterator[Benchmark]:
     ground = Ground(path)
     yield from reads(ground, path)
     yield from writes(ground)
+    yield from plain_values(path)
     users = CollectionGround(path)
     yield from indexed_reads(users)
     yield from indexed_writes(users)
