@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from stones.collections.indexes.definition import IndexInfo
+from stones.collections.language.record_paths import RecordPaths
+from stones.collections.planning.selection import Selection
 from stones.collections.queries.queried_records import QueriedRecords
 from stones.collections.queries.query import Query
-from stones.collections.queries.record_paths import RecordPaths
-from stones.collections.queries.selection import Selection
 from stones.collections.scans import scan
 from stones.formats.messages import show_count
 from stones.formats.registered_types import known

@@ -14,8 +14,8 @@ import attrs
 from attrs import frozen
 
 from stones.collections.indexes.definition import MAX_NAME, MAX_PATHS, PATH, IndexDefinition
-from stones.collections.queries.jsonpath import parse_filter
-from stones.collections.queries.record_paths import RecordPaths
+from stones.collections.language.jsonpath import parse_filter
+from stones.collections.language.record_paths import RecordPaths
 from stones.collections.records.conversion import Conversion
 from stones.collections.records.record_type import RecordType
 from stones.errors import CollectionError, QueryError

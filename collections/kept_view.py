@@ -11,7 +11,7 @@ from typing import Any
 
 from jsonpath_ng.jsonpath import Descendants, Fields
 
-from stones.collections.queries.syntax_tree import nodes
+from stones.collections.language.syntax_tree import nodes
 from stones.collections.records.classes import TAG, Schema
 from stones.errors import CorruptValueError
 from stones.formats import json_serializer

@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from stones.collections.planning.selection import Selection
 from stones.collections.queries.queried_records import QueriedRecords
 from stones.collections.queries.query import Query
-from stones.collections.queries.selection import Selection
 from stones.errors import QueryError
 from stones.stores.spans import Span
 from stones.stores.views import Range

@@ -20,8 +20,8 @@ from stones.collections.indexes.definition import (
 )
 from stones.collections.indexes.maintenance import RecordAccess, RecordIndexes
 from stones.collections.indexes.verification import IndexProblem, verify
-from stones.collections.queries.jsonpath import parse_filter
-from stones.collections.queries.ordering import equal
+from stones.collections.language.jsonpath import parse_filter
+from stones.collections.language.ordering import equal
 from stones.collections.records.classes import Schema
 from stones.engine import Transaction
 from stones.errors import CorruptValueError, QueryError

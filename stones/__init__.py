@@ -44,8 +44,8 @@ if TYPE_CHECKING:
     from stones.collections.collection import Collection
     from stones.collections.index_declarations import Index, index
     from stones.collections.indexes.definition import IndexInfo
+    from stones.collections.language.typed_conditions import each, known
     from stones.collections.queries.query import Query
-    from stones.collections.queries.typed_conditions import each, known
     from stones.collections.records.record_type import key
     from stones.engines.lmdb.compaction import CompactReport, compact
     from stones.migrations.reencode import MigrationReport, migrate
@@ -129,10 +129,10 @@ _LAZY = {
     "check": "stones.repair.check",
     "compact": "stones.engines.lmdb.compaction",
     "index": "stones.collections.index_declarations",
-    "each": "stones.collections.queries.typed_conditions",
+    "each": "stones.collections.language.typed_conditions",
     "inspect": "stones.repair.info",
     "key": "stones.collections.records.record_type",
-    "known": "stones.collections.queries.typed_conditions",
+    "known": "stones.collections.language.typed_conditions",
     "migrate": "stones.migrations.reencode",
     "salvage": "stones.repair.salvage",
 }

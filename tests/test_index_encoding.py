@@ -28,7 +28,7 @@ from stones.collections.indexes.encoding import (
     is_searchable,
     kind,
 )
-from stones.collections.queries.ordering import compare
+from stones.collections.language.ordering import compare
 from stones.errors import CorruptValueError
 
 NAN = encode(math.nan)

@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from jsonpath_ng.ext import parse
 
 from stones import Collection, MemoryStore, QueryError, key
-from stones.collections.queries.jsonpath import parse_filter, parse_search, parse_values
-from stones.collections.queries.normal_form import EACH, Leaf, normal_form
+from stones.collections.language.jsonpath import parse_filter, parse_search, parse_values
+from stones.collections.language.normal_form import EACH, Leaf, normal_form
 from stones.formats.messages import show
 
 from .test_jsonpath import (

@@ -10,7 +10,7 @@ from hypothesis import event, given, settings
 from hypothesis import strategies as st
 
 from stones import Collection, key
-from stones.collections.queries.jsonpath import equals, parse_filter, parse_search, parse_values
+from stones.collections.language.jsonpath import equals, parse_filter, parse_search, parse_values
 from stones.errors import QueryError
 from stones.formats.messages import show
 

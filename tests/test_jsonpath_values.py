@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 from jsonpath_ng.ext import parse
 
 from stones import Collection, key
-from stones.collections.queries.arrays import in_order
-from stones.collections.queries.jsonpath import parse_filter, parse_search, parse_values
+from stones.collections.language.arrays import in_order
+from stones.collections.language.jsonpath import parse_filter, parse_search, parse_values
 
 NAN, INF = float("nan"), float("inf")
 SNAN = Decimal("sNaN")
@@ -118,7 +118,7 @@ def test_the_values_of_a_record_come_from_its_sets():
 @pytest.mark.parametrize("seed", ["1", "2", "3"])
 def test_the_items_of_a_set_have_the_same_order_in_every_process(seed):
     code = (
-        "from stones.collections.queries.arrays import in_order\n"
+        "from stones.collections.language.arrays import in_order\n"
         "sets = [{'a', 'b', 'c', 'd'}, {1, 'a', None, 2.5, (1, 'x'), b'z'},\n"
         "        {frozenset({'q', 'p'}), frozenset({'p'}), frozenset({'r', 's', 'q'})}]\n"
         "print([[sorted(x) if isinstance(x, frozenset) else x for x in in_order(s)] for s in sets])"

@@ -8,7 +8,7 @@ from attrs import define, evolve, field
 from stones import Collection, Index, LmdbStore, MemoryStore, index, key
 from stones.collections.indexes.definition import write_definition
 from stones.collections.indexes.entries import entries_of
-from stones.collections.queries.probing import most_keys
+from stones.collections.planning.probing import most_keys
 from stones.engine import Space
 from stones.errors import QueryError
 

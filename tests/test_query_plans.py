@@ -6,9 +6,9 @@ from stones.collections.indexes.definition import IndexDefinition
 from stones.collections.indexes.encoding import OTHER, encode
 from stones.collections.indexes.entries import entries_of
 from stones.collections.keys import key_codec
-from stones.collections.queries.jsonpath import parse_filter
-from stones.collections.queries.key_ranges import primary_key
-from stones.collections.queries.plan import QueryIndex, candidates, conjuncts
+from stones.collections.language.jsonpath import parse_filter
+from stones.collections.planning.key_ranges import primary_key
+from stones.collections.planning.plan import QueryIndex, candidates, conjuncts
 
 AGE = IndexDefinition(1, ("age",))
 CITY = IndexDefinition(2, ("address.city",))

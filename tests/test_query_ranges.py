@@ -12,10 +12,10 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from stones.collections.indexes.encoding import MISSING, OTHER, encode
-from stones.collections.queries.arithmetic import FloatLiteral
-from stones.collections.queries.comparisons import MISSING as NO_VALUE
-from stones.collections.queries.comparisons import Forms, comparison
-from stones.collections.queries.ranges import condition_ranges, fitted, literal_prefix
+from stones.collections.language.arithmetic import FloatLiteral
+from stones.collections.language.comparisons import MISSING as NO_VALUE
+from stones.collections.language.comparisons import Forms, comparison
+from stones.collections.planning.ranges import condition_ranges, fitted, literal_prefix
 
 EAST = timezone(timedelta(hours=2))
 numbers = st.one_of(

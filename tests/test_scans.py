@@ -33,10 +33,10 @@ from stones import (
     key,
     register_type,
 )
-from stones.collections.queries.comparisons import MISSING
-from stones.collections.queries.jsonpath import parse_filter
-from stones.collections.queries.nodes import truth
-from stones.collections.queries.normal_form import EACH, Leaf, normal_form
+from stones.collections.language.comparisons import MISSING
+from stones.collections.language.jsonpath import parse_filter
+from stones.collections.language.nodes import truth
+from stones.collections.language.normal_form import EACH, Leaf, normal_form
 from stones.collections.records.parts import stable_text
 from stones.collections.scans import number_patterns, scan
 from stones.collections.scans.number_patterns import number_pattern

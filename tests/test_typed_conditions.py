@@ -16,7 +16,7 @@ from hypothesis import event, given
 from hypothesis import strategies as st
 
 from stones import Collection, MemoryStore, QueryError, RecordError, each, key, known
-from stones.collections.queries.typed_conditions import recorded_filter, recorded_path
+from stones.collections.language.typed_conditions import recorded_filter, recorded_path
 
 from .test_interface import checked, without_modules
 

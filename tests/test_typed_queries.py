@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stones import Collection, CollectionError, MemoryStore, QueryError, RecordError, key
-from stones.collections.queries.record_paths import RecordPaths
+from stones.collections.language.record_paths import RecordPaths
 from stones.collections.records.record_type import record_type
 
 from .test_records import CONVERTED, KEPT_AS_THEY_ARE

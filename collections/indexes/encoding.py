@@ -33,7 +33,7 @@ cut str or bytes ends with 00 01, a cut number with 01, or with fe below 0.
 A condition on `path == value` may hold for three kinds of entries, and whoever looks for its
 records reads all three: the value's own bytes, their cut form, and `OTHER`, since a value of a
 registered type may equal a plain one (`Fraction(1, 2) == 0.5`). See `is_searchable`, too.
-`stones.collections.queries.ordering` says how values compare.
+`stones.collections.language.ordering` says how values compare.
 """
 
 import math

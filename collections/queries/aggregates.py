@@ -9,9 +9,9 @@ from decimal import Decimal
 from typing import Any, Final, Protocol
 
 from stones.collections.indexes.encoding import OTHER, encode
+from stones.collections.language.arithmetic import is_number
 from stones.collections.records.registered import are_equal
 
-from .arithmetic import is_number
 from .exact_sums import ExactSum
 
 

@@ -8,11 +8,11 @@ The keys are read inside of the write transaction, so no other write comes betwe
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
+from stones.collections.planning.execution import keys
+from stones.collections.planning.selection import Selection
 from stones.errors import RecordError
 
-from .execution import keys
 from .queried_records import QueriedRecords
-from .selection import Selection
 
 K = TypeVar("K")
 R = TypeVar("R")

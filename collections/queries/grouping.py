@@ -10,15 +10,15 @@ from typing import Any
 from attrs import define, frozen
 
 from stones.collections.indexes.encoding import encode
+from stones.collections.language.jsonpath import ValuePath
+from stones.collections.planning.execution import extreme, values
+from stones.collections.planning.selection import Selection
 from stones.errors import QueryError
 from stones.formats.messages import show, show_value
 from stones.formats.registered_types import known
 
 from .aggregates import AGGREGATES, Aggregate, Count, UnfitValueError, identity
-from .execution import extreme, values
-from .jsonpath import ValuePath
 from .queried_records import QueriedRecords
-from .selection import Selection
 
 Spec = str | tuple[str, str]
 """`'count'`, or an aggregate and the path of its values: `('mean', 'score')`."""

@@ -5,16 +5,15 @@ from typing import Any, Generic, NoReturn, TypeVar
 
 from attrs import frozen
 
+from stones.collections.language.bound_filter import BoundFilter
+from stones.collections.language.jsonpath import ValuePath, equality_filter
+from stones.collections.language.normal_form import EACH
+from stones.collections.language.record_paths import RecordPaths
+from stones.collections.planning.sort_fields import SortField, path_text, split_direction
 from stones.collections.record_checks import RecordChecks
 from stones.collections.stored_records import StoredRecords
 from stones.errors import QueryError, RecordError
 from stones.formats.messages import show_key, show_value
-
-from .jsonpath import ValuePath, equality_filter
-from .normal_form import EACH
-from .record_paths import RecordPaths
-from .selection import BoundFilter
-from .sort_fields import SortField, path_text, split_direction
 
 K = TypeVar("K")
 R = TypeVar("R")

@@ -8,6 +8,7 @@ from typing import Any, TypeVar, overload
 
 from attrs import evolve
 
+from stones.collections.planning.sort_fields import order_text
 from stones.errors import QueryError, ValueTypeError
 from stones.formats.messages import show_value
 from stones.stores.spans import check_limit
@@ -15,7 +16,6 @@ from stones.stores.spans import check_limit
 from .bulk_changes import delete_records, update_fields, update_records
 from .cursors import decode_cursor
 from .query_reader import QueryReader
-from .sort_fields import order_text
 
 K = TypeVar("K")
 R = TypeVar("R")

@@ -10,19 +10,20 @@ from typing import Any, Generic, TypeVar, overload
 from attrs import evolve
 
 from stones.collections.indexes.encoding import MISSING
+from stones.collections.language.jsonpath import ValuePath
+from stones.collections.planning import execution
+from stones.collections.planning.explain import Plan, explain
+from stones.collections.planning.selection import Selection
+from stones.collections.planning.sort_fields import order_text, place_of
 from stones.errors import NotOneError, QueryError, RecordError
 from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
 
-from . import execution, tables
+from . import tables
 from .aggregates import distinct
 from .cursors import encode_cursor
-from .explain import Plan, explain
 from .grouping import GroupedQuery, aggregate_of
-from .jsonpath import ValuePath
 from .queried_records import PathOrFunction, QueriedRecords
-from .selection import Selection
-from .sort_fields import order_text, place_of
 
 K = TypeVar("K")
 R = TypeVar("R")

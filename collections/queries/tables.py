@@ -6,13 +6,13 @@ from importlib import import_module
 from typing import Any
 from uuid import UUID
 
+from stones.collections.language.jsonpath import ValuePath
+from stones.collections.planning.execution import values
+from stones.collections.planning.selection import Selection
 from stones.errors import QueryError, UnsupportedError
 from stones.formats.messages import show_error
 
-from .execution import values
-from .jsonpath import ValuePath
 from .queried_records import QueriedRecords
-from .selection import Selection
 
 Columns = dict[str, list[Any]]
 

@@ -15,10 +15,10 @@ from attrs import define
 from jsonpath_ng.ext.filter import And, Expression
 from jsonpath_ng.jsonpath import Fields, JSONPath, This
 
-from stones.collections.queries.arithmetic import FloatLiteral
-from stones.collections.queries.nodes import Child, Descendants, Index, Slice, Wildcard
-from stones.collections.queries.normal_form import AllOf, AnyOf, Leaf, Part, simple_path
-from stones.collections.queries.syntax_tree import BoundValue, nodes
+from stones.collections.language.arithmetic import FloatLiteral
+from stones.collections.language.nodes import Child, Descendants, Index, Slice, Wildcard
+from stones.collections.language.normal_form import AllOf, AnyOf, Leaf, Part, simple_path
+from stones.collections.language.syntax_tree import BoundValue, nodes
 from stones.collections.records.stored_forms import ValueOfForms
 from stones.collections.stored_description import ReadDescription
 

@@ -6,9 +6,17 @@ A lane knows `==` with one value. So `in`, and a value in several forms, become 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from stones.collections.queries.comparisons import Forms
-from stones.collections.queries.normal_form import EACH, AllOf, AnyOf, Leaf, Part, Rest, normal_form
-from stones.collections.queries.selection import BoundFilter
+from stones.collections.language.bound_filter import BoundFilter
+from stones.collections.language.comparisons import Forms
+from stones.collections.language.normal_form import (
+    EACH,
+    AllOf,
+    AnyOf,
+    Leaf,
+    Part,
+    Rest,
+    normal_form,
+)
 from stones.collections.stored_description import ReadDescription
 
 Predicate = Callable[[Any], Any]

@@ -6,7 +6,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from stones.collections.queries.normal_form import AllOf
+from stones.collections.language.normal_form import AllOf
 from stones.collections.stored_description import ReadDescription
 from stones.formats.codec import Codec
 

@@ -18,9 +18,9 @@ from typing import Any, Final
 
 import msgspec
 
-from stones.collections.queries.arithmetic import FloatLiteral
-from stones.collections.queries.comparisons import MISSING
-from stones.collections.queries.normal_form import EACH, AllOf, AnyOf, Leaf, Part
+from stones.collections.language.arithmetic import FloatLiteral
+from stones.collections.language.comparisons import MISSING
+from stones.collections.language.normal_form import EACH, AllOf, AnyOf, Leaf, Part
 from stones.collections.stored_description import ReadDescription
 
 from .documents import Rows, Structs, Tree, attribute, structs

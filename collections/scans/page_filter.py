@@ -12,8 +12,8 @@ from weakref import WeakKeyDictionary
 
 from attrs import define
 
-from stones.collections.queries.normal_form import AllOf
-from stones.collections.queries.selection import BoundFilter
+from stones.collections.language.bound_filter import BoundFilter
+from stones.collections.language.normal_form import AllOf
 from stones.collections.stored_description import ReadDescription
 from stones.collections.stored_records import RecordReader
 

@@ -10,8 +10,8 @@ The filters have a predicate: a filter that refers to all records with `$` is no
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any
 
-from stones.collections.queries.comparisons import MISSING
-from stones.collections.queries.selection import BoundFilter
+from stones.collections.language.bound_filter import BoundFilter
+from stones.collections.language.comparisons import MISSING
 from stones.collections.stored_records import RecordReader, StoredRecords
 from stones.engine import Space, Transaction
 from stones.errors import StoneError

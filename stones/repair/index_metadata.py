@@ -16,7 +16,7 @@ from stones.collections.indexes.definition import (
 )
 from stones.collections.indexes.maintenance import RecordAccess, RecordIndexes
 from stones.collections.kept_view import kept_view
-from stones.collections.queries.ordering import equal
+from stones.collections.language.ordering import equal
 from stones.collections.stored_indexes import condition
 from stones.errors import CorruptValueError
 from stones.formats.messages import show

@@ -13,7 +13,7 @@ from measuring import Benchmark, Run, count, ratio, speedup
 from sqlite import LOADS, Sqlite, apsw
 from users import FILTERS, Filter
 
-from stones.collections.queries.jsonpath import parse_filter
+from stones.collections.language.jsonpath import parse_filter
 
 
 def scans(ground: CollectionGround) -> Iterator[Benchmark]:

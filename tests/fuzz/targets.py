@@ -24,8 +24,8 @@ from attrs import define, frozen
 import stones.formats.stones03  # noqa: F401  # imported now, for atheris to instrument it
 from stones import Collection, MemoryStore, key, migrate
 from stones.collections.keys import key_codec
-from stones.collections.queries.jsonpath import parse_filter, parse_search, parse_values
-from stones.collections.queries.normal_form import normal_form
+from stones.collections.language.jsonpath import parse_filter, parse_search, parse_values
+from stones.collections.language.normal_form import normal_form
 from stones.command_line.keys import parse_key, show_key
 from stones.engine import MAX_KEY_SIZE, Space
 from stones.engines.memory import MemoryEngine

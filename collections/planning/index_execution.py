@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from attrs import evolve
 
+from stones.collections.language.predicates import all_of
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Transaction
 from stones.stores.database import Database
@@ -18,7 +19,6 @@ from stones.stores.spans import Span
 from .choosing import Choice, Way
 from .index_reading import key_bounds
 from .ordered_walk import Walk, walk
-from .predicates import all_of
 from .record_fetching import fetch
 from .result_order import Match, part, sorted_matches, span_in_key_order
 from .selection import Selection

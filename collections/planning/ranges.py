@@ -22,13 +22,12 @@ from stones.collections.indexes.encoding import (
     encode_prefix,
     is_searchable,
 )
+from stones.collections.language.arithmetic import FloatLiteral, exact
+from stones.collections.language.arrays import ARRAYS
+from stones.collections.language.comparisons import Forms
+from stones.collections.language.failures import attempt
 from stones.collections.records.stored_forms import ValueOfForms
 from stones.stores.spans import after_prefix
-
-from .arithmetic import FloatLiteral, exact
-from .arrays import ARRAYS
-from .comparisons import Forms
-from .failures import attempt
 
 MAX_RANGES: Final = 10_000
 """A condition that has more ranges is answered without an index."""

@@ -9,12 +9,11 @@ from typing import Any
 from attrs import field, frozen
 
 from stones.collections.indexes.encoding import MISSING, encode
+from stones.collections.language.comparisons import MISSING as NOT_FOUND
+from stones.collections.language.jsonpath_ng_evaluation import Finder
+from stones.collections.language.normal_form import Each, Step
 from stones.errors import QueryError
 from stones.formats.messages import show_value
-
-from .comparisons import MISSING as NOT_FOUND
-from .jsonpath_ng_evaluation import Finder
-from .normal_form import Each, Step
 
 _COMPLEMENT = bytes(range(255, -1, -1))
 

@@ -13,15 +13,15 @@ from jsonpath_ng.jsonpath import Fields, This
 from stones.collections.indexes.encoding import OTHER, encode
 from stones.collections.indexes.entries import VALUES_SIZE
 from stones.collections.keys import KeyCodec
+from stones.collections.language.nodes import Child, Expression
+from stones.collections.language.syntax_tree import BoundComparison, BoundValue
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Space, Transaction
 from stones.errors import InvalidKeyError
 
-from .nodes import Child, Expression
 from .record_fetching import fetch
 from .result_order import Match
 from .selection import AUTO, Selection
-from .syntax_tree import BoundComparison, BoundValue
 
 
 @frozen

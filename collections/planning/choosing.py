@@ -11,13 +11,13 @@ from typing import Any, Final
 
 from attrs import evolve, frozen
 
+from stones.collections.language.normal_form import Part
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Transaction
 from stones.errors import QueryError
 from stones.formats.messages import show
 from stones.stores.claims import count_key, read_count
 
-from .normal_form import Part
 from .ordered_walk import is_walkable, split_place
 from .plan import (
     Access,

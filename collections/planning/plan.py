@@ -15,10 +15,10 @@ from jsonpath_ng.jsonpath import JSONPath
 from stones.collections.indexes.definition import IndexDefinition
 from stones.collections.indexes.encoding import OTHER
 from stones.collections.indexes.entries import VALUES_SIZE
+from stones.collections.language.normal_form import EACH, AllOf, AnyOf, Leaf, Part, normal_form
 from stones.stores.spans import after_prefix
 
 from .key_ranges import Path, PrimaryKey
-from .normal_form import EACH, AllOf, AnyOf, Leaf, Part, normal_form
 from .ranges import MAX_RANGES, Ranges, ValueRange, condition_ranges, disjoint, fitted
 from .same_conditions import is_same
 from .sort_fields import SortField

@@ -9,8 +9,8 @@ from typing import Any
 
 from jsonpath_ng.jsonpath import JSONPath
 
-from .comparisons import Forms
-from .normal_form import AllOf, AnyOf, Leaf, Part, Rest
+from stones.collections.language.comparisons import Forms
+from stones.collections.language.normal_form import AllOf, AnyOf, Leaf, Part, Rest
 
 
 def is_same(left: Part, right: Part) -> bool:

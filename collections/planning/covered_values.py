@@ -5,12 +5,12 @@ from itertools import islice
 from typing import Any
 
 from stones.collections.indexes.encoding import MISSING
+from stones.collections.language.field_paths import FieldPath
+from stones.collections.language.predicates import all_of
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Transaction
 
 from .covering import Cover, Row, rows
-from .field_paths import FieldPath
-from .predicates import all_of
 from .probing import most_keys
 from .record_fetching import fetch
 from .result_order import part, span_in_key_order

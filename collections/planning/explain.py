@@ -12,14 +12,14 @@ from typing import Any
 import attrs
 from attrs import frozen
 
+from stones.collections.language.comparisons import Forms
+from stones.collections.language.normal_form import AnyOf, Leaf, Part
 from stones.collections.stored_records import StoredRecords
 from stones.formats.messages import show
 
 from .choosing import Choice, Way, choose, may_use_index
-from .comparisons import Forms
 from .execution import matches
 from .measured_reading import MeasuredReader, Tally
-from .normal_form import AnyOf, Leaf, Part
 from .plan import conjuncts
 from .selection import Selection
 from .sort_fields import order_text, path_text

@@ -27,6 +27,7 @@ from stones.errors import QueryError
 from stones.formats.messages import show_value
 from stones.formats.registered_types import known
 
+from .bound_filter import BoundFilter
 from .comparisons import Predicate, comparison
 from .field_types import FieldTypes
 from .jsonpath_ng_evaluation import Finder, evaluate
@@ -35,7 +36,6 @@ from .nodes import Filter as Selection
 from .normal_form import Step, simple_steps
 from .parsing import parse, parse_condition
 from .predicates import all_of, field_getter, finder, finder_of_steps, predicate
-from .selection import BoundFilter
 from .syntax_tree import (
     BoundValue,
     bind,

@@ -11,9 +11,9 @@ from typing import Any
 from stones.collections.records.conversion import Conversion
 from stones.errors import QueryError
 
+from .bound_filter import BoundFilter
 from .field_types import FieldTypes
 from .jsonpath import Filter, SearchPath, ValuePath, parse_filter, parse_search, parse_values
-from .selection import BoundFilter
 from .typed_conditions import recorded_filter, recorded_path
 
 # As many as texts that `jsonpath` keeps.

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from attrs import evolve
 
+from stones.collections.language.field_paths import FieldPath
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Transaction
 
@@ -16,7 +17,6 @@ from . import covering
 from .choosing import Way, choose, may_use_index
 from .covered_values import covered_values
 from .covering import Cover, find_cover
-from .field_paths import FieldPath
 from .index_execution import IndexExecution, is_changing
 from .point_lookup import is_point, point_matches
 from .result_order import Match, count_of_part

@@ -73,7 +73,7 @@ Part = AllOf | AnyOf | Leaf | Rest
 def normal_form(expressions: Sequence[JSONPath]) -> AllOf:
     """The parts of a filter. The expressions have no placeholders left.
 
-    >>> from stones.collections.queries.jsonpath import parse_filter
+    >>> from stones.collections.language.jsonpath import parse_filter
     >>> parsed = parse_filter('$[?(@.age > 30 && (@.city == "Rome" || @.tags[*] == "x"))]')
     >>> bound = parsed.bound({})
     >>> first, second = normal_form(bound.expressions).parts

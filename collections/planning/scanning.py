@@ -8,12 +8,12 @@ from typing import Any
 
 from attrs import evolve
 
+from stones.collections.language.comparisons import MISSING
+from stones.collections.language.field_paths import FieldPath
 from stones.collections.scans import scan
 from stones.collections.stored_records import StoredRecords
 from stones.stores.spans import Span
 
-from .comparisons import MISSING
-from .field_paths import FieldPath
 from .ordered_scan import ordered_matches, pays
 from .result_order import (
     Match,

@@ -3,19 +3,15 @@
 `Query` makes selections, `execution` answers them.
 """
 
-from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any, Final
+from typing import Final
 
 from attrs import frozen
-from jsonpath_ng.jsonpath import JSONPath
 
+from stones.collections.language.bound_filter import BoundFilter
 from stones.stores.spans import Span
 
 from .sort_fields import SortField
-
-Predicate = Callable[[Mapping[str, Any]], bool | None]
-Selector = Callable[[list[Any]], list[int]]
 
 
 class Planner(Enum):
@@ -25,20 +21,6 @@ class Planner(Enum):
 
 
 AUTO: Final = Planner.AUTO
-
-
-@frozen(eq=False)
-class BoundFilter:
-    """A filter with the caller's values in it."""
-
-    text: str
-    """The filter as it was given, for messages."""
-    expressions: Sequence[JSONPath]
-    """Its conditions. A record matches if it fulfils all of them. `normal_form` takes them."""
-    predicate: Predicate | None = None
-    """Tells whether a record matches. None if the filter refers to all records with `$`."""
-    selector: Selector | None = None
-    """Gives the places of the matches in the list of all records, where there is no predicate."""
 
 
 @frozen(eq=False)

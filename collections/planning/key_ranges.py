@@ -16,13 +16,13 @@ from attrs import frozen
 
 from stones.collections.indexes.encoding import is_searchable
 from stones.collections.keys import KeyCodec, named_annotation
+from stones.collections.language.arithmetic import FloatLiteral
+from stones.collections.language.arrays import ARRAYS
+from stones.collections.language.comparisons import Forms
+from stones.collections.language.normal_form import Leaf, Step
 from stones.errors import InvalidKeyError
 from stones.stores.spans import after_prefix
 
-from .arithmetic import FloatLiteral
-from .arrays import ARRAYS
-from .comparisons import Forms
-from .normal_form import Leaf, Step
 from .ranges import MAX_RANGES, literal_prefix
 
 Path = tuple[Step, ...]

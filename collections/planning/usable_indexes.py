@@ -13,13 +13,13 @@ from weakref import WeakKeyDictionary
 from attrs import field, frozen
 
 from stones.collections.kept_view import view_differs
+from stones.collections.language.jsonpath import parse_filter
+from stones.collections.language.normal_form import Part
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Space, Transaction
 from stones.stores.claims import claim_key
 
-from .jsonpath import parse_filter
 from .key_ranges import PrimaryKey, primary_key
-from .normal_form import Part
 from .plan import QueryIndex, conjuncts
 from .point_lookup import Point
 
