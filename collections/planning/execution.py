@@ -102,10 +102,10 @@ def _cover(
 
 def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
     """How many records match."""
-    if selection.after is None and not isinstance(selection.using, str):  # no order is needed
-        selection = evolve(selection, order=(), reverse=False)
-    if selection.is_everything and selection.span == records.span and selection.after is None:
-        return count_of_part(records.count(), selection)
+    if selection.after is None and not isinstance(selection.using, str):
+        selection = evolve(selection, order=(), reverse=False)  # no order is needed
+        if selection.is_everything and selection.span == records.span:
+            return count_of_part(records.count(), selection)
     if may_use_index(selection):
         with records.database.reading() as txn:
             choice = choose(records, selection, txn, usable_indexes(records, txn), is_count=True)

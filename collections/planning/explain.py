@@ -79,7 +79,9 @@ class Plan:
     """
 
     index: str | None
-    """The names of the indexes; 'the primary key'; None if all records are read."""
+    """The names of the indexes; 'the primary key'; None for a scan."""
+    scanned: str
+    """What a scan reads: 'all records', or 'a range of keys' for `range().find()`."""
     conditions: tuple[str, ...]
     """What the indexes answer of the filter."""
     estimate: int | None
@@ -115,7 +117,7 @@ class Plan:
     def _found_row(self) -> tuple[str, str, str]:
         count = "" if self.estimate is None else f"{self.estimate:,}"
         if self.index is None:
-            return "scan", "all records", count
+            return "scan", self.scanned, count
         if count:
             count = f"{count} keys ({'counted' if self.exact else 'at least'})"
         found = [each for each in (" && ".join(self.conditions), count) if each]
@@ -132,7 +134,7 @@ def explain(records: StoredRecords[Any, Any], selection: Selection, *, run: bool
             if planned
             else Choice(Way.SCAN)
         )
-    plan = _plan(choice, selection, parts, records.count())
+    plan = _plan(choice, selection, parts, records)
     if not run:
         return plan
     tally = Tally()
@@ -145,10 +147,16 @@ def explain(records: StoredRecords[Any, Any], selection: Selection, *, run: bool
     return attrs.evolve(plan, read=read)
 
 
-def _plan(choice: Choice, selection: Selection, parts: Sequence[Part], records: int) -> Plan:
+def _plan(
+    choice: Choice,
+    selection: Selection,
+    parts: Sequence[Part],
+    records: StoredRecords[Any, Any],
+) -> Plan:
     index: str | None = None
     used: frozenset[int] = frozenset()
-    estimate, exact = records, selection.span.start == b"" or not selection.filters
+    is_whole = selection.span == records.span
+    estimate, exact = records.count() if is_whole else None, is_whole and not selection.filters
     if choice.way is Way.KEYS:
         assert choice.reader is not None
         names = [reader.access.name for reader in choice.reader.chosen]
@@ -161,6 +169,7 @@ def _plan(choice: Choice, selection: Selection, parts: Sequence[Part], records: 
     answered = used if choice.is_complete or index is not None else frozenset()
     return Plan(
         index=index,
+        scanned="all records" if is_whole else "a range of keys",
         conditions=tuple(texts[place] for place in sorted(used)),
         estimate=estimate if choice.way in (Way.KEYS, Way.SCAN) else None,
         exact=exact,
