@@ -123,7 +123,12 @@ class IndexComparison:
             except UnknownTypeError:
                 collection.has_unknown_types = True
         indexes = collection.indexes
-        self._expected.add(indexes.entries(indexes.seen(value), key).items())
+        try:
+            entries = indexes.entries(indexes.seen(value), key)
+        except RecursionError:  # a forged description may lead deep into a record
+            self.add_damaged(name, key)
+            return
+        self._expected.add(entries.items())
 
     def add_damaged(self, name: bytes, key: bytes) -> None:
         """Take a record that cannot be read."""

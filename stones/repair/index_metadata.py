@@ -117,7 +117,7 @@ def _wrong_numbers(
         yield DamageFinding(f"metadata: two indexes have the number {id}")
     used = max([*ids, *(int.from_bytes(prefix) for prefix in dropped)], default=0)
     last = stored.get(ID_KEY, b"0")
-    if not last.isdigit() or len(last) > 10 or int(last) < used:
+    if not last.isdigit() or len(last) > 10 or not used <= int(last) < 2**32 - 1:
         what = f"metadata: the number of the last index is {last[:40]!r}, and {used} is in use"
         yield DamageFinding(what, ID_KEY, repairable=True)
     if ids and stored.get(b"version") == LAYOUT:

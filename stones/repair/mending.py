@@ -18,6 +18,7 @@ from stones.collections.indexes.definition import (
     all_definitions,
     drop_prefix,
     dropped_prefixes,
+    forget_dropped,
     is_dropped_key,
     last_id,
     read_definitions,
@@ -79,14 +80,12 @@ def _mend_at_once(txn: Transaction, database: Database, derived: Derived) -> Ite
         yield "metadata: what it tells of indexes"
         _raise_number(txn)
     last = last_id(txn)
-    defined = {index.prefix for _, index in all_definitions(txn)}
+    defined = {index.prefix for _, index in all_definitions(txn) if index.has_entries}
     for prefix in sorted(derived.orphans - defined):
         if len(prefix) == 4 and int.from_bytes(prefix) <= last:
             drop_prefix(txn, prefix)
         else:  # no index has had the number yet, and a new one may get it
-            for entry in txn.keys(Space.INDEX, prefix, after_prefix(prefix)):
-                if entry[:4] == prefix:
-                    txn.delete(Space.INDEX, entry)
+            _remove(txn, prefix)
         yield f"the entries of an index that is not defined, {int.from_bytes(prefix)}, are removed"
     for name, wrong in sorted(derived.indexes):
         for index in read_definitions(txn, name):
@@ -107,12 +106,26 @@ def _count(txn: Transaction, key: bytes) -> str:
 
 
 def _raise_number(txn: Transaction) -> None:
-    """Let the number of the last index be one that is not below any that is in use."""
-    used = [int.from_bytes(prefix) for prefix in dropped_prefixes(txn)]
-    used += [index.id for _, index in all_definitions(txn)]
+    """Let the number of the last index be one that is not below any that is in use.
+
+    Entries that are to be removed and have a higher number are removed here.
+    """
+    used = [index.id for _, index in all_definitions(txn)]
     with suppress(CorruptValueError):
         used.append(last_id(txn))
-    txn.put(Space.META, ID_KEY, b"%d" % max(used))
+    last = max(used, default=0)
+    txn.put(Space.META, ID_KEY, b"%d" % last)
+    for prefix in dropped_prefixes(txn):
+        if int.from_bytes(prefix) > last:
+            _remove(txn, prefix)
+            forget_dropped(txn, prefix)
+
+
+def _remove(txn: Transaction, prefix: bytes) -> None:
+    """Remove the entries with this number at once."""
+    for entry in txn.keys(Space.INDEX, prefix, after_prefix(prefix)):
+        if entry[:4] == prefix:
+            txn.delete(Space.INDEX, entry)
 
 
 def _finish(database: Database) -> Iterator[str]:
