@@ -122,6 +122,17 @@ def test_an_index_that_finds_more_than_a_third_is_not_used(users):
     assert plan.passed_over[0].reason.startswith("at least")
 
 
+@pytest.mark.parametrize("order", ["age", "-age"])
+def test_a_page_of_an_index_that_answers_everything_reads_few_entries(users, order):
+    page = users.find('@.address.country == "IT"').order_by(order).limit(5)
+
+    plan = page.explain(run=True)
+
+    assert (plan.index, plan.order.partition(":")[0]) == ("address.country,age", "by the index")
+    assert plan.read.records == 5
+    assert plan.read.entries < 30
+
+
 def test_an_order_and_a_limit_come_from_an_index(users):
     plan = users.find().order_by("-age").limit(10).explain(run=True)
     assert (plan.index, plan.order) == ("age", "by the index: order_by('-age')")

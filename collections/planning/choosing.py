@@ -13,7 +13,7 @@ from attrs import evolve, frozen
 
 from stones.collections.language.normal_form import Part
 from stones.collections.stored_records import StoredRecords
-from stones.engine import Transaction
+from stones.engine import Space, Transaction
 from stones.errors import QueryError
 from stones.formats.messages import show
 from stones.stores.claims import count_key, read_count
@@ -170,6 +170,9 @@ class _Chooser:
             return _NO_INDEX
         if len(ways) == 1 and not walks and _is_range(ways[0]):
             return self._range(ways[0])
+        straight = self._straight_walk(walks)
+        if straight is not None:
+            return Way.WALK, None, straight, None
         # Of two ways with the same count, the one that gives the order wins, then the older index.
         ways.sort(key=lambda way: not any(way.sides[0][0] is access for access in walks))
         readers = [CandidateReader(self._txn, way, self._records.prefix) for way in ways]
@@ -200,6 +203,22 @@ class _Chooser:
             whole = whole_access(index, self._parts) if is_ordered(index, order) else None
             found += [] if whole is None else [whole]
         return found
+
+    def _straight_walk(self, walks: Sequence[Access]) -> Access | None:
+        """The access on which each record matches, in the order, until there are enough.
+
+        No other way reads less, so the other indexes need not be asked.
+        """
+        if self._selection.limit is None:
+            return None
+        return next((access for access in walks if self._is_surely_exact(access)), None)
+
+    def _is_surely_exact(self, access: Access) -> bool:
+        """Whether no entry that it finds is of a record that does not match, as far as is known."""
+        doubtful = (span for span in access.spans if not span.exact)
+        return access.complete and not any(
+            next(self._txn.keys(Space.INDEX, span.start, span.stop), None) for span in doubtful
+        )
 
     def _walk(self, walks: Sequence[Access], best: CandidateReader | None) -> _Found | None:
         """The walk, if it is likely to read fewer records than what is found by keys."""
