@@ -44,8 +44,8 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
 
     `indexes` are indexes beside the fields made with `index()`: paths such as 'address.city',
     tuples of paths, or `Index(...)`. Writes of every program keep them. A collection with fewer
-    than 10,000 records is indexed at once, a larger one by `build_indexes`. An index stays until
-    `drop_index`, also if no class declares it any more.
+    than 10,000 records is indexed at once, a larger one by each write of this program and by
+    `build_indexes`. An index stays until `drop_index`, also if no class declares it any more.
 
     Records come in key order. What you get is a copy: `put` or `update` stores it again.
     Raises CollectionError for a class or a name that cannot be used, for a class that does not fit,

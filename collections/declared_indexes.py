@@ -1,9 +1,10 @@
 """The indexes that a program declares, and how they get into the store.
 
 A declared index that the store does not have is defined with the first record, or by opening a
-collection that has records. A small collection is indexed at once, in the same transaction. For a
-larger one `Collection.build_indexes` does it. A snapshot, and a store that was opened read-only,
-take what is there.
+collection that has records. A small collection is indexed at once, in the same transaction. In a
+larger one, each write of the program first takes some thousand records in, and
+`Collection.build_indexes` takes in all. A snapshot, and a store that was opened read-only, use what
+is there.
 """
 
 from collections.abc import Callable, Sequence
@@ -35,6 +36,8 @@ class DeclaredIndexes:
         self._declared = [*declared]
         self._stored = stored
         self._name = stored.name
+        self.are_unfinished = False
+        """Whether a build was unfinished when this program looked last."""
 
     def settle(self, database: Database, describe: Callable[[Transaction], object]) -> None:
         """Define and build what is missing in a store with this collection. Else only read.
@@ -55,6 +58,19 @@ class DeclaredIndexes:
                 if missing:
                     describe(txn)
                 self.add_missing(txn, database)
+        with database.reading() as read:
+            self.are_unfinished = self._is_building(read)
+
+    def take_step(self, database: Database) -> None:
+        """Take the next records into the indexes that are built, in a transaction of its own.
+
+        Without effect inside a transaction of the program, which would become long. If two records
+        have the same values in a unique index, the index fails, as `Collection.indexes` tells.
+        """
+        if not database.in_transaction():
+            with database.writing() as txn:
+                taken = IndexBuilder(database, self._stored).step(txn)
+            self.are_unfinished = taken is not None
 
     def add_missing(self, txn: Transaction, database: Database) -> None:
         """Define what the store lacks, and build it if the collection is small.
@@ -70,6 +86,7 @@ class DeclaredIndexes:
                 pass
             sweep_step(txn)
             self._check_failed(txn)
+        self.are_unfinished = self._is_building(txn)
 
     def forget(self, name: str) -> None:
         """Declare an index no more: it was dropped."""
@@ -93,6 +110,9 @@ class DeclaredIndexes:
     def _is_small_build(self, txn: Transaction) -> bool:
         if read_count(txn, count_key(self._name)) >= SMALL:
             return False
+        return self._is_building(txn)
+
+    def _is_building(self, txn: Transaction) -> bool:
         return any(index.state == "building" for index in read_definitions(txn, self._name))
 
     def _check_failed(self, txn: Transaction) -> None:

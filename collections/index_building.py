@@ -61,7 +61,7 @@ class IndexBuilder:
             if step is None:
                 break
             taken += step
-            if progress is not None:
+            if progress is not None and step:
                 progress(taken)
         self.sweep()
         with self._database.reading() as txn:

@@ -230,6 +230,8 @@ class StoredRecords(Generic[K, R]):
         Raises ReadOnlyError for a collection of a snapshot.
         """
         database = self._writable_database()
+        if self.declared.are_unfinished:
+            self.declared.take_step(database)
         with database.writing(joinable=joinable) as txn:
             raw, known = txn.get(Space.META, self._description.key), self._description.known
             changes = RecordChanges(txn, raw is not None, raw is not None and raw == known)

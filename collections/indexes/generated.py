@@ -59,7 +59,7 @@ def entries_adder(
             f"    if len(key) >= {KEY_SIZE}:",
             "        return all_slow(record, key, plain, floats, entries)",
             "    try:",
-            *(f"        {line}" for line in lines),
+            *(f"        {line}" for line in lines or ["pass"]),
             "    except UnicodeEncodeError:",
             "        del plain[counts[0] :], floats[counts[1] :]",
             "        all_slow(record, key, plain, floats, entries)",
