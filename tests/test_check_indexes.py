@@ -305,6 +305,7 @@ def test_two_records_with_the_same_unique_values_make_the_index_fail(path):
         (b"indexid", b"x", "the number of the last index is b'x', and 5 is in use"),
         (b"indexid", b"4294967295", "the number of the last index is b'4294967295', and 5 is in"),
         (b"dropped/ffffffff", b"", "is b'5', and 4294967295 is in use"),
+        (b"dropped/00000002", b"", "the entries of an index that is in use are to be removed"),
         (b"dropped/zz", b"", "an index that is to be removed has no number"),
         (b"version", b"1", "the layout is 1, though the store has indexes"),
     ],

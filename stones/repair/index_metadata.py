@@ -67,6 +67,15 @@ def parse_indexes(
             findings.append(DamageFinding(what, key, repairable=True))
     ids = [index.id for indexes in definitions.values() for index in indexes]
     findings += _wrong_numbers(stored, ids, dropped)
+    in_use = {x.prefix for each in definitions.values() for x in each if x.has_entries}
+    findings += [
+        DamageFinding(
+            "metadata: the entries of an index that is in use are to be removed",
+            DROPPED + prefix.hex().encode(),
+            repairable=True,
+        )
+        for prefix in sorted(in_use & dropped)
+    ]
     kept = {}
     for collection, indexes in definitions.items():
         indexes.sort(key=lambda index: index.id)

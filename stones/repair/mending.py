@@ -80,8 +80,7 @@ def _mend_at_once(txn: Transaction, database: Database, derived: Derived) -> Ite
         yield "metadata: what it tells of indexes"
         _raise_number(txn)
     last = last_id(txn)
-    defined = {index.prefix for _, index in all_definitions(txn) if index.has_entries}
-    for prefix in sorted(derived.orphans - defined):
+    for prefix in sorted(derived.orphans - _prefixes_in_use(txn)):
         if len(prefix) == 4 and int.from_bytes(prefix) <= last:
             drop_prefix(txn, prefix)
         else:  # no index has had the number yet, and a new one may get it
@@ -108,17 +107,26 @@ def _count(txn: Transaction, key: bytes) -> str:
 def _raise_number(txn: Transaction) -> None:
     """Let the number of the last index be one that is not below any that is in use.
 
-    Entries that are to be removed and have a higher number are removed here.
+    Entries that are to be removed and have a higher number are removed here. Those of an index that
+    is in use stay.
     """
     used = [index.id for _, index in all_definitions(txn)]
     with suppress(CorruptValueError):
         used.append(last_id(txn))
     last = max(used, default=0)
     txn.put(Space.META, ID_KEY, b"%d" % last)
+    in_use = _prefixes_in_use(txn)
     for prefix in dropped_prefixes(txn):
-        if int.from_bytes(prefix) > last:
+        if prefix in in_use:
+            forget_dropped(txn, prefix)
+        elif int.from_bytes(prefix) > last:
             _remove(txn, prefix)
             forget_dropped(txn, prefix)
+
+
+def _prefixes_in_use(txn: Transaction) -> set[bytes]:
+    """The beginnings of the entries that belong to an index."""
+    return {index.prefix for _, index in all_definitions(txn) if index.has_entries}
 
 
 def _remove(txn: Transaction, prefix: bytes) -> None:
