@@ -1,11 +1,13 @@
-"""The fast decoder of plain MessagePack values never gives another answer than the full decoder.
+"""The fast decoders of plain values never give another answer than the full decoders.
 
-The slow twin is the same module without its fast decoder. Values, types, the order of keys, and
-the errors of damaged bytes have to be the same.
+A full decoder is the slow twin. Values, types, the order of keys, and the errors of damaged bytes
+have to be the same.
 """
 
+import json
 import math
 import struct
+import sys
 
 import msgpack
 import pytest
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 
 from stones import CorruptValueError, LmdbStore, stone
 from stones.engine import Space
-from stones.formats import msgpack_serializer
-from stones.formats.msgpack_serializer import decode, encode
+from stones.formats import json_serializer, msgpack_serializer
+from stones.formats.msgpack_serializer import encode
+from stones.formats.plain_values import plain_first
 
 
 def outcome(decoder, raw):
@@ -38,21 +41,27 @@ def shown(value):
 
 
 def full_decoder(raw):
-    """`decode` without its fast way."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(msgpack_serializer, "_decode_plain", refuse)
-        return decode(raw)
+    """`decode` of MessagePack without its fast way."""
+    return msgpack_serializer._decode_any(raw)
 
 
 def fast_decoder(raw):
-    """`decode`, which tries the fast way whatever it has met before."""
+    """`decode` of MessagePack, which tries the fast way whatever it has met before."""
+    return plain_first(msgpack_serializer._decode_plain, full_decoder)(raw)
+
+
+def full_json_decoder(raw):
+    """`decode` of JSON without its fast way."""
+    text = str(raw, "utf-8")
+    return json_serializer._loads_tagged(text) if '"$' in text else json_serializer._loads(text)
+
+
+def fast_json_decoder(raw):
+    """`decode` of JSON, which tries the fast way whatever it has met before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(msgpack_serializer._decoding, "left_out", 0)
-        return decode(raw)
-
-
-def refuse(raw):
-    raise ValueError
+        fresh = plain_first(json_serializer._decode_plain, full_json_decoder)
+        patch.setattr(json_serializer, "_decode_untagged", fresh)
+        return json_serializer.decode(raw)
 
 
 def sized(codes, payload, forms):
@@ -203,29 +212,106 @@ plain_values = st.recursive(
 def test_a_plain_value_comes_back_by_either_way(value):
     raw = encode(value)
     assert outcome(fast_decoder, raw) == outcome(full_decoder, raw) == shown(value)
+    raw = json_serializer.encode(value)
+    assert outcome(fast_json_decoder, raw) == outcome(full_json_decoder, raw) == shown(value)
 
 
-def test_plain_values_do_take_the_fast_way():
-    raw = encode({"a": [1, 2.5, None, {"b": True}]})
-    assert msgpack_serializer._decode_plain(raw) == {"a": [1, 2.5, None, {"b": True}]}
+json_tokens = st.one_of(
+    st.sampled_from(
+        ["null", "true", "false", "NaN", "-Infinity", "[", "]", "{", "}", ",", ":", " ", "\n", "\f"]
+    ),
+    st.sampled_from(
+        ['"a"', '"$tuple"', '"\\u0024tuple"', '"\\ud800"', '"\\ud83d\\ude00"', '"\\x"']
+    ),
+    st.from_regex(r"-?[0-9]{1,30}(\.[0-9]{0,30})?([eE][+-]?[0-9]{1,4})?", fullmatch=True),
+    st.floats().map(repr),
+    st.integers().map(str),
+    st.text(max_size=5).map(json.dumps),
+    st.text(max_size=5),
+)
+json_texts = st.one_of(
+    st.lists(json_tokens, max_size=6).map("".join),
+    st.lists(json_tokens, max_size=4).map(lambda tokens: f"[{','.join(tokens)}]"),
+    st.lists(st.tuples(json_tokens, json_tokens), max_size=3).map(
+        lambda items: "{" + ",".join(map(":".join, items)) + "}"
+    ),
+    plain_values.map(lambda value: json.dumps(value, ensure_ascii=False)),
+    plain_values.map(lambda value: json.dumps(value, indent=1)),
+)
 
 
-def test_values_that_are_not_plain_are_seldom_tried_in_vain(monkeypatch):
+@given(
+    st.builds(
+        lambda text, place, more: (
+            (raw := text.encode("utf-8", "surrogatepass"))[:place] + more + raw[place:]
+        ),
+        json_texts,
+        st.integers(0, 40),
+        st.one_of(st.just(b""), st.just(b""), st.binary(max_size=1)),
+    )
+)
+@example(b"-0")
+@example(b"-0.0")
+@example(b"1e400")
+@example(b"-1e-400")
+@example(b"18446744073709551616")
+@example(b"-9223372036854775809")
+@example(b"9007199254740993.0")
+@example(b"1" * 5000)
+@example(b"01")
+@example(b"1.")
+@example(b'{"a":1,"a":2}')
+@example(b'{"b":1,"a":2,"b":3}')
+@example(b"{1:2}")
+@example(b'{"$tuple":[1]}')
+@example(b'{"\\u0024tuple":[1]}')
+@example(b'{"$no":1}')
+@example(b'"\xed\xa0\x80"')
+@example(b'"\xff"')
+@example(b'"a\tb"')
+@example(b'"\\ude00\\ud83d"')
+@example(b"\xef\xbb\xbf1")
+@example(b"\x0c1")
+@example(b"1 2")
+@example(b"[1,]")
+@example(b"[" * 5000)
+@example(b'{"a":' * 5000)
+def test_the_fast_way_gives_what_the_full_decoder_of_json_gives(raw):
+    assert outcome(fast_json_decoder, raw) == outcome(full_json_decoder, raw)
+
+
+def test_a_limit_for_the_digits_of_ints_holds_for_json():
+    before = sys.get_int_max_str_digits()
+    sys.set_int_max_str_digits(640)
+    try:
+        raw = b"1" * 1000
+        assert outcome(fast_json_decoder, raw) == outcome(full_json_decoder, raw)
+    finally:
+        sys.set_int_max_str_digits(before)
+
+
+@pytest.mark.parametrize("module", [json_serializer, msgpack_serializer])
+def test_plain_values_do_take_the_fast_way(module):
+    value = {"a": [1, 2.5, None, {"b": True}]}
+    assert module._decode_plain(module.encode(value)) == value
+
+
+def test_values_that_are_not_plain_are_seldom_tried_in_vain():
     tried = []
 
-    def counting(raw):
+    def decode_plain(raw):
         tried.append(raw)
         raise ValueError
 
-    monkeypatch.setattr(msgpack_serializer, "_decode_plain", counting)
-    raw = encode((1, 2))
-    assert [decode(raw) for _ in range(1000)] == [(1, 2)] * 1000
+    decoder = plain_first(decode_plain, bytes.decode)
+    assert [decoder(b"a") for _ in range(1000)] == ["a"] * 1000
     assert len(tried) < 50
 
 
-def test_plain_values_among_others_are_decoded_all_the_same():
+@pytest.mark.parametrize("module", [json_serializer, msgpack_serializer])
+def test_plain_values_among_others_are_decoded_all_the_same(module):
     values = [(1,), {"a": 1}, {"b": b"x"}, [2.5], {3: 4}] * 40
-    assert [decode(encode(value)) for value in values] == values
+    assert [module.decode(module.encode(value)) for value in values] == values
 
 
 @pytest.mark.parametrize(
@@ -237,9 +323,13 @@ def test_what_the_encoder_would_write_as_something_else_is_refused_beside_any_fl
             encode({"plain": number / 7, "parts": [number / 3, {"part": part}]})
 
 
-@pytest.mark.parametrize("raw", [b"\x81\x91\x01\x02", b"\x92\x01", b"\x01\x01", b"\xa1\xff"])
-def test_damaged_bytes_are_the_same_error_in_a_store(tmp_path, raw):
-    with stone(tmp_path / "db", LmdbStore, serialize="msgpack") as store:
+@pytest.mark.parametrize(
+    ("name", "raw"),
+    [("msgpack", raw) for raw in (b"\x81\x91\x01\x02", b"\x92\x01", b"\x01\x01", b"\xa1\xff")]
+    + [("json", raw) for raw in (b"[1", b"1 2", b'"\xff"', b'{"$no":1}')],
+)
+def test_damaged_bytes_are_the_same_error_in_a_store(tmp_path, name, raw):
+    with stone(tmp_path / "db", LmdbStore, serialize=name) as store:
         store["a"] = 1
         prefix = store.database.codec.prefix
         store.database.engine.write(lambda txn: txn.put(Space.DATA, b"b", prefix + raw))

@@ -9,6 +9,7 @@ json_serializer     JSON, and its notation for other types
 json_tags           what each tag of JSON takes
 msgpack_serializer  MessagePack
 cbor_serializer     CBOR
+plain_values        plain values of JSON and MessagePack, decoded faster
 messages            how error messages show a value
 tags                the types for which JSON, CBOR or MessagePack has no form
 registered_types    types of users, and the types that stones ships

@@ -11,7 +11,10 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
+
 from .json_tags import untag
+from .plain_values import PLAIN, plain_first
 from .tags import BY_TYPE, MAX_DEPTH, REGISTERED
 
 # Python refuses to read decimal integers of more than 4300 digits. A program can lower this limit,
@@ -43,8 +46,7 @@ def encode(value: Any) -> bytes:
 
 def decode(raw: bytes) -> Any:
     """The value. Raises ValueError and other errors on bytes that `encode` did not make."""
-    text = str(raw, "utf-8")
-    return _loads_tagged(text) if '"$' in text else _loads(text)
+    return _loads_tagged(str(raw, "utf-8")) if b'"$' in raw else _decode_untagged(raw)
 
 
 def _is_plain(value: Any, room: int) -> bool:
@@ -114,3 +116,5 @@ def _untag(mapping: dict[str, Any]) -> Any:
 
 _loads: Callable[[str], Any] = json.JSONDecoder().decode
 _loads_tagged: Callable[[str], Any] = json.JSONDecoder(object_hook=_untag).decode
+_decode_plain: Callable[[bytes], Any] = msgspec.json.Decoder(PLAIN).decode
+_decode_untagged = plain_first(_decode_plain, lambda raw: _loads(str(raw, "utf-8")))

@@ -20,6 +20,7 @@ import msgspec
 from attrs import frozen
 from msgpack import ExtType, Packer, Timestamp, packb, unpackb
 
+from .plain_values import PLAIN, Tries, plain_first
 from .registered_types import registered_type
 from .tags import BY_CODE, BY_TYPE, REGISTERED, Tag, refusal
 
@@ -40,36 +41,8 @@ _idle: list[Packer] = []
 _KEPT_SIZE = 1 << 18
 
 
-def _plain_type(levels: int) -> Any:
-    """The type of None, bool, int, float, str, and lists and dicts of these in `levels` levels."""
-    kind: Any = None | bool | int | float | str
-    for _ in range(levels):
-        kind = None | bool | int | float | str | list[kind] | dict[str, kind]
-    return kind
-
-
-# msgspec decodes plain values in half the time. It is told their types, and gives an error on any
-# other bytes. Without the types, it would give a value where unpackb() gives an error, or another
-# value: a list that is a key of a dict as a tuple, a timestamp of nanoseconds rounded.
-_decode_plain: Callable[[bytes], Any] = msgspec.msgpack.Decoder(_plain_type(6)).decode
-
-
-class _Tries:
-    """Whether to take the next bytes for a plain value. To do so in vain takes 1 µs.
-
-    After such a try, some are left out: the more, the more tries in a row were in vain.
-    """
-
-    __slots__ = ("last", "left_out")
-
-    def __init__(self) -> None:
-        self.left_out = self.last = 0  # two threads may miscount, which does no harm
-
-    def fail(self) -> None:
-        self.left_out = self.last = min(2 * self.last + 1, 63)
-
-
-_decoding, _encoding = _Tries(), _Tries()
+_decode_plain: Callable[[bytes], Any] = msgspec.msgpack.Decoder(PLAIN).decode
+_plain_checks = Tries()
 
 
 def encode(value: Any) -> bytes:
@@ -107,22 +80,6 @@ encode_simple: Callable[[Any], bytes] = msgspec.msgpack.Encoder().encode
 """The bytes that `encode` makes of a simple value. Raises anything for an int of over 64 bits."""
 
 
-def decode(raw: bytes) -> Any:
-    """The value. Raises ValueError and other errors on bytes that `encode` did not make."""
-    tries = _decoding
-    if tries.left_out > 0:
-        tries.left_out -= 1
-        return _decode_any(raw)
-    try:
-        value = _decode_plain(raw)
-    except Exception:  # noqa: BLE001  # the other decoder gives the value, or its own error
-        tries.fail()
-    else:
-        tries.last = 0
-        return value
-    return _decode_any(raw)
-
-
 def _decode_any(raw: bytes) -> Any:
     if _EXT_8 in raw:
         return _decode_containers(raw)
@@ -135,9 +92,13 @@ def _decode_any(raw: bytes) -> Any:
     )
 
 
+decode = plain_first(_decode_plain, _decode_any)
+"""The value. Raises ValueError and other errors on bytes that `encode` did not make."""
+
+
 def _is_plain(raw: bytes) -> bool:
     """Whether encoded bytes are surely a plain value: such a byte may be part of a float."""
-    tries = _encoding
+    tries = _plain_checks
     if tries.left_out > 0:
         tries.left_out -= 1
         return False
