@@ -91,19 +91,28 @@ class BytePatterns:
             return [_literal(value.encode())] if is_kept else None
         if leads_through(leaf.path, self.description) and not is_kept:
             return None
-        heads = self._heads(leaf.path[-1])
-        if heads is None:
+        on_path = [self._heads(step) for step in leaf.path]
+        if None in on_path:
             return None
+        found = self._of_value(on_path[-1] or [], op, value)
+        # A value of a registered type may equal any value, and have fields that nobody knows.
+        marker = self.notation.registered
+        registered = [
+            _literal(head + marker.text, marker) for heads in on_path for head, _ in heads or ()
+        ]
+        return None if found is None else [*found, *registered]
+
+    def _of_value(self, heads: Sequence[Head], op: str, value: Any) -> Pretest | None:
+        """What stands for a value that compares so, behind one of these heads."""
         if op == "exists":
             return [_literal(head, marker) for head, marker in heads if head] or None
         if op == "contains" and type(value) is str and value and is_encodable(value):
-            return self._with_registered(heads, [_literal(self.notation.letters(value))])
+            return [_literal(self.notation.letters(value))]
         if op == "==" and self.notation.can_hold(value):
             body = self.notation.encoded(value)
             if not heads[0][0] and len(body) < _SHORTEST:
                 return None
-            found = [_literal(head + body, marker) for head, marker in heads]
-            return self._with_registered(heads, found)
+            return [_literal(head + body, marker) for head, marker in heads]
         return self._of_number(heads, op, value)
 
     def _of_number(self, heads: Sequence[Head], op: str, value: Any) -> Pretest | None:
@@ -133,10 +142,6 @@ class BytePatterns:
         if not is_encodable(last):
             return None
         return self.notation.heads(last)
-
-    def _with_registered(self, heads: Sequence[Head], found: list[Sought]) -> Pretest:
-        marker = self.notation.registered
-        return [*found, *(_literal(head + marker.text, marker) for head, _ in heads)]
 
     def _keeps(self, text: str) -> bool:
         """Whether a match has this text in its bytes, though kept defaults are not in them."""
