@@ -154,7 +154,8 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
         so_far = written = 0
         write, holds = self._records.write, self._records.holds
         key_of = self._checks.key_for
-        with self._records.writing(many=True) as changes:
+        is_seen = progress is not None or type(records) not in (list, tuple)
+        with self._records.writing(many=True, is_seen=is_seen) as changes:
             for record in records:
                 key: K = key_of(record)
                 if not (skips and holds(changes, key)):

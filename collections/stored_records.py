@@ -221,17 +221,22 @@ class StoredRecords(Generic[K, R]):
     # -- writing -------------------------------------------------------------------------------
 
     @contextmanager
-    def writing(self, *, joinable: bool = False, many: bool = False) -> Iterator[RecordChanges]:
+    def writing(
+        self, *, joinable: bool = False, many: bool = False, is_seen: bool = False
+    ) -> Iterator[RecordChanges]:
         """A transaction for one operation. If `joinable`, all that runs in the block joins it.
 
         If the operation may write `many` new records, their entries in indexes are sorted and
-        written together, which is faster. It must not be joinable then.
+        written together, which is faster. It must not be joinable then. If the operation `is_seen`
+        by code of the caller, that code sees the records so far in a transaction of the caller, and
+        may write them. Then no entry is held back.
 
         Raises ReadOnlyError for a collection of a snapshot.
         """
         database = self._writable_database()
         if self.declared.are_unfinished:
             self.declared.take_step(database)
+        many = many and not (is_seen and database.in_transaction())
         with database.writing(joinable=joinable) as txn:
             raw, known = txn.get(Space.META, self._description.key), self._description.known
             changes = RecordChanges(txn, raw is not None, raw is not None and raw == known)

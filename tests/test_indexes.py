@@ -322,6 +322,33 @@ def test_two_records_of_one_add_many_clash_too(store):
     assert everything(store)[Space.INDEX] == []
 
 
+def test_what_feeds_add_many_in_a_transaction_reads_and_writes_with_the_indexes(store):
+    users = Collection(store, User, indexes=["age", Index("nick", unique=True)])
+    seen = []
+
+    def fed():
+        yield User("a", 1, "x")
+        seen.append(users.find(age=1).count())
+        users.update("a", age=2, nick="y")
+        yield User("b", 1, "x")
+        users.delete("b")
+        yield User("c", 3, "z")
+        with pytest.raises(DuplicateKeyError):
+            users.add(User("d", 3, "z"))
+
+    with store.transaction():
+        users.add_many(fed())
+        users.add_many([User("e", 5)], progress=lambda _: seen.append(users.find(age=5).count()))
+
+    assert seen == [1, 1]
+    assert list(users.items()) == [
+        ("a", User("a", 2, "y")),
+        ("c", User("c", 3, "z")),
+        ("e", User("e", 5)),
+    ]
+    assert problems(users) == []
+
+
 @pytest.mark.parametrize("value", ["x" * 300, "x\0" * 200])
 def test_long_values_are_unique_by_all_of_their_text(store, value):
     users = Collection(store, User, indexes=UNIQUE)
