@@ -24,5 +24,7 @@ class RecordChanges:
     """Whether the entries of new records are held back, and written many at a time."""
     have_entries: bool = True
     """Whether indexes may have entries of the records: False once all of them are removed."""
+    is_seen: bool = False
+    """Whether code of the caller sees the records so far. Then each is counted at once."""
     batch: EntryBatch | None = None
     """The entries that are held back."""

@@ -227,20 +227,22 @@ class StoredRecords(Generic[K, R]):
         """A transaction for one operation. If `joinable`, all that runs in the block joins it.
 
         If the operation may write `many` new records, their entries in indexes are sorted and
-        written together, which is faster. It must not be joinable then. If the operation `is_seen`
-        by code of the caller, that code sees the records so far in a transaction of the caller, and
-        may write them. Then no entry is held back.
+        written together, which is faster. It must not be joinable then.
+
+        If the operation `is_seen` by code of the caller that runs in the block, that code may read
+        and write the records so far, once it is in the same transaction. Then neither an entry nor
+        a change of the count is held back.
 
         Raises ReadOnlyError for a collection of a snapshot.
         """
         database = self._writable_database()
         if self.declared.are_unfinished:
             self.declared.take_step(database)
-        many = many and not (is_seen and database.in_transaction())
+        is_seen = is_seen and (joinable or database.in_transaction())
         with database.writing(joinable=joinable) as txn:
             raw, known = txn.get(Space.META, self._description.key), self._description.known
             changes = RecordChanges(txn, raw is not None, raw is not None and raw == known)
-            changes.are_many = many
+            changes.are_many, changes.is_seen = many and not is_seen, is_seen
             yield changes
             if changes.batch is not None:
                 changes.batch.flush()
@@ -312,6 +314,9 @@ class StoredRecords(Generic[K, R]):
             self._reindex(changes, indexes, stored, before, value)
         txn.put(DATA, stored, raw)
         changes.added += is_new
+        if changes.is_seen and changes.added:
+            add_to_count(txn, self._count_key, changes.added)
+            changes.added = 0
 
     def remove(self, changes: RecordChanges, stored: bytes) -> bool:
         """Remove the record under a stored key: every removal goes through here. Was it there?"""

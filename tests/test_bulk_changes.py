@@ -230,6 +230,18 @@ def test_a_unique_index_is_checked_record_by_record(store):
     seats.add(Seat(9, 2))
 
 
+def test_a_function_that_removes_all_records_leaves_a_right_count(users):
+    def change(user):
+        if user.name == "ada":
+            users.delete("ada")
+        if user.name == "cyd":
+            users.clear()
+        return user
+
+    assert users.find(age=36).update(change) == 2
+    assert len(users) == len(list(users)) == 1
+
+
 def test_a_query_that_cannot_be_answered_changes_nothing(users):
     with pytest.raises(QueryError):
         users.find().order_by("agee").delete()

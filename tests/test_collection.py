@@ -228,6 +228,22 @@ def test_add_many_inside_a_transaction_may_be_fed_by_what_writes(store, users):
     assert (len(users), len(notes)) == (1, 1)
 
 
+@pytest.mark.parametrize("removes", [Collection.clear, Collection.popitem])
+def test_what_feeds_add_many_in_a_transaction_may_remove_what_was_added(store, users, removes):
+    counts = []
+
+    def fed():
+        yield ADA
+        counts.append(len(users))
+        removes(users)
+        yield BOB
+
+    with store.transaction():
+        users.add_many(fed())
+    assert counts == [1]
+    assert len(users) == len(list(users)) == 1
+
+
 def test_add_many_skips_the_records_whose_keys_are_there(users):
     users.add(ADA)
     told = []

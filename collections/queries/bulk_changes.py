@@ -41,7 +41,7 @@ def update_records(
     """
     records, written = source.records, 0
     # Joinable, so that the keys are read in it, and `change` may use the store.
-    with records.writing(joinable=True) as changes:
+    with records.writing(joinable=True, is_seen=True) as changes:
         for stored in list(keys(records, selection)):
             key = records.decode_key(stored)
             before = records.read(changes, key)
