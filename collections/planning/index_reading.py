@@ -165,10 +165,13 @@ def are_short(definition: IndexDefinition, entries: Sequence[bytes]) -> bool:
 
 
 def count_short(txn: Transaction, definition: IndexDefinition, span: EntrySpan) -> int | None:
-    """How many entries a span has. None if an entry is not short: then more must be known."""
-    found = 0
+    """How many entries a span has. None if an entry is not short: then more must be known.
+
+    In a span with the same values everywhere, none of these is cut. So the length tells nothing.
+    """
+    found, is_certain = 0, span.is_point and span.exact
     for entries, _ in txn.pages(Space.INDEX, span.start, span.stop, values=False):
-        if not are_short(definition, entries):
+        if not (is_certain or are_short(definition, entries)):
             return None
         found += len(entries)
     return found

@@ -21,6 +21,10 @@ Bounds = tuple[bytes, bytes | None, bool]
 """Where a scan starts and stops, and whether it goes in reverse."""
 
 
+_FEW_KEYS = 128
+"""So many keys are read before a scan looks if its end was passed. A look takes as long as ten."""
+
+
 class Scan:
     """The entries of a scan in a write transaction, one by one."""
 
@@ -122,14 +126,14 @@ class Pages:
 
     def _read(self, size: int) -> Page:
         """The page that starts at the cursor, which moves to the start of the next page."""
-        if size < PAGE_ENTRIES or (self._values and self._has_long_values()):
+        if self._values and (size < PAGE_ENTRIES or self._has_long_values()):
             return self._read_one_by_one(size)
         cursor = self._cursor
         walk = cursor.iterprev if self._reverse else cursor.iternext
         keys: Any = ()
         values: Any = ()
         if not self._values:
-            keys = list(islice(walk(True, False), size))
+            keys = self._keys_until_end(walk(True, False), size)
         elif self._keys:
             keys, values = zip(*islice(walk(True, True), size), strict=True)
         else:
@@ -147,18 +151,28 @@ class Pages:
         self._first = b""
         return keys if self._keys else (), values
 
+    def _keys_until_end(self, walk: Iterator[bytes], size: int) -> list[bytes]:
+        """At most `size` keys, and few behind the end of the scan."""
+        keys: list[bytes] = []
+        while len(keys) < size:
+            wanted = min(size - len(keys), _FEW_KEYS)
+            found = list(islice(walk, wanted))
+            keys += found
+            if len(found) < wanted or self._is_past(found[-1]):
+                break
+        return keys
+
     def _read_one_by_one(self, size: int) -> Page:
         """A page that ends where the scan ends, or has PAGE_BYTES. It reads no entry too many.
 
-        So it is faster for a few entries. For many entries, `_read` is.
+        So it is faster for a few entries with their values. For others, `_read` is.
         """
         keys: list[bytes] = []
         values: list[bytes] = []
         room = PAGE_BYTES
-        end, reverse, with_values = self._end, self._reverse, self._values
+        end, reverse = self._end, self._reverse
         walk = self._cursor.iterprev if reverse else self._cursor.iternext
-        for entry in islice(walk(True, with_values), size):
-            key, value = entry if with_values else (entry, b"")
+        for key, value in islice(walk(True, True), size):
             if end is not None and (key < end if reverse else key >= end):
                 self._first = b""
                 break
@@ -170,7 +184,7 @@ class Pages:
                 break
         else:
             self._move_on()
-        return keys if self._keys else (), values if with_values else ()
+        return keys if self._keys else (), values
 
     def _move_on(self) -> None:
         """Move to the start of the next page."""

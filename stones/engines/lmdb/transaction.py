@@ -191,10 +191,12 @@ class LmdbTransaction(Transaction):
         if self._file.closed:
             raise self._file.closed_error()
         try:
-            found = dict(self.raw.cursor(db).getmulti(keys))
+            found: Any = self.raw.cursor(db).getmulti(keys)
         except lmdb.Error as error:
             raise self._failed(error) from error
-        return list(map(found.get, keys))
+        if len(found) == len(keys):  # the usual case: all are there, in the order of the keys
+            return [value for _, value in found]
+        return list(map(dict(found).get, keys))
 
     def put_many(self, space: Space, entries: Iterable[tuple[bytes, bytes]]) -> None:
         for batch in batches(entries):
