@@ -159,6 +159,12 @@ def test_a_plan_is_a_table_for_people(users):
     assert text.splitlines()[-1].startswith("read ")
 
 
+def test_the_plan_of_a_range_without_a_filter_is_a_table_too(users):
+    text = str(users.range(ge=10, lt=20).find().explain(run=True))
+    assert text.splitlines()[0] == "scan         a range of keys"
+    assert text.splitlines()[1].startswith("read         ")
+
+
 def test_a_count_by_an_index_reads_no_record(users):
     for condition in ("@.age == 7", '@.address.country == "DE" && @.age > 10', "@.age >= 0"):
         assert users.find(condition).count() == users.find(condition).using(None).count()

@@ -111,7 +111,7 @@ class Plan:
         rows += [("passed over", each.index, each.reason) for each in self.passed_over]
         if self.read is not None:
             rows.append(("read", _read_text(self.read), ""))
-        width = max(12, *(len(row[1]) for row in rows if row[2]))
+        width = max([12, *(len(row[1]) for row in rows if row[2])])
         return "\n".join(f"{a:<12} {b:<{width}}  {c}".rstrip() for a, b, c in rows)
 
     def _found_row(self) -> tuple[str, str, str]:
