@@ -133,6 +133,13 @@ def test_a_page_of_an_index_that_answers_everything_reads_few_entries(users, ord
     assert plan.read.entries < 30
 
 
+def test_an_offset_behind_the_end_of_an_index_leaves_nothing(users):
+    ordered = users.find().order_by("-age")
+    for offset in (1_500, 10**30):
+        assert list(ordered.offset(offset).using("age")) == []
+        assert ordered.offset(offset).limit(10**30).count() == 0
+
+
 def test_an_order_and_a_limit_come_from_an_index(users):
     plan = users.find().order_by("-age").limit(10).explain(run=True)
     assert (plan.index, plan.order) == ("age", "by the index: order_by('-age')")

@@ -6,6 +6,7 @@ a query slow, but not wrong. Where the entries tell all that is asked for, no re
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain, islice
+from sys import maxsize
 from typing import Any, Final
 
 from attrs import evolve
@@ -225,7 +226,7 @@ class IndexExecution:
         walked = self._walk()
         skip = selection.offset
         if skip and self._choice.is_complete:  # passed over without being read
-            walked = islice(self._certain(walked), skip, None)
+            walked = islice(self._certain(walked), min(skip, maxsize), None)
             skip = 0
         sizes = iter(BATCHES)
         if limit is not None and self._choice.is_complete:
