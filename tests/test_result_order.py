@@ -143,6 +143,12 @@ def test_an_offset_leaves_out_the_first(users):
     assert len(names(users.find().order_by("age").limit(10**30))) == 4
 
 
+def test_the_smaller_of_two_limits_counts_and_none_is_no_limit(users):
+    assert len(names(users.find().limit(None))) == 4
+    assert len(names(users.find().limit(2).limit(None))) == 2
+    assert len(names(users.find().limit(2).limit(3))) == len(names(users.find().limit(3).limit(2)))
+
+
 @pytest.mark.parametrize("method", ["limit", "offset"])
 def test_a_part_of_a_query_has_a_size(users, method):
     with pytest.raises(InvalidKeyError, match=f"{method} is 0 or more, not -1"):

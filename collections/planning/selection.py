@@ -51,9 +51,11 @@ class Selection:
         """Whether every record in the span matches."""
         return not self.filters
 
-    def limited(self, limit: int) -> "Selection":
-        """The same, but no more than `limit` records."""
-        if self.limit is not None:
+    def limited(self, limit: int | None) -> "Selection":
+        """The same, but no more than `limit` records. None changes nothing."""
+        if limit is None:
+            limit = self.limit
+        elif self.limit is not None:
             limit = min(limit, self.limit)
         # Not by evolve(), which takes three times as long, for first() and one().
         return Selection(

@@ -121,8 +121,8 @@ class Query(QueryReader[K, R]):
         """
         return self._ordered(reverse=not self._selection.reverse)
 
-    def limit(self, count: int) -> "Query[K, R]":
-        """The same, but no more than `count` records."""
+    def limit(self, count: int | None) -> "Query[K, R]":
+        """The same, but no more than `count` records. None changes nothing."""
         check_limit(count)
         return Query(self._source, self._limited(count))
 

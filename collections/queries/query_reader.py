@@ -352,7 +352,7 @@ class QueryReader(BoundToStore, Generic[K, R]):
         """At most so many records, which are no page."""
         yield from self._records.loaded(execution.matches(self._records, self._limited(limit)))
 
-    def _limited(self, limit: int) -> Selection:
+    def _limited(self, limit: int | None) -> Selection:
         return self._selection.limited(limit)
 
     def _whole(self) -> Selection:
