@@ -96,6 +96,8 @@ class StoredRecords(Generic[K, R]):
         self._keeps_unknown = record_type.rules.unknown == "keep"
         self._description = StoredDescription(database, record_type, name, self.span)
         self._description.check()
+        self.description_key = self._description.key
+        """The key of the description in the metadata."""
         self.indexes = StoredIndexes(database, name)
         self.declared = DeclaredIndexes(declared, self.indexes)
         if declared and isinstance(database, Database) and not database.readonly:

@@ -27,7 +27,7 @@ from stones.errors import QueryError
 from stones.formats.messages import show_value
 from stones.formats.registered_types import known
 
-from .bound_filter import BoundFilter
+from .bound_filter import BoundFilter, Condition
 from .comparisons import Predicate, comparison
 from .field_types import FieldTypes
 from .jsonpath_ng_evaluation import Finder, evaluate
@@ -152,10 +152,13 @@ def equals(fields: Mapping[str, Any]) -> Predicate:
 
 def equality_filter(fields: Mapping[str, Any]) -> BoundFilter:
     """The filter of records whose fields equal these values, which are in the stored form."""
-    nodes = [Expression(Fields(name), "==", BoundValue(value)) for name, value in fields.items()]
-    return BoundFilter(
-        f"find({', '.join(f'{name}=...' for name in fields)})", nodes, equals(fields)
-    )
+
+    def condition() -> Condition:
+        nodes = [Expression(Fields(name), "==", BoundValue(fields[name])) for name in fields]
+        text = f"find({', '.join(f'{name}=...' for name in fields)})"
+        return Condition(text, nodes, equals(fields))
+
+    return BoundFilter(condition, None, fields)
 
 
 @frozen
@@ -192,7 +195,8 @@ class Filter:
         True
         """
         if self.needs_all_records:
-            return BoundFilter(self.text, (), selector=self.selector(values))
+            condition = Condition(self.text, ())
+            return BoundFilter(lambda: condition, self.selector(values))
         if self.placeholders or values:
             return self._filter_of(self._bound_expressions(values))
         return self._constant
@@ -203,7 +207,8 @@ class Filter:
 
     def _filter_of(self, expressions: Sequence[JSONPath]) -> BoundFilter:
         test = predicate(expressions, self.text) if expressions else None
-        return BoundFilter(self.text, expressions, test)
+        condition = Condition(self.text, expressions, test)
+        return BoundFilter(lambda: condition)
 
     def _bound_expressions(self, values: Mapping[str, Any]) -> Sequence[JSONPath]:
         _check_placeholders(self.text, self.placeholders, values)

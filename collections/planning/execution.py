@@ -4,7 +4,7 @@
 records of the span.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
 from attrs import evolve
@@ -34,6 +34,18 @@ def matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[
     if may_use_index(selection):
         return _planned(records, selection, IndexExecution.matches, scanned_matches)
     return scanned_matches(records, selection)
+
+
+def first_matches(
+    records: StoredRecords[Any, Any], selection: Selection, limit: int
+) -> Iterable[Match]:
+    """At most `limit` of the matching records, one or more, in the order of the selection."""
+    if is_point(selection):  # in line, for the shortest way to one record
+        with records.database.reading() as txn:
+            found = point_matches(records, selection, txn, usable_indexes(records, txn))
+        if found is not None:
+            return found
+    return matches(records, selection.limited(limit))
 
 
 def keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[bytes]:
@@ -121,7 +133,7 @@ def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
 def _point(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
     """The matching records of a query that may want one value of one field."""
     with records.database.reading() as txn:
-        found = point_matches(records, selection, txn, usable_indexes(records, txn).points)
+        found = point_matches(records, selection, txn, usable_indexes(records, txn))
     if found is None:
         yield from _planned(records, selection, IndexExecution.matches, scanned_matches)
     else:

@@ -7,79 +7,78 @@ answer is the one that a plan would give.
 from collections.abc import Sequence
 from typing import Any
 
-from attrs import frozen
 from jsonpath_ng.jsonpath import Fields, This
 
 from stones.collections.indexes.encoding import OTHER, encode
 from stones.collections.indexes.entries import VALUES_SIZE
-from stones.collections.keys import KeyCodec
+from stones.collections.language.bound_filter import BoundFilter
 from stones.collections.language.nodes import Child, Expression
 from stones.collections.language.syntax_tree import BoundComparison, BoundValue
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Space, Transaction
 from stones.errors import InvalidKeyError
 
-from .record_fetching import fetch
 from .result_order import Match
 from .selection import AUTO, Selection
-
-
-@frozen
-class Point:
-    """Where a value of one field leads to one record at most."""
-
-    prefix: bytes = b""
-    """The beginning of the entries of a unique index."""
-    codec: KeyCodec[Any] | None = None
-    """How keys are written, if the field is the key."""
-    kind: type | None = None
-    """The type of the keys."""
+from .usable_indexes import Point, UsableIndexes
 
 
 def is_point(selection: Selection) -> bool:
     """Whether a query may want one value of one field. `point_matches` knows."""
     filters = selection.filters
-    return (
-        len(filters) == 1
-        and len(filters[0].expressions) == 1
-        and not selection.order
-        and selection.using is AUTO
-        and selection.after is None
-        and not selection.offset
-        and selection.limit != 0
-    )
+    if len(filters) != 1 or selection.order or selection.using is not AUTO:
+        return False
+    if selection.after is not None or selection.offset or selection.limit == 0:
+        return False
+    values = filters[0].values
+    return len(filters[0].expressions if values is None else values) == 1
 
 
 def point_matches(
     records: StoredRecords[Any, Any],
     selection: Selection,
     txn: Transaction,
-    points: dict[str, Point],
+    indexes: UsableIndexes,
 ) -> list[Match] | None:
     """The record that matches, if a query for which `is_point` wants one value of one field.
 
-    None for other queries. `points` are the fields with a value for one record at most.
+    None for other queries.
     """
-    found = _field_and_value(selection)
-    point = None if found is None else points.get(found[0])
+    wanted = selection.filters[0]
+    found = _field_and_value(wanted)
+    point = None if found is None else indexes.points.get(found[0])
     if found is None or point is None:
         return None
-    value = found[1]
-    keys = _by_key(point, value) if point.codec is not None else _by_index(txn, point, value)
+    name, value = found
+    if point.codec is None:
+        keys = _by_index(txn, point, value)
+    else:
+        keys = _by_key(point, value, records.database.max_key_size - len(records.prefix))
     if keys is None:
         return None
-    stored = [records.prefix + key for key in keys]
-    if not stored or stored[0] not in selection.span:
+    if not keys:
         return []
-    if len(stored[0]) > records.database.max_key_size:
+    stored = records.prefix + keys[0]
+    if selection.span is not records.span and stored not in selection.span:
         return []
-    test = selection.filters[0].predicate
-    return [*fetch(records, txn, stored, test)] if test is not None else None
+    raw = txn.get(Space.DATA, stored)
+    if raw is None:
+        return []
+    record = indexes.reader.decode(stored, raw)
+    if type(record) is dict:  # the test of the usual value in line: no function is made for it
+        held = record.get(name)
+        if type(held) is type(value) and held == value:
+            return [(stored, record)]
+    test = wanted.predicate
+    return [(stored, record)] if test is None or test(record) else []
 
 
-def _field_and_value(selection: Selection) -> tuple[str, Any] | None:
+def _field_and_value(wanted: BoundFilter) -> tuple[str, Any] | None:
     """The field and the value of `find(field=value)`, or of `@.field == {value}`."""
-    node: Any = selection.filters[0].expressions[0]
+    if wanted.values is not None:
+        ((name, value),) = wanted.values.items()
+        return name, value
+    node: Any = wanted.expressions[0]
     if type(node) not in (Expression, BoundComparison) or node.op not in ("==", "="):
         return None
     target, value = node.target, node.value
@@ -90,14 +89,15 @@ def _field_and_value(selection: Selection) -> tuple[str, Any] | None:
     return target.fields[0], value.value if type(value) is BoundValue else value
 
 
-def _by_key(point: Point, value: Any) -> Sequence[bytes] | None:
+def _by_key(point: Point, value: Any, room: int) -> Sequence[bytes] | None:
     """The key of the record, if there may be one. None if that is not known."""
     if type(value) is not point.kind or point.codec is None:
         return None
     try:
-        return (point.codec.encode(value),)
+        key = point.codec.encode(value)
     except InvalidKeyError:
         return ()
+    return (key,) if len(key) <= room else ()
 
 
 def _by_index(txn: Transaction, point: Point, value: Any) -> Sequence[bytes] | None:

@@ -23,7 +23,8 @@ class Planner(Enum):
 AUTO: Final = Planner.AUTO
 
 
-@frozen(eq=False)
+# Without slots: it is made for each query, and that takes half the time so.
+@frozen(eq=False, slots=False)
 class Selection:
     """Records of a collection, in an order.
 

@@ -13,15 +13,26 @@ from weakref import WeakKeyDictionary
 from attrs import field, frozen
 
 from stones.collections.kept_view import view_differs
+from stones.collections.keys import KeyCodec
 from stones.collections.language.jsonpath import parse_filter
 from stones.collections.language.normal_form import Part
-from stones.collections.stored_records import StoredRecords
+from stones.collections.stored_records import RecordReader, StoredRecords
 from stones.engine import Space, Transaction
-from stones.stores.claims import claim_key
 
 from .key_ranges import PrimaryKey, primary_key
 from .plan import QueryIndex, conjuncts
-from .point_lookup import Point
+
+
+@frozen
+class Point:
+    """Where a value of one field leads to one record at most."""
+
+    prefix: bytes = b""
+    """The beginning of the entries of a unique index."""
+    codec: KeyCodec[Any] | None = None
+    """How keys are written, if the field is the key."""
+    kind: type | None = None
+    """The type of the keys."""
 
 
 @frozen(eq=False)
@@ -34,34 +45,35 @@ class UsableIndexes:
     """Why each of the other indexes is not used, by its name."""
     key: PrimaryKey | None
     """The primary key, if the records have it in their fields."""
-    is_unwritten: bool = False
-    """Whether no record was ever written, and so no index either."""
+    reader: RecordReader
+    """What reads the stored bytes of records."""
     points: dict[str, Point] = field(factory=dict)
     """The fields whose values lead to one record at most."""
     plans: MutableMapping[Any, Any] = field(factory=dict)
     """What queries of the same form remember."""
 
+    @property
+    def is_unwritten(self) -> bool:
+        """Whether no record was ever written, and so no index either."""
+        return self.reader.description.raw is None
 
-_known: "WeakKeyDictionary[StoredRecords[Any, Any], tuple[Any, UsableIndexes]]"
+
+_known: "WeakKeyDictionary[StoredRecords[Any, Any], UsableIndexes]"
 _known = WeakKeyDictionary()
 
 
 def usable_indexes(records: StoredRecords[Any, Any], txn: Transaction) -> UsableIndexes:
     """The indexes that a transaction sees. Two reads if nothing has changed."""
-    database, name = records.database, records.name
-    generation = database.codec_at(txn).metadata.generation
-    raw = txn.get(Space.META, claim_key(name))
+    codec = records.database.codec_at(txn)  # another one for each generation of the metadata
+    raw = txn.get(Space.META, records.description_key)
     known = _known.get(records)
-    if known is not None and known[0] == (generation, raw):
-        return known[1]
-    found = _find(records, txn, is_unwritten=raw is None)
-    _known[records] = (generation, raw), found
+    if known is not None and known.reader.codec is codec and known.reader.description.raw == raw:
+        return known
+    _known[records] = found = _find(records, txn)
     return found
 
 
-def _find(
-    records: StoredRecords[Any, Any], txn: Transaction, *, is_unwritten: bool
-) -> UsableIndexes:
+def _find(records: StoredRecords[Any, Any], txn: Transaction) -> UsableIndexes:
     indexes, of_type = records.indexes, records.type
     usable: list[QueryIndex] = []
     unusable: dict[str, str] = {}
@@ -78,7 +90,8 @@ def _find(
         view_differs(str(path[0]), description, of_type.schema) is not None for path in key.paths
     ):
         key = None
-    return UsableIndexes(tuple(usable), unusable, key, is_unwritten, _points(usable, key))
+    reader = records.reader_at(txn)
+    return UsableIndexes(tuple(usable), unusable, key, reader, _points(usable, key))
 
 
 def _points(usable: list[QueryIndex], key: PrimaryKey | None) -> dict[str, Point]:

@@ -350,7 +350,8 @@ class QueryReader(BoundToStore, Generic[K, R]):
 
     def _beginning(self, limit: int) -> Iterator[R]:
         """At most so many records, which are no page."""
-        yield from self._records.loaded(execution.matches(self._records, self._limited(limit)))
+        records = self._records
+        return records.loaded(execution.first_matches(records, self._selection, limit))
 
     def _limited(self, limit: int | None) -> Selection:
         return self._selection.limited(limit)
