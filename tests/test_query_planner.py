@@ -5,7 +5,7 @@ import random
 import pytest
 from attrs import define, evolve, field
 
-from stones import Collection, Index, LmdbStore, MemoryStore, index, key
+from stones import Collection, Index, LmdbStore, MemoryStore, Query, index, key
 from stones.collections.indexes.definition import write_definition
 from stones.collections.indexes.entries import entries_of
 from stones.collections.planning.probing import most_keys
@@ -328,6 +328,13 @@ def test_using_takes_the_index_that_it_names(users):
 def test_using_an_index_that_does_not_fit_is_an_error(users, condition, name, message):
     with pytest.raises(QueryError, match=message):
         list(users.find(condition).using(name))
+
+
+@pytest.mark.parametrize("name", ["agee", "age"])
+def test_the_number_of_all_records_refuses_an_index_that_does_not_fit_too(users, name):
+    for ask in (Query.count, Query.exists):
+        with pytest.raises(QueryError, match=r"no such index|cannot be used"):
+            ask(users.find().using(name))
 
 
 def test_using_takes_a_name_only(users):
