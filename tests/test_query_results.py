@@ -240,6 +240,21 @@ def test_a_query_makes_a_frame_of_pandas(users):
     assert users.find().to_pandas().shape == (3, 5)
 
 
+@pytest.mark.parametrize(
+    "values", [[2**53 + 1, None], [2**63, 0.5], [-(2**53) - 1, None], [2**63, -1]]
+)
+def test_a_frame_of_pandas_has_large_ints_as_they_are(store, values):
+    @define
+    class Loose:
+        id: int = key()
+        value: Any
+
+    things: Collection[int, Loose] = Collection(store, Loose)
+    things.add_many(Loose(number, value) for number, value in enumerate(values))
+
+    assert things.find().to_pandas("value")["value"].tolist() == values
+
+
 @pytest.mark.parametrize(("package", "method"), [("pyarrow", "to_arrow"), ("pandas", "to_pandas")])
 def test_a_package_that_is_not_installed_is_named(users, monkeypatch, package, method):
     monkeypatch.setitem(sys.modules, package, None)

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from importlib import import_module
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 
 from stones.collections.language.jsonpath import ValuePath
@@ -15,6 +15,8 @@ from stones.formats.messages import show_error
 from .queried_records import QueriedRecords
 
 Columns = dict[str, list[Any]]
+_LARGEST_INT: Final = 1 << 53
+"""A float holds each int up to this one."""
 
 
 def columns_of(
@@ -63,7 +65,19 @@ def to_arrow(columns: Columns) -> Any:
 def to_pandas(columns: Columns) -> Any:
     """A `pandas.DataFrame`. Raises UnsupportedError where pandas is not installed."""
     pandas = _package("pandas", "to_pandas()")
-    return pandas.DataFrame(columns)
+    return pandas.DataFrame(
+        {
+            # pandas makes floats of ints beside None or a float.
+            name: pandas.Series(column, dtype=object) if _has_large_ints(column) else column
+            for name, column in columns.items()
+        }
+    )
+
+
+def _has_large_ints(column: Sequence[Any]) -> bool:
+    """Whether the column has ints that floats do not hold, among values that are no ints."""
+    ints = [value for value in column if type(value) is int]
+    return len(ints) < len(column) and any(abs(value) > _LARGEST_INT for value in ints)
 
 
 def _arrow_form(value: Any) -> Any:
