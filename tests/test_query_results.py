@@ -1,7 +1,7 @@
 """What a query gives: narrower queries, ranges, tuples, lists, and tables of other packages."""
 
 import sys
-from datetime import date
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -231,6 +231,22 @@ def test_types_that_arrow_lacks_are_changed(store):
     assert rows.find().to_arrow().to_pylist() == [
         {"id": str(UUID(int=1)), "price": Decimal("9.90"), "pair": [1, 2]}
     ]
+
+
+@pytest.mark.parametrize(
+    "values", [[datetime(2024, 1, 1, tzinfo=UTC), datetime(2024, 1, 1)], [time(1, tzinfo=UTC)]]
+)
+def test_a_table_of_arrow_never_changes_a_time_zone(store, values):
+    @define
+    class Loose:
+        id: int = key()
+        value: Any
+
+    things: Collection[int, Loose] = Collection(store, Loose)
+    things.add_many(Loose(number, value) for number, value in enumerate(values))
+
+    with pytest.raises(QueryError, match=r"'value' do not fit one column: .* time zone"):
+        things.find().to_arrow("value")
 
 
 def test_a_query_makes_a_frame_of_pandas(users):

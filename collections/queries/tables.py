@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
+from datetime import datetime, time
 from importlib import import_module
 from typing import Any, Final
 from uuid import UUID
@@ -54,6 +55,7 @@ def to_arrow(columns: Columns) -> Any:
     arrays = {}
     for name, column in columns.items():
         try:
+            _check_zones(column)
             arrays[name] = pyarrow.array([_arrow_form(value) for value in column])
         except (pyarrow.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise QueryError(
@@ -80,9 +82,17 @@ def _has_large_ints(column: Sequence[Any]) -> bool:
     return len(ints) < len(column) and any(abs(value) > _LARGEST_INT for value in ints)
 
 
+def _check_zones(column: Sequence[Any]) -> None:
+    """Raise ValueError for naive beside aware datetimes, which pyarrow would take for UTC."""
+    if len({value.tzinfo is None for value in column if isinstance(value, datetime)}) > 1:
+        raise ValueError("some datetimes have a time zone, and some have none")
+
+
 def _arrow_form(value: Any) -> Any:
     if isinstance(value, UUID):
         return str(value)
+    if isinstance(value, time) and value.tzinfo is not None:  # pyarrow would drop the zone
+        raise ValueError("Arrow has no times with a time zone")
     if isinstance(value, dict):
         return {key: _arrow_form(item) for key, item in value.items()}
     if isinstance(value, list | tuple | AbstractSet):
