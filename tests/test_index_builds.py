@@ -148,6 +148,31 @@ def test_records_that_clash_make_the_build_fail_with_both_keys(store, small_step
     assert problems(users) == []
 
 
+def test_an_equal_number_of_another_type_does_not_take_the_entry_of_another_record(
+    store, small_steps
+):
+    @define
+    class Weight:
+        name: str = key()
+        grams: int | float | None = None
+
+    Collection(store, Weight).add_many(Weight(f"w{n:02}") for n in range(30))
+    others: Collection[str, Weight] = Collection(store, Weight)
+    others.put(Weight("w29", 1))
+    weights = Collection(store, Weight, indexes=[Index("grams", unique=True)])
+
+    def write(taken):
+        if taken == 10:  # the build has taken in w00, and not w29
+            others.put(Weight("w00", 1))
+            with pytest.raises(DuplicateKeyError):
+                others.put(Weight("w29", 1.0))
+
+    with pytest.raises(DuplicateKeyError, match=r"w29.*w00"):
+        weights.build_indexes(progress=write)
+
+    assert states(weights) == {"failed"}
+
+
 def test_a_failed_index_is_not_kept_and_is_built_once_the_records_fit(store, small_steps):
     many = users_of(40)
     many[3].nick = many[35].nick

@@ -110,8 +110,9 @@ class RecordIndexes:
         new = {} if after is None else self.entries(after, key)
         if self._unique:
             for entry, stored in new.items():
-                # A cut value may be another one, and have the same entry.
-                if entry not in old or may_be_unclear(stored):
+                # A cut value may be another one, and have the same entry. And an index that is
+                # built may have the same bytes from another record.
+                if old.get(entry) != stored or may_be_unclear(stored):
                     self.check_unique(txn, key, entry, stored, after)
         if old == new:
             return
