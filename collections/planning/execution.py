@@ -7,8 +7,6 @@ records of the span.
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, TypeVar
 
-from attrs import evolve
-
 from stones.collections.language.field_paths import FieldPath
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Transaction
@@ -22,17 +20,21 @@ from .point_lookup import is_point, point_matches
 from .result_order import Match, count_of_part
 from .scanning import scan_span, scanned_count, scanned_keys, scanned_matches, scanned_values
 from .selection import Selection
-from .usable_indexes import usable_indexes
+from .usable_indexes import UsableIndexes, usable_indexes
 
 T = TypeVar("T")
+
+Point = Callable[
+    [StoredRecords[Any, Any], Selection, Transaction, UsableIndexes], Sequence[T] | None
+]
+"""Answers a query without a plan, or gives None."""
 
 
 def matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
     """The matching records, in the order of the selection."""
-    if is_point(selection):
-        return _point(records, selection)
     if may_use_index(selection):
-        return _planned(records, selection, IndexExecution.matches, scanned_matches)
+        point = point_matches if is_point(selection) else None
+        return _planned(records, selection, IndexExecution.matches, scanned_matches, point)
     return scanned_matches(records, selection)
 
 
@@ -115,7 +117,8 @@ def _cover(
 def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
     """How many records match."""
     if selection.after is None and not isinstance(selection.using, str):
-        selection = evolve(selection, order=(), reverse=False)  # no order is needed
+        if selection.order or selection.reverse:  # no order is needed
+            selection = selection.changed(order=(), reverse=False)
         if selection.is_everything and selection.span == records.span:
             return count_of_part(records.count(), selection)
     if may_use_index(selection):
@@ -130,25 +133,24 @@ def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
     return scanned_count(records, selection)
 
 
-def _point(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
-    """The matching records of a query that may want one value of one field."""
-    with records.database.reading() as txn:
-        found = point_matches(records, selection, txn, usable_indexes(records, txn))
-    if found is None:
-        yield from _planned(records, selection, IndexExecution.matches, scanned_matches)
-    else:
-        yield from found
-
-
 def _planned(
     records: StoredRecords[Any, Any],
     selection: Selection,
     ask: Callable[[IndexExecution], Iterator[T]],
     otherwise: Callable[[StoredRecords[Any, Any], Selection], Iterator[T]],
+    point: Point[T] | None = None,
 ) -> Iterator[T]:
-    """What an execution gives if an index is used, and what a scan gives if not."""
+    """What an execution gives if an index is used, and what a scan gives if not.
+
+    `point` answers before there is a plan, or gives None. All is one generator: one more around
+    each record would take 2 % of the time of an indexed query.
+    """
     with records.database.reading() as txn:
         indexes = usable_indexes(records, txn)
+        found = None if point is None else point(records, selection, txn, indexes)
+        if found is not None:
+            yield from found
+            return
         choice = choose(records, selection, txn, indexes)
         if choice.uses_entries:
             yield from ask(IndexExecution(records, selection, choice, txn, scan_span))

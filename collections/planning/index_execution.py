@@ -20,7 +20,7 @@ from stones.stores.spans import Span
 from .choosing import Choice, Way
 from .index_reading import key_bounds
 from .ordered_walk import Walk, walk
-from .record_fetching import fetch
+from .record_fetching import fetch, fetch_batches
 from .result_order import Match, part, sorted_matches, span_in_key_order
 from .selection import Selection
 
@@ -119,7 +119,7 @@ class IndexExecution:
         span = span_in_key_order(selection, self._prefix)
         if self._choice.way is Way.RANGE:
             return self._scanned(span)
-        return self._fetched(self._keys(span), evolve(selection, after=None))
+        return self._fetched(self._keys(span))
 
     def _scanned(self, span: Span | None = None) -> Iterator[Match]:
         """The matching records of a RANGE, in key order or as the span says."""
@@ -151,14 +151,16 @@ class IndexExecution:
         prefix = self._prefix
         return (key for key in keys if prefix + key in span)
 
-    def _fetched(
-        self, keys: Sequence[bytes], selection: Selection | None = None
-    ) -> Iterator[Match]:
+    def _fetched(self, keys: Sequence[bytes]) -> Iterator[Match]:
         """The matching records of these keys, in their order."""
+        return fetch_batches(self._records, self._txn, self._batches(keys), self._test)
+
+    def _batches(self, keys: Sequence[bytes]) -> Iterator[list[bytes]]:
+        """The stored keys of the records to read at once."""
         prefix, start = self._prefix, 0
         sizes = iter((len(keys),) if self._at_once else BATCHES)
         while batch := keys[start : start + (size := next(sizes, 500))]:
-            yield from self._matching([prefix + key for key in batch])
+            yield [prefix + key for key in batch]
             start += size
 
     def _matching(self, stored: Sequence[bytes]) -> Iterator[Match]:
@@ -208,9 +210,9 @@ class IndexExecution:
     def _walked(self) -> Iterator[Match]:
         """The matching records along an index. If that takes too long, in the other way."""
         give_up = self._choice.give_up
-        if give_up is None:
-            yield from self._along_index(None)
-            return
+        return self._along_index(None) if give_up is None else self._walked_up_to(give_up)
+
+    def _walked_up_to(self, give_up: int) -> Iterator[Match]:
         found = list(self._along_index(give_up))
         if found and found[-1] is _GAVE_UP:
             yield from self._otherwise()

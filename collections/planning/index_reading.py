@@ -96,7 +96,7 @@ class AccessReader:
         size = None
         if span.is_point and len(_values_of(definition, span.start)) == len(definition.paths):
             size = len(span.start)
-        for entries, stored in entry_pages(txn, definition, span):
+        for entries, stored in entry_pages(txn, definition, span.start, span.stop):
             self.entries += len(entries)
             yield _split(definition, span, size, entries, stored)
 
@@ -141,16 +141,21 @@ _REPEATED = (encode(MISSING), encode(None), NAN, OTHER)
 
 
 def entry_pages(
-    txn: Transaction, definition: IndexDefinition, span: EntrySpan
+    txn: Transaction,
+    definition: IndexDefinition,
+    start: bytes,
+    stop: bytes | None,
+    *,
+    reverse: bool = False,
 ) -> Iterator[tuple[Sequence[bytes], Sequence[bytes]]]:
     """The entries of a span, a page at a time, with what is stored beside them if that matters.
 
     It does not matter to entries that are short: no value is cut, and the whole key is in them.
     """
     if definition.unique:
-        yield from txn.pages(Space.INDEX, span.start, span.stop)
+        yield from txn.pages(Space.INDEX, start, stop, reverse=reverse)
         return
-    for entries, _ in txn.pages(Space.INDEX, span.start, span.stop, values=False):
+    for entries, _ in txn.pages(Space.INDEX, start, stop, reverse=reverse, values=False):
         if are_short(definition, entries):
             yield entries, ()
         else:
@@ -203,6 +208,23 @@ def _split(
             key = entry[end_of_values(definition, entry) if size is None else size :]
         (clear if span.exact else unclear).append(key)
     return clear, unclear
+
+
+def told_keys(
+    definition: IndexDefinition, entries: Sequence[bytes], stored: Sequence[bytes]
+) -> list[bytes] | None:
+    """The keys of the records in a page, in its order. None if only records tell the order.
+
+    Then a value is cut, or the key of a record is.
+    """
+    if not any(stored):
+        return plain_keys(definition, entries) if are_short(definition, entries) else None
+    if not definition.unique:
+        return None
+    parts = [value.partition(b"\0") for value in stored]
+    if any(UNDECODABLE in kinds or not has_key for kinds, has_key, _ in parts):
+        return None
+    return [key for _, _, key in parts]
 
 
 def end_of_values(definition: IndexDefinition, entry: bytes) -> int:

@@ -17,7 +17,7 @@ from stones.collections.indexes.entries import KEY_SIZE, VALUES_SIZE, parse
 from stones.engine import Space, Transaction
 from stones.stores.spans import after_prefix
 
-from .index_reading import plain_keys
+from .index_reading import entry_pages, plain_keys, told_keys
 from .plan import Access, EntrySpan, QueryIndex
 from .ranges import fitted, point
 from .sort_fields import SortField, place_of
@@ -38,7 +38,7 @@ _head = itemgetter(0)
 _key = itemgetter(1)
 
 
-@frozen
+@frozen(slots=False)  # which takes half the time to make
 class Walk:
     """The entries of an access in one order. Its index has no elements of arrays."""
 
@@ -154,7 +154,7 @@ def _place(walked: Walk, head: bytes, key: bytes) -> bytes:
 # -- groups ------------------------------------------------------------------------------------
 
 
-@frozen
+@frozen(slots=False)
 class _Run:
     """Entries that follow each other in the order: a group, or several that are sorted."""
 
@@ -170,21 +170,25 @@ def _runs(txn: Transaction, walked: Walk, span: EntrySpan) -> Iterator[_Run]:
 
     A group that fills a page has a pass of its own, in the direction of its keys.
     """
-    split = _splitter(walked)
+    split: Callable[[Sequence[bytes], Sequence[bytes]], list[Item]] | None = None
+    definition, is_first = walked.index.definition, walked.after is None
     start, stop, down = span.start, span.stop, walked.goes_down
     is_straight = down is walked.reverse
     while True:
         pending: list[Item] = []
-        for entries, stored in txn.pages(Space.INDEX, start, stop, reverse=down):
-            if is_straight and not any(stored) and max(map(len, entries)) < _KEY_START:
+        for entries, stored in entry_pages(txn, definition, start, stop, reverse=down):
+            keys = told_keys(definition, entries, stored) if is_straight else None
+            if keys is not None:
                 if pending:
                     yield _Run(pending)
                     pending = []
-                if walked.after is None:
-                    yield _Run([], keys=plain_keys(walked.index.definition, entries))
+                if is_first:
+                    yield _Run([], keys=keys)
                 else:
+                    split = split or _splitter(walked)
                     yield _Run(split(entries, stored), is_sorted=True)
                 continue
+            split = split or _splitter(walked)
             before = len(pending)
             for _, found in groupby(split(entries, stored), _head):
                 group = list(found)

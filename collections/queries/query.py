@@ -6,8 +6,6 @@ Here is what narrows a query and what writes. `query_reader` has all that reads.
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from attrs import evolve
-
 from stones.collections.planning.sort_fields import order_text
 from stones.errors import QueryError, ValueTypeError
 from stones.formats.messages import show_value
@@ -270,7 +268,7 @@ class Query(QueryReader[K, R]):
     # -- another selection ---------------------------------------------------------------------
 
     def _with(self, **changes: Any) -> "Query[K, R]":
-        return Query(self._source, evolve(self._selection, **changes))
+        return Query(self._source, self._selection.changed(**changes))
 
     def _ordered(self, **changes: Any) -> "Query[K, R]":
         if self._selection.after is not None:

@@ -43,7 +43,7 @@ class QueryReader(BoundToStore, Generic[K, R]):
     # -- many answers --------------------------------------------------------------------------
 
     def __iter__(self) -> Iterator[R]:
-        yield from self._records.loaded(self._matches())
+        return self._records.loaded(self._matches())
 
     def __reversed__(self) -> Iterator[R]:
         """The same records in the opposite order. A part of a query is held in memory for it."""
@@ -342,11 +342,10 @@ class QueryReader(BoundToStore, Generic[K, R]):
 
     def _noted(self, entries: Iterator[T], place: Callable[[T], bytes]) -> Iterator[T]:
         """The entries. At their end, the place of the last one is noted for `cursor`."""
-        last: list[T] = []
-        for entry in entries:
-            last[:] = [entry]
-            yield entry
-        self._end = (place(last[0]) if last else self._selection.after,)
+        last: T | None = None
+        for last in entries:
+            yield last
+        self._end = (self._selection.after if last is None else place(last),)
 
     def _beginning(self, limit: int) -> Iterator[R]:
         """At most so many records, which are no page."""
