@@ -22,9 +22,9 @@ from jsonpath_ng.ext.arithmetic import Operation
 from jsonpath_ng.ext.filter import Expression
 from jsonpath_ng.jsonpath import DatumInContext, Fields, Index
 
+from stones.collections.language import parsing
 from stones.collections.language.jsonpath import equals, parse_filter, parse_search, parse_values
 from stones.collections.language.syntax_tree import nodes
-from stones.collections.queries import parsing
 from stones.errors import QueryError
 
 PEOPLE = [
