@@ -14,13 +14,18 @@ Predicate = Callable[[Mapping[str, Any]], bool | None]
 Selector = Callable[[list[Any]], list[int]]
 
 
-@frozen(eq=False)
+@frozen(eq=False, slots=False)
 class Condition:
     """What a filter with the caller's values in it consists of."""
 
     text: str
     expressions: Sequence[JSONPath]
-    predicate: Predicate | None = None
+    _make: Callable[[], Predicate] | None = None
+
+    @cached_property
+    def predicate(self) -> Predicate | None:
+        """The test. Made when it is first asked for: a count by an index does not ask."""
+        return None if self._make is None else self._make()
 
 
 # Without slots: it is made for each query, and that takes half the time so.

@@ -16,7 +16,7 @@ parsed, jsonpath-ng gives a DeprecationWarning. Its global `auto_id_field` has n
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from functools import cached_property, lru_cache, wraps
+from functools import cached_property, lru_cache, partial, wraps
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -37,8 +37,10 @@ from .normal_form import Step, simple_steps
 from .parsing import parse, parse_condition
 from .predicates import all_of, field_getter, finder, finder_of_steps, predicate
 from .syntax_tree import (
+    Binder,
     BoundValue,
     bind,
+    binder_of,
     is_local,
     leads_to_one,
     refers_to_root,
@@ -156,7 +158,7 @@ def equality_filter(fields: Mapping[str, Any]) -> BoundFilter:
     def condition() -> Condition:
         nodes = [Expression(Fields(name), "==", BoundValue(fields[name])) for name in fields]
         text = f"find({', '.join(f'{name}=...' for name in fields)})"
-        return Condition(text, nodes, equals(fields))
+        return Condition(text, nodes, lambda: equals(fields))
 
     return BoundFilter(condition, None, fields)
 
@@ -172,6 +174,7 @@ class Filter:
     """Whether the filter refers to all records with `$`. Then only `select` can answer it."""
     _tree: JSONPath = field(eq=False, repr=False)
     _expressions: Sequence[JSONPath] = field(eq=False, repr=False)
+    _is_tested: list[bool] = field(factory=list, init=False, eq=False, repr=False)
 
     def with_types(self, types: FieldTypes) -> "Filter":
         """The filter for the records of one class. Raises QueryError for an unknown field."""
@@ -206,16 +209,23 @@ class Filter:
         return self._filter_of(self._expressions)
 
     def _filter_of(self, expressions: Sequence[JSONPath]) -> BoundFilter:
-        test = predicate(expressions, self.text) if expressions else None
-        condition = Condition(self.text, expressions, test)
+        make = partial(predicate, expressions, self.text) if expressions else None
+        condition = Condition(self.text, expressions, make)
+        if not self._is_tested:  # what is wrong with the tree is wrong with any values
+            self._is_tested.append(condition.predicate is not None)
         return BoundFilter(lambda: condition)
 
     def _bound_expressions(self, values: Mapping[str, Any]) -> Sequence[JSONPath]:
         _check_placeholders(self.text, self.placeholders, values)
         if not self.placeholders:
             return self._expressions
-        bound: Sequence[JSONPath] = bind(self._expressions, values, self.text)
+        binder = self._binder
+        bound: Sequence[JSONPath] = self._expressions if binder is None else binder(values)
         return bound
+
+    @cached_property
+    def _binder(self) -> Binder | None:
+        return binder_of(self._expressions, self.text)
 
     def selector(self, values: Mapping[str, Any]) -> Callable[[list[Any]], list[int]]:
         """The function that gives the positions of the matching records in the list of all.

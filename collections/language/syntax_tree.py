@@ -133,24 +133,61 @@ def may_fail(part: object) -> bool:
 
 
 def bind(part: Any, values: Mapping[str, Any], text: str) -> Any:
-    """A copy of a tree, or of a list of trees, with values in the place of the placeholders.
+    """A tree, or a list of trees, with values in the place of the placeholders.
 
-    `text` is the source of the tree, for error messages. Raises QueryError for a value that its
-    comparison cannot take.
+    `text` is the source of the tree, for error messages. What has no placeholder is shared, and
+    the rest is copied. Raises QueryError for a value that its comparison cannot take.
+    """
+    binder = binder_of(part, text)
+    return part if binder is None else binder(values)
+
+
+Binder = Callable[[Mapping[str, Any]], Any]
+"""Gives a part of a tree with values in the place of its placeholders."""
+
+
+def binder_of(part: Any, text: str) -> Binder | None:
+    """The function that does what `bind` does, for who binds one tree often.
+
+    None if the part has no placeholder.
     """
     if isinstance(part, list | tuple):
-        return type(part)(bind(inside, values, text) for inside in part)
+        kind, inside = type(part), [(each, binder_of(each, text)) for each in part]
+        if all(binder is None for _, binder in inside):
+            return None
+        return lambda values: kind(
+            [each if binder is None else binder(values) for each, binder in inside]
+        )
     if isinstance(part, Expression) and isinstance(part.value, Placeholder):
-        target = bind(part.target, values, text)
-        given, convert = values[part.value.name], part.value.convert
-        value = choices(given, convert, text) if part.op == "in" else convert(given)
-        return BoundComparison(target, part.op, value, text)
+        return _comparison_binder(part, part.value, text)
     if not isinstance(part, JSONPath):
-        return part
-    copy = object.__new__(type(part))
-    for name, inside in vars(part).items():
-        setattr(copy, name, bind(inside, values, text))
-    return copy
+        return None
+    found = [(name, binder_of(inside, text)) for name, inside in vars(part).items()]
+    bound = [(name, binder) for name, binder in found if binder is not None]
+    if not bound:
+        return None
+
+    def bind_node(values: Mapping[str, Any]) -> Any:
+        copy = object.__new__(type(part))
+        vars(copy).update(vars(part))
+        for name, binder in bound:
+            setattr(copy, name, binder(values))
+        return copy
+
+    return bind_node
+
+
+def _comparison_binder(node: Expression, placeholder: Placeholder, text: str) -> Binder:
+    op, target, target_binder = node.op, node.target, binder_of(node.target, text)
+    name, convert = placeholder.name, placeholder.convert
+
+    def bind_comparison(values: Mapping[str, Any]) -> BoundComparison:
+        given = values[name]
+        value = choices(given, convert, text) if op == "in" else convert(given)
+        bound = target if target_binder is None else target_binder(values)
+        return BoundComparison(bound, op, value, text)
+
+    return bind_comparison
 
 
 # The steps that can be evaluated on any value.

@@ -5,6 +5,7 @@ a query slow, but not wrong. Where the entries tell all that is asked for, no re
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
 from itertools import chain, islice
 from sys import maxsize
 from typing import Any, Final
@@ -54,8 +55,7 @@ class IndexExecution:
         self._txn = txn
         self._scan = scan
         self._prefix = records.prefix
-        tests = [each.predicate for each in selection.filters if each.predicate is not None]
-        self._test = all_of(tests) if tests else _is_anything
+        self._filters = selection.filters
         # What is written while a result is used must not show in the result.
         self._at_once = is_changing(records)
 
@@ -162,6 +162,12 @@ class IndexExecution:
         while batch := keys[start : start + (size := next(sizes, 500))]:
             yield [prefix + key for key in batch]
             start += size
+
+    @cached_property
+    def _test(self) -> Callable[[Any], Any]:
+        """The whole filter. A count by entries alone does not ask for it."""
+        tests = [each.predicate for each in self._filters if each.predicate is not None]
+        return all_of(tests) if tests else _is_anything
 
     def _matching(self, stored: Sequence[bytes]) -> Iterator[Match]:
         """Those of the records with these stored keys that match."""

@@ -9,7 +9,7 @@ it is exact and answers all conditions. So whoever reads the records tests them.
 from collections.abc import Iterable, Sequence
 from typing import Final
 
-from attrs import evolve, field, frozen
+from attrs import field, frozen
 from jsonpath_ng.jsonpath import JSONPath
 
 from stones.collections.indexes.definition import IndexDefinition
@@ -155,7 +155,10 @@ def accesses(
     if key is not None:
         by_key = _by_key(key, leaves, len(parts))
         found += [] if by_key is None else [by_key]
+    paths = {leaf.path for leaf in leaves.values()}
     for index in indexes:
+        if not (index.where or _is_on(index, paths)):
+            continue
         covered = _places_of(index.where, parts, given)
         if covered is not None:
             access = _by_index(index, leaves, covered, len(parts))
@@ -214,6 +217,12 @@ def _by_key(key: PrimaryKey, leaves: dict[int, Leaf], count: int) -> Access | No
     return Access(None, spans, places, len(places) == count)
 
 
+def _is_on(index: QueryIndex, paths: set[Path]) -> bool:
+    """Whether a condition on these paths may be about the first path of an index."""
+    first = index.paths[0]
+    return first in paths or (index.definition.each_path == 0 and first[:-1] in paths)
+
+
 def _by_index(
     index: QueryIndex, leaves: dict[int, Leaf], covered: frozenset[int], count: int
 ) -> Access | None:
@@ -243,8 +252,7 @@ def _by_index(
     if not used:
         return None
     spans = tuple(
-        evolve(each, stop=after_prefix(each.start)) if each.stop is None else each
-        for each in begins
+        _bounded(each, after_prefix(each.start)) if each.stop is None else each for each in begins
     )
     return Access(index, spans, frozenset(used), len(used) == count, fixed, weak)
 
@@ -255,6 +263,11 @@ def _joined(begin: EntrySpan, values: ValueRange, is_fixed: bool) -> EntrySpan:
     is_other = begin.is_other or (is_fixed and values.low == OTHER)
     stop = None if values.is_point else begin.start + values.high
     return EntrySpan(begin.start + values.low, stop, exact, values.is_point, is_other)
+
+
+def _bounded(span: EntrySpan, stop: bytes | None) -> EntrySpan:
+    # As evolve(), in a quarter of the time.
+    return EntrySpan(span.start, stop, span.exact, span.is_point, span.is_other)
 
 
 def _path_ranges(

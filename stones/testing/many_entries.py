@@ -53,7 +53,10 @@ class ManyEntriesTests:
         assert [value for page in values_only for value in page[1]] == [v for _, v in wanted]
 
     @pytest.mark.parametrize("reverse", [False, True])
-    @pytest.mark.parametrize("stop", [None, *MANY[15:18], *MANY[335:338], *MANY[835:838]])
+    @pytest.mark.parametrize(
+        "stop",
+        [None, *(MANY[n + more] for n in (15, 207, 335, 463, 835) for more in (0, 1, 2))],
+    )
     def test_pages_that_end_anywhere_lose_nothing(
         self, engine: Engine, stop: bytes | None, reverse: bool
     ) -> None:
