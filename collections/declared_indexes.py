@@ -36,6 +36,8 @@ class DeclaredIndexes:
         self._declared = [*declared]
         self._stored = stored
         self._name = stored.name
+        self.are_stored = not declared
+        """Whether the store has had them all. One that it lacks later was dropped on purpose."""
         self.are_unfinished = False
         """Whether a build was unfinished when this program looked last."""
 
@@ -60,6 +62,17 @@ class DeclaredIndexes:
                 self.add_missing(txn, database)
         with database.reading() as read:
             self.are_unfinished = self._is_building(read)
+        self.note_stored(database)
+
+    def note_stored(self, database: Database) -> None:
+        """Note whether the store has them all. Not in a transaction, which might be undone."""
+        if not database.in_transaction():
+            with database.reading() as read:
+                self.are_stored = not self._lacks(read_definitions(read, self._name))
+
+    def are_missing(self, txn: Transaction) -> bool:
+        """Whether a write has to define some: the store lacks them, and has not had them all."""
+        return not self.are_stored and self._lacks(self._stored.definitions(txn))
 
     def take_step(self, database: Database) -> None:
         """Take the next records into the indexes that are built, in a transaction of its own.
@@ -93,7 +106,7 @@ class DeclaredIndexes:
         self._declared = [index for index in self._declared if index.name != name]
 
     def _missing(self, txn: Transaction) -> list[IndexDefinition]:
-        if not self._declared:
+        if self.are_stored:
             return []
         present = {index.name: index for index in read_definitions(txn, self._name)}
         for index in self._declared:
@@ -106,6 +119,9 @@ class DeclaredIndexes:
                     f"drop_index({index.name!r}) in a program that does not declare it"
                 )
         return [index for index in self._declared if index.name not in present]
+
+    def _lacks(self, present: Sequence[IndexDefinition]) -> bool:
+        return not {index.name for index in self._declared} <= {index.name for index in present}
 
     def _is_small_build(self, txn: Transaction) -> bool:
         if read_count(txn, count_key(self._name)) >= SMALL:

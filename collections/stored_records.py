@@ -240,10 +240,13 @@ class StoredRecords(Generic[K, R]):
         database = self._writable_database()
         if self.declared.are_unfinished:
             self.declared.take_step(database)
+        if not self.declared.are_stored:
+            self.declared.note_stored(database)
         is_seen = is_seen and (joinable or database.in_transaction())
         with database.writing(joinable=joinable) as txn:
             raw, known = txn.get(Space.META, self._description.key), self._description.known
-            changes = RecordChanges(txn, raw is not None, raw is not None and raw == known)
+            is_described = raw is not None and raw == known and not self.declared.are_missing(txn)
+            changes = RecordChanges(txn, raw is not None, is_described)
             changes.are_many, changes.is_seen = many and not is_seen, is_seen
             yield changes
             if changes.batch is not None:

@@ -445,6 +445,42 @@ def test_a_default_that_is_kept_later_has_the_index_built_again(store):
 # -- dropping ----------------------------------------------------------------------------------
 
 
+def test_a_dropped_index_stays_dropped_for_a_program_that_declares_it_and_is_open(store):
+    Collection(store, User).add(ADA)
+    users = Collection(store, User, indexes=["age"])
+
+    Collection(store, User).drop_index("age")
+    users.add(BOB)
+
+    assert users.indexes == ()
+    assert [each.name for each in Collection(store, User, indexes=["age"]).indexes] == ["age"]
+
+
+def test_an_index_is_defined_by_a_write_if_the_transaction_that_opened_it_was_undone(store):
+    Collection(store, User).add(ADA)
+    with pytest.raises(KeyError), store.transaction():
+        users = Collection(store, User, indexes=["age"])
+        raise KeyError
+
+    users.add(BOB)
+
+    assert indexed(users, "age") == ["bob", "ada"]
+
+
+def test_an_index_is_defined_though_another_program_has_described_the_collection(store):
+    users = Collection(store, User, indexes=[Index("nick", unique=True)])
+    with pytest.raises(KeyError), store.transaction():
+        users.add(BOB)
+        raise KeyError
+    Collection(store, User).add(ADA)
+
+    users.add(BOB)
+
+    assert [each.name for each in users.indexes] == ["nick"]
+    with pytest.raises(DuplicateKeyError):
+        users.add(User("eve", nick="countess"))
+
+
 def test_a_dropped_index_leaves_nothing(store):
     users = Collection(store, User, indexes=["age", "nick"])
     users.add_many([ADA, BOB])
