@@ -139,15 +139,14 @@ class FieldTypes:
                 if self._by_attributes:
                     names = [self._stored_name(name, start) for name in node.fields]
                     node = _copy(node, fields=tuple(names))
-                return node, _Place(
-                    tuple(kind for name in node.fields for kind in self._field(name, start).types)
-                )
+                kinds = [kind for name in node.fields for kind in self._field(name, start).types]
+                return node, self._reached(_Place(tuple(kinds)), start)
             case Index():
-                return node, start.elements(node.indices)
+                return node, self._reached(start.elements(node.indices), start)
             case Slice():
                 return node, start.items(of_dicts=False)
             case Wildcard():
-                return node, start.items()
+                return node, self._reached(start.items(), start)
             case Child() | Where():
                 left, middle = self._follow(node.left, start)
                 right, end = self._follow(node.right, middle)
@@ -177,6 +176,20 @@ class FieldTypes:
             return self._follow(part, start)[0] if isinstance(part, JSONPath) else part
 
         return _copy(node, **{name: changed(part) for name, part in vars(node).items()})
+
+    def _reached(self, place: "_Place", start: "_Place") -> "_Place":
+        """The place that a step leads to from `start`.
+
+        Type checkers know attributes that are no fields, such as the year of a date. So a step of a
+        function that finds nothing in any record is an error.
+        """
+        if place.types or not self._by_attributes:
+            return place
+        owner = " | ".join(dict.fromkeys(kind.name for kind in start.alternatives() or ()))
+        raise QueryError(
+            f"{self._text!r}: {owner} has no such part: a path leads to fields, to the items of a "
+            "list, and to the values of a dict by their str keys. Compare the whole value"
+        )
 
     def _stored_name(self, attribute: str, start: "_Place") -> str:
         """The name in the stored dict of the field with this name in Python code."""
