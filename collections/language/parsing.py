@@ -209,6 +209,9 @@ _WORD = re.compile(rf"{_PIECE.pattern}|[\w@-]+|[=!<>]=|=~|[\s\S]")
 _HINTS = {"and": "write && for it", "or": "write || for it"}
 _HINTS |= {"not": "write !( ) around a condition to negate it"}
 
+# A step with a name, or a name alone, up to a letter in it that the lexer does not know.
+_NAME_SO_FAR = re.compile(r"(?:\.|^)([\w-]*)$")
+
 # A `!`, and the path behind it, up to an operator.
 _NEGATED_PATH = re.compile(r"!\s*[@$][^!&|()]*$")
 
@@ -262,6 +265,9 @@ def _reason_at(place: int, text: str) -> str:
     hint = f": {_HINTS[word]}" if word in _HINTS else ""
     if (word[0] in "=!<>~" or word in WORDS) and _NEGATED_PATH.search(text, 0, place):
         hint = ": write !( ) around a comparison to negate it"
+    elif word in ("where", "wherenot") or (word.isidentifier() and not word.isascii()):
+        name = _NAME_SO_FAR.search(text, 0, place)
+        hint = f': write a name such as this in brackets: ["{name[1]}{word}"]' if name else ""
     return f"{shown} is not expected here{hint}"
 
 
