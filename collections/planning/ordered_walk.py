@@ -177,7 +177,10 @@ def _runs(txn: Transaction, walked: Walk, span: EntrySpan) -> Iterator[_Run]:
     while True:
         pending: list[Item] = []
         for entries, stored in entry_pages(txn, definition, start, stop, reverse=down):
-            keys = told_keys(definition, entries, stored) if is_straight else None
+            keys = None
+            # The entries of a unique index with something stored beside them are groups of one.
+            if is_straight or (definition.unique and any(stored)):
+                keys = told_keys(definition, entries, stored)
             if keys is not None:
                 if pending:
                     yield _Run(pending)
@@ -189,8 +192,15 @@ def _runs(txn: Transaction, walked: Walk, span: EntrySpan) -> Iterator[_Run]:
                     yield _Run(split(entries, stored), is_sorted=True)
                 continue
             split = split or _splitter(walked)
+            items = split(entries, stored)
+            if is_first and not any(stored) and _are_single(items, pending):
+                if pending:
+                    yield _Run(pending)
+                yield _Run([], keys=[key for _, key, _ in items[:-1]])
+                pending = items[-1:]  # the next page may have more of its group
+                continue
             before = len(pending)
-            for _, found in groupby(split(entries, stored), _head):
+            for _, found in groupby(items, _head):
                 group = list(found)
                 if pending and pending[0][0] == group[0][0]:
                     pending += group
@@ -213,6 +223,13 @@ def _runs(txn: Transaction, walked: Walk, span: EntrySpan) -> Iterator[_Run]:
             return
         else:
             start = end
+
+
+def _are_single(items: list[Item], before: list[Item]) -> bool:
+    """Whether all of these items are groups of one, which do not go on with a group before."""
+    if before and before[0][0] == items[0][0]:
+        return False
+    return len({*map(_head, items)}) == len(items)
 
 
 def _pass(txn: Transaction, walked: Walk, start: bytes, stop: bytes | None) -> Iterator[Item]:
