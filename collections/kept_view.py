@@ -80,18 +80,23 @@ def condition_differs(expressions: object, description: Description, schema: Sch
     `expressions` are those of the condition. It may go through any values. So each name in it must
     be in all records, wherever it is a name of a field.
     """
-    names: set[str] = set()
-    for node in nodes(expressions):
-        if isinstance(node, Fields):
-            names.update(node.fields)
+    names = names_in(expressions)
     shapes = description.shapes
     lacking = {name for shape in shapes for name in (*shape.defaults, *shape.absent)}
     lacking |= _field_names(schema) - {name for shape in shapes for name in shape.fields}
-    if "*" in names or any(isinstance(node, Descendants) for node in nodes(expressions)):
-        found = lacking
-    else:
-        found = names & lacking
+    found = lacking if names is None else names & lacking
     return f"some records lack {min(found)!r}, which its condition may ask for" if found else None
+
+
+def names_in(expressions: object) -> frozenset[str] | None:
+    """The names of all fields that expressions of a query go through. None if they may be any."""
+    names: set[str] = set()
+    for node in nodes(expressions):
+        if isinstance(node, Descendants):
+            return None
+        if isinstance(node, Fields):
+            names.update(node.fields)
+    return None if "*" in names else frozenset(names)
 
 
 def changed_names(before: Description, after: Description) -> frozenset[str]:

@@ -27,6 +27,7 @@ from stones.engine import Transaction
 from stones.errors import CorruptValueError, QueryError
 from stones.formats.messages import show
 from stones.formats.metadata import next_generation
+from stones.formats.registered_types import known
 from stones.stores.claims import read_collection
 from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.spans import prefix_span
@@ -38,6 +39,7 @@ from .kept_view import (
     condition_differs,
     goes_through,
     kept_view,
+    names_in,
     view_differs,
 )
 from .keys import named_codec
@@ -91,7 +93,7 @@ class StoredIndexes:
             return None
         access = RecordAccess(self.name, self.read, _key_shower(description.key), equal)
         view = kept_view(description)
-        kept = RecordIndexes.of(definitions, access, condition, view)
+        kept = RecordIndexes.of(definitions, access, kept_condition, view)
         return kept if kept.definitions else None
 
     def problems(self, txn: Transaction) -> Iterator[IndexProblem]:
@@ -159,6 +161,26 @@ def condition(text: str) -> Matches:
         return parse_filter(text).bind({})
     except QueryError as error:
         raise CorruptValueError(f"the condition of an index cannot be read: {error}") from error
+
+
+def kept_condition(text: str) -> Matches:
+    """The same for whoever writes entries.
+
+    The function raises FormatMismatchError for a record with a value of a type that is not
+    registered here, in a field that the condition names. What the value equals is not known then.
+    """
+    matches = condition(text)
+    names = names_in(parse_filter(text).bound({}).expressions)
+
+    def matches_known(record: Any) -> bool | None:
+        if names is None:
+            known(record)
+        else:
+            for name in names:
+                known(record.get(name))
+        return matches(record)
+
+    return matches_known
 
 
 def reset_changed(txn: Transaction, name: str, before: Description, after: Description) -> bool:

@@ -699,6 +699,43 @@ def test_migrating_to_pickle_stops_and_changes_nothing(foreign):
     assert raw_values(foreign) == before
 
 
+def test_a_partial_index_refuses_a_record_whose_condition_needs_an_unknown_type(tmp_path):
+    path = str(tmp_path / "db")
+    program = f"""
+from attrs import define
+from stones import Collection, Index, LmdbStore, key, register_type
+class Money:
+    def __init__(self, cents): self.cents = cents
+    def __eq__(self, other): return self.cents == getattr(other, "cents", other)
+    __hash__ = None
+register_type(Money, "other.money", lambda it: it.cents, Money)
+@define
+class Item:
+    name: str = key()
+    price: object
+    stock: int = 0
+with LmdbStore({path!r}, serialize="json") as store:
+    indexes = [Index("stock", where="@.price == 5")]
+    items = Collection(store, Item, indexes=indexes)
+    items.add_many([Item("tea", Money(5), 1), Item("jam", 5, 1)])
+"""
+    subprocess.run([sys.executable, "-c", program], check=True)
+
+    @define
+    class Item:
+        name: str = key()
+        stock: int = 0
+
+    with LmdbStore(path) as store:
+        items = Collection(store, Item, unknown="keep")
+        for change in (lambda: items.update("tea", stock=2), lambda: items.delete("tea")):
+            with pytest.raises(FormatMismatchError, match=r"'other\.money' is not known here"):
+                change()
+        items.update("jam", stock=2)
+        assert items["tea"].stock == 1
+        assert items.find("@.price == 5 && @.stock == 2").count() == 1
+
+
 def test_an_unknown_type_is_no_damage(foreign, tmp_path):
     report = check(foreign)
     assert (report.sound, report.unread) == (True, 0)
