@@ -752,6 +752,28 @@ def test_an_error_shows_the_place(text, mark, reason):
     assert message.endswith(f"\n    {text}\n    {mark}")
 
 
+@pytest.mark.parametrize(
+    ("text", "name"),
+    [
+        ("@.\xe9t\xe9 > 1", "\xe9t\xe9"),
+        ("@.a.na\xefve > 1", "na\xefve"),
+        ("\xe9t\xe9 > 1", "\xe9t\xe9"),
+        ("@.where > 1", "where"),
+        ("@.a.wherenot", "wherenot"),
+    ],
+)
+def test_an_error_shows_how_to_write_a_name_that_the_language_does_not_take(text, name):
+    assert f'is not expected here: write a name such as this in brackets: ["{name}"]' in refusal(
+        text
+    )
+    parse_filter(f'@["{name}"] > 1')
+
+
+@pytest.mark.parametrize("text", ["@.a == \xe9", "@.a == 1 where", "@.a == 1 \xe9", "@.\u20ac"])
+def test_no_name_is_suggested_where_none_is_meant(text):
+    assert "in brackets" not in refusal(text)
+
+
 def test_an_error_shows_the_place_in_a_text_of_several_lines():
     assert refusal("$[?(@.a == 'x\ny' &&\n\t@.b == 1 or\n    @.c)]").splitlines() == [
         "'or' is not expected here: write || for it",
