@@ -395,6 +395,21 @@ def test_a_name_elsewhere_in_a_record_is_not_the_field(serialize, lane):
 
 @pytest.mark.parametrize("lane", LANES)
 @pytest.mark.parametrize("serialize", SERIALIZERS)
+def test_the_record_itself_may_be_compared(serialize, lane):
+    inside = stored_records(collection(serialize, records=[("x", n) for n in range(3)]))
+    second = {"id": 1, "a": "x", "b": 1}
+    texts = {"@ == {second}": [1], "@ != {second}": [0, 2], "@ in {seconds}": [1]}
+    texts |= {"@": [0, 1, 2], "!@": [], '@ =~ "x"': [], '@ contains "x"': [], "@ > 1": []}
+    texts |= {'@ == "x"': [], '@.a == "x" && @ == {second}': [1]}
+    for text, expected in texts.items():
+        values = {"second": second} if "{second}" in text else {}
+        values |= {"seconds": [second]} if "{seconds}" in text else {}
+        found = scan.keys(inside, inside.span, [bound(text, **values)], lane=lane)
+        assert [inside.decode_key(stored) for stored in found] == expected, text
+
+
+@pytest.mark.parametrize("lane", LANES)
+@pytest.mark.parametrize("serialize", SERIALIZERS)
 def test_a_dict_with_keys_that_are_no_str_has_its_fields_all_the_same(serialize, lane):
     records = [(1, {"a": "Rome", 1: 2}), (2, {1: 2}), (3, {"a": "Rome"}), (4, {"a": 5, None: 0})]
     inside = stored_records(collection(serialize, records=records))

@@ -103,7 +103,7 @@ def _part(node: JSONPath) -> Part:
 
 def _leaf(node: Expression) -> Part:
     path = simple_path(node.target)
-    if path is None or isinstance(node.value, JSONPath):
+    if not path or isinstance(node.value, JSONPath):  # a path without steps is the record itself
         return Rest(node)
     value = node.value.value if isinstance(node.value, BoundValue) else node.value
     value = value.values if isinstance(value, Choices) else value
