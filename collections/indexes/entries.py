@@ -284,7 +284,8 @@ def are_unclear(values: Sequence[bytes]) -> bool:
 
 def may_be_unclear(stored: bytes) -> bool:
     """Whether the values of an entry may be unclear, by the value of the entry."""
-    return UNDECODABLE in stored.partition(b"\0")[0]
+    # Most entries of unique indexes have canonical values. A look at one byte tells that.
+    return stored[:1] != b"\0" and UNDECODABLE in stored.partition(b"\0")[0]
 
 
 def _with_cut(kinds: bytes, encoded: Sequence[bytes], limit: int) -> bytes:

@@ -143,9 +143,9 @@ class RecordIndexes:
         record: Any,
     ) -> bytes | None:
         """The key of another record with the same values in a unique index, or None."""
-        found = parse(index, entry, stored)
-        if are_unclear(found.values):
-            return self._find_equal(txn, index, key, found.values, record)
+        if may_be_unclear(stored) and self.is_unclear(index, entry, stored):
+            encoded = parse(index, entry, stored).values
+            return self._find_equal(txn, index, key, encoded, record)
         present = txn.get(INDEX, entry)
         if present is None or present == stored:
             return None
@@ -269,7 +269,7 @@ class EntryBatch:
                     other = parse(index, entry, present).key
                     text = self._indexes.duplicate_text(index, record, key, other)
                     raise DuplicateKeyError(text)
-                if are_unclear(parse(index, entry, stored).values):
+                if may_be_unclear(stored) and self._indexes.is_unclear(index, entry, stored):
                     self.flush()  # so that the entries of this batch are found too
                 self._indexes.check_unique(self._txn, key, entry, stored, record)
 
