@@ -12,7 +12,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from importlib import import_module
 from types import NoneType
-from typing import Any, Literal, TypeVar
+from typing import Any, ClassVar, Literal, TypeVar
 from uuid import UUID
 
 from attrs import field, frozen
@@ -50,6 +50,12 @@ class UnknownValue:
 
     name: str
     packed: Any = field(hash=False)
+
+    is_met: ClassVar[bool] = False
+    """Whether this process has made one. Most programs know all types of their stores."""
+
+    def __attrs_post_init__(self) -> None:
+        UnknownValue.is_met = True
 
 
 class UnknownTypeError(FormatMismatchError):
@@ -179,16 +185,21 @@ def unknown_types_kept(keep: Literal["unknown", "all"] | None = "unknown") -> It
 
 def known(value: Any) -> Any:
     """The value itself. Raises UnknownTypeError if it has a part of a type not registered here."""
+    # A walk through the parts of a record takes as long as decoding it.
+    return _checked(value) if UnknownValue.is_met else value
+
+
+def _checked(value: Any) -> Any:
     kind = type(value)
     if kind is UnknownValue:
         raise UnknownTypeError(value.name)
     if kind is dict:
         for key, item in value.items():
-            known(key)
-            known(item)
+            _checked(key)
+            _checked(item)
     elif kind in (list, tuple, set, frozenset):
         for item in value:
-            known(item)
+            _checked(item)
     return value
 
 
