@@ -152,7 +152,9 @@ def binder_of(part: Any, text: str) -> Binder | None:
     None if the part has no placeholder.
     """
     if isinstance(part, list | tuple):
-        kind, inside = type(part), [(each, binder_of(each, text)) for each in part]
+        kind, inside = type(part), list[tuple[Any, Binder | None]]()
+        for each in part:  # a comprehension would take a frame more of a deeply nested tree
+            inside.append((each, binder_of(each, text)))
         if all(binder is None for _, binder in inside):
             return None
         return lambda values: kind(
@@ -162,8 +164,10 @@ def binder_of(part: Any, text: str) -> Binder | None:
         return _comparison_binder(part, part.value, text)
     if not isinstance(part, JSONPath):
         return None
-    found = [(name, binder_of(inside, text)) for name, inside in vars(part).items()]
-    bound = [(name, binder) for name, binder in found if binder is not None]
+    bound: list[tuple[str, Binder]] = []
+    for name, attribute in vars(part).items():
+        if (binder := binder_of(attribute, text)) is not None:
+            bound.append((name, binder))
     if not bound:
         return None
 
