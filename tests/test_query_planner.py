@@ -1,5 +1,6 @@
 """The planner with a store: what it chooses, what it says, and that it never changes an answer."""
 
+import contextlib
 import random
 
 import pytest
@@ -340,3 +341,23 @@ def test_the_number_of_all_records_refuses_an_index_that_does_not_fit_too(users,
 def test_using_takes_a_name_only(users):
     with pytest.raises(QueryError, match="takes the name of an index"):
         users.find().using(5)
+
+
+@pytest.mark.parametrize("make", [MemoryStore, lambda: LmdbStore("users", durability="none")])
+def test_a_class_with_another_key_field_finds_the_records_of_an_earlier_class(make, tmp_path):
+    @define
+    class ByEmail:
+        email: str = key()
+        name: str = ""
+
+    @define
+    class ByName:
+        email: str
+        name: str = key()
+
+    with contextlib.chdir(tmp_path), make() as store:
+        Collection(store, ByEmail, name="people").add(ByEmail("ada@example.org", "Ada"))
+        people = Collection(store, ByName, name="people")
+
+        assert people.find(name="Ada").one().email == "ada@example.org"
+        assert people.find('@.name > "A"').count() == 1

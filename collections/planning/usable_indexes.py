@@ -18,6 +18,7 @@ from stones.collections.language.jsonpath import parse_filter
 from stones.collections.language.normal_form import Part
 from stones.collections.stored_records import RecordReader, StoredRecords
 from stones.engine import Space, Transaction
+from stones.errors import StoneError
 
 from .key_ranges import PrimaryKey, primary_key
 from .plan import QueryIndex, conjuncts
@@ -91,6 +92,8 @@ def _find(records: StoredRecords[Any, Any], txn: Transaction) -> UsableIndexes:
     ):
         key = None
     reader = records.reader_at(txn)
+    if key is not None and not _holds_its_fields(records, txn, reader):
+        key = None
     return UsableIndexes(tuple(usable), unusable, key, reader, _points(usable, key))
 
 
@@ -105,6 +108,28 @@ def _points(usable: list[QueryIndex], key: PrimaryKey | None) -> dict[str, Point
     if key is not None and len(key.paths) == 1 and key.codec.encode_parts is None:
         points[str(key.paths[0][0])] = Point(codec=key.codec, kind=key.kinds[0])
     return {name: point for name, point in points.items() if point.kind is not datetime}
+
+
+def _holds_its_fields(
+    records: StoredRecords[Any, Any], txn: Transaction, reader: RecordReader
+) -> bool:
+    """Whether the keys are the key fields of the class, as far as the first and last record tell.
+
+    The description does not name the key fields. Another class may have had other ones.
+    """
+    span = records.span
+    for reverse in (False, True):
+        found = next(txn.scan(Space.DATA, span.start, span.stop, reverse=reverse), None)
+        if found is None:
+            return True
+        try:
+            record = reader.decode(*found)
+            values = tuple(record[name] for name in records.type.key_fields)
+            if records.encode_key(values if len(values) > 1 else values[0]) != found[0]:
+                return False
+        except (StoneError, KeyError, TypeError):  # it tells nothing: a query meets it elsewhere
+            continue
+    return True
 
 
 def _condition(text: str) -> tuple[Part, ...]:
