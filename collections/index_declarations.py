@@ -55,7 +55,9 @@ else:
         stones.errors.DuplicateKeyError: ...has the same nick as User['ada@example.org'], 'ada'...
 
         `Index` declares an index of several fields, of a field inside, or of some records. To a
-        type checker the function is `attrs.field`, so the arguments of `User(...)` are checked.
+        type checker the function is `attrs.field`, so the arguments of `User(...)` are checked. It
+        refuses `unique` and `each`, which `attrs.field` does not have. In code that is type
+        checked, declare such an index with `Index('nick', unique=True)`.
         """
         unique, each = (options.pop(name, False) for name in ("unique", "each"))
         metadata = {**(options.pop("metadata", None) or {}), _INDEX: (unique, each)}
