@@ -23,7 +23,7 @@ from .measured_reading import MeasuredReader, Tally
 from .plan import conjuncts
 from .selection import Selection
 from .sort_fields import order_text, path_text
-from .usable_indexes import usable_indexes
+from .usable_indexes import share_known, usable_indexes
 
 
 @frozen
@@ -140,6 +140,7 @@ def explain(records: StoredRecords[Any, Any], selection: Selection, *, run: bool
     tally = Tally()
     measured = copy(records)
     measured.database = MeasuredReader(records.database, tally)
+    share_known(records, measured)
     start = time.perf_counter()
     found = sum(1 for _ in matches(measured, selection))
     seconds = time.perf_counter() - start

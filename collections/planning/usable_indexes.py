@@ -74,6 +74,12 @@ def usable_indexes(records: StoredRecords[Any, Any], txn: Transaction) -> Usable
     return found
 
 
+def share_known(records: StoredRecords[Any, Any], copied: StoredRecords[Any, Any]) -> None:
+    """Let a copy of `records` know what they know. So it reads no more than they do."""
+    if records in _known:
+        _known[copied] = _known[records]
+
+
 def _find(records: StoredRecords[Any, Any], txn: Transaction) -> UsableIndexes:
     indexes, of_type = records.indexes, records.type
     usable: list[QueryIndex] = []
