@@ -185,7 +185,7 @@ def test_a_query_makes_a_table_of_arrow(users):
         "name": ["ada", "bob", "eve"],
         "age": [36, None, 52],
         "address": [{"city": "London"}, None, {"city": "Bonn"}],
-        "tags": [["math"], [], sorted({"a", "b"}, key=list(RECORDS[2].tags).index)],
+        "tags": [["math"], [], ["a", "b"]],
         "born": [date(1815, 12, 10), None, None],
     }
 

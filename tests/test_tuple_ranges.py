@@ -157,8 +157,8 @@ def test_a_range_inside_a_prefix_starts_without_reading_what_is_before_it(store)
     steps.add_many(Step("run", number) for number in range(2000))
     read = []
     steps.range(prefix=("run",), gt=("run", 1998))  # nothing is read yet
-    load = steps._records.load
-    steps._records.load = lambda stored, value: read.append(stored) or load(stored, value)
+    loaded = steps._records.loaded
+    steps._records.loaded = lambda entries: loaded(read.append(each) or each for each in entries)
     assert [step.number for step in steps.range(prefix=("run",), gt=("run", 1998)).values()] == [
         1999
     ]

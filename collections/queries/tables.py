@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import Any, Final
 from uuid import UUID
 
+from stones.collections.language.arrays import in_order
 from stones.collections.language.jsonpath import ValuePath
 from stones.collections.planning.execution import values
 from stones.collections.planning.selection import Selection
@@ -46,7 +47,7 @@ def cell_of(path: ValuePath, found: Sequence[Any]) -> Any:
 
 
 def to_arrow(columns: Columns) -> Any:
-    """A `pyarrow.Table`. A set becomes a list, a UUID becomes text.
+    """A `pyarrow.Table`. A set becomes a list in a fixed order, a UUID becomes text.
 
     Raises UnsupportedError where pyarrow is not installed, QueryError for values that have no type
     of Arrow in common.
@@ -95,7 +96,9 @@ def _arrow_form(value: Any) -> Any:
         raise ValueError("Arrow has no times with a time zone")
     if isinstance(value, dict):
         return {key: _arrow_form(item) for key, item in value.items()}
-    if isinstance(value, list | tuple | AbstractSet):
+    if isinstance(value, AbstractSet):
+        value = in_order(value)
+    if isinstance(value, list | tuple):
         return [_arrow_form(item) for item in value]
     return value
 
