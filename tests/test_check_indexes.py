@@ -506,7 +506,7 @@ def test_a_repair_that_is_killed_is_finished_by_the_next_one(path):
     for number in range(8):
         plant_many(path)
         mender = start(MENDER, path)
-        time.sleep(0.5 + 0.15 * number)
+        time.sleep(0.1 + 0.1 * number)
         mender.kill()
         mender.communicate()
         before = check(path)
