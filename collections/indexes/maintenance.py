@@ -143,7 +143,7 @@ class RecordIndexes:
         record: Any,
     ) -> bytes | None:
         """The key of another record with the same values in a unique index, or None."""
-        if may_be_unclear(stored) and self.is_unclear(index, entry, stored):
+        if self.is_unclear(index, entry, stored):
             encoded = parse(index, entry, stored).values
             return self._find_equal(txn, index, key, encoded, record)
         present = txn.get(INDEX, entry)
@@ -158,7 +158,7 @@ class RecordIndexes:
 
     def is_unclear(self, index: IndexDefinition, entry: bytes, stored: bytes) -> bool:
         """Whether only the records tell if two of them have the same unique values."""
-        return are_unclear(parse(index, entry, stored).values)
+        return may_be_unclear(stored) and are_unclear(parse(index, entry, stored).values)
 
     def duplicate_text(self, index: IndexDefinition, record: Any, key: bytes, other: bytes) -> str:
         """What a DuplicateKeyError says, and a build that fails."""
@@ -269,7 +269,7 @@ class EntryBatch:
                     other = parse(index, entry, present).key
                     text = self._indexes.duplicate_text(index, record, key, other)
                     raise DuplicateKeyError(text)
-                if may_be_unclear(stored) and self._indexes.is_unclear(index, entry, stored):
+                if self._indexes.is_unclear(index, entry, stored):
                     self.flush()  # so that the entries of this batch are found too
                 self._indexes.check_unique(self._txn, key, entry, stored, record)
 
