@@ -8,10 +8,11 @@ changes, the record and what is kept about it, it changes in one transaction (se
 from collections.abc import Callable, Iterable, MutableMapping
 from typing import Any, Literal, TypeVar, get_args, overload
 
+from stones.collections.queries.bulk_changes import change_record
 from stones.collections.records.reading_rules import Unknown
 from stones.collections.records.record_type import record_type
-from stones.errors import CollectionError, RecordError
-from stones.formats.messages import show, show_key
+from stones.errors import CollectionError
+from stones.formats.messages import show
 from stones.stores.claims import COLLECTION_NAME
 from stones.stores.missing_keys import missing_key
 from stones.stores.reader import Reader
@@ -217,16 +218,9 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
         """
         # Joinable, so that `change` may use the store and its collections: all of it is one.
         with self._records.writing(joinable=True) as changes:
-            before = self._records.read(changes, key)
-            if before is None:
+            record = change_record(self._queried, changes, key, change)
+            if record is None:
                 raise missing_key(key)
-            try:
-                result = change(before)
-            except RecordError as error:
-                raise RecordError(f"{self.name}[{show_key(key)}]: {error}") from error
-            record = before if result is None else result
-            self._checks.check_key(key, record)
-            self._records.write(changes, key, record)
         return record
 
     def __delitem__(self, key: K) -> None:

@@ -39,6 +39,7 @@ def users(store):
     users = Collection(store, User)
     users.add_many([User("ada", 36), User("grace", 85)])
     users._records = Watched(store.database, users._type, users.name)
+    users._queried = evolve(users._queried, records=users._records)
     return users
 
 

@@ -10,7 +10,9 @@ from typing import Any, TypeVar
 
 from stones.collections.planning.execution import keys
 from stones.collections.planning.selection import Selection
+from stones.collections.record_changes import RecordChanges
 from stones.errors import RecordError
+from stones.formats.messages import show_key
 
 from .queried_records import QueriedRecords
 
@@ -43,19 +45,28 @@ def update_records(
     # Joinable, so that the keys are read in it, and `change` may use the store.
     with records.writing(joinable=True, is_seen=True) as changes:
         for stored in list(keys(records, selection)):
-            key = records.decode_key(stored)
-            before = records.read(changes, key)
-            if before is None:  # `change` has removed it
-                continue
-            try:
-                result = change(before)
-            except RecordError as error:
-                raise RecordError(f"{source.shown(stored)}: {error}") from error
-            record = before if result is None else result
-            source.checks.check_key(key, record)
-            records.write(changes, key, record)
-            written += 1
+            # None: `change` has removed it.
+            found = change_record(source, changes, records.decode_key(stored), change)
+            written += found is not None
     return written
+
+
+def change_record(
+    source: QueriedRecords[K, R], changes: RecordChanges, key: K, change: Callable[[R], R | None]
+) -> R | None:
+    """Replace a record by what `change` makes of it, and return that. None if there is none."""
+    records = source.records
+    before = records.read(changes, key)
+    if before is None:
+        return None
+    try:
+        result = change(before)
+    except RecordError as error:
+        raise RecordError(f"{records.name}[{show_key(key)}]: {error}") from error
+    record = before if result is None else result
+    source.checks.check_key(key, record)
+    records.write(changes, key, record)
+    return record
 
 
 def delete_records(source: QueriedRecords[K, R], selection: Selection) -> int:
