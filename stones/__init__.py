@@ -15,6 +15,7 @@ from stones.stores.store import MemoryStore, Snapshot, Store
 
 from .errors import (
     CollectionError,
+    ConflictError,
     CorruptValueError,
     DuplicateKeyError,
     FormatMismatchError,
@@ -35,6 +36,7 @@ from .errors import (
     StoreFullError,
     StoreOpenError,
     TransactionError,
+    UnknownOutcomeError,
     UnsupportedError,
     ValueTypeError,
 )
@@ -63,6 +65,7 @@ __all__ = [
     "Collection",
     "CollectionError",
     "CompactReport",
+    "ConflictError",
     "CorruptValueError",
     "DamageFinding",
     "DuplicateKeyError",
@@ -95,6 +98,7 @@ __all__ = [
     "StoreInfo",
     "StoreOpenError",
     "TransactionError",
+    "UnknownOutcomeError",
     "UnsupportedError",
     "ValueTypeError",
     "check",

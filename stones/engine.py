@@ -76,27 +76,25 @@ b'value'
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from enum import IntEnum
-from itertools import chain, islice, repeat
 from typing import Any, TypeVar
 
-from attrs import frozen
+from .errors import CorruptValueError, UnexpectedError, UnsupportedError
+from .pages import PAGE_BYTES, PAGE_ENTRIES, Page, page_sizes, pages_of_entries, pages_of_keys
+from .supports import MAX_KEY_SIZE, Supports
 
-from .errors import UnsupportedError
+__all__ = [
+    "MAX_KEY_SIZE",
+    "PAGE_BYTES",
+    "PAGE_ENTRIES",
+    "Engine",
+    "Page",
+    "Space",
+    "Supports",
+    "Transaction",
+    "page_sizes",
+]
 
 T = TypeVar("T")
-Page = tuple[Sequence[bytes], Sequence[bytes]]
-"""Neighbouring entries: their keys, and their values in the same order."""
-
-MAX_KEY_SIZE = 511
-"""The longest key in bytes that LMDB can store.
-
-The other engines of stones have the same limit, so that a program that was tried out in memory
-works on disk.
-"""
-PAGE_ENTRIES = 500
-"""The largest number of entries in a page."""
-PAGE_BYTES = 1 << 20
-"""A page ends with the value that brings its values to this size."""
 
 
 class Space(IntEnum):
@@ -112,52 +110,6 @@ class Space(IntEnum):
     """The entries that collections keep to find records by their fields."""
     META = 2
     """What the store knows of itself: formats, collections, counts."""
-
-
-@frozen(kw_only=True)
-class Supports:
-    """What an engine can do, beyond what every engine must do. The defaults promise nothing.
-
-    >>> Supports(snapshots=True)
-    Supports(processes=False, snapshots=True, savepoints=False, timeouts=False, durability=(), \
-max_key_size=511, max_value_size=None)
-    """
-
-    processes: bool = False
-    """Several processes may have it open at once.
-
-    An engine that keeps values beyond the process, and does not support this, raises StoreOpenError
-    in the second process.
-    """
-    snapshots: bool = False
-    """A read transaction sees one state from its beginning to its end.
-
-    Without snapshots, each call sees what was committed last, and a scan may see some of the
-    entries that are committed while it runs.
-    """
-    savepoints: bool = False
-    """`Transaction.begin` works.
-
-    Without savepoints a store refuses a transaction inside a transaction. If an operation fails
-    inside a transaction, the whole transaction is undone.
-    """
-    timeouts: bool = False
-    """`begin` and `write` take `timeout`, the seconds to wait for another writer.
-
-    Without that, a store cannot have a `timeout`. It waits as long as the engine does.
-    """
-    durability: tuple[str, ...] = ()
-    """The names of the ways in which a commit is kept, strictest first.
-
-    Empty for an engine whose values end with the process, or with `close`.
-    """
-    max_key_size: int = MAX_KEY_SIZE
-    """The longest key, in bytes, at least 300: the keys of the metadata may be as long.
-
-    The store checks the keys of users; an engine need not check.
-    """
-    max_value_size: int | None = None
-    """The largest value, in bytes; None for no limit but memory and disk."""
 
 
 class Transaction(ABC):
@@ -261,8 +213,8 @@ class Transaction(ABC):
         ([b'a', b'b'], [b'1', b'2'])
         """
         if not values:
-            return _pages_of_keys(self.keys(space, start, stop, reverse=reverse))
-        return _pages_of_entries(self.scan(space, start, stop, reverse=reverse), keys)
+            return pages_of_keys(self.keys(space, start, stop, reverse=reverse))
+        return pages_of_entries(self.scan(space, start, stop, reverse=reverse), keys)
 
     def get_many(self, space: Space, keys: Sequence[bytes]) -> list[bytes | None]:
         """The value of each key, or None, in the order of `keys`. A key may be there twice.
@@ -282,10 +234,52 @@ class Transaction(ABC):
         for key, value in entries:
             self.put(space, key, value)
 
-    def clear(self, space: Space) -> None:
-        """Remove every key of a space. O(n); an engine that can do it at once overrides this."""
-        for key in self.keys(space):
+    def delete_range(self, space: Space, start: bytes = b"", stop: bytes | None = None) -> None:
+        """Remove the keys with start <= key < stop; without bounds, every key of the space.
+
+        O(keys). An engine that can do it at once overrides this.
+        """
+        for key in self.keys(space, start, stop):
             self.delete(space, key)
+
+    def expect(self, space: Space, key: bytes, value: bytes | None) -> None:
+        """Raise UnexpectedError unless `key` has this value; None expects that it is not there.
+
+        It raises here. Or, in a change that `Engine.write` or `Engine.transact` runs, the engine
+        may compare at the commit. If the value differs then, the change runs again from its start,
+        and it is here that it raises. So a network needs one round trip less. For conflicts it
+        counts as a read. An engine that compares at the commit overrides this.
+        """
+        found = self.get(space, key)
+        if found != value:
+            raise UnexpectedError(space, key, found)
+
+    def add(self, key: bytes, number: int) -> None:
+        """Add to the sum `key`, which is 0 at first; `number` may be negative.
+
+        Transactions that only add to a sum are not in conflict with each other. Sums have keys of
+        their own. By default they are entries of `Space.META`, in decimal digits. An engine may
+        keep them elsewhere, and overrides `add`, `sum`, `sums` and `drop_sum` then.
+
+        Raises CorruptValueError for a sum that is damaged, or that would fall below 0. An engine
+        that adds without reading raises it in `sum`.
+        """
+        total = self.sum(key) + number
+        if total < 0:
+            raise CorruptValueError(f"the sum {key!r} would fall below 0: it is damaged")
+        self.put(Space.META, key, b"%d" % total)
+
+    def sum(self, key: bytes) -> int:
+        """The sum `key`; 0 if nothing was added. Raises CorruptValueError if it is damaged."""
+        return parse_sum(key, self.get(Space.META, key))
+
+    def sums(self) -> Iterator[tuple[bytes, int]]:
+        """The sums that are not entries of `Space.META`, by their keys. For copies of an engine."""
+        return iter(())
+
+    def drop_sum(self, key: bytes) -> None:
+        """Make the sum `key` 0, whatever it was, also a damaged one."""
+        self.delete(Space.META, key)
 
 
 class Engine(ABC):
@@ -351,6 +345,18 @@ class Engine(ABC):
         `timeout` limits the wait for other writers, as in `begin`.
         """
         # An engine without timeouts may not know the argument.
+        if timeout is None:
+            return self.transact(change)
+        return self.transact(change, timeout=timeout)
+
+    def transact(self, change: Callable[[Transaction], T], *, timeout: float | None = None) -> T:
+        """The result of `change`, as `write` gives it, always in this thread and not in a group.
+
+        An engine may run transactions of several writers at once. If two are in conflict, the
+        change runs again, so it must depend on its transaction only. Raises ConflictError when the
+        engine gives up; nothing is changed then. Raises UnknownOutcomeError if the connection was
+        lost in the commit, and nobody can tell whether it was made.
+        """
         txn = self.begin(write=True) if timeout is None else self.begin(write=True, timeout=timeout)
         try:
             result = change(txn)
@@ -360,35 +366,18 @@ class Engine(ABC):
             raise
         return result
 
-
-def page_sizes() -> Iterator[int]:
-    """How many entries each page of `Transaction.pages` has at most, the first page first.
-
-    >>> list(islice(page_sizes(), 6))
-    [16, 64, 256, 500, 500, 500]
-    """
-    return chain((16, 64, 256), repeat(PAGE_ENTRIES))
+    def sum(self, key: bytes) -> int:
+        """The sum `key`: one read in a transaction of its own."""
+        return self.read(lambda txn: txn.sum(key))
 
 
-def _pages_of_keys(keys: Iterator[bytes]) -> Iterator[Page]:
-    for size in page_sizes():
-        page = list(islice(keys, size))
-        if not page:
-            return
-        yield page, ()
+def parse_sum(key: bytes, raw: bytes | None) -> int:
+    """A sum that is stored in decimal digits. Raises CorruptValueError."""
+    if raw is None:
+        return 0
+    if not raw.isdigit() or len(raw) > _SUM_DIGITS:
+        raise CorruptValueError(f"the sum {key!r} is {raw[:40]!r}: it is damaged")
+    return int(raw)
 
 
-def _pages_of_entries(entries: Iterator[tuple[bytes, bytes]], with_keys: bool) -> Iterator[Page]:
-    for size in page_sizes():
-        keys: list[bytes] = []
-        values: list[bytes] = []
-        room = PAGE_BYTES
-        for key, value in islice(entries, size):
-            keys.append(key)
-            values.append(value)
-            room -= len(value)
-            if room <= 0:
-                break
-        if not values:
-            return
-        yield keys if with_keys else (), values
+_SUM_DIGITS = 18  # len() takes no larger number

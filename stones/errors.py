@@ -78,6 +78,13 @@ class StorageError(StoneError, OSError):
     """The engine failed, because of the disk or a damaged file. The transaction was rolled back."""
 
 
+class UnknownOutcomeError(StorageError):
+    """The connection was lost while the commit was made: nobody can tell whether it was made.
+
+    Look at the entries before you write them again. It is never repeated by itself.
+    """
+
+
 class StoreOpenError(StorageError):
     """A store cannot be opened: it does not exist, is another kind of file, or is not permitted."""
 
@@ -92,6 +99,27 @@ class ReadOnlyError(StoneError, TypeError):
 
 class TransactionError(StoneError, RuntimeError):
     """A transaction that cannot be used here: it has ended, or is open in another task."""
+
+
+class ConflictError(TransactionError):
+    """A transaction could not be committed, since another one changed what it has read.
+
+    Nothing was written: run it again. `Store.transact` does that by itself.
+    """
+
+
+class UnexpectedError(TransactionError):
+    """A key of an engine has not the value that `Transaction.expect` was told.
+
+    Users of stores and collections do not meet it.
+    """
+
+    def __init__(self, space: int, key: bytes, found: bytes | None) -> None:
+        super().__init__(f"the key {key!r} has another value than expected: {found!r:.80}")
+        self.space = space
+        self.key = key
+        self.found = found
+        """The value that the key has; None if it is not there."""
 
 
 class LockTimeoutError(StoneError, TimeoutError):

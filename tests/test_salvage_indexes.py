@@ -83,7 +83,7 @@ def test_entries_that_are_lost_or_wrong_are_made_again(path, tmp_path):
     fill(path)
 
     def damage(txn):
-        txn.clear(Space.INDEX)
+        txn.delete_range(Space.INDEX)
         txn.put(Space.INDEX, b"\0\0\0\1?", b"")
         txn.put(Space.META, b"indexid", b"?")
         txn.put(Space.META, b"dropped/zz", b"")

@@ -1,6 +1,7 @@
 """Engines: ordered bytes in transactions, as `stones.engine` defines them.
 
-memory        a sorted map in memory
+memory        a sorted map in memory for each space
+sorted_map    the map: ordered bytes, and copies that cost nothing
 lmdb/         one LMDB file a store, for many threads and processes
 stones03      what an engine offers that may find a database of stones 0.3
 group_commit  threads that write at once share one commit

@@ -1,13 +1,12 @@
-"""The engine that keeps everything in memory: a persistent sorted map, copied where it is written.
+"""The engine that keeps everything in memory, in a sorted map for each space.
 
-A `_Tree` is a list of sorted leaves. A transaction shares the leaves of the tree that it started
-from, and copies a leaf before it first writes to it. So it costs nothing to open a snapshot or a
-transaction, a rollback drops the changed tree, and readers never wait. A write in a transaction of
-its own copies one leaf and the list of leaves, which is about O(sqrt n).
+It costs nothing to open a snapshot or a transaction: it is a fork of the maps (see `sorted_map`). A
+rollback drops the changed maps, and readers never wait. A write in a transaction of its own copies
+one leaf and the list of leaves, which is about O(sqrt n).
 """
 
 import os
-from bisect import bisect_left, bisect_right
+from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import accumulate
 from threading import Lock, get_ident
@@ -22,10 +21,9 @@ from stones.errors import (
     TransactionError,
 )
 
-T = TypeVar("T")
+from .sorted_map import SortedMap
 
-LEAF_SIZE = 512
-"""The largest number of entries in a leaf."""
+T = TypeVar("T")
 
 
 class MemoryEngine(Engine):
@@ -34,10 +32,10 @@ class MemoryEngine(Engine):
     A forked child has a copy, which holds what was last committed.
     """
 
-    supports = Supports(snapshots=True, savepoints=True, timeouts=True)
+    supports = Supports(snapshots=True, savepoints=True, timeouts=True, counts=True)
 
     def __init__(self) -> None:
-        self._trees: tuple[_Tree, ...] | None = tuple(_Tree() for _ in Space)
+        self._trees: tuple[SortedMap, ...] | None = tuple(SortedMap() for _ in Space)
         self._writing = Lock()
         self._writer = 0  # the thread that holds the lock
         _engines.add(self)
@@ -69,13 +67,13 @@ class MemoryEngine(Engine):
     def close(self) -> None:
         self._trees = None
 
-    def _opened(self) -> "tuple[_Tree, ...]":
+    def _opened(self) -> "tuple[SortedMap, ...]":
         trees = self._trees
         if trees is None:
             raise StoreClosedError("the store is closed")
         return trees
 
-    def _publish(self, trees: "tuple[_Tree, ...]", lock: Any) -> None:
+    def _publish(self, trees: "tuple[SortedMap, ...]", lock: Any) -> None:
         if lock is not self._writing:
             raise TransactionError("the transaction was begun before fork(): it is the parent's")
         try:
@@ -115,7 +113,7 @@ class MemoryTransaction(Transaction):
     def __init__(
         self,
         engine: MemoryEngine,
-        trees: "tuple[_Tree, ...]",
+        trees: "tuple[SortedMap, ...]",
         *,
         writable: bool,
         parent: "MemoryTransaction | None" = None,
@@ -157,8 +155,12 @@ class MemoryTransaction(Transaction):
     def count(self, space: Space) -> int:
         return self._tree(space).count
 
-    def clear(self, space: Space) -> None:
-        self._tree(space, write=True).clear()
+    def delete_range(self, space: Space, start: bytes = b"", stop: bytes | None = None) -> None:
+        tree = self._tree(space, write=True)
+        if start or stop is not None:
+            super().delete_range(space, start, stop)
+        else:
+            tree.clear()
 
     def begin(self) -> "MemoryTransaction":
         self._tree(Space.DATA, write=True)
@@ -179,12 +181,12 @@ class MemoryTransaction(Transaction):
             if self._lock is not None:
                 self._engine._release(self._lock)
 
-    def _end(self) -> "tuple[_Tree, ...]":
+    def _end(self) -> "tuple[SortedMap, ...]":
         """The changed trees. The transaction no longer holds them, so that they can be freed."""
         trees, self._trees, self._open = self._trees, (), False
         return trees
 
-    def _tree(self, space: Space, *, write: bool = False) -> "_Tree":
+    def _tree(self, space: Space, *, write: bool = False) -> "SortedMap":
         if not self._open:
             raise TransactionError("the transaction has ended")
         if self._engine._trees is None:
@@ -193,7 +195,7 @@ class MemoryTransaction(Transaction):
             raise ReadOnlyError("this is a read transaction: begin one with write=True to write")
         return self._trees[space]
 
-    def _settled(self, space: Space) -> "_Tree":
+    def _settled(self, space: Space) -> "SortedMap":
         """The tree for a scan. A later write in this transaction does not show in it."""
         tree = self._tree(space)
         # After the fork, a write copies each leaf anew.
@@ -204,107 +206,6 @@ class MemoryTransaction(Transaction):
             if not self._open or self._engine._trees is None:
                 self._tree(Space.DATA)  # raises the error that says why
             yield found
-
-
-class _Leaf:
-    """Up to LEAF_SIZE neighbouring entries, and the tree that may change them in place."""
-
-    __slots__ = ("keys", "owner", "values")
-
-    def __init__(self, keys: list[bytes], values: list[bytes], owner: object) -> None:
-        self.keys = keys
-        self.values = values
-        self.owner = owner
-
-
-class _Tree:
-    """A sorted map. Its copies share each leaf until one of them changes it."""
-
-    __slots__ = ("count", "_firsts", "_leaves", "_owner")
-
-    def __init__(self) -> None:
-        self.clear()
-
-    def clear(self) -> None:
-        self._owner: object = object()
-        self._firsts: list[bytes] = [b""]  # for each leaf, the lowest key that belongs there
-        self._leaves: list[_Leaf] = [_Leaf([], [], self._owner)]
-        self.count = 0
-
-    def fork(self) -> "_Tree":
-        """An independent copy, in O(1). From now on, neither changes a shared leaf in place."""
-        twin = _Tree.__new__(_Tree)
-        twin.count, twin._firsts, twin._leaves = self.count, self._firsts, self._leaves
-        self._owner = twin._owner = None
-        return twin
-
-    def get(self, key: bytes) -> bytes | None:
-        leaf = self._leaves[bisect_right(self._firsts, key) - 1]
-        at = bisect_left(leaf.keys, key)
-        return leaf.values[at] if at < len(leaf.keys) and leaf.keys[at] == key else None
-
-    def put(self, key: bytes, value: bytes) -> None:
-        place = bisect_right(self._firsts, key) - 1
-        leaf = self._own(place)
-        at = bisect_left(leaf.keys, key)
-        if at < len(leaf.keys) and leaf.keys[at] == key:
-            leaf.values[at] = value
-            return
-        leaf.keys.insert(at, key)
-        leaf.values.insert(at, value)
-        self.count += 1
-        if len(leaf.keys) > LEAF_SIZE:
-            # Keys that come in order leave full leaves behind, and not half of each empty.
-            half = LEAF_SIZE if at == LEAF_SIZE else LEAF_SIZE // 2
-            right = _Leaf(leaf.keys[half:], leaf.values[half:], self._owner)
-            del leaf.keys[half:], leaf.values[half:]
-            self._leaves.insert(place + 1, right)
-            self._firsts.insert(place + 1, right.keys[0])
-
-    def delete(self, key: bytes) -> bool:
-        if self.get(key) is None:
-            return False
-        place = bisect_right(self._firsts, key) - 1
-        leaf = self._own(place)
-        at = bisect_left(leaf.keys, key)
-        del leaf.keys[at], leaf.values[at]
-        self.count -= 1
-        if not leaf.keys and place > 0:
-            del self._leaves[place], self._firsts[place]
-        return True
-
-    def scan(
-        self, start: bytes, stop: bytes | None, reverse: bool
-    ) -> Iterator[tuple[bytes, bytes]]:
-        for keys, values in self.spans(start, stop, reverse):
-            yield from zip(keys, values, strict=True)
-
-    def spans(
-        self, start: bytes, stop: bytes | None, reverse: bool
-    ) -> Iterator[tuple[list[bytes], list[bytes]]]:
-        """The keys and values with start <= key < stop, leaf by leaf."""
-        # A tree was forked before a scan, or is never written: the lists stay as they are.
-        leaves = self._leaves
-        low = max(bisect_right(self._firsts, start) - 1, 0)
-        high = len(leaves) if stop is None else bisect_left(self._firsts, stop)
-        places = range(high - 1, low - 1, -1) if reverse else range(low, max(high, low))
-        for place in places:
-            keys, values = leaves[place].keys, leaves[place].values
-            first = bisect_left(keys, start) if place == low else 0
-            last = bisect_left(keys, stop) if stop is not None and place == high - 1 else len(keys)
-            keys, values = keys[first:last], values[first:last]
-            yield (keys[::-1], values[::-1]) if reverse else (keys, values)
-
-    def _own(self, place: int) -> _Leaf:
-        """The leaf at `place`, which this tree may change. A shared leaf is copied first."""
-        if self._owner is None:
-            self._owner = object()
-            self._firsts, self._leaves = self._firsts.copy(), self._leaves.copy()
-        leaf = self._leaves[place]
-        if leaf.owner is not self._owner:
-            leaf = _Leaf(leaf.keys.copy(), leaf.values.copy(), self._owner)
-            self._leaves[place] = leaf
-        return leaf
 
 
 def _pages(

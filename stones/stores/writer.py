@@ -171,8 +171,8 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         The records go without `StoredRecords.remove`: all that is kept about them goes here too.
         """
         with self._target.writing() as txn:
-            txn.clear(DATA)
-            txn.clear(Space.INDEX)
+            txn.delete_range(DATA)
+            txn.delete_range(Space.INDEX)
             for key in txn.keys(Space.META, *COUNTS):
                 txn.delete(Space.META, key)
 

@@ -118,7 +118,7 @@ class KeyAndValueTests:
         engine.write(lambda txn: txn.put(Space.META, b"kept", b"1"))
         txn = engine.begin(write=True)
         assert txn.count(DATA) == len(KEYS)
-        txn.clear(DATA)
+        txn.delete_range(DATA)
         assert txn.count(DATA) == 0
         txn.commit()
         assert entries(engine) == []

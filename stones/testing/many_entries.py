@@ -107,7 +107,7 @@ class ManyEntriesTests:
         txn = engine.begin()
         running = txn.pages(DATA)
         seen = [next(running)]
-        engine.write(lambda txn: txn.clear(DATA))
+        engine.write(lambda txn: txn.delete_range(DATA))
         assert [key for key, _ in paged(seen + list(running))] == MANY
         txn.abort()
 

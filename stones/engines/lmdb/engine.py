@@ -50,6 +50,7 @@ class LmdbEngine(Stones03Engine):
         snapshots=True,
         savepoints=True,
         timeouts=True,
+        counts=True,
         durability=tuple(DURABILITY),
         max_key_size=MAX_KEY_SIZE,
         max_value_size=MAX_VALUE_SIZE,

@@ -221,7 +221,10 @@ class LmdbTransaction(Transaction):
         except lmdb.Error as error:
             raise self._failed(error) from error
 
-    def clear(self, space: Space) -> None:
+    def delete_range(self, space: Space, start: bytes = b"", stop: bytes | None = None) -> None:
+        if start or stop is not None:
+            super().delete_range(space, start, stop)
+            return
         if self._scans:
             self._settle()
         if self.databases[space] is None:
