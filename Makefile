@@ -59,6 +59,10 @@ bench-growth: $(VENV)/.installed-bench-peers ## how it all grows, to 10 million,
 	@$(BIN)/python tests/benchmarks/growth.py
 	@$(BIN)/python tests/benchmarks/peer_growth.py
 
+.PHONY: bench-engines
+bench-engines: $(INSTALLED) ## each engine and its own client by hand, as a table
+	@$(BIN)/python tests/benchmarks/compare_engines.py $(ONLY)
+
 .PHONY: torture
 torture: $(INSTALLED) ## kill writers and cut the power for twenty minutes (needs strace)
 	@$(BIN)/python tests/torture/run.py kills --rounds 1000

@@ -1,0 +1,70 @@
+"""psycopg: a table of keys and values, with prepared statements."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import psycopg
+from ground import SERIALIZER
+from servers.postgres import postgres_server
+
+from stones import PostgresStore, Store
+
+from .client import Client, Entry
+
+PUT = "INSERT INTO raw VALUES (%b, %b) ON CONFLICT (key) DO UPDATE SET value = excluded.value"
+
+
+@contextmanager
+def sides(folder: Path) -> Iterator[tuple[Client, Store]]:
+    with (
+        postgres_server(folder) as url,
+        psycopg.connect(url, autocommit=True, prepare_threshold=0) as connection,
+        PostgresStore(url, serialize=SERIALIZER) as store,
+    ):
+        yield PostgresClient(connection), store
+
+
+class PostgresClient(Client):
+    in_this_process = False
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        self.connection = connection
+        connection.execute("CREATE TABLE raw (key bytea PRIMARY KEY, value bytea NOT NULL)")
+
+    def select(self, statement: str, *values: object) -> Any:
+        return self.connection.execute(statement, values, binary=True)  # type: ignore[call-overload]
+
+    def get(self, key: bytes) -> bytes:
+        return self.select("SELECT value FROM raw WHERE key = %b", key).fetchone()[0]
+
+    def put(self, key: bytes, value: bytes) -> None:
+        self.connection.execute(PUT, (key, value))
+
+    def add(self, key: bytes, value: bytes) -> None:
+        self.connection.execute("INSERT INTO raw VALUES (%b, %b)", (key, value))
+
+    def get_many(self, keys: Sequence[bytes]) -> list[bytes]:
+        found = dict(self.select("SELECT key, value FROM raw WHERE key = ANY(%b)", list(keys)))
+        return [found[key] for key in keys]
+
+    def items(self) -> Iterable[Entry]:
+        return self.select("SELECT key, value FROM raw ORDER BY key")
+
+    def update(self, entries: Sequence[Entry]) -> None:
+        with self.connection.transaction(), self.connection.cursor() as cursor:
+            cursor.executemany(PUT, entries)
+
+    def copy(self, entries: Sequence[Entry]) -> None:
+        """What is fastest for new entries."""
+        with (
+            self.connection.cursor() as cursor,
+            cursor.copy("COPY raw FROM STDIN (FORMAT BINARY)") as copy,
+        ):
+            copy.set_types(["bytea", "bytea"])
+            for entry in entries:
+                copy.write_row(entry)
+
+    def clear(self) -> None:
+        self.connection.execute("TRUNCATE raw")
