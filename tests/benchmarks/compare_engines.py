@@ -138,7 +138,7 @@ def main(wanted: Sequence[str]) -> None:
             if engine == "postgres":
                 from postgres_rows import postgres_rows
 
-                for benchmark in postgres_rows(Path(path), client):
+                for benchmark in postgres_rows(client):
                     print(benchmark.measured().line(), flush=True)
     print("\n| engine | " + " | ".join(VERBS) + " |")
     print("|---" * (len(VERBS) + 1) + "|")

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 from ground import SERIALIZER
-from servers.postgres import postgres_server
+from servers.postgres import PostgresServer
 
 from stones import PostgresStore, Store
 
@@ -18,19 +18,27 @@ PUT = "INSERT INTO raw VALUES (%b, %b) ON CONFLICT (key) DO UPDATE SET value = e
 
 @contextmanager
 def sides(folder: Path) -> Iterator[tuple[Client, Store]]:
+    with PostgresServer(speed={}, tcp=True) as server, connected(server.url()) as pair:
+        yield pair
+
+
+@contextmanager
+def connected(url: str, table: str = "stones") -> Iterator[tuple["PostgresClient", Store]]:
+    """A client, and a store in a table of this name, on the server at `url`."""
     with (
-        postgres_server(folder) as url,
         psycopg.connect(url, autocommit=True, prepare_threshold=0) as connection,
-        PostgresStore(url, serialize=SERIALIZER) as store,
+        PostgresStore(url, table=table, serialize=SERIALIZER) as store,
     ):
-        yield PostgresClient(connection), store
+        yield PostgresClient(connection, url), store
 
 
 class PostgresClient(Client):
     in_this_process = False
 
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+    def __init__(self, connection: "psycopg.Connection[Any]", url: str) -> None:
         self.connection = connection
+        self.url = url
+        connection.execute("DROP TABLE IF EXISTS raw")
         connection.execute("CREATE TABLE raw (key bytea PRIMARY KEY, value bytea NOT NULL)")
 
     def select(self, statement: str, *values: object) -> Any:
