@@ -10,6 +10,10 @@ from hypothesis import HealthCheck, settings
 
 from stones import LmdbStore, MemoryStore, stone
 
+from .servers.fixtures import postgres, postgres_url
+
+__all__ = ["postgres", "postgres_url"]
+
 pytest.register_assert_rewrite("stones.testing")
 settings.register_profile(
     "stones",
