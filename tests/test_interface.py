@@ -230,17 +230,6 @@ def test_what_looks_like_a_path_is_not_opened_in_memory(tmp_path, monkeypatch):
         assert store == {}
 
 
-@pytest.mark.parametrize("name", ["postgresql://localhost/db", "redis:cache", "sqlite:x"])
-def test_an_unknown_url_is_refused(name):
-    with pytest.raises(StoreOpenError, match="stones knows lmdb:PATH and memory:"):
-        stone(name)
-
-
-def test_a_url_with_a_host_is_refused():
-    with pytest.raises(StoreOpenError, match="another machine"):
-        stone("lmdb://localhost/db")
-
-
 @pytest.mark.parametrize("name", [None, 5, b"db"])
 @pytest.mark.parametrize("kind", [None, MemoryStore, LmdbStore])
 def test_a_name_is_a_text_or_a_path(name, kind, tmp_path, monkeypatch):

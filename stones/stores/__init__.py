@@ -1,6 +1,7 @@
 """Stores: the dict face of an engine, and the database below it.
 
 opening          stone(), which opens a store of any kind
+schemes          the class that a URL stands for, ours or that of another package
 store            Store, Snapshot, MemoryStore: a store as a whole
 reader           the half of the dict that reads
 writer           the half of the dict that writes

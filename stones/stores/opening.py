@@ -1,7 +1,6 @@
 """`stone()`, which opens a store of any kind."""
 
 import os
-import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -9,6 +8,7 @@ from stones.errors import StoreOpenError, ValueTypeError
 from stones.formats.messages import show
 
 from .reader import K
+from .schemes import class_for, is_ours, is_registered, naming_the_client, scheme_of
 from .store import Functions, MemoryStore, Store
 from .timeout import TIMEOUT
 
@@ -119,10 +119,11 @@ def stone(
     """Open a store: `stone('my-db', LmdbStore, serialize='msgpack')`.
 
     `name` is the path of a store on disk, which is made where it is not there yet. `store` is the
-    class, `LmdbStore` or `MemoryStore`, or a class of your own. Without a class the name says it:
-    `lmdb:PATH` is a store on disk, `memory:NAME` or any other name a store in memory, which is gone
-    with the process. A name without a class that looks like a path is refused. Only this function
-    reads such URLs: classes and the command line take paths.
+    class, such as `LmdbStore` or `MemoryStore`, or a class of your own. Without a class the name
+    says it: `lmdb:PATH` and `sqlite:PATH` are stores on disk, `postgresql://...` is one on a
+    server. `memory:NAME`, or any other name, is a store in memory, which is gone with the process.
+    A name without a class that looks like a path is refused. `Store.from_url` reads such URLs. A
+    class of another package may have a scheme of its own, by an entry point.
 
     `Store` describes the options. `LmdbStore` describes `readonly`, `create`, `durability` and
     `table`. `options` are further options, for a class of your own.
@@ -142,17 +143,18 @@ def stone(
     """
     if isinstance(name, bytes) and store is not None and not _is_memory(store):
         name = os.fsdecode(name)
+    scheme = scheme_of(name)
     if store is None:
-        store, name = _class_of(name)
-    elif isinstance(name, str) and name.lower().startswith(_OURS):
-        meant, name = _class_of(name)
-        if not (isinstance(store, type) and issubclass(store, meant)):
-            raise StoreOpenError(
-                f"the name {name!r} is that of a {meant.__name__}, not {show(store)}"
-            )
+        _check_name(name)
+        store = class_for(scheme) if scheme else _class_of_plain(name)
+    elif not _is_url_for(store, scheme):
+        scheme = ""
     opener: Any = store  # to type checkers the class of a store takes an engine
     if not (isinstance(store, type) and issubclass(store, Store)) or store is Store:
-        raise StoreOpenError(f"{show(store)} is no kind of store: use MemoryStore or LmdbStore")
+        raise StoreOpenError(
+            f"{show(store)} is no kind of store: use MemoryStore, LmdbStore or another class that "
+            "is derived from Store"
+        )
     if _is_memory(store):
         _check_name(name)
     special = {
@@ -175,7 +177,8 @@ def stone(
         "iterable": iterable,
         "kwargs": kwargs,
     }
-    return opener(name, **{**common, **more})
+    with naming_the_client(scheme):
+        return (opener.from_url if scheme else opener)(name, **{**common, **more})
 
 
 _DEFAULTS = {
@@ -185,40 +188,40 @@ _DEFAULTS = {
     "table": None,
     "timeout": TIMEOUT,
 }
-_OURS = ("lmdb:", "memory:")
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+")  # RFC 3986, section 3.1; one letter is a drive
 _SUFFIXES = (".db", ".lmdb", ".mdb")
 
 
-def _class_of(name: Any) -> tuple[type[Store[Any, Any]], Any]:
-    """The class that a name without a class stands for, and the name for that class.
+def _is_url_for(store: Any, scheme: str) -> bool:
+    """Whether a name with this scheme is a URL to the class `store`. Otherwise it is a path.
+
+    Raises StoreOpenError for a URL of another class.
+    """
+    if not is_registered(scheme):
+        return False
+    meant = class_for(scheme)
+    if isinstance(store, type) and issubclass(store, meant):
+        return True
+    if not is_ours(scheme):
+        return False
+    raise StoreOpenError(
+        f"a name that begins with {scheme}: is that of a {meant.__name__}, not {show(store)}"
+    )
+
+
+def _class_of_plain(name: Any) -> type[Store[Any, Any]]:
+    """The class for a name that is no URL: MemoryStore.
 
     Raises StoreOpenError for a name that its user may have taken for a path. A store in memory
     would show nothing of the entries on disk, and its entries would end with the process.
     """
-    _check_name(name)
-    if isinstance(name, str):
-        scheme, colon, rest = name.partition(":")
-        if colon and scheme.lower() == "lmdb":
-            from .lmdb import LmdbStore  # it loads the client of LMDB
-
-            if rest.startswith("//") and not rest.startswith("///"):
-                raise StoreOpenError(
-                    f"{name!r} names another machine: write lmdb:PATH, or lmdb:///PATH"
-                )
-            return LmdbStore, rest.removeprefix("//")
-        if colon and scheme.lower() == "memory":
-            return MemoryStore, rest or "memory"
-        if colon and _SCHEME.fullmatch(scheme):
-            raise StoreOpenError(f"{name!r}: stones knows lmdb:PATH and memory:, not {scheme}:")
     if isinstance(name, os.PathLike) or _looks_like_a_path(name):
         path = str.__str__(os.fsdecode(name))  # the repr of a subclass may be anything
         raise StoreOpenError(
             f"{path!r} looks like a path, but no class says that the store is on disk: open it by "
-            f"stone({path!r}, LmdbStore) or stone({'lmdb:' + path!r}); for a store in memory, "
-            "stone('memory:')"
+            f"stone({path!r}, LmdbStore) or stone({'lmdb:' + path!r}), or with the scheme of "
+            "another engine; for a store in memory, stone('memory:')"
         )
-    return MemoryStore, name
+    return MemoryStore
 
 
 def _is_memory(store: Any) -> bool:

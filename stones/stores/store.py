@@ -22,6 +22,7 @@ from .claims import collection_names, count_key, read_count
 from .database import Database
 from .database_reader import DATA, DatabaseSnapshot
 from .reader import K, Reader, V
+from .schemes import path_in
 from .timeout import TIMEOUT, timeout_of
 from .writer import Writer
 
@@ -185,6 +186,20 @@ class Store(Copyable[K, V], Writer[K, V]):
         except BaseException:
             database.abandon()
             raise
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """The store at `scheme:PATH` or `scheme:///PATH`, opened by `cls(PATH, **options)`.
+
+        A class that takes other URLs overrides this. `stone(url)` finds the class by the scheme.
+        Raises StoreOpenError for a URL of another form.
+
+        >>> from stones import LmdbStore
+        >>> LmdbStore.from_url('lmdb:my-db', serialize='json')
+        <LmdbStore 'my-db': 0 entries, json>
+        """
+        opener: Any = cls  # a subclass takes a path, and no engine
+        return opener(path_in(url), **options)  # type: ignore[no-any-return]  # as `cls` says
 
     @classmethod
     def fromkeys(cls, keys: Iterable[Any], value: Any = None, *args: Any, **options: Any) -> Self:
@@ -355,6 +370,11 @@ class MemoryStore(Store[K, V]):
             with self.transaction():
                 for filling in given:
                     self.update(filling)
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """A new store in memory for `memory:NAME`, which shows NAME."""
+        return cls(url.partition(":")[2] or "memory", **options)
 
     def destroy(self, *, yes_im_sure: bool = False) -> None:
         """Close the store: nothing of it is left. Does nothing without `yes_im_sure=True`."""
