@@ -36,7 +36,7 @@ from stones.errors import (
 )
 from stones.formats.codec import Codec
 from stones.formats.messages import show, show_key
-from stones.stores.claims import add_to_count, count_key, parse_count
+from stones.stores.claims import add_to_count, count_key, read_count
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader, record_decoder
 from stones.stores.spans import Span, prefix_span
@@ -136,11 +136,11 @@ class StoredRecords(Generic[K, R]):
 
     def count(self) -> int:
         """How many records there are. O(1)."""
-        return parse_count(self._count_key, self.database.get(self._count_key, Space.META))
+        return read_count(self.database, self._count_key)
 
     def count_at(self, txn: Transaction) -> int:
         """How many records there are, as a transaction sees it. O(1)."""
-        return parse_count(self._count_key, txn.get(Space.META, self._count_key))
+        return read_count(txn, self._count_key)
 
     def keys(self, span: Span) -> Iterator[K]:
         """The keys in a span."""
@@ -345,7 +345,7 @@ class StoredRecords(Generic[K, R]):
         for stored in changes.txn.keys(DATA, self.span.start, self.span.stop):
             self.remove(changes, stored)
         changes.added = 0
-        changes.txn.delete(Space.META, self._count_key)
+        changes.txn.drop_sum(self._count_key)
 
     @cached_property
     def _is_simple(self) -> bool:

@@ -50,6 +50,9 @@ class MeasuredReader(DatabaseReader):
     def count(self) -> int:
         return self._reader.count()
 
+    def sum(self, key: bytes) -> int:
+        return self._reader.sum(key)
+
     def reading(self) -> AbstractContextManager[Transaction]:
         return self._reading()
 
@@ -77,6 +80,9 @@ class _MeasuredTransaction(Transaction):
         if found is not None:
             self._tally.add(space, (key,), (found,))
         return found
+
+    def sum(self, key: bytes) -> int:
+        return self._txn.sum(key)
 
     def get_many(self, space: Space, keys: Sequence[bytes]) -> list[bytes | None]:
         found = self._txn.get_many(space, keys)

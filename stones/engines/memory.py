@@ -13,7 +13,16 @@ from threading import Lock, get_ident
 from typing import Any, TypeVar
 from weakref import WeakSet
 
-from stones.engine import PAGE_BYTES, Engine, Page, Space, Supports, Transaction, page_sizes
+from stones.engine import (
+    PAGE_BYTES,
+    Engine,
+    Page,
+    Space,
+    Supports,
+    Transaction,
+    page_sizes,
+    parse_sum,
+)
 from stones.errors import (
     LockTimeoutError,
     ReadOnlyError,
@@ -63,6 +72,9 @@ class MemoryEngine(Engine):
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         return self._opened()[space].get(key)
+
+    def sum(self, key: bytes) -> int:
+        return parse_sum(key, self.get(Space.META, key))
 
     def close(self) -> None:
         self._trees = None

@@ -32,6 +32,8 @@ class FormatRequest:
     """Whether pickled values may be read. That can run code."""
     checksums: bool | None = None
     """Whether new values get a checksum. None takes what the store's metadata says."""
+    default: str = "pickle"
+    """The serializer of a new store if `name` is None."""
 
     @classmethod
     def from_arguments(
@@ -40,8 +42,12 @@ class FormatRequest:
         dump_load: Any = (),
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
+        default: str = "pickle",
     ) -> "FormatRequest":
-        """The request that the arguments of a store make.
+        """The request that the arguments of a store make. `default` names its default serializer.
+
+        Unless `trust_pickle` says otherwise, pickles are trusted if pickle is named, or is the
+        default and no other serializer is named.
 
         Raises SerializerError for a serializer that is not known, for functions that are no pair,
         and for both together; ValueTypeError for a `trust_pickle` that is neither bool nor None.
@@ -51,11 +57,12 @@ class FormatRequest:
         if dump_load:
             if serialize is not None:
                 raise SerializerError("give serialize= or dump_load=, not both")
-            return cls(CUSTOM, custom_serializer(dump_load), trust_pickle is True, checksums)
+            custom = custom_serializer(dump_load)
+            return cls(CUSTOM, custom, trust_pickle is True, checksums, default)
         if serialize is not None:
             serializer(serialize)
-        trusts = serialize in (None, "pickle") if trust_pickle is None else trust_pickle
-        return cls(serialize, None, trusts, checksums)
+        trusts = (serialize or default) == "pickle" if trust_pickle is None else trust_pickle
+        return cls(serialize, None, trusts, checksums, default)
 
     def widened(self, name: str, custom: Serializer | None = None) -> "FormatRequest":
         """The request of an opener who has later named the serializer `name` as well."""
@@ -112,10 +119,14 @@ class FormatRequest:
         Raises FormatMismatchError if the serializer is not known, or not trusted.
         """
         if not self.trusts(format):
+            how = (
+                "without naming a serializer"
+                if self.default == "pickle"
+                else "with trust_pickle=True"
+            )
             raise FormatMismatchError(
                 f"{where} is pickled, and reading a pickle can run code: if you trust where it "
-                "comes from, open the store without naming a serializer (`stones` commands: with "
-                "--trust-pickle)"
+                f"comes from, open the store {how} (`stones` commands: with --trust-pickle)"
             )
         return self.writer(format, where)
 

@@ -42,3 +42,5 @@ def _copy_entries(source: Transaction, target: Transaction) -> None:
     for space in Space:
         for key, value in source.scan(space):
             target.put(space, key, value)
+    for name, number in source.sums():
+        target.add(name, number)

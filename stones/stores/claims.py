@@ -9,7 +9,7 @@ claim takes effect in every process at once.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Protocol
 
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, ReservedKeyError
@@ -21,8 +21,11 @@ COLLECTION_NAME = re.compile(r"\w[\w.-]{0,63}")
 MAX_NAME_SIZE = 256
 """The longest name of a collection in bytes: 64 characters of UTF-8."""
 
-_COUNT_DIGITS = 18
-"""len() takes no larger number of records."""
+
+class HasSums(Protocol):
+    """What sums can be read from."""
+
+    def sum(self, key: bytes, /) -> int: ...
 
 
 def check_unclaimed(txn: Transaction, key: bytes) -> None:
@@ -80,18 +83,15 @@ def collection_names(txn: Transaction) -> Iterator[str]:
         yield name
 
 
-def read_count(txn: Transaction, key: bytes) -> int:
-    """How many records a collection has, by its `count_key`. Raises CorruptValueError. One read."""
-    return parse_count(key, txn.get(Space.META, key))
+def read_count(reader: HasSums, key: bytes) -> int:
+    """How many records a collection has, by its `count_key`. Raises CorruptValueError. One read.
 
-
-def parse_count(key: bytes, raw: bytes | None) -> int:
-    """The count that is stored at a `count_key` as `raw`. Raises CorruptValueError."""
-    if raw is None:
-        return 0
-    if not raw.isdigit() or len(raw) > _COUNT_DIGITS:
-        raise CorruptValueError(f"{_whose(key)} is {raw[:40]!r}: it is damaged")
-    return int(raw)
+    A transaction has sums, and so has a database.
+    """
+    try:
+        return reader.sum(key)
+    except CorruptValueError as error:
+        raise _count_error(key, error) from error
 
 
 def add_to_count(txn: Transaction, key: bytes, added: int) -> None:
@@ -99,16 +99,26 @@ def add_to_count(txn: Transaction, key: bytes, added: int) -> None:
 
     Raises CorruptValueError where the count would fall below 0: it was wrong before.
     """
-    count = read_count(txn, key) + added
-    if count < 0:
-        raise CorruptValueError(
-            f"{_whose(key)} is too low for the records that it has: it is damaged"
-        )
-    txn.put(Space.META, key, b"%d" % count)
+    try:
+        txn.add(key, added)
+    except CorruptValueError as error:
+        raise _count_error(key, error) from error
 
 
-def _whose(key: bytes) -> str:
-    return f"the count of the collection {key.removeprefix(COUNTS[0]).decode()!r}"
+def drop_counts(txn: Transaction) -> None:
+    """Make the counts of all collections 0, also damaged ones."""
+    for key, _ in list(txn.sums()):
+        if COUNTS[0] <= key < COUNTS[1]:
+            txn.drop_sum(key)
+    txn.delete_range(Space.META, *COUNTS)  # the sums of most engines are there
+
+
+def _count_error(key: bytes, error: CorruptValueError) -> CorruptValueError:
+    """The error about a sum, as an error that names the collection."""
+    name = key.removeprefix(COUNTS[0]).decode()
+    whose = f"the count of the collection {name!r}"
+    text = str(error).replace(f"the sum {key!r}", whose)
+    return CorruptValueError(text.replace("would fall below 0", "is too low for its records"))
 
 
 def claim_key(name: str) -> bytes:

@@ -109,6 +109,10 @@ class Database(DatabaseReader):
         finally:
             txn.abort()
 
+    def sum(self, key: bytes) -> int:
+        txn = transactions.joined(self.engine)
+        return self.engine.sum(key) if txn is None else txn.sum(key)
+
     def reading(self) -> AbstractContextManager[Transaction]:
         return _Reading(self.engine)
 
@@ -262,7 +266,9 @@ class Database(DatabaseReader):
         metadata = read_metadata(txn)  # another process may have been quicker
         if metadata is None:
             request = self.request
-            write_formats(txn, new_metadata(request.name or "pickle", bool(request.checksums)))
+            write_formats(
+                txn, new_metadata(request.name or request.default, bool(request.checksums))
+            )
             metadata = read_metadata(txn)
             assert metadata is not None
         return metadata

@@ -38,7 +38,11 @@ class DatabaseReader(ABC):
 
     @abstractmethod
     def count(self) -> int:
-        """How many entries there are. O(1)."""
+        """How many entries there are. O(1), unless the engine does not support `counts`."""
+
+    @abstractmethod
+    def sum(self, key: bytes) -> int:
+        """The sum `key`: see `Transaction.sum`. One read."""
 
     @abstractmethod
     def reading(self) -> AbstractContextManager[Transaction]:
@@ -187,6 +191,11 @@ class DatabaseSnapshot(DatabaseReader):
         if self._closed:
             raise self._closed_error()
         return self._txn.count(DATA)
+
+    def sum(self, key: bytes) -> int:
+        if self._closed:
+            raise self._closed_error()
+        return self._txn.sum(key)
 
     def reading(self) -> AbstractContextManager[Transaction]:
         if self._closed:

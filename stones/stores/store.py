@@ -9,7 +9,7 @@ import os
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager, nullcontext
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from stones.engine import Engine
 from stones.engines.memory import MemoryEngine
@@ -123,12 +123,13 @@ class Store(Copyable[K, V], Writer[K, V]):
     Every class of stores takes these options:
 
     - `serialize` names the serializer: pickle, json, cbor, msgpack, noop, or one that was given to
-      `register_serializer`. None takes the store's own; a new store gets pickle.
+      `register_serializer`. None takes the store's own; a new store gets `default_serializer` of
+      its class, which is pickle unless the class says otherwise.
     - `dump_load=(encode, decode)` gives two functions in its place.
     - `value_type` is the class of the containers that `deep_add` makes.
     - `key_type=str` gives keys back as str.
-    - `trust_pickle` says whether pickled values may be read, which can run code. None: only if no
-      other serializer is named.
+    - `trust_pickle` says whether pickled values may be read, which can run code. None: only if
+      pickle is named, or is the default and no other serializer is named.
     - `checksums=True` gives every value a checksum, so that damage is noticed. None takes what the
       store has; a new store has no checksums.
     - `iterable` and `kwargs` are entries to begin with.
@@ -144,6 +145,11 @@ class Store(Copyable[K, V], Writer[K, V]):
     (('a', 'b'), False, 1)
     """
 
+    default_serializer: ClassVar[str] = "pickle"
+    """The serializer of a new store where `serialize` is None.
+
+    A class whose entries other programs may write, over a network for instance, names a safe one.
+    """
     _place = ""
     """What the repr says of where the entries are, if it is not on disk."""
 
@@ -178,7 +184,9 @@ class Store(Copyable[K, V], Writer[K, V]):
                     f"value_type is a class, list for instance, not {show(value_type)}"
                 )
             check_checksums(checksums)
-            request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle, checksums)
+            request = FormatRequest.from_arguments(
+                serialize, dump_load, trust_pickle, checksums, self.default_serializer
+            )
             database.open(request)
             super().__init__(database, key_type, value_type)
             if iterable or kwargs:
@@ -313,6 +321,8 @@ class Store(Copyable[K, V], Writer[K, V]):
             return f"<{named}: closed>"
         # Not the entries, as a dict would: there may be millions of them.
         serializer = database.codec.metadata.write.serializer
+        if not database.engine.supports.counts:  # repr() must not read a whole store
+            return f"<{named}: {serializer}>"
         count = len(self)
         return f"<{named}: {show_count(count, 'entry', 'entries')}, {serializer}>"
 

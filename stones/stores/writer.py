@@ -5,7 +5,7 @@ from typing import Any, Self, overload
 
 from stones.engine import Space, Transaction
 
-from .claims import COUNTS
+from .claims import drop_counts
 from .containers import added, removed
 from .copying import copy_entries
 from .database import Database
@@ -173,8 +173,7 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         with self._target.writing() as txn:
             txn.delete_range(DATA)
             txn.delete_range(Space.INDEX)
-            for key in txn.keys(Space.META, *COUNTS):
-                txn.delete(Space.META, key)
+            drop_counts(txn)
 
     def deep_add(self, key: K | bytes | str, value: Any) -> None:
         """Add `value` to the container at `key`, which is made where there is no container yet.

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import lmdb
 
-from stones.engine import MAX_KEY_SIZE, Space, Supports, Transaction
+from stones.engine import MAX_KEY_SIZE, Space, Supports, Transaction, parse_sum
 from stones.engines.group_commit import GroupCommit
 from stones.engines.stones03 import Stones03Engine
 from stones.errors import (
@@ -178,6 +178,9 @@ class LmdbEngine(Stones03Engine):
             raise file.translated(error) from error
         return value
 
+    def sum(self, key: bytes) -> int:
+        return parse_sum(key, self.get(Space.META, key))
+
     def read(self, look: Callable[[Transaction], T]) -> T:
         for _ in range(_TRIES if self._file.unregistered else 0):
             with suppress(SnapshotOverwrittenError):
@@ -189,6 +192,15 @@ class LmdbEngine(Stones03Engine):
         while True:
             try:
                 return self._group_commit.write(change, timeout)
+            except StoreFullError:
+                if not self._begins.has_grown(timeout):
+                    raise
+
+    def transact(self, change: Callable[[Transaction], T], *, timeout: float | None = None) -> T:
+        self._begins.check_writable()
+        while True:
+            try:
+                return self._write_alone(change, timeout=timeout)
             except StoreFullError:
                 if not self._begins.has_grown(timeout):
                     raise
