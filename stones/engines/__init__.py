@@ -4,5 +4,9 @@ memory        a sorted map in memory for each space
 sorted_map    the map: ordered bytes, and copies that cost nothing
 lmdb/         one LMDB file a store, for many threads and processes
 stones03      what an engine offers that may find a database of stones 0.3
+buffered      transactions whose changes are in memory until the commit
+buffer        these changes, and forks of them for savepoints
+backing       what an engine writes itself below such transactions
+merged_pages  pages of what is stored, with changes merged into them
 group_commit  threads that write at once share one commit
 """

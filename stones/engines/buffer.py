@@ -1,0 +1,61 @@
+"""The changes of a transaction in memory: `Buffer`. `buffered` is the transaction around it."""
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from stones.engine import Space
+
+from .backing import Changes
+from .merged_pages import GONE
+from .sorted_map import SortedMap
+
+ENTRY_BYTES = 200
+"""What an entry costs in a buffer beside its key and its value."""
+
+
+class Buffer(NamedTuple):
+    """Changed entries and sums. A fork costs O(1); its first change costs O(sqrt n)."""
+
+    maps: tuple[SortedMap, ...]
+    """For each space the new values. The value of a deleted key is `GONE`."""
+    added: dict[bytes, int]
+    dropped: set[bytes]
+
+    @classmethod
+    def empty(cls) -> "Buffer":
+        """A buffer without changes."""
+        return cls(tuple(SortedMap() for _ in Space), {}, set())
+
+    def fork(self) -> "Buffer":
+        """An independent copy."""
+        maps = tuple(changed.fork() for changed in self.maps)
+        return Buffer(maps, self.added.copy(), self.dropped.copy())
+
+    def drop_sum(self, key: bytes) -> None:
+        """Make a sum 0."""
+        self.dropped.add(key)
+        self.added.pop(key, None)
+
+    def changes(
+        self, before: "Buffer | None", expected: Mapping[tuple[Space, bytes], bytes | None]
+    ) -> Changes:
+        """The changes since `before`, of which this buffer is a fork; without it, all changes."""
+        dropped = self.dropped - before.dropped if before else self.dropped
+        added = {key: n for key, n in self.added.items() if n}
+        for key, n in before.added.items() if before else ():
+            if key not in dropped:
+                added[key] = added.get(key, 0) - n
+        return Changes(
+            writes=tuple(self._writes(space, before) for space in Space),
+            added={key: n for key, n in added.items() if n},
+            dropped=frozenset(dropped),
+            expected=dict(expected),
+        )
+
+    def _writes(self, space: Space, before: "Buffer | None") -> list[tuple[bytes, bytes | None]]:
+        outer = before.maps[space] if before else None
+        return [
+            (key, None if value is GONE else value)
+            for key, value in self.maps[space].scan(b"", None, False)
+            if outer is None or outer.get(key) is not value
+        ]
