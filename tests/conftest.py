@@ -10,9 +10,9 @@ from hypothesis import HealthCheck, settings
 
 from stones import LmdbStore, MemoryStore, stone
 
-from .servers.fixtures import postgres, postgres_url
+from .servers.fixtures import postgres, postgres_server, postgres_url
 
-__all__ = ["postgres", "postgres_url"]
+__all__ = ["postgres", "postgres_server", "postgres_url"]
 
 pytest.register_assert_rewrite("stones.testing")
 settings.register_profile(

@@ -29,13 +29,19 @@ class PostgresPlace:
 
 
 @pytest.fixture(scope="session")
-def postgres_url() -> Iterator[str]:
-    """The URL of the server that the whole session uses."""
-    if given := os.environ.get("STONES_POSTGRES_URL"):
-        yield given
-        return
+def postgres_server() -> Iterator[PostgresServer]:
+    """The server that the tests of a session share, for tests that need more than its URL."""
     with PostgresServer() as server:
-        yield server.url()
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres_url(request: pytest.FixtureRequest) -> str:
+    """The URL of the server that the tests of a session share."""
+    if given := os.environ.get("STONES_POSTGRES_URL"):
+        return given
+    server: PostgresServer = request.getfixturevalue("postgres_server")
+    return server.url()
 
 
 @pytest.fixture

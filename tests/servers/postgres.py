@@ -58,7 +58,8 @@ class PostgresServer:
 
     It listens on a socket in its folder, and with `tcp` on a port of the loopback interface too.
     `settings` are lines of postgresql.conf, `access` is the text of pg_hba.conf. `speed` is FAST,
-    WRITTEN, or empty: then it waits for the disk, as it does for users.
+    WRITTEN, or empty: then it waits for the disk, as it does for users. A server with `copy_of` is
+    a hot standby, which another server knows by its `name`.
     """
 
     def __init__(
@@ -70,14 +71,17 @@ class PostgresServer:
         settings: Mapping[str, object] | None = None,
         access: str | None = None,
         copy_of: "PostgresServer | None" = None,
+        name: str = "pg",
+        port: int | None = None,
     ) -> None:
         programs = find_programs(tls=tls)
-        self.folder = make_folder("pg")
+        self.name = name
+        self.folder = make_folder(name)
         self.programs = _reachable(programs, self.folder)
         stop = '"$1" -D "$2" -m immediate stop'
         self._watchdog = Watchdog(self.folder, stop, self.programs / "pg_ctl", self.data)
         try:
-            self.port = free_port() if tcp else 5432
+            self.port = port or (free_port() if tcp else 5432)
             self.tcp = tcp
             if copy_of is None:
                 self._make()
@@ -108,8 +112,11 @@ class PostgresServer:
 
     def _copy(self, primary: "PostgresServer") -> None:
         """A copy that follows `primary`, as its hot standby."""
-        source = ["-d", primary.url(application_name=self.folder.name), "-R", "-c", "fast", "-N"]
+        source = ["-d", primary.url(socket=True), "--checkpoint=fast", "--no-sync"]
         must_run([self.programs / "pg_basebackup", "-D", self.data, *source], self.folder)
+        (self.data / "standby.signal").touch()
+        os.chmod(self.data / "standby.signal", 0o666)  # its promotion removes it
+        self.follow(primary, start=False)
 
     # -- where it is ---------------------------------------------------------------------------
 
@@ -165,6 +172,15 @@ class PostgresServer:
     def promote(self) -> None:
         """Make a standby the primary, and wait until it is."""
         must_run([*self._pg_ctl, "-w", "promote"], self.folder)
+
+    def follow(self, primary: "PostgresServer", *, start: bool = True) -> None:
+        """Let a standby take what it does from another server."""
+        self.set(
+            primary_conninfo=f"host={primary.folder} port={primary.port} user=postgres"
+            f" application_name={self.name}"
+        )
+        if start:
+            self.reload()
 
     def kill(self) -> None:
         """Kill every process of the server at once, as a crash of the machine would end them."""
