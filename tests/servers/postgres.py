@@ -115,7 +115,7 @@ class PostgresServer:
         source = ["-d", primary.url(socket=True), "--checkpoint=fast", "--no-sync"]
         must_run([self.programs / "pg_basebackup", "-D", self.data, *source], self.folder)
         (self.data / "standby.signal").touch()
-        os.chmod(self.data / "standby.signal", 0o666)  # its promotion removes it
+        os.chmod(self.data / "standby.signal", 0o666)  # the server writes it to the disk
         self.follow(primary, start=False)
 
     # -- where it is ---------------------------------------------------------------------------
