@@ -92,7 +92,9 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
         indexes: Iterable[str | tuple[str, ...] | Index] = (),
     ) -> None:
         if not isinstance(store, Reader):
-            raise CollectionError(f"a collection is kept in a store, not in {show(store)}")
+            # Of a Tiered. Its module is not imported for this message.
+            hint = ": Collection(tiered.slow, User)" if hasattr(store, "slow") else ""
+            raise CollectionError(f"a collection is kept in a store, not in {show(store)}{hint}")
         type_of_record = record_type(record, unknown)
         name = type_of_record.name if name is None else name
         if not isinstance(name, str) or not COLLECTION_NAME.fullmatch(name):

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from stones.repair.info import StoreInfo, inspect
     from stones.repair.salvage import SalvageReport, salvage
     from stones.stores.lmdb import LmdbStore
+    from stones.stores.tiered import Tiered
 
     __version__: str
     Finding, Report, Salvaged = DamageFinding, CheckReport, SalvageReport
@@ -97,6 +98,7 @@ __all__ = [
     "StoreFullError",
     "StoreInfo",
     "StoreOpenError",
+    "Tiered",
     "TransactionError",
     "UnknownOutcomeError",
     "UnsupportedError",
@@ -130,6 +132,7 @@ _LAZY = {
     "Query": "stones.collections.queries.query",
     "SalvageReport": "stones.repair.salvage",
     "StoreInfo": "stones.repair.info",
+    "Tiered": "stones.stores.tiered",
     "check": "stones.repair.check",
     "compact": "stones.engines.lmdb.compaction",
     "index": "stones.collections.index_declarations",

@@ -15,6 +15,9 @@ copied_indexes   what a copy asks of the indexes of collections, and who answers
 bound_to_store   refuses deep copies of what works on an open store
 containers       deep_add() and deep_remove()
 lmdb             LmdbStore and its options
+tiered           Tiered: a small store in front of a large one
+fast_tier        the store in front: its bound, and who may put a value into it
+tier_mark        whose the store in front is, and what is left in it after a crash
 timeout          the option that limits how long a write waits for other writers
 backup           a copy of a whole store
 
