@@ -3,14 +3,17 @@
 It wraps the engine in memory. Tests of what the layers above must not do to such an engine use it.
 """
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 from attrs import evolve
 
 from stones import Store
 from stones.engine import Space, Transaction
 from stones.engines.memory import MemoryEngine
+from stones.errors import ConflictError
+
+T = TypeVar("T")
 
 SUMS = b"\xff"
 """The sums are where no key of the metadata is: behind this byte, which scans do not show."""
@@ -60,7 +63,13 @@ class NetworkTransaction(Transaction):
 
 
 class NetworkEngine(MemoryEngine):
+    """`conflicts` is how many of the next commits find a conflict. It gives up after 10 of them."""
+
     supports = evolve(MemoryEngine.supports, counts=False)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.conflicts = 0
 
     def begin(self, *, write: bool = False, timeout: float | None = None) -> NetworkTransaction:  # type: ignore[override]  # it wraps one
         return NetworkTransaction(super().begin(write=write, timeout=timeout))
@@ -70,6 +79,26 @@ class NetworkEngine(MemoryEngine):
 
     def sum(self, key: bytes) -> int:
         return self.read(lambda txn: txn.sum(key))
+
+    def transact(self, change: Callable[[Transaction], T], *, timeout: float | None = None) -> T:
+        for tries in range(10, 0, -1):
+            txn = self.begin(write=True, timeout=timeout)
+            try:
+                result = change(txn)
+                if self.conflicts > 0:
+                    self.conflicts -= 1
+                    raise ConflictError("another transaction has changed what this one has read")
+                txn.commit()
+            except ConflictError:
+                txn.abort()
+                if tries == 1:
+                    raise
+            except BaseException:
+                txn.abort()
+                raise
+            else:
+                return result
+        raise AssertionError
 
 
 class NetworkStore(Store[Any, Any]):

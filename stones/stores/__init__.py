@@ -12,6 +12,7 @@ dict_keys        the keys of the dict: bytes, or str
 missing_keys     the KeyError for a key that is not there
 copying          takes the entries of a store into another one, with its collections
 copied_indexes   what a copy asks of the indexes of collections, and who answers
+spelling         refuses a misspelled option where a store takes entries as keyword arguments
 bound_to_store   refuses deep copies of what works on an open store
 containers       deep_add() and deep_remove()
 lmdb             LmdbStore and its options

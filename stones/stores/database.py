@@ -161,6 +161,21 @@ class Database(DatabaseReader):
                 return change(txn)
         return self._write_alone(change)
 
+    def transact(self, change: Callable[[Transaction], T], *, joinable: bool = False) -> T:
+        """What `change` returns, called with a write transaction, in this thread. It may run again.
+
+        It is for one operation, as `writing`, and may run code of the caller. If it is `joinable`,
+        all that runs in `change` joins the transaction. Inside an ambient transaction it is a
+        savepoint.
+        """
+        self.check_writable()
+
+        def run(txn: Transaction) -> T:
+            self.codec_for_writing(txn)
+            return change(txn)
+
+        return transactions.transact(self.engine, run, joinable=joinable, timeout=self.timeout)
+
     @contextmanager
     def writing(self, *, joinable: bool = False) -> Iterator[Transaction]:
         """A write transaction for one operation; a savepoint where an ambient one is open.

@@ -21,9 +21,11 @@ from .backup import write_backup
 from .claims import collection_names, count_key, read_count
 from .database import Database
 from .database_reader import DATA, DatabaseSnapshot
-from .reader import K, Reader, V
+from .reader import K, Reader, T, V
 from .schemes import path_in
+from .spelling import check_spelling
 from .timeout import TIMEOUT, timeout_of
+from .transactions import called
 from .writer import Writer
 
 Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
@@ -98,7 +100,7 @@ class Snapshot(Copyable[K, V]):
 
     if not TYPE_CHECKING:  # to type checkers a snapshot has no method that writes
         __setitem__ = __delitem__ = __ior__ = put = delete = update = pop = popitem = _read_only
-        setdefault = clear = deep_add = deep_remove = transaction = _read_only
+        setdefault = clear = deep_add = deep_remove = transaction = transact = _read_only
 
     def close(self) -> None:
         """Let go of the snapshot. Reading after that raises; a second call does nothing."""
@@ -240,6 +242,31 @@ class Store(Copyable[K, V], Writer[K, V]):
         with self.database.transaction():
             yield self
 
+    def transact(self, function: Callable[[], T]) -> T:
+        """What `function()` returns, all or nothing, as in `with store.transaction():`.
+
+        But others may write meanwhile, where the engine can do that, as over a network. If another
+        transaction changes what this one has read, nothing of it is written, and the function runs
+        again. So it may run more than once: let it change nothing but this store.
+
+        It runs in this thread. Inside a transaction it is a savepoint. Raises what `function`
+        raises, ConflictError if the engine gives up, TransactionError for a coroutine function.
+
+        >>> from stones import MemoryStore
+        >>> store = MemoryStore({'here': 10, 'there': 0})
+        >>> def move():
+        ...     store['here'] -= 5
+        ...     store['there'] += 5
+        ...     return store['there']
+        >>> store.transact(move)
+        5
+        """
+        database = self.database
+        if database.in_transaction():
+            with database.transaction():
+                return called(function)
+        return database.transact(lambda _: called(function), joinable=True)
+
     def snapshot(self) -> Snapshot[K, V]:
         """The store as it is now, read-only and frozen; use it as a context manager.
 
@@ -360,7 +387,7 @@ class MemoryStore(Store[K, V]):
         kwargs: Mapping[str, V] | None = None,
         **more: V,
     ) -> None:
-        _check_spelling(more)
+        check_spelling("MemoryStore", more, MemoryStore.__init__.__kwdefaults__ or {})
         if isinstance(entries, str | os.PathLike):
             name, entries = entries, None
         super().__init__(
@@ -390,20 +417,3 @@ class MemoryStore(Store[K, V]):
         """Close the store: nothing of it is left. Does nothing without `yes_im_sure=True`."""
         if yes_im_sure:
             self.close()
-
-
-def _check_spelling(entries: Mapping[str, Any]) -> None:
-    """Raise ValueTypeError for an entry of MemoryStore(...) that must be meant as an option."""
-    if not entries:
-        return
-    from difflib import get_close_matches  # few stores are filled by keyword arguments
-
-    options = (MemoryStore.__init__.__kwdefaults__ or {}).keys() - {"name"}
-    for key in entries:
-        meant = get_close_matches(key, options, n=1, cutoff=0.85)
-        if meant or key in ("create", "durability", "readonly", "table"):
-            hint = f"is {meant[0]!r} meant?" if meant else "it is for a store on disk."
-            raise ValueTypeError(
-                f"MemoryStore has no option {key!r}: {hint} To store a value under this key, give "
-                f"a dict: MemoryStore({{{key!r}: ...}})"
-            )

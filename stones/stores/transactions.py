@@ -8,14 +8,16 @@ thread and in the task that opened it.
 
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import get_ident
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from stones.engine import Engine, Transaction
 from stones.errors import TransactionError
+
+T = TypeVar("T")
 
 ambient: ContextVar[Mapping[Engine, "Scope"] | None] = ContextVar("stones.ambient", default=None)
 """The open transactions of this context, by engine. None: there is none, as in most reads."""
@@ -115,26 +117,60 @@ def transaction(engine: Engine, *, timeout: float | None = None) -> Iterator[Tra
     try:
         ambient.set({**before, engine: scope})
         yield txn
-        _check_innermost(engine, scope)
-        if scope.failed:
-            raise TransactionError(
-                "an operation in this transaction has failed, and the engine has no savepoints to "
-                "undo it alone: the whole transaction is undone"
-            )
+        _check_end(engine, scope)
         txn.commit()
     except BaseException:
         txn.abort()
         raise
     finally:
-        scope.open = False
-        # Not by reset(): a generator may end in another context than the one it began in. It may
-        # also end before a block that was opened after it.
-        now = dict(ambient.get() or {})
-        if now.get(engine) is scope:
-            del now[engine]
-            if engine in before:
-                now[engine] = before[engine]
-            ambient.set(now or None)
+        _leave(engine, scope, before)
+
+
+def transact(
+    engine: Engine,
+    change: Callable[[Transaction], T],
+    *,
+    joinable: bool = False,
+    timeout: float | None = None,
+) -> T:
+    """What `change` returns, called with a write transaction, in this thread. It may run again.
+
+    It is as `writing`, but as a function: a savepoint where an ambient transaction is open, and the
+    ambient transaction itself while `change` runs if it is `joinable`. Outside a transaction the
+    engine may let others write meanwhile, and run it again: see `Engine.transact`.
+    """
+    if joined(engine, write=True) is not None:
+        with writing(engine, joinable=joinable, timeout=timeout) as txn:
+            return change(txn)
+
+    def run(txn: Transaction) -> T:
+        scope = Scope()
+        before = ambient.get() or {}
+        scope.txn = txn
+        try:
+            ambient.set({**before, engine: scope})
+            result = change(txn)
+            _check_end(engine, scope)
+        finally:
+            _leave(engine, scope, before)
+        return result
+
+    run_it = run if joinable else change
+    if timeout is None:  # an engine without timeouts may not know the argument
+        return engine.transact(run_it)
+    return engine.transact(run_it, timeout=timeout)
+
+
+def called(function: Callable[[], T]) -> T:
+    """What `function()` returns. Raises TransactionError for the coroutine of an async function."""
+    result = function()
+    if isinstance(result, Coroutine):
+        result.close()
+        raise TransactionError(
+            "transact() takes a function, not a coroutine function: its body would run after the "
+            "transaction; nothing was written"
+        )
+    return result
 
 
 def begin_writing(engine: Engine, timeout: float | None) -> Transaction:
@@ -142,6 +178,29 @@ def begin_writing(engine: Engine, timeout: float | None) -> Transaction:
     if timeout is None:
         return engine.begin(write=True)
     return engine.begin(write=True, timeout=timeout)
+
+
+def _leave(engine: Engine, scope: Scope, before: Mapping[Engine, Scope]) -> None:
+    """End a scope: the transaction that was ambient `before` is so again."""
+    scope.open = False
+    # Not by reset(): a generator may end in another context than the one it began in. It may also
+    # end before a block that was opened after it.
+    now = dict(ambient.get() or {})
+    if now.get(engine) is scope:
+        del now[engine]
+        if engine in before:
+            now[engine] = before[engine]
+        ambient.set(now or None)
+
+
+def _check_end(engine: Engine, scope: Scope) -> None:
+    """Raise TransactionError if the transaction of a scope cannot be committed."""
+    _check_innermost(engine, scope)
+    if scope.failed:
+        raise TransactionError(
+            "an operation in this transaction has failed, and the engine has no savepoints to "
+            "undo it alone: the whole transaction is undone"
+        )
 
 
 def _check_innermost(engine: Engine, scope: Scope) -> None:
