@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from stones.repair.info import StoreInfo, inspect
     from stones.repair.salvage import SalvageReport, salvage
     from stones.stores.lmdb import LmdbStore
+    from stones.stores.sqlite import SqliteStore
     from stones.stores.tiered import Tiered
 
     __version__: str
@@ -91,6 +92,7 @@ __all__ = [
     "SalvageReport",
     "SerializerError",
     "Snapshot",
+    "SqliteStore",
     "StoneError",
     "StorageError",
     "Store",
@@ -131,6 +133,7 @@ _LAZY = {
     "MigrationReport": "stones.migrations.reencode",
     "Query": "stones.collections.queries.query",
     "SalvageReport": "stones.repair.salvage",
+    "SqliteStore": "stones.stores.sqlite",
     "StoreInfo": "stones.repair.info",
     "Tiered": "stones.stores.tiered",
     "check": "stones.repair.check",

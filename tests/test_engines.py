@@ -11,6 +11,7 @@ import pytest
 from stones.engine import Engine, Space
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.memory import MemoryEngine
+from stones.engines.sqlite.engine import SqliteEngine
 from stones.errors import StoreClosedError, TransactionError
 from stones.testing import EngineTests
 
@@ -50,3 +51,9 @@ class TestLmdbEngine(EndOfPagesTests, EngineTests):
     @pytest.fixture
     def open_engine(self, tmp_path: Path) -> Callable[[], Engine]:
         return lambda: LmdbEngine.open(str(tmp_path / "db"))
+
+
+class TestSqliteEngine(EndOfPagesTests, EngineTests):
+    @pytest.fixture
+    def open_engine(self, tmp_path: Path) -> Callable[[], Engine]:
+        return lambda: SqliteEngine.open(str(tmp_path / "app.db"))

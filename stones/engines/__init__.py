@@ -8,5 +8,9 @@ buffered      transactions whose changes are in memory until the commit
 buffer        these changes, and forks of them for savepoints
 backing       what an engine writes itself below such transactions
 merged_pages  pages of what is stored, with changes merged into them
+sqlite/       one SQLite file a store
+sharing       one engine a file in a process
+full_disk     has a write failed because there is no room?
+processes     the name of another process, for errors
 group_commit  threads that write at once share one commit
 """

@@ -9,7 +9,7 @@ scans                the entries in key order, one by one and in pages
 batches              many entries to put, in lists for one call of LMDB
 writer_lock          which thread has the one write transaction, and who may end it
 process_lock         which process has it; waits no longer than it is told
-lock_holder          the name of that process, for errors
+lock_holder          the thread that has LMDB's lock, for errors
 page_reader          reads while another process writes, before the databases are open
 unregistered_reader  reads where lock.mdb cannot be written
 databases            the named database of each space; the layout of stones 0.3
@@ -17,7 +17,6 @@ environment          opens the LMDB environment: map size, table of readers, for
 directory            is a store there, is the place free, remove it, wait for the disk
 utf8_path            paths that are not UTF-8
 errors               LMDB's errors as ours
-sharing              one engine a file in a process
 growth               grows the map where addresses are scarce
 file_copy            a copy of the file at one moment
 repacking            writes the entries of a snapshot into a fresh file

@@ -14,6 +14,7 @@ import lmdb
 
 from stones.engine import MAX_KEY_SIZE, Space, Supports, Transaction, parse_sum
 from stones.engines.group_commit import GroupCommit
+from stones.engines.sharing import SharedEngines
 from stones.engines.stones03 import Stones03Engine
 from stones.errors import (
     ReadOnlyError,
@@ -25,14 +26,13 @@ from . import environment, process_lock
 from .batches import MAX_VALUE_SIZE
 from .begins import Begins
 from .databases import check_alone, move_values
-from .directory import check_vacant
+from .directory import check_vacant, identity
 from .environment import DURABILITY
 from .errors import translated
 from .file_copy import copy_compact, copy_pages
 from .open_file import OpenFile
 from .place import Place
 from .repacking import repack_file, tables_of_store
-from .sharing import SharedEngines
 from .transaction import LmdbTransaction
 from .unregistered_reader import SnapshotOverwrittenError
 
@@ -315,7 +315,7 @@ class LmdbEngine(Stones03Engine):
         self._start()
 
 
-_engines: SharedEngines[LmdbEngine] = SharedEngines()
+_engines: SharedEngines[LmdbEngine] = SharedEngines(identity)
 reserved = _engines.reserved
 
 

@@ -2,18 +2,14 @@
 
 import errno
 import os
-import shutil
-from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
 
 import lmdb
 
+from stones.engines.full_disk import is_full
 from stones.errors import ReadOnlyError, StoneError, StorageError, StoreFullError, TransactionError
 
 NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 """The error codes of the system for a disk without room."""
-
-_LITTLE = 1 << 20
-"""Bytes. A disk with less is full."""
 
 
 def translated(error: lmdb.Error, path: str) -> StoneError:
@@ -32,7 +28,9 @@ def translated(error: lmdb.Error, path: str) -> StoneError:
             f"{error}; nothing was changed. Do it in several transactions, or clear() the store"
         )
     # If a write is cut short, LMDB says EIO, whatever the reason.
-    if error.code in NO_ROOM or (error.code == errno.EIO and _is_full(path)):
+    if error.code in NO_ROOM or (
+        error.code == errno.EIO and is_full(os.path.join(path, "data.mdb"))
+    ):
         return StoreFullError(f"no room for more in {path!r}: {error}; nothing was changed")
     if isinstance(error, lmdb.ReadersFullError):
         return StorageError(
@@ -42,11 +40,3 @@ def translated(error: lmdb.Error, path: str) -> StoneError:
     if isinstance(error, lmdb.ReadonlyError):
         return ReadOnlyError(f"this is a read transaction of {path!r}, or it was opened read-only")
     return StorageError(f"LMDB failed on {path!r}: {error}")
-
-
-def _is_full(path: str) -> bool:
-    """Whether the disk has no room, or the process may not make the file larger."""
-    largest = getrlimit(RLIMIT_FSIZE)[0]
-    if largest != RLIM_INFINITY and os.path.getsize(os.path.join(path, "data.mdb")) >= largest // 2:
-        return True
-    return shutil.disk_usage(path).free < _LITTLE

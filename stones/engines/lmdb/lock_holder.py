@@ -23,8 +23,6 @@ _TID = 0x3FFFFFFF
 """The part of the first number of a mutex that is the id of a thread."""
 _MUTEX_SIZES = {"x86_64": 40, "aarch64": 48}
 """The size of a mutex in bytes, by the machine."""
-_LONGEST = 100
-"""The longest command in an error, in characters."""
 
 
 class LmdbLock:
@@ -71,26 +69,6 @@ def _words(path: str, lock_file: tuple[int, int] | None) -> Any:
                 # Two numbers, a transaction, a count and a mutex fill whole lines of 64 bytes.
                 return (c_uint32 * 3).from_address(start + (24 + size + 63) // 64 * 64)
     return None
-
-
-def process_of(thread: int) -> int | None:
-    """The process that a thread belongs to; None if the system does not tell."""
-    with suppress(OSError), open(f"/proc/{thread}/status", errors="replace") as status:
-        for line in status:
-            if line.startswith("Tgid:"):
-                return int(line.split()[1])
-    return None
-
-
-def described(process: int) -> str:
-    """A process for an error: its id, and its command if the system tells."""
-    command = ""
-    with suppress(OSError), open(f"/proc/{process}/cmdline", "rb") as words:
-        command = " ".join(words.read(4096).decode("utf-8", "replace").split("\0")).strip()
-    command = "".join(char if char.isprintable() else "?" for char in command)
-    if len(command) > _LONGEST:
-        command = command[: _LONGEST - 3] + "..."
-    return f"process {process} ({command})" if command else f"process {process}"
 
 
 def _mapped_at(device: int, inode: int, path: str) -> int | None:

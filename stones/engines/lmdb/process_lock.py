@@ -19,7 +19,9 @@ from weakref import WeakSet
 
 import lmdb
 
-from .lock_holder import LmdbLock, described, process_of
+from stones.engines.processes import described, process_of
+
+from .lock_holder import LmdbLock
 
 try:
     from fcntl import F_OFD_SETLK

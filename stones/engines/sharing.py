@@ -1,7 +1,8 @@
 """One engine a file: the stores of a process on one file share it, whatever path they name.
 
-LMDB's locks are POSIX locks, which belong to a process and a file. If a process opened a file
-twice, closing one of the two would give up the locks of both.
+So they share its transactions, its group commits and its connections. And LMDB's locks are POSIX
+locks, which belong to a process and a file. If a process opened a file twice, closing one of the
+two would give up the locks of both.
 
 Closing never waits. The garbage collector closes a store that was dropped, in any thread and in
 the middle of anything. That may be an opening, which has the lock here and may itself wait for
@@ -16,8 +17,6 @@ from typing import Generic, Protocol, TypeVar
 
 from stones.errors import StoreOpenError
 
-from .directory import identity
-
 
 class Shared(Protocol):
     """An engine, as far as sharing it goes."""
@@ -26,7 +25,7 @@ class Shared(Protocol):
 
     @property
     def identity(self) -> tuple[int, int]:
-        """The identity of its file: `directory.identity`."""
+        """Device and inode of its file."""
         ...
 
     def disconnect(self) -> None:
@@ -40,22 +39,26 @@ S = TypeVar("S", bound=Shared)
 
 
 class SharedEngines(Generic[S]):
-    """The engines that are open in this process, one for each file. Safe for threads."""
+    """The engines that are open in this process, one for each file. Safe for threads.
 
-    def __init__(self) -> None:
+    `identify` gives the identity of the file at a path, or None if there is no file yet.
+    """
+
+    def __init__(self, identify: Callable[[str], tuple[int, int] | None]) -> None:
+        self._identify = identify
         self._engines: dict[tuple[int, int], S] = {}
         self._reserved: set[tuple[int, int]] = set()  # files that may not be opened now
         self._closing: deque[S] = deque()  # whoever next has the lock closes these
         self._lock = Lock()
 
     def open(self, path: str, make: Callable[[], S]) -> S:
-        """The engine for the file in the directory `path`, with one user more.
+        """The engine for the file at `path`, with one user more.
 
         `make` gives a new engine where there is none. Call `close` as often as this.
         """
         with self._lock:
             self._close_all()
-            found = identity(path) or (0, 0)
+            found = self._identify(path) or (0, 0)
             if found in self._reserved:
                 raise StoreOpenError(
                     f"{path!r} is being compacted by this process: open it when that has ended"
@@ -75,11 +78,11 @@ class SharedEngines(Generic[S]):
 
     @contextmanager
     def reserved(self, path: str) -> Iterator[None]:
-        """Keep this process from opening the file in the directory `path`, until the block ends.
+        """Keep this process from opening the file at `path`, until the block ends.
 
         Raises StoreOpenError if the process has it open.
         """
-        found = identity(path) or (0, 0)
+        found = self._identify(path) or (0, 0)
         with self._lock:
             self._close_all()
             if found in self._engines or found in self._reserved:

@@ -1,0 +1,12 @@
+"""The engine on SQLite: one file a store, for many threads and processes.
+
+engine       SqliteEngine: begins transactions, reads, writes, closes
+transaction  SqliteTransaction: get, put, delete, many entries, savepoints, counts
+rows         the entries of a scan, in pages
+connections  the connections of a process to a file: kept, closed, left at a fork
+opening      opens a connection, and makes or checks the tables
+statements   the SQL, and the tables
+place        the three files: do the paths still lead to them, and removing them
+waiting      waits for the writers of other processes, and names them
+errors       SQLite's errors as ours
+"""

@@ -1,0 +1,408 @@
+"""SqliteTransaction: a transaction of SQLite on one connection; inside it, savepoints.
+
+The number of entries of each space is kept as a difference until the commit, which adds it to the
+row of the space. So a commit writes that row once.
+"""
+
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
+from threading import get_ident
+from typing import Any, NoReturn, Protocol
+from weakref import ref
+
+from stones.engine import Page, Space, Transaction
+from stones.engines.lmdb.writer_lock import WriterLock
+from stones.errors import ReadOnlyError, StoneError, StorageError, TransactionError
+
+from . import statements
+from .connections import Link
+from .rows import Rows
+from .statements import ADD, ADD_COUNT, BATCH, DELETE, GET, LAST_KEY, PUT, READ_COUNTS, SET
+
+MAX_VALUE_SIZE = 999_990_000
+"""The largest value in bytes. A row of SQLite has at most 1,000,000,000 bytes, with its key."""
+
+_MANY = 100
+"""After so many scans, those that nobody reads any more are forgotten."""
+_FEW = 4
+"""So many keys are read one by one."""
+
+
+class File(Protocol):
+    """The open file, as far as a transaction knows it."""
+
+    def check_commit(self) -> None:
+        """Raise StorageError if the path leads to another file now."""
+        ...
+
+    def translated(self, error: sqlite3.Error) -> StoneError:
+        """The error of stones for an error of SQLite on the file."""
+        ...
+
+    def give(self, link: Link, *, writer: bool) -> None:
+        """Take back the connection of a transaction that has ended."""
+        ...
+
+
+class SqliteTransaction(Transaction):
+    """A transaction on the connection `link`, or a savepoint inside `parent`.
+
+    `lock` is the lock of the threads that write, which the transaction releases at its end.
+    `counts` are the numbers of entries, where they are known.
+    """
+
+    __slots__ = (
+        "__weakref__",
+        "_added",
+        "_counts",
+        "_depth",
+        "_file",
+        "_has_ended",
+        "_inner",
+        "_link",
+        "_lock",
+        "_parent",
+        "_run",
+        "_scans",
+        "_thread",
+        "holds_lock",
+        "writable",
+    )
+
+    def __init__(
+        self,
+        file: File,
+        link: Link,
+        *,
+        lock: WriterLock | None = None,
+        counts: Sequence[int] | None = None,
+        parent: "SqliteTransaction | None" = None,
+    ) -> None:
+        self._file = file
+        self._link = link
+        self._run: Callable[..., sqlite3.Cursor] = link.run
+        self._lock = lock
+        self._counts = counts
+        self._parent = parent
+        self._inner: SqliteTransaction | None = None
+        self._depth: int = 0 if parent is None else parent._depth + 1
+        self._has_ended = False
+        self._scans: list[ref[Rows]] = []
+        self._added = [0] * len(Space)
+        self._thread = get_ident()
+        self.holds_lock = False
+        self.writable = lock is not None or parent is not None
+
+    # -- reading -------------------------------------------------------------------------------
+
+    def get(self, space: Space, key: bytes) -> bytes | None:
+        try:
+            row = self._run(GET[space], (key,)).fetchone()
+        except sqlite3.Error as error:
+            self._fail(error)
+        return None if row is None else row[0]
+
+    def get_many(self, space: Space, keys: Sequence[bytes]) -> list[bytes | None]:
+        if len(keys) <= _FEW:
+            self._check()
+            return [self.get(space, key) for key in keys]
+        found: dict[bytes, bytes] = {}
+        for start in range(0, len(keys), BATCH):
+            query, wanted = statements.among(space, "key, value", keys[start : start + BATCH])
+            try:
+                found.update(self._run(query, wanted).fetchall())
+            except sqlite3.Error as error:
+                self._fail(error)
+        return list(map(found.get, keys))
+
+    def scan(
+        self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[tuple[bytes, bytes]]:
+        return self._rows(space, "key, value", start, stop, reverse).entries()
+
+    def keys(
+        self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
+    ) -> Iterator[bytes]:
+        rows = self._rows(space, "key", start, stop, reverse)
+        return (key for (key,) in rows.entries())
+
+    def pages(
+        self,
+        space: Space,
+        start: bytes = b"",
+        stop: bytes | None = None,
+        *,
+        reverse: bool = False,
+        keys: bool = True,
+        values: bool = True,
+    ) -> Iterator[Page]:
+        columns = "key, value" if keys and values else "key" if keys else "value"
+        return self._rows(space, columns, start, stop, reverse).pages(keys, values)
+
+    def count(self, space: Space) -> int:
+        self._check()
+        if self._parent is not None:
+            return self._parent.count(space) + self._added[space]
+        if self._counts is None:
+            try:
+                rows = self._run(READ_COUNTS).fetchall()
+            except sqlite3.Error as error:
+                self._fail(error)
+            self._counts = [entries for (entries,) in rows]
+        return self._counts[space] + self._added[space]
+
+    def pragma(self, name: str) -> int:
+        """A figure of SQLite about the file."""
+        try:
+            return int(self._run(f"PRAGMA {name}").fetchone()[0])
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    # -- writing -------------------------------------------------------------------------------
+
+    def put(self, space: Space, key: bytes, value: bytes) -> None:
+        if self._scans or not self.writable:
+            self._before_write()
+        if len(value) > MAX_VALUE_SIZE:
+            raise _too_large(key, value)
+        try:
+            if self._run(ADD[space], (key, value)).rowcount:
+                self._added[space] += 1
+            else:
+                self._run(SET[space], (value, key))
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    def delete(self, space: Space, key: bytes) -> bool:
+        if self._scans or not self.writable:
+            self._before_write()
+        try:
+            deleted = self._run(DELETE[space], (key,)).rowcount
+        except sqlite3.Error as error:
+            self._fail(error)
+        self._added[space] -= deleted
+        return deleted > 0
+
+    def put_many(self, space: Space, entries: Iterable[tuple[bytes, bytes]]) -> None:
+        self._before_write()
+        remaining = iter(entries)
+        # A list that is complete before it is put: its entries may come from this transaction.
+        while batch := list(islice(remaining, BATCH)):
+            self._before_write()
+            for key, value in batch:
+                if len(value) > MAX_VALUE_SIZE:
+                    raise _too_large(key, value)
+            keys = list({key for key, _ in batch})
+            try:
+                self._added[space] += len(keys) - self._there(space, keys)
+                self._link.cursor.executemany(PUT[space], batch)
+            except sqlite3.Error as error:
+                self._fail(error)
+
+    def delete_range(self, space: Space, start: bytes = b"", stop: bytes | None = None) -> None:
+        self._before_write()
+        bounds = (start,) if stop is None else (start, stop)
+        try:
+            query = statements.delete_between(space, stop is not None)
+            self._added[space] -= self._run(query, bounds).rowcount
+        except sqlite3.Error as error:
+            self._fail(error)
+
+    # -- the transaction as a whole ------------------------------------------------------------
+
+    def begin(self) -> "SqliteTransaction":
+        self._before_write()
+        inner = SqliteTransaction(self._file, self._link, parent=self)
+        try:
+            self._run(f"SAVEPOINT s{inner._depth}")
+        except sqlite3.Error as error:
+            self._fail(error)
+        self._inner = inner
+        return inner
+
+    def commit(self) -> None:
+        self._check()
+        if self._is_left_to_its_thread():
+            raise TransactionError(
+                "a transaction is ended by the thread that began it: this one is undone when that "
+                "thread writes again"
+            )
+        try:
+            if self._inner is not None:
+                self._inner.abort()
+            if self._parent is None:
+                self._commit()
+            else:
+                self._run(f"RELEASE s{self._depth}")
+                for space, added in enumerate(self._added):
+                    self._parent._added[space] += added
+        except sqlite3.Error as error:
+            self.abort()
+            raise self._file.translated(error) from error
+        except BaseException:
+            self.abort()
+            raise
+        self._end()
+
+    def abort(self) -> None:
+        if self._has_ended or self._is_left_to_its_thread():
+            return
+        link = self._link
+        self.refuse(_ended)
+        try:
+            if self._parent is not None:
+                if link.connection.in_transaction:
+                    link.run(f"ROLLBACK TO s{self._depth}")
+                    link.run(f"RELEASE s{self._depth}")
+            elif link.connection.in_transaction:
+                link.run("ROLLBACK" if self.writable else "COMMIT")
+        except sqlite3.Error:
+            link.close()  # which undoes it; nothing else can be done with the connection
+        self._end()
+
+    def refuse(self, how: Callable[..., NoReturn]) -> None:
+        """From now on each use calls `how`, here and in the savepoints."""
+        transaction: SqliteTransaction | None = self
+        while transaction is not None:
+            transaction._end_scans(how)
+            transaction._run = how
+            transaction = transaction._inner
+
+    def lose(self, error: StoneError, *, close: bool) -> None:
+        """The file is closed, or is the parent's after a fork: each use raises `error` from now on.
+
+        With `close`, undoes it too, if this thread has begun it. Otherwise it is undone when it is
+        ended or dropped.
+        """
+        self.refuse(partial(_raise, error))
+        if close and self._thread == get_ident():
+            self._link.close()
+            self._end()
+        elif not close:
+            self._has_ended = True
+
+    def _commit(self) -> None:
+        if self.writable:
+            self._file.check_commit()
+            for space, added in enumerate(self._added):
+                if added:
+                    self._run(ADD_COUNT, (added, space))
+        # An open statement would keep the snapshot after the end of the transaction.
+        run = self._run
+        self.refuse(_ended)
+        run("COMMIT")
+
+    def _end(self) -> None:
+        """It is committed or undone: give back the connection and the lock."""
+        if self._has_ended:
+            return
+        self.refuse(_ended)
+        self._has_ended = True
+        if self._parent is not None:
+            self._parent._inner = None
+            return
+        self._file.give(self._link, writer=self.writable)
+        self._release()
+
+    def _release(self) -> None:
+        lock = self._lock
+        if lock is not None and self.holds_lock:
+            self.holds_lock = False
+            lock.left_by_another_thread = None
+            lock.release()
+
+    def _is_left_to_its_thread(self) -> bool:
+        """Whether another thread began it: only that thread can end it, and its next write will."""
+        lock = self._lock
+        if lock is None or not self.holds_lock or lock.is_mine():
+            return False
+        lock.left_by_another_thread = self
+        return True
+
+    # -- parts ---------------------------------------------------------------------------------
+
+    def _check(self) -> None:
+        """Raise the error that says why the transaction cannot be used any more."""
+        if self._has_ended or self._run is not self._link.run:
+            self._run("")
+
+    def _before_write(self) -> None:
+        """Raise ReadOnlyError in a read transaction. Let the open scans read their rest."""
+        self._check()
+        if not self.writable:
+            raise ReadOnlyError("this is a read transaction: begin one with write=True to write")
+        transaction: SqliteTransaction | None = self
+        while transaction is not None:
+            scans, transaction._scans = transaction._scans, []
+            for scan in scans:
+                rows = scan()
+                if rows is not None:
+                    rows.settle()
+            transaction = transaction._parent
+
+    def _end_scans(self, how: Callable[..., NoReturn]) -> None:
+        scans, self._scans = self._scans, []
+        for scan in scans:
+            rows = scan()
+            if rows is not None:
+                rows.end(how)
+
+    def _rows(
+        self, space: Space, columns: str, start: bytes, stop: bytes | None, reverse: bool
+    ) -> Rows:
+        """The rows of a scan, as this transaction sees them now."""
+        self._check()
+        bounds = [bound for bound in (start or None, stop) if bound is not None]
+        query = statements.between(space, columns, bool(start), stop is not None, reverse)
+        try:
+            rows = Rows(self._link.connection.execute(query, bounds), self._fail)
+        except sqlite3.Error as error:
+            self._fail(error)
+        if len(self._scans) >= _MANY:
+            self._scans = [scan for scan in self._scans if scan() is not None]
+        self._scans.append(ref(rows))
+        return rows
+
+    def _there(self, space: Space, keys: list[bytes]) -> int:
+        """How many of the keys are there. At most BATCH keys."""
+        (last,) = self._run(LAST_KEY[space]).fetchone()
+        if last is None or min(keys) > last:  # a table that is filled in key order
+            return 0
+        query, wanted = statements.among(space, "count(*)", keys)
+        return int(self._run(query, wanted).fetchone()[0])
+
+    def _fail(self, error: sqlite3.Error) -> NoReturn:
+        translated = self._file.translated(error)
+        # After some errors SQLite has undone the whole transaction. What came next would be
+        # committed statement by statement.
+        if not self._has_ended and not self._is_open():
+            root = self
+            while root._parent is not None:
+                root = root._parent
+            root.refuse(
+                partial(_raise, TransactionError(f"an error has undone the transaction: {error}"))
+            )
+        raise translated from error
+
+    def _is_open(self) -> bool:
+        try:
+            return self._link.connection.in_transaction
+        except sqlite3.ProgrammingError:  # closed
+            return False
+
+
+def _ended(*_: Any) -> NoReturn:
+    raise TransactionError("the transaction has ended")
+
+
+def _raise(error: StoneError, *_: Any) -> NoReturn:
+    raise type(error)(*error.args)
+
+
+def _too_large(key: bytes, value: bytes) -> StorageError:
+    return StorageError(
+        f"an encoded value has at most {MAX_VALUE_SIZE:,} bytes in SQLite, the value of {key!r} "
+        f"has {len(value):,}: split it, or keep it in a file of its own"
+    )
