@@ -10,7 +10,7 @@ PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
 .PHONY: help
 help: ## list these targets
-	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 14
+	@sed -nE 's/^([a-z-]+):.*## (.*)/\1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
 
 .PHONY: test
 test: lint types docs pytest ## everything below, up to pytest: what must pass before a commit
@@ -71,6 +71,20 @@ torture: $(INSTALLED) ## kill writers and cut the power for twenty minutes (need
 	@$(BIN)/python tests/torture/run.py cuts --rounds 20 --cuts 500 --operations 150
 	@$(BIN)/python tests/torture/run.py cuts --rounds 10 --cuts 300 --operations 150 --durability lazy
 	@$(BIN)/python tests/torture/run.py making --rounds 10
+
+.PHONY: cluster
+cluster: $(INSTALLED) ## three nodes of PostgreSQL on this machine, until Ctrl-C
+	@$(BIN)/python -m tests.cluster.run start
+
+.PHONY: cluster-stop
+cluster-stop: $(INSTALLED) ## stop what make cluster has started
+	@$(BIN)/python -m tests.cluster.run stop
+
+.PHONY: torture-postgres
+torture-postgres: $(INSTALLED) ## kill a server of PostgreSQL 300 times, and nodes of three
+	@$(BIN)/python -m tests.cluster.run kills --rounds 300
+	@$(BIN)/python -m tests.cluster.run failover
+	@$(BIN)/python -m tests.cluster.run mixed --seconds 60
 
 SECONDS ?= 120
 .PHONY: fuzz

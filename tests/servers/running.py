@@ -6,6 +6,7 @@ When they are killed, the pipe closes; the watchdog stops the server and removes
 
 import os
 import pwd
+import shutil
 import socket
 import subprocess
 import tempfile
@@ -78,6 +79,7 @@ class Watchdog:
     def __init__(self, folder: Path, command: str = ":", *arguments: object) -> None:
         # `read` ends with a line, or when nobody holds the other end of the pipe any more.
         script = f'read _; ({command}) >/dev/null 2>&1; rm -rf "$0"'
+        self._folder = folder
         self._process = subprocess.Popen(
             ["sh", "-c", script, str(folder), *map(str, arguments)],
             stdin=subprocess.PIPE,
@@ -93,3 +95,4 @@ class Watchdog:
             pipe.write(b"\n")
             pipe.close()
         self._process.wait(60)
+        shutil.rmtree(self._folder, ignore_errors=True)  # what root has put there

@@ -1,0 +1,40 @@
+"""One server, killed again and again while several processes commit."""
+
+import time
+from random import Random
+
+from tests.servers.postgres import WRITTEN, PostgresServer
+
+from .writers import Writers
+
+CHECKED = 5
+"""Every so many rounds all is compared, while the writers go on; and at the end."""
+TABLE_ROUNDS = 40
+"""After so many rounds a new table is begun, so that comparing stays fast."""
+
+
+def kills(rounds: int, processes: int, seed: int) -> None:
+    """Kill all processes of the server in each round. Raises Violation. Prints what it does."""
+    rng = Random(seed)
+    total = {"made": 0, "undone": 0, "unknown": 0, "there": 0}
+    with PostgresServer(speed=WRITTEN, settings={"max_wal_size": "512MB"}) as server:
+        for begun in range(0, rounds, TABLE_ROUNDS):
+            with Writers(server.url(), f"kills_{begun}", processes) as writers:
+                for number in range(begun, min(begun + TABLE_ROUNDS, rounds)):
+                    writers.wait_for_each(1)
+                    time.sleep(rng.uniform(0, 0.15))
+                    server.kill()
+                    server.start()
+                    if number % CHECKED == CHECKED - 1:
+                        writers.check()
+                        print(f"round {number + 1}: {sum(writers.made())} acknowledged", flush=True)
+                log = writers.end()
+                there = writers.check()
+                for outcome, count in log.count().items():
+                    total[outcome] += count
+                total["there"] += there
+    print(
+        f"{rounds} kills: {total['made']} operations acknowledged, none lost;"
+        f" {total['undone']} undone, none there in part;"
+        f" {total['unknown']} unknown, of which {total['there']} were made"
+    )
