@@ -15,6 +15,8 @@ copied_indexes   what a copy asks of the indexes of collections, and who answers
 spelling         refuses a misspelled option where a store takes entries as keyword arguments
 bound_to_store   refuses deep copies of what works on an open store
 containers       deep_add() and deep_remove()
+options          the options that every class has
+figures          what stats() gives
 lmdb             LmdbStore and its options
 tiered           Tiered: a small store in front of a large one
 fast_tier        the store in front: its bound, and who may put a value into it

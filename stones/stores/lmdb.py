@@ -13,8 +13,9 @@ from stones.errors import StoreOpenError
 from stones.formats.messages import show
 from stones.formats.stones03_codec import check_table
 
+from .options import Functions
 from .reader import K, V
-from .store import Functions, Store
+from .store import Store
 from .timeout import TIMEOUT, timeout_of
 
 Durability = Literal["full", "lazy", "none"]

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 from stones.errors import StoreOpenError, ValueTypeError
 from stones.formats.messages import show
 
+from .options import Functions
 from .reader import K
 from .schemes import class_for, is_ours, is_registered, naming_the_client, scheme_of
-from .store import Functions, MemoryStore, Store
+from .store import MemoryStore, Store
 from .timeout import TIMEOUT
 
 if TYPE_CHECKING:

@@ -12,8 +12,9 @@ from stones.engines.sqlite.engine import SqliteEngine
 from stones.errors import StoreOpenError
 from stones.formats.messages import show
 
+from .options import Functions
 from .reader import K, V
-from .store import Functions, Store
+from .store import Store
 from .timeout import TIMEOUT, timeout_of
 
 Durability = Literal["full", "lazy", "none"]

@@ -13,23 +13,20 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from stones.engine import Engine
 from stones.engines.memory import MemoryEngine
-from stones.errors import KeyTypeError, ReadOnlyError, SerializerError, ValueTypeError
-from stones.formats.messages import show, show_count
-from stones.formats.request import FormatRequest, check_checksums
+from stones.errors import ReadOnlyError
+from stones.formats.messages import show_count
 
 from .backup import write_backup
-from .claims import collection_names, count_key, read_count
 from .database import Database
-from .database_reader import DATA, DatabaseSnapshot
+from .database_reader import DatabaseSnapshot
+from .figures import figures
+from .options import Functions, checked_request
 from .reader import K, Reader, T, V
 from .schemes import path_in
 from .spelling import check_spelling
 from .timeout import TIMEOUT, timeout_of
 from .transactions import called
 from .writer import Writer
-
-Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
-"""`dump_load=(encode, decode)`: two functions in place of a serializer; () is neither."""
 
 
 class Copyable(Reader[K, V]):
@@ -175,19 +172,14 @@ class Store(Copyable[K, V], Writer[K, V]):
         try:
             if engine.supports.timeouts:
                 database.timeout = timeout_of(timeout)
-            if key_type not in (bytes, str):
-                raise KeyTypeError(f"key_type is bytes or str, not {show(key_type)}")
-            if not (serialize is None or isinstance(serialize, str)):
-                raise SerializerError(
-                    f"serialize is the name of a serializer, not {show(serialize)}"
-                )
-            if not isinstance(value_type, type):
-                raise ValueTypeError(
-                    f"value_type is a class, list for instance, not {show(value_type)}"
-                )
-            check_checksums(checksums)
-            request = FormatRequest.from_arguments(
-                serialize, dump_load, trust_pickle, checksums, self.default_serializer
+            request = checked_request(
+                key_type,
+                value_type,
+                serialize,
+                dump_load,
+                trust_pickle,
+                checksums,
+                self.default_serializer,
             )
             database.open(request)
             super().__init__(database, key_type, value_type)
@@ -292,18 +284,7 @@ class Store(Copyable[K, V], Writer[K, V]):
     def stats(self) -> dict[str, Any]:
         """Some figures: `entries`, the `serializer` that writes, whether with `checksums`,
         `collections` with their counts, and what the engine says of itself (sizes are in bytes)."""
-        database = self.database
-        with database.reading() as txn:
-            metadata = database.codec_at(txn).metadata
-            counts = {name: read_count(txn, count_key(name)) for name in collection_names(txn)}
-            entries = txn.count(DATA)
-        return {
-            "entries": entries,
-            "serializer": metadata.write.serializer,
-            "checksums": metadata.checksums,
-            "collections": counts,
-            **database.engine.stats(),
-        }
+        return figures(self.database)
 
     def backup(
         self, path: str | bytes | os.PathLike[str] | os.PathLike[bytes], *, compact: bool = True

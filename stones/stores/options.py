@@ -1,0 +1,36 @@
+"""The options that every class of stores has, checked before the store is opened."""
+
+from collections.abc import Callable
+from typing import Any
+
+from stones.errors import KeyTypeError, SerializerError, ValueTypeError
+from stones.formats.messages import show
+from stones.formats.request import FormatRequest, check_checksums
+
+Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
+"""`dump_load=(encode, decode)`: two functions in place of a serializer; () is neither."""
+
+
+def checked_request(
+    key_type: type,
+    value_type: type,
+    serialize: str | None,
+    dump_load: Functions,
+    trust_pickle: bool | None,
+    checksums: bool | None,
+    default_serializer: str,
+) -> FormatRequest:
+    """How the opener of a store wants its values. Raises an error for an option that cannot be.
+
+    The errors are KeyTypeError, SerializerError and ValueTypeError.
+    """
+    if key_type not in (bytes, str):
+        raise KeyTypeError(f"key_type is bytes or str, not {show(key_type)}")
+    if not (serialize is None or isinstance(serialize, str)):
+        raise SerializerError(f"serialize is the name of a serializer, not {show(serialize)}")
+    if not isinstance(value_type, type):
+        raise ValueTypeError(f"value_type is a class, list for instance, not {show(value_type)}")
+    check_checksums(checksums)
+    return FormatRequest.from_arguments(
+        serialize, dump_load, trust_pickle, checksums, default_serializer
+    )
