@@ -87,7 +87,7 @@ def test_a_store_that_cannot_be_opened_as_asked_is_an_error(
 
 @pytest.mark.parametrize("kind", [dict, Store, "lmdb", MemoryStore()], ids=repr)
 def test_what_is_no_kind_of_store_cannot_be_opened(kind):
-    with pytest.raises(StoreOpenError, match="use MemoryStore or LmdbStore"):
+    with pytest.raises(StoreOpenError, match="use MemoryStore, LmdbStore or another class"):
         stone("name", kind)
 
 
