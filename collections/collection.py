@@ -6,7 +6,7 @@ changes, the record and what is kept about it, it changes in one transaction (se
 """
 
 from collections.abc import Callable, Iterable, MutableMapping
-from typing import Any, Literal, TypeVar, get_args, overload
+from typing import Any, TypeVar, get_args, overload
 
 from stones.collections.queries.bulk_changes import change_record
 from stones.collections.records.reading_rules import Unknown
@@ -19,14 +19,13 @@ from stones.stores.reader import Reader
 
 from .collection_reader import CollectionReader, K, R
 from .index_declarations import Index, declared_indexes
+from .record_batch import OnDuplicate, RecordBatch
+from .record_changes import RecordChanges
 from .stored_records import StoredRecords
 
 T = TypeVar("T")
 
 MISSING: Any = object()
-
-OnDuplicate = Literal["error", "skip", "replace"]
-"""What `add_many` does with a record whose key is there already."""
 
 
 class Collection(CollectionReader[K, R], MutableMapping[K, R]):
@@ -113,10 +112,13 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
         Raises DuplicateKeyError where there is a record with this key, RecordError for a record
         that does not fit the class.
         """
-        with self._records.writing() as changes:
+
+        def change(changes: RecordChanges) -> K:
             key: K = self._checks.key_for(record)
             self._records.write(changes, key, record, overwrite=False)
-        return key
+            return key
+
+        return self._records.change(change)
 
     def add_many(
         self,
@@ -153,21 +155,18 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
             raise CollectionError(
                 f'on_duplicate is "error", "skip" or "replace", not {show(on_duplicate)}'
             )
-        overwrites, skips = on_duplicate == "replace", on_duplicate == "skip"
-        so_far = written = 0
-        write, holds = self._records.write, self._records.holds
         key_of = self._checks.key_for
         is_seen = progress is not None or type(records) not in (list, tuple)
-        with self._records.writing(many=True, is_seen=is_seen) as changes:
-            for record in records:
-                key: K = key_of(record)
-                if not (skips and holds(changes, key)):
-                    write(changes, key, record, overwrite=overwrites)
-                    written += 1
-                so_far += 1
-                if progress is not None:
-                    progress(so_far)
-        return written
+        with self._records.writing_many(is_seen=is_seen) as changes:
+            batch = RecordBatch(self._records, changes, on_duplicate, progress)
+            try:
+                for record in records:
+                    batch.add(key_of(record), record)
+            except Exception:
+                batch.flush()  # a record before this one may have an error of its own
+                raise
+            batch.flush()
+        return batch.written
 
     def put_many(
         self, records: Iterable[R], *, progress: Callable[[int], object] | None = None
@@ -184,16 +183,18 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
 
         For a class without key fields each call stores another record: use `self[key] = record`.
         """
-        with self._records.writing() as changes:
+
+        def change(changes: RecordChanges) -> K:
             key: K = self._checks.key_for(record)
             self._records.write(changes, key, record)
-        return key
+            return key
+
+        return self._records.change(change)
 
     def __setitem__(self, key: K, record: R) -> None:
         """Store a record under its key. Raises RecordError if the record has another one."""
         self._checks.check_key(key, record)
-        with self._records.writing() as changes:
-            self._records.write(changes, key, record)
+        self._records.change(lambda changes: self._records.write(changes, key, record))
 
     def update(self, key: K, /, **changes: Any) -> R:  # type: ignore[override]  # not dict's
         """Change some fields of a record, atomically, and return the changed one.
@@ -205,7 +206,8 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
     def modify(self, key: K, change: Callable[[R], R | None]) -> R:
         """Replace a record by what `change` makes of it, atomically, and return that.
 
-        `change` gets the record, and returns another one or None after changing it in place.
+        `change` gets the record, and returns another one or None after changing it in place. It
+        runs in this thread. It may run more than once, as the function of `Store.transact` may.
 
         >>> from attrs import define, evolve
         >>> from stones import Collection, MemoryStore, key
@@ -218,12 +220,15 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
         >>> users.modify('ada', lambda user: evolve(user, age=user.age + 1))
         User(name='ada', age=37)
         """
-        # Joinable, so that `change` may use the store and its collections: all of it is one.
-        with self._records.writing(joinable=True) as changes:
+
+        def change_one(changes: RecordChanges) -> R:
             record = change_record(self._queried, changes, key, change)
             if record is None:
                 raise missing_key(key)
-        return record
+            return record
+
+        # Joinable, so that `change` may use the store and its collections: all of it is one.
+        return self._records.change(change_one, joinable=True)
 
     def __delitem__(self, key: K) -> None:
         """Remove a record. Raises KeyError with the key."""
@@ -233,8 +238,7 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
     def delete(self, key: K) -> bool:
         """Remove a record; was it there?"""
         stored = self._records.encode_key(key)
-        with self._records.writing() as changes:
-            return self._records.remove(changes, stored)
+        return self._records.change(lambda changes: self._records.remove(changes, stored))
 
     @overload
     def pop(self, key: K, /) -> R: ...
@@ -245,39 +249,49 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
     def pop(self, key: K, /, default: Any = MISSING) -> Any:
         """Remove a record and return it; where it is not there, `default` or KeyError."""
         stored = self._records.encode_key(key)
-        with self._records.writing() as changes:
+
+        def change(changes: RecordChanges) -> R | None:
             record = self._records.read(changes, key)
             if record is not None:
                 self._records.remove(changes, stored)
-                return record
+            return record
+
+        found = self._records.change(change)
+        if found is not None:
+            return found
         if default is MISSING:
             raise missing_key(key)
         return default
 
     def popitem(self) -> tuple[K, R]:
         """Remove and return the last record in key order. KeyError in an empty collection."""
-        with self._records.writing() as changes:
+
+        def change(changes: RecordChanges) -> tuple[K, R]:
             last = self._records.last(changes)
             if last is None:
                 raise KeyError(f"popitem(): the collection {self.name!r} is empty")
             stored, record = last
             self._records.remove(changes, stored)
-        return self._records.decode_key(stored), record
+            return self._records.decode_key(stored), record
+
+        return self._records.change(change)
 
     def setdefault(self, key: K, default: R) -> R:
         """The record with this key; where there is none, `default` is stored there."""
-        with self._records.writing() as changes:
+
+        def change(changes: RecordChanges) -> R:
             record = self._records.read(changes, key)
             if record is None:
                 self._checks.check_key(key, default)
                 self._records.write(changes, key, default)
                 return default
-        return record
+            return record
+
+        return self._records.change(change)
 
     def clear(self) -> None:
         """Remove every record of this collection."""
-        with self._records.writing() as changes:
-            self._records.remove_all(changes)
+        self._records.change(self._records.remove_all)
 
     # -- indexes -------------------------------------------------------------------------------
 

@@ -55,11 +55,14 @@ class DeclaredIndexes:
                 return
             missing = self._missing(read)
             is_due = missing or self._is_small_build(read)
+
+        def change(txn: Transaction) -> None:
+            if missing:
+                describe(txn)
+            self.add_missing(txn, database)
+
         if is_due:
-            with database.writing() as txn:
-                if missing:
-                    describe(txn)
-                self.add_missing(txn, database)
+            database.transact(change)
         with database.reading() as read:
             self.are_unfinished = self._is_building(read)
         self.note_stored(database)
@@ -81,8 +84,7 @@ class DeclaredIndexes:
         have the same values in a unique index, the index fails, as `Collection.indexes` tells.
         """
         if not database.in_transaction():
-            with database.writing() as txn:
-                taken = IndexBuilder(database, self._stored).step(txn)
+            taken = database.transact(IndexBuilder(database, self._stored).step)
             self.are_unfinished = taken is not None
 
     def add_missing(self, txn: Transaction, database: Database) -> None:
@@ -99,7 +101,8 @@ class DeclaredIndexes:
                 pass
             sweep_step(txn)
             self._check_failed(txn)
-        self.are_unfinished = self._is_building(txn)
+        # Never made False here: the transaction may be undone, and the next write looks again.
+        self.are_unfinished |= self._is_building(txn)
 
     def forget(self, name: str) -> None:
         """Declare an index no more: it was dropped."""

@@ -56,8 +56,7 @@ class IndexBuilder:
         self._restart_failed()
         taken = 0
         while True:
-            with self._database.writing() as txn:
-                step = self.step(txn)
+            step = self._database.transact(self.step)
             if step is None:
                 break
             taken += step
@@ -95,7 +94,8 @@ class IndexBuilder:
 
     def drop(self, name: str) -> None:
         """Remove an index. Raises CollectionError if there is no index of this name."""
-        with self._database.writing() as txn:
+
+        def change(txn: Transaction) -> None:
             found = {index.name: index for index in read_definitions(txn, self._name)}
             if name not in found:
                 has = f"it has {', '.join(found)}" if found else "it has no indexes"
@@ -104,6 +104,8 @@ class IndexBuilder:
                 )
             drop_definition(txn, self._name, found[name])
             self._database.reload(txn)
+
+        self._database.transact(change)
         self.sweep()
 
     def sweep(self) -> None:
@@ -111,8 +113,7 @@ class IndexBuilder:
         with self._database.reading() as read:
             is_due = bool(dropped_prefixes(read))
         while is_due:
-            with self._database.writing() as txn:
-                is_due = sweep_step(txn)
+            is_due = self._database.transact(sweep_step)
 
     def _prepared(
         self, txn: Transaction, building: Sequence[IndexDefinition]
@@ -128,11 +129,13 @@ class IndexBuilder:
         with self._database.reading() as read:
             failed = [x for x in read_definitions(read, self._name) if x.state == "failed"]
         if failed:
-            with self._database.writing() as txn:
-                for index in read_definitions(txn, self._name):
-                    if index.state == "failed":
-                        restart(txn, self._name, index)
-                self._database.reload(txn)
+            self._database.transact(self._restart)
+
+    def _restart(self, txn: Transaction) -> None:
+        for index in read_definitions(txn, self._name):
+            if index.state == "failed":
+                restart(txn, self._name, index)
+        self._database.reload(txn)
 
     def _finish(self, txn: Transaction, indexes: Sequence[IndexDefinition]) -> None:
         for index in indexes:

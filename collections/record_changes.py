@@ -18,12 +18,12 @@ class RecordChanges:
     """Whether the collection has a description. If not, what is at its keys is no record."""
     is_described: bool
     """Whether writing a record would add nothing to the description."""
+    described: bytes | None = None
+    """The stored bytes of the description, if it was written."""
     added: int = 0
     """Records added less records removed. It is added to the count when the operation ends."""
     are_many: bool = False
     """Whether the entries of new records are held back, and written many at a time."""
-    have_entries: bool = True
-    """Whether indexes may have entries of the records: False once all of them are removed."""
     is_seen: bool = False
     """Whether code of the caller sees the records so far. Then each is counted at once."""
     batch: EntryBatch | None = None

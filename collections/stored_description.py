@@ -161,14 +161,15 @@ class StoredDescription:
 
     # -- writing -------------------------------------------------------------------------------
 
-    def write(self, txn: Transaction, database: Database) -> None:
+    def write(self, txn: Transaction, database: Database) -> bytes | None:
         """Write the description that holds once a record is written, unless it is there already.
 
-        Raises CollectionError as `check` does.
+        Returns its stored bytes. They become `known` once the operation has ended: not here, since
+        it may be undone. Raises CollectionError as `check` does.
         """
         raw = txn.get(Space.META, self.key)
         if raw is not None and raw == self.known:
-            return
+            return raw
         found = None if raw is None else self._parse(raw)
         has_records = self._check(txn, raw, found)
         new = self._own if found is None else evolve(self._own, others=found.others)
@@ -181,7 +182,7 @@ class StoredDescription:
             raw = write_collection(txn, self._name, new.stored())
             if found is None or reset_changed(txn, self._name, found, new):
                 database.reload(txn)
-        self.known = raw
+        return raw
 
     # -- checking ------------------------------------------------------------------------------
 

@@ -1,11 +1,20 @@
 """What a store asks of an engine that is behind a network."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from attrs import define
 
-from stones import Collection, FormatMismatchError, LmdbStore, key
+from stones import (
+    Collection,
+    DuplicateKeyError,
+    FormatMismatchError,
+    LmdbStore,
+    ReservedKeyError,
+    key,
+    migrate,
+)
 from stones.engine import Space
 
 from .network_engine import NetworkStore
@@ -91,3 +100,125 @@ def test_a_class_of_stores_has_a_default_serializer_and_trusts_no_pickle_unless_
     with pytest.raises(FormatMismatchError, match="open the store with trust_pickle=True"):
         safe["a"]
     assert NetworkStore(pickled.database.engine, trust_pickle=True)["a"] == 1
+
+
+# -- round trips -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def asked(store: NetworkStore, users: Collection) -> Callable[[Callable[[], object]], int]:
+    """How often an operation asks the server for something before it commits.
+
+    There are a collection with records, plain entries, and one write of each kind before.
+    """
+    users.add_many([User("ada", 36), User("bob", 17), User("eve", 52)])
+    store.update({"a": 1, "b": 2, "other/a": 1})
+    calls = store.database.engine.calls
+
+    def count(operation: Callable[[], object]) -> int:
+        calls.clear()
+        operation()
+        return calls.total()
+
+    return count
+
+
+STORE_OPERATIONS: dict[str, tuple[int, Callable[[NetworkStore], object]]] = {
+    "get": (1, lambda store: store["a"]),
+    "put": (0, lambda store: store.put("c", 1)),
+    "put of a key with a slash": (0, lambda store: store.put("other/c", 1)),
+    "put of a new key": (0, lambda store: store.put("c", 1, overwrite=False)),
+    "delete": (1, lambda store: store.delete("other/a")),
+    "pop": (1, lambda store: store.pop("other/a")),
+    "setdefault": (1, lambda store: store.setdefault("other/new", 1)),
+    "setdefault of a key that is there": (1, lambda store: store.setdefault("a", 1)),
+    "update": (3, lambda store: store.update({f"{n}/key": n for n in range(1000)})),
+    "transact": (1, lambda store: store.transact(lambda: store.put("a", store["a"] + 1))),
+}
+
+
+@pytest.mark.parametrize("name", STORE_OPERATIONS)
+def test_an_operation_of_a_store_asks_no_more_than_it_must(
+    store: NetworkStore, asked: Callable[[Callable[[], object]], int], name: str
+) -> None:
+    most, operation = STORE_OPERATIONS[name]
+    assert asked(lambda: operation(store)) <= most
+
+
+USERS_OPERATIONS: dict[str, tuple[int, Callable[[Collection], object]]] = {
+    "get": (1, lambda users: users["ada"]),
+    "len": (1, len),
+    "add": (0, lambda users: users.add(User("new"))),
+    "put": (1, lambda users: users.put(User("ada", 37))),
+    "put of a new record": (1, lambda users: users.put(User("new"))),
+    "[]=": (1, lambda users: users.__setitem__("ada", User("ada", 37))),
+    "update": (1, lambda users: users.update("ada", age=37)),
+    "modify": (1, lambda users: users.modify("ada", lambda user: User("ada", user.age + 1))),
+    "setdefault": (1, lambda users: users.setdefault("new", User("new"))),
+    "delete": (1, lambda users: users.delete("ada")),
+    "pop": (1, lambda users: users.pop("ada")),
+    "get_many": (2, lambda users: list(users.get_many(["ada", "bob", "x"]))),
+    "add_many": (4, lambda users: users.add_many(User(f"new {n}") for n in range(1000))),
+    "put_many": (4, lambda users: users.put_many(User(f"new {n}") for n in range(1000))),
+    "clear": (1, lambda users: users.clear()),
+}
+
+
+@pytest.mark.parametrize("name", USERS_OPERATIONS)
+def test_an_operation_of_a_collection_asks_no_more_than_it_must(
+    users: Collection, asked: Callable[[Callable[[], object]], int], name: str
+) -> None:
+    most, operation = USERS_OPERATIONS[name]
+    assert asked(lambda: operation(users)) <= most
+
+
+# -- what is expected, and is otherwise -----------------------------------------------------------
+
+
+def test_errors_come_from_the_call_that_causes_them(store: NetworkStore, users: Collection) -> None:
+    users.add(User("ada", 36))
+    with pytest.raises(DuplicateKeyError, match=r"User\['ada'\] is there already: use put"):
+        users.add(User("ada", 37))
+    with pytest.raises(ReservedKeyError, match="belongs to the collection 'User'"):
+        store["User/x"] = 1
+    with store.transaction():
+        store["kept"] = 1
+        with pytest.raises(DuplicateKeyError):
+            users.add(User("ada", 37))
+        with pytest.raises(ReservedKeyError):
+            store["User/x"] = 1
+    assert store["kept"] == 1
+    assert users["ada"].age == 36
+    assert store.put("kept", 2, overwrite=False) is False
+
+
+def test_what_another_program_has_changed_since_is_noticed(store: NetworkStore) -> None:
+    other = NetworkStore(store.database.engine)
+    store["a"] = other["a"] = 1
+    Collection(other, User).add(User("ada"))
+    with pytest.raises(ReservedKeyError):
+        store["User/x"] = 1
+
+    migrate(other, "json")
+    store["b"] = 2
+    with store.database.reading() as txn:
+        assert txn.get(Space.DATA, b"b") == other.database.codec.encode(b"b", 2)
+    assert dict(other.items())[b"b"] == 2
+
+
+def test_a_collection_notices_what_another_program_has_made_of_it(store: NetworkStore) -> None:
+    @define
+    class Later:
+        name: str = key()
+        age: int = 0
+        city: str = "Paris"
+
+    users = Collection(store, User, unknown="drop")
+    users.add(User("ada"))
+    other = NetworkStore(store.database.engine)
+    later: Collection = Collection(other, Later, name="User", indexes=["age"])
+    later.add(Later("bob", 20, "Rome"))
+    users.add(User("eve", 20))
+    assert later.find(age=20).count() == 2
+    assert later["eve"] == Later("eve", 20, "Paris")
+    assert [found.name for found in later.find(age=20).using("age")] == ["bob", "eve"]

@@ -7,6 +7,7 @@ from attrs import define, evolve
 
 from stones import Collection, key
 from stones.collections.stored_records import StoredRecords
+from stones.engine import Space
 
 
 @define
@@ -23,15 +24,20 @@ class Watched(StoredRecords):
         self.written = []
         self.removed = []
 
-    def write(self, changes, key, record, **options):
-        super().write(changes, key, record, **options)
-        self.written.append(self.encode_key(key))
+    def put(self, changes, key, stored, before, value):
+        raw = super().put(changes, key, stored, before, value)
+        self.written.append(stored)
+        return raw
 
     def remove(self, changes, stored):
         found = super().remove(changes, stored)
         if found:
             self.removed.append(stored)
         return found
+
+    def remove_all(self, changes):
+        self.removed += changes.txn.keys(Space.DATA, self.span.start, self.span.stop)
+        super().remove_all(changes)
 
 
 @pytest.fixture
@@ -67,7 +73,7 @@ REMOVALS = {
 
 
 @pytest.mark.parametrize("change", {**WRITES, **REMOVALS}.values(), ids=[*WRITES, *REMOVALS])
-def test_every_change_of_a_record_goes_through_write_or_remove(store, users, change):
+def test_every_change_of_a_record_goes_through_put_or_remove(store, users, change):
     before = dict(store)
     change(users)
     after = dict(store)

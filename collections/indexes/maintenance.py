@@ -172,8 +172,7 @@ class RecordIndexes:
     def remove_all(self, txn: Transaction) -> None:
         """Remove every entry of every index."""
         for index in self.definitions:
-            for entry in txn.keys(INDEX, index.prefix, after_prefix(index.prefix)):
-                txn.delete(INDEX, entry)
+            txn.delete_range(INDEX, index.prefix, after_prefix(index.prefix))
 
     def remove_damaged(self, txn: Transaction, key: bytes) -> None:
         """Remove all entries of a record that cannot be read. O(entries of the collection)."""

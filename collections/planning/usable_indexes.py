@@ -16,7 +16,8 @@ from stones.collections.kept_view import view_differs
 from stones.collections.keys import KeyCodec
 from stones.collections.language.jsonpath import parse_filter
 from stones.collections.language.normal_form import Part
-from stones.collections.stored_records import RecordReader, StoredRecords
+from stones.collections.readable_records import RecordReader
+from stones.collections.stored_records import StoredRecords
 from stones.engine import Space, Transaction
 from stones.errors import StoneError
 

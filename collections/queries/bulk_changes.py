@@ -41,14 +41,18 @@ def update_records(
     `change` gets a record, and returns another one, or None after changing it in place. If it
     raises an error, nothing is written.
     """
-    records, written = source.records, 0
-    # Joinable, so that the keys are read in it, and `change` may use the store.
-    with records.writing(joinable=True, is_seen=True) as changes:
+    records = source.records
+
+    def change_all(changes: RecordChanges) -> int:
+        written = 0
         for stored in list(keys(records, selection)):
             # None: `change` has removed it.
             found = change_record(source, changes, records.decode_key(stored), change)
             written += found is not None
-    return written
+        return written
+
+    # Joinable, so that the keys are read in it, and `change` may use the store.
+    return records.change(change_all, joinable=True, is_seen=True)
 
 
 def change_record(
@@ -72,5 +76,8 @@ def change_record(
 def delete_records(source: QueriedRecords[K, R], selection: Selection) -> int:
     """Remove all records of the selection; how many there were."""
     records = source.records
-    with records.writing(joinable=True) as changes:
+
+    def delete_all(changes: RecordChanges) -> int:
         return sum(records.remove(changes, stored) for stored in list(keys(records, selection)))
+
+    return records.change(delete_all, joinable=True)

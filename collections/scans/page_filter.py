@@ -14,8 +14,8 @@ from attrs import define
 
 from stones.collections.language.bound_filter import BoundFilter
 from stones.collections.language.normal_form import AllOf
+from stones.collections.readable_records import RecordReader
 from stones.collections.stored_description import ReadDescription
-from stones.collections.stored_records import RecordReader
 
 from .byte_patterns import BytePatterns, Pretest, mentions_text, strictness
 from .byte_search import places

@@ -12,7 +12,8 @@ from typing import Any
 
 from stones.collections.language.bound_filter import BoundFilter
 from stones.collections.language.comparisons import MISSING
-from stones.collections.stored_records import RecordReader, StoredRecords
+from stones.collections.readable_records import RecordReader
+from stones.collections.stored_records import StoredRecords
 from stones.engine import Space, Transaction
 from stones.errors import StoneError
 from stones.stores.spans import Span

@@ -131,9 +131,13 @@ def new_metadata(name: str, checksums: bool = False) -> Metadata:
     return Metadata(b"", format, {format.id: format}, checksums=checksums)
 
 
+GENERATION = b"generation"
+"""The key of the generation in `Space.META`."""
+
+
 def read_generation(txn: Transaction) -> bytes | None:
     """The generation of the metadata, or None if there is no metadata. One read."""
-    return txn.get(Space.META, b"generation")
+    return txn.get(Space.META, GENERATION)
 
 
 def read_layout(txn: Transaction) -> str:

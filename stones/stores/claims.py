@@ -8,11 +8,11 @@ claim takes effect in every process at once.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Protocol
 
 from stones.engine import Space, Transaction
-from stones.errors import CorruptValueError, ReservedKeyError
+from stones.errors import CorruptValueError, ReservedKeyError, UnexpectedError
 from stones.formats.metadata import CLAIMS, has_collections, next_generation
 
 COUNTS = (b"count/", b"count0")
@@ -33,11 +33,30 @@ def check_unclaimed(txn: Transaction, key: bytes) -> None:
     name, slash, _ = key.partition(b"/")
     if not slash or len(name) > MAX_NAME_SIZE:
         return
-    if txn.get(Space.META, CLAIMS[0] + name) is not None:
-        raise ReservedKeyError(
-            f"{key!r} belongs to the collection {name.decode('utf-8', 'replace')!r}: write it "
-            "through the collection, which keeps its count and indexes with the record"
-        )
+    try:
+        txn.expect(Space.META, CLAIMS[0] + name, None)
+    except UnexpectedError:
+        raise _reserved(key, name) from None
+
+
+def check_all_unclaimed(txn: Transaction, keys: Iterable[bytes]) -> None:
+    """Raise ReservedKeyError if a collection has one of the keys. Reads all claims at once."""
+    one_of_each = {
+        name: key
+        for key in keys
+        if b"/" in key and len(name := key.partition(b"/")[0]) <= MAX_NAME_SIZE
+    }
+    claims = txn.get_many(Space.META, [CLAIMS[0] + name for name in one_of_each])
+    for (name, key), claim in zip(one_of_each.items(), claims, strict=True):
+        if claim is not None:
+            raise _reserved(key, name)
+
+
+def _reserved(key: bytes, name: bytes) -> ReservedKeyError:
+    return ReservedKeyError(
+        f"{key!r} belongs to the collection {name.decode('utf-8', 'replace')!r}: write it "
+        "through the collection, which keeps its count and indexes with the record"
+    )
 
 
 def read_collection(txn: Transaction, name: str) -> Mapping[str, Any] | None:

@@ -14,9 +14,10 @@ from attrs import evolve
 
 from stones.engine import Engine, Space, Transaction
 from stones.engines.stones03 import Stones03Engine
-from stones.errors import ReadOnlyError, StoreClosedError, TransactionError
+from stones.errors import ReadOnlyError, StoreClosedError, TransactionError, UnexpectedError
 from stones.formats.codec import Codec
 from stones.formats.metadata import (
+    GENERATION,
     Metadata,
     new_metadata,
     read_generation,
@@ -214,10 +215,12 @@ class Database(DatabaseReader):
     # -- formats -------------------------------------------------------------------------------
 
     def codec_for_writing(self, txn: Transaction) -> Codec:
-        """The codec for this write transaction. It reads the generation once a transaction."""
+        """The codec for this write transaction. It expects the generation once a transaction."""
         if txn is self._checked and self._checked_at == self._clock.changes:
             return self.codec
-        if read_generation(txn) != self.codec.metadata.generation:
+        try:
+            txn.expect(Space.META, GENERATION, self.codec.metadata.generation)
+        except UnexpectedError:
             self.reload(txn)
         self._checked, self._checked_at = txn, self._clock.changes
         return self.codec

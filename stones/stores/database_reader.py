@@ -7,7 +7,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Self
+from itertools import islice
+from typing import Any, Self, TypeVar
 
 from stones.engine import Engine, Space, Transaction
 from stones.engines.stones03 import Stones03Engine
@@ -20,7 +21,11 @@ from stones.formats.registered_types import unknown_type_in, unknown_types_kept
 from .dict_keys import decode_key
 from .spans import Span
 
+T = TypeVar("T")
+
 DATA = Space.DATA
+GET_MANY = 1000
+"""So many keys are asked for at once."""
 
 
 class DatabaseReader(ABC):
@@ -91,7 +96,9 @@ class DatabaseReader(ABC):
         """
         with self.reading() as txn:
             decode = self.codec_at(txn).decode
-            found = [(key, txn.get(DATA, key)) for key in keys]
+            found: list[tuple[bytes, bytes | None]] = []
+            for some in batches(keys, GET_MANY):
+                found += zip(some, txn.get_many(DATA, some), strict=True)
 
         def decoded(key: bytes, raw: bytes) -> Any:
             try:
@@ -221,6 +228,13 @@ class DatabaseSnapshot(DatabaseReader):
 
     def _closed_error(self) -> StoreClosedError:
         return StoreClosedError(f"the snapshot of {self.name!r} is closed: take another one")
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """The items in lists of `size`; the last one may be shorter."""
+    iterator = iter(items)
+    while batch := list(islice(iterator, size)):
+        yield batch
 
 
 def record_decoder(codec: Codec) -> Callable[[bytes, bytes], Any]:

@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, MutableMapping
 from typing import Any, Self, overload
 
 from stones.engine import Space, Transaction
+from stones.errors import UnexpectedError
 
 from .claims import drop_counts
 from .containers import added, removed
@@ -61,8 +62,11 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
             now = database.codec_for_writing(txn)
             if now.metadata.has_collections:
                 database.check_unclaimed(txn, stored)
-            if not overwrite and txn.get(DATA, stored) is not None:
-                return False
+            if not overwrite:
+                try:
+                    txn.expect(DATA, stored, None)
+                except UnexpectedError:
+                    return False
             # Another process may have changed the format since the value was encoded.
             txn.put(DATA, stored, raw if now is codec else now.encode(stored, value))
             return True
@@ -95,39 +99,55 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
     def pop(self, key: Any, default: Any = MISSING) -> Any:
         """Remove `key` and return its value; where it is not there, `default` or KeyError."""
         stored = encode_key(key)
-        with self._target.writing() as txn:
+        database = self._target
+
+        def change(txn: Transaction) -> Any:
             raw = txn.get(DATA, stored)
-            if raw is not None:
-                self._target.check_unclaimed(txn, stored)
-                value = self._target.decode(stored, raw)
-                txn.delete(DATA, stored)
-                return value
+            if raw is None:
+                return MISSING
+            database.check_unclaimed(txn, stored)
+            value = database.decode(stored, raw)
+            txn.delete(DATA, stored)
+            return value
+
+        value = database.transact(change)
+        if value is not MISSING:
+            return value
         if default is MISSING:
             raise missing_key(key)
         return default
 
     def popitem(self) -> tuple[K, V]:
         """Remove and return the last entry in key order. Raises KeyError in an empty store."""
-        with self._target.writing() as txn:
+        database = self._target
+
+        def change(txn: Transaction) -> tuple[Any, Any]:
             last = next(txn.scan(DATA, reverse=True), None)
             if last is None:
                 raise KeyError("popitem(): the store is empty")
-            self._target.check_unclaimed(txn, last[0])
-            value = self._target.decode(*last)
-            txn.delete(DATA, last[0])
-            return decode_key(last[0], self._key_type), value
+            stored = last[0]
+            database.check_unclaimed(txn, stored)
+            value = database.decode(*last)
+            txn.delete(DATA, stored)
+            return decode_key(stored, self._key_type), value
+
+        return database.transact(change)
 
     def setdefault(self, key: K | bytes | str, default: V = None) -> V:  # type: ignore[assignment]  # as dict
         """The value of `key`; where it has none, `default` becomes its value."""
         stored = encode_new_key(key, self._max_key_size)
-        with self._target.writing() as txn:
+        database = self._target
+
+        def change(txn: Transaction) -> Any:
             raw = txn.get(DATA, stored)
             if raw is None:
-                self._target.check_unclaimed(txn, stored)
-                raw = self._target.codec.encode(stored, default)
+                database.check_unclaimed(txn, stored)
+                raw = database.codec.encode(stored, default)
                 txn.put(DATA, stored, raw)
-            value: V = self._target.decode(stored, raw)
-            return value
+            return database.decode(stored, raw)
+
+        value: V = database.transact(change)
+        return value
 
     def update(  # type: ignore[override]  # keys may be str too
         self, other: Mapping[Any, V] | Iterable[tuple[Any, V]] = (), /, **kwargs: V
@@ -170,10 +190,13 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
 
         The records go without `StoredRecords.remove`: all that is kept about them goes here too.
         """
-        with self._target.writing() as txn:
+
+        def change(txn: Transaction) -> None:
             txn.delete_range(DATA)
             txn.delete_range(Space.INDEX)
             drop_counts(txn)
+
+        self._target.transact(change)
 
     def deep_add(self, key: K | bytes | str, value: Any) -> None:
         """Add `value` to the container at `key`, which is made where there is no container yet.
@@ -190,22 +213,29 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         ['Ada', 'Grace']
         """
         stored = encode_new_key(key, self._max_key_size)
-        with self._target.writing() as txn:
-            self._target.check_unclaimed(txn, stored)
-            container = self._container(txn, stored)
-            grown = added(self._value_type, container, value)
-            txn.put(DATA, stored, self._target.codec.encode(stored, grown))
+        database = self._target
+
+        def change(txn: Transaction) -> None:
+            database.check_unclaimed(txn, stored)
+            grown = added(self._value_type, self._container(txn, stored), value)
+            txn.put(DATA, stored, database.codec.encode(stored, grown))
+
+        database.transact(change)
 
     def deep_remove(self, key: K | bytes | str, value: Any) -> bool:
         """Take `value` out of the container at `key`, the first one in a list; was it in there?"""
         stored = encode_key(key)
-        with self._target.writing() as txn:
-            self._target.check_unclaimed(txn, stored)
+        database = self._target
+
+        def change(txn: Transaction) -> bool:
+            database.check_unclaimed(txn, stored)
             rest = removed(self._value_type, self._container(txn, stored), value)
             if rest is None:
                 return False
-            txn.put(DATA, stored, self._target.codec.encode(stored, rest))
+            txn.put(DATA, stored, database.codec.encode(stored, rest))
             return True
+
+        return database.transact(change)
 
     def _container(self, txn: Transaction, stored: bytes) -> Any:
         raw = txn.get(DATA, stored)
