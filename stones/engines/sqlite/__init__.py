@@ -2,6 +2,7 @@
 
 engine       SqliteEngine: begins transactions, reads, writes, closes
 transaction  SqliteTransaction: get, put, delete, many entries, savepoints, counts
+refusals     what a transaction refuses: use after its end, values that are too large
 rows         the entries of a scan, in pages
 connections  the connections of a process to a file: kept, closed, left at a fork
 opening      opens a connection, and makes or checks the tables

@@ -29,8 +29,9 @@ from .connections import Connections, Link
 from .errors import translated
 from .opening import DURABILITY, connect, mode_for, opening_error, prepare
 from .place import Place, check_place, identity
+from .refusals import MAX_VALUE_SIZE
 from .statements import GET, READ_COUNTS
-from .transaction import MAX_VALUE_SIZE, SqliteTransaction
+from .transaction import SqliteTransaction
 from .waiting import OTHER_PROCESS, OTHER_THREAD, until_free, writer_of
 
 T = TypeVar("T")

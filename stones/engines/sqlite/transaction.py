@@ -14,15 +14,13 @@ from weakref import ref
 
 from stones.engine import Page, Space, Transaction
 from stones.engines.lmdb.writer_lock import WriterLock
-from stones.errors import ReadOnlyError, StoneError, StorageError, TransactionError
+from stones.errors import ReadOnlyError, StoneError, TransactionError
 
 from . import statements
 from .connections import Link
+from .refusals import MAX_VALUE_SIZE, ended, raising, too_large
 from .rows import Rows
 from .statements import ADD, ADD_COUNT, BATCH, DELETE, GET, LAST_KEY, PUT, READ_COUNTS, SET
-
-MAX_VALUE_SIZE = 999_990_000
-"""The largest value in bytes. A row of SQLite has at most 1,000,000,000 bytes, with its key."""
 
 _MANY = 100
 """After so many scans, those that nobody reads any more are forgotten."""
@@ -166,7 +164,7 @@ class SqliteTransaction(Transaction):
         if self._scans or not self.writable:
             self._before_write()
         if len(value) > MAX_VALUE_SIZE:
-            raise _too_large(key, value)
+            raise too_large(key, value)
         try:
             if self._run(ADD[space], (key, value)).rowcount:
                 self._added[space] += 1
@@ -193,7 +191,7 @@ class SqliteTransaction(Transaction):
             self._before_write()
             for key, value in batch:
                 if len(value) > MAX_VALUE_SIZE:
-                    raise _too_large(key, value)
+                    raise too_large(key, value)
             keys = list({key for key, _ in batch})
             try:
                 self._added[space] += len(keys) - self._there(space, keys)
@@ -250,7 +248,7 @@ class SqliteTransaction(Transaction):
         if self._has_ended or self._is_left_to_its_thread():
             return
         link = self._link
-        self.refuse(_ended)
+        self.refuse(ended)
         try:
             if self._parent is not None:
                 if link.connection.in_transaction:
@@ -276,10 +274,10 @@ class SqliteTransaction(Transaction):
         With `close`, undoes it too, if this thread has begun it. Otherwise it is undone when it is
         ended or dropped.
         """
-        self.refuse(partial(_raise, error))
+        self.refuse(partial(raising, error))
         if close and self._thread == get_ident():
             self._link.close()
-            self._end()
+            self._end(partial(raising, error))
         elif not close:
             self._has_ended = True
 
@@ -291,14 +289,14 @@ class SqliteTransaction(Transaction):
                     self._run(ADD_COUNT, (added, space))
         # An open statement would keep the snapshot after the end of the transaction.
         run = self._run
-        self.refuse(_ended)
+        self.refuse(ended)
         run("COMMIT")
 
-    def _end(self) -> None:
+    def _end(self, how: Callable[..., NoReturn] = ended) -> None:
         """It is committed or undone: give back the connection and the lock."""
         if self._has_ended:
             return
-        self.refuse(_ended)
+        self.refuse(how)
         self._has_ended = True
         if self._parent is not None:
             self._parent._inner = None
@@ -382,7 +380,7 @@ class SqliteTransaction(Transaction):
             while root._parent is not None:
                 root = root._parent
             root.refuse(
-                partial(_raise, TransactionError(f"an error has undone the transaction: {error}"))
+                partial(raising, TransactionError(f"an error has undone the transaction: {error}"))
             )
         raise translated from error
 
@@ -391,18 +389,3 @@ class SqliteTransaction(Transaction):
             return self._link.connection.in_transaction
         except sqlite3.ProgrammingError:  # closed
             return False
-
-
-def _ended(*_: Any) -> NoReturn:
-    raise TransactionError("the transaction has ended")
-
-
-def _raise(error: StoneError, *_: Any) -> NoReturn:
-    raise type(error)(*error.args)
-
-
-def _too_large(key: bytes, value: bytes) -> StorageError:
-    return StorageError(
-        f"an encoded value has at most {MAX_VALUE_SIZE:,} bytes in SQLite, the value of {key!r} "
-        f"has {len(value):,}: split it, or keep it in a file of its own"
-    )
