@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import islice
 from threading import get_ident
-from typing import Any, NoReturn, Protocol
+from typing import NoReturn, Protocol
 from weakref import ref
 
 from stones.engine import Page, Space, Transaction
