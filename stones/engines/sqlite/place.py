@@ -11,10 +11,13 @@ that SQLite has on it, which belong to the process.
 import os
 from contextlib import suppress
 from stat import S_ISDIR, S_ISREG
+from time import time_ns
 
 from stones.engines.lmdb.directory import open_error
 from stones.errors import StorageError, StoreOpenError
 
+_COARSE = 3_000_000_000
+"""Nanoseconds. The clocks of file systems are finer than this."""
 _BESIDE = ("-wal", "-shm")
 
 
@@ -64,7 +67,7 @@ class Place:
     Threads may share it.
     """
 
-    __slots__ = ("_beside", "_file", "_paths_beside", "path")
+    __slots__ = ("_beside", "_directory", "_file", "_paths_beside", "_unchanged", "path")
 
     def __init__(self, path: str) -> None:
         self.path = path
@@ -72,6 +75,8 @@ class Place:
         real = os.path.realpath(path)  # SQLite follows links
         self._paths_beside = tuple(real + suffix for suffix in _BESIDE)
         self._beside: tuple[tuple[int, int] | None, ...] | None = None
+        self._directory = os.path.dirname(path)
+        self._unchanged: tuple[int, int, int] | None = None
 
     @property
     def identity(self) -> tuple[int, int]:
@@ -95,17 +100,26 @@ class Place:
 
     def disconnected(self) -> None:
         """The last connection has been closed, which may have removed the files."""
-        self._beside = None
+        self._beside = self._unchanged = None
 
     def check(self) -> None:
         """Raise StorageError if the paths lead to other files now, or to none."""
-        self.check_file()
-        if self._beside is not None and self._look_beside() != self._beside:
-            raise StorageError(
-                f"nothing was written: {self.path + '-wal'!r} or {self.path + '-shm'!r} was "
-                "removed or replaced while the store was open, so its commits would be lost; close "
-                "the store in every program, then open it again"
-            )
+        # The time of the last change of a directory changes when a name in it is added or removed.
+        # So one look at the directory mostly saves the looks at three files.
+        try:
+            now = os.stat(self._directory)
+        except OSError:
+            self.check_file()
+            return
+        if (now.st_ctime_ns, now.st_ino, now.st_dev) != self._unchanged:
+            self._check_files()
+            # Two changes may have the same time, if they come shortly after each other. Where a
+            # link leads, the time of the directory does not tell.
+            if (
+                time_ns() - now.st_ctime_ns > _COARSE
+                and self._paths_beside[0] == f"{self.path}-wal"
+            ):
+                self._unchanged = now.st_ctime_ns, now.st_ino, now.st_dev
 
     def check_file(self, consequence: str = "nothing was written") -> None:
         """Raise StorageError if the path leads to another file now, or to none."""
@@ -158,6 +172,15 @@ class Place:
                 os.close(directory)
         except OSError as error:
             raise StorageError(f"cannot wait for the disk with {self.path!r}: {error}") from error
+
+    def _check_files(self) -> None:
+        self.check_file()
+        if self._beside is not None and self._look_beside() != self._beside:
+            raise StorageError(
+                f"nothing was written: {self.path + '-wal'!r} or {self.path + '-shm'!r} was "
+                "removed or replaced while the store was open, so its commits would be lost; close "
+                "the store in every program, then open it again"
+            )
 
     def _look_beside(self) -> tuple[tuple[int, int] | None, ...]:
         return tuple(map(identity, self._paths_beside))

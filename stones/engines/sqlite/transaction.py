@@ -58,6 +58,7 @@ class SqliteTransaction(Transaction):
         "_depth",
         "_file",
         "_has_ended",
+        "_held",
         "_inner",
         "_link",
         "_lock",
@@ -80,6 +81,7 @@ class SqliteTransaction(Transaction):
     ) -> None:
         self._file = file
         self._link = link
+        self._held: Link | None = link  # until it is given back
         self._run: Callable[..., sqlite3.Cursor] = link.run
         self._lock = lock
         self._counts = counts
@@ -247,17 +249,19 @@ class SqliteTransaction(Transaction):
     def abort(self) -> None:
         if self._has_ended or self._is_left_to_its_thread():
             return
-        link = self._link
+        link = self._held
         self.refuse(ended)
         try:
-            if self._parent is not None:
-                if link.connection.in_transaction:
+            # SQLite may have undone all of it after an error.
+            if link is not None and link.connection.in_transaction:
+                if self._parent is not None:
                     link.run(f"ROLLBACK TO s{self._depth}")
                     link.run(f"RELEASE s{self._depth}")
-            elif link.connection.in_transaction:
-                link.run("ROLLBACK" if self.writable else "COMMIT")
+                else:
+                    link.run("ROLLBACK" if self.writable else "COMMIT")
         except sqlite3.Error:
-            link.close()  # which undoes it; nothing else can be done with the connection
+            if link is not None:
+                link.close()  # which undoes it; nothing else can be done with the connection
         self._end()
 
     def refuse(self, how: Callable[..., NoReturn]) -> None:
@@ -294,15 +298,15 @@ class SqliteTransaction(Transaction):
 
     def _end(self, how: Callable[..., NoReturn] = ended) -> None:
         """It is committed or undone: give back the connection and the lock."""
-        if self._has_ended:
-            return
+        # An interrupt may come at each call. Then `abort` goes on from there.
         self.refuse(how)
-        self._has_ended = True
+        held, self._held = self._held, None
         if self._parent is not None:
             self._parent._inner = None
-            return
-        self._file.give(self._link, writer=self.writable)
+        elif held is not None:
+            self._file.give(held, writer=self.writable)
         self._release()
+        self._has_ended = True
 
     def _release(self) -> None:
         lock = self._lock
