@@ -19,7 +19,7 @@ from urllib.parse import quote, urlencode
 
 import psycopg
 
-from .running import MissingServerError, Watchdog, free_port, make_folder, must_run, run
+from .running import MissingServerError, Watchdog, account, free_port, make_folder, must_run, run
 
 WRITTEN = {"fsync": "off", "full_page_writes": "off"}
 FAST = {**WRITTEN, "synchronous_commit": "off"}
@@ -152,6 +152,17 @@ class PostgresServer:
         """Set lines of the configuration. `restart` or `reload` makes them count."""
         with (self.data / "postgresql.conf").open("a") as file:
             file.writelines(f"{name} = '{value}'\n" for name, value in settings.items())
+
+    def add_certificate(self, private_key: bytes, certificate: bytes) -> None:
+        """Let the server speak TLS on its port, from now on."""
+        for name, text in (("server.key", private_key), ("server.crt", certificate)):
+            path = self.data / name
+            path.write_bytes(text)
+            path.chmod(0o600)
+            if who := account():
+                os.chown(path, who["user"], who["group"])
+        self.set(ssl="on")
+        self.restart()
 
     def start(self) -> None:
         log = self.folder / "log"
