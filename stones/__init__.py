@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from stones.repair.info import StoreInfo, inspect
     from stones.repair.salvage import SalvageReport, salvage
     from stones.stores.lmdb import LmdbStore
+    from stones.stores.postgres import PostgresStore
     from stones.stores.sqlite import SqliteStore
     from stones.stores.tiered import Tiered
 
@@ -84,6 +85,7 @@ __all__ = [
     "MigrationError",
     "MigrationReport",
     "NotOneError",
+    "PostgresStore",
     "Query",
     "QueryError",
     "ReadOnlyError",
@@ -131,6 +133,7 @@ _LAZY = {
     "IndexInfo": "stones.collections.indexes.definition",
     "LmdbStore": "stones.stores.lmdb",
     "MigrationReport": "stones.migrations.reencode",
+    "PostgresStore": "stones.stores.postgres",
     "Query": "stones.collections.queries.query",
     "SalvageReport": "stones.repair.salvage",
     "SqliteStore": "stones.stores.sqlite",

@@ -11,9 +11,12 @@ import pytest
 from stones.engine import Engine, Space
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.memory import MemoryEngine
+from stones.engines.postgres.engine import PostgresEngine
 from stones.engines.sqlite.engine import SqliteEngine
 from stones.errors import StoreClosedError, TransactionError
 from stones.testing import EngineTests
+
+from .servers.fixtures import PostgresPlace
 
 
 class EndOfPagesTests:
@@ -57,3 +60,9 @@ class TestSqliteEngine(EndOfPagesTests, EngineTests):
     @pytest.fixture
     def open_engine(self, tmp_path: Path) -> Callable[[], Engine]:
         return lambda: SqliteEngine.open(str(tmp_path / "app.db"))
+
+
+class TestPostgresEngine(EndOfPagesTests, EngineTests):
+    @pytest.fixture
+    def open_engine(self, postgres: PostgresPlace) -> Callable[[], Engine]:
+        return lambda: PostgresEngine(postgres.url, table=postgres.table)

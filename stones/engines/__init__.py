@@ -9,6 +9,7 @@ buffer        these changes, and forks of them for savepoints
 backing       what an engine writes itself below such transactions
 merged_pages  pages of what is stored, with changes merged into them
 sqlite/       one SQLite file a store
+postgres/     five tables a store, on a server that others reach over the network
 sharing       one engine a file in a process
 full_disk     has a write failed because there is no room?
 processes     the name of another process, for errors
