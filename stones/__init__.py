@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from stones.repair.findings import DamageFinding
     from stones.repair.info import StoreInfo, inspect
     from stones.repair.salvage import SalvageReport, salvage
+    from stones.stores.leveldb import LevelDBStore
     from stones.stores.lmdb import LmdbStore
     from stones.stores.postgres import PostgresStore
     from stones.stores.sqlite import SqliteStore
@@ -79,6 +80,7 @@ __all__ = [
     "InvalidKeyError",
     "KeyTooLongError",
     "KeyTypeError",
+    "LevelDBStore",
     "LmdbStore",
     "LockTimeoutError",
     "MemoryStore",
@@ -122,8 +124,8 @@ __all__ = [
     "stone",
 ]
 
-# The client of an engine (lmdb), and what the layers above bring along (JSONPath), is loaded when
-# it is first asked for.
+# The clients of engines, and what the layers above bring along (JSONPath), are loaded when they are
+# first asked for.
 _LAZY = {
     "CheckReport": "stones.repair.check",
     "Collection": "stones.collections.collection",
@@ -131,6 +133,7 @@ _LAZY = {
     "DamageFinding": "stones.repair.findings",
     "Index": "stones.collections.index_declarations",
     "IndexInfo": "stones.collections.indexes.definition",
+    "LevelDBStore": "stones.stores.leveldb",
     "LmdbStore": "stones.stores.lmdb",
     "MigrationReport": "stones.migrations.reencode",
     "PostgresStore": "stones.stores.postgres",

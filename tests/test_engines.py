@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stones.engine import Engine, Space
+from stones.engines.leveldb.engine import LevelDBEngine
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.memory import MemoryEngine
 from stones.engines.postgres.engine import PostgresEngine
@@ -66,3 +67,9 @@ class TestPostgresEngine(EndOfPagesTests, EngineTests):
     @pytest.fixture
     def open_engine(self, postgres: PostgresPlace) -> Callable[[], Engine]:
         return lambda: PostgresEngine(postgres.url, table=postgres.table)
+
+
+class TestLevelDBEngine(EndOfPagesTests, EngineTests):
+    @pytest.fixture
+    def open_engine(self, tmp_path: Path) -> Callable[[], Engine]:
+        return lambda: LevelDBEngine.open(str(tmp_path / "db"), durability="lazy")

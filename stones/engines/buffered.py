@@ -60,7 +60,7 @@ class BufferedTransaction(Transaction):
         self._value_size = backing.max_value_size or sys.maxsize
         self._expected: dict[tuple[Space, bytes], bytes | None] = {}
         if parent is None:
-            self._buffer = Buffer.empty()
+            self._buffer = Buffer.empty() if writable else _NO_CHANGES
             self._size = 0
             self._sources: WeakSet[_Source] = WeakSet()
             self._there: list[dict[bytes, bool]] = [{} for _ in Space]  # in the backing: is it?
@@ -284,7 +284,7 @@ class BufferedTransaction(Transaction):
     def _end(self) -> Buffer:
         """The changes. The transaction no longer holds them, so that they can be freed."""
         self._open = self._writing = False
-        buffer, self._buffer = self._buffer, Buffer.empty()
+        buffer, self._buffer = self._buffer, _NO_CHANGES
         return buffer
 
     def _check(self, *, write: bool = False) -> None:
@@ -341,6 +341,10 @@ class BufferedTransaction(Transaction):
         self._sources.clear()
         for there in self._there:
             there.clear()
+
+
+_NO_CHANGES = Buffer.empty()
+"""Of transactions that only read, and of those that have ended. It is never written to."""
 
 
 class _Source:

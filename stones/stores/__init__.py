@@ -23,6 +23,7 @@ fast_tier        the store in front: its bound, and who may put a value into it
 tier_mark        whose the store in front is, and what is left in it after a crash
 sqlite           SqliteStore and its options
 postgres         PostgresStore and its options
+leveldb          LevelDBStore and its options
 timeout          the option that limits how long a write waits for other writers
 backup           a copy of a whole store
 

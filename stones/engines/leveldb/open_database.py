@@ -1,0 +1,164 @@
+"""A LevelDB database that is open: `OpenDatabase`.
+
+plyvel lets a thread close a database while another thread reads from it, which crashes the
+process. So each call goes through `use`, which notes the thread; if the database is closed
+meanwhile, the last thread that leaves closes it. Snapshots and iterators are held here, and so
+they do not end outside of `use` either.
+"""
+
+import os
+from collections.abc import Callable
+from threading import get_ident
+from time import monotonic, sleep
+from typing import Any, ParamSpec, TypeVar
+
+import plyvel
+
+from stones.errors import StorageError, StoreClosedError, StoreFullError, StoreOpenError
+
+from .place import opened
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+MARK = b"\xffstones"
+"""The key whose value says that stones made the database, and in which layout."""
+LAYOUT = b"1"
+
+
+class OpenDatabase:
+    """An open database, safe to close at any time and in any thread.
+
+    Raises StoreOpenError if there is no database of stones at `path`, or none can be made there.
+    """
+
+    def __init__(self, path: str, *, create: bool) -> None:
+        self.path = path
+        self.closed = False
+        self._forked = False
+        self._using: list[int] = []  # the threads that are inside of a call
+        self._held: set[Any] = set()  # snapshots and iterators
+        self.raw = opened(path, create=create)
+        self._to_close = [self.raw]
+        try:
+            self._check_mark(create)
+            found = os.stat(os.path.join(path, "LOCK"))
+        except BaseException:
+            self.close()
+            raise
+        self.identity = (found.st_dev, found.st_ino)
+
+    def use(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
+        """The result of a call into the database. Raises StoreClosedError, StorageError."""
+        me, using = get_ident(), self._using
+        using.append(me)
+        try:
+            if self.closed:
+                raise self._gone()
+            return call(*args, **kwargs)
+        except plyvel.Error as error:
+            raise self._translated(error) from error
+        finally:
+            using.remove(me)
+            if self.closed:
+                self._close_unused()
+
+    def check(self) -> None:
+        """Raise StoreClosedError if the database is closed."""
+        if self.closed:
+            raise self._gone()
+
+    def hold(self, make: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
+        """A new snapshot or iterator. Give it to `let_go`."""
+        held = self.use(make, *args, **kwargs)
+        self._held.add(held)
+        return held
+
+    def let_go(self, held: Any) -> None:
+        """End a snapshot or an iterator."""
+        if not self.closed:
+            try:
+                self.use(held.close)
+            except StoreClosedError:  # closed in this moment, with all that it held
+                return
+            self._held.discard(held)
+
+    def is_open(self) -> bool:
+        """Whether its files are still in use: a closed database is, until no thread is in it."""
+        return bool(self._to_close or self._using)
+
+    def close(self) -> None:
+        """Let go of the database, or leave that to the threads that are inside of a call."""
+        self.closed = True
+        self._close_unused()
+
+    def wait_closed(self, seconds: float = 10) -> None:
+        """Wait until the last thread has left a closed database. Raises StoreOpenError."""
+        until = monotonic() + seconds
+        while self.is_open():
+            if monotonic() > until:
+                raise StoreOpenError(f"{self.path!r} is being closed by another thread: try again")
+            sleep(0.001)
+
+    def leave_to_parent(self) -> None:
+        """In a forked child: never touch it again, not even to free its memory.
+
+        LevelDB's own threads are not in the child, and files that are half written are shared with
+        the parent.
+        """
+        import ctypes  # in the child only: it takes a while to load
+
+        for kept in (self.raw, self._held, self._to_close):
+            ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
+        self._forked = self.closed = True
+        self._using = [0]  # it is never left
+
+    def _close_unused(self) -> None:
+        if self._using:
+            return
+        try:
+            raw = self._to_close.pop()  # for one thread only
+        except IndexError:
+            return
+        self._held.clear()
+        raw.close()
+
+    def _check_mark(self, create: bool) -> None:
+        try:
+            mark = self.raw.get(MARK)
+            if mark is None:
+                with self.raw.iterator() as iterator:
+                    empty = next(iterator, None) is None
+        except plyvel.Error as error:
+            raise StoreOpenError(
+                f"cannot read the LevelDB database {self.path!r}: {error}"
+            ) from error
+        if mark is None and empty and create:
+            self.raw.put(MARK, LAYOUT, sync=True)
+        elif mark is None and empty:
+            raise StoreOpenError(f"there is no store at {self.path!r}")
+        elif mark is None:
+            raise StoreOpenError(
+                f"{self.path!r} is a LevelDB database of another program: nothing was changed in it"
+            )
+        elif mark != LAYOUT:
+            raise StoreOpenError(
+                f"the store {self.path!r} has the layout {mark!r:.40}: a newer version of stones "
+                "has written it"
+            )
+
+    def _gone(self) -> StoreClosedError:
+        if self._forked:
+            return StoreClosedError(
+                f"the store {self.path!r} was opened before fork(): LevelDB serves one process, "
+                "which is the parent. Start processes with the method 'spawn', or take LMDB"
+            )
+        return StoreClosedError(f"the store {self.path!r} is closed")
+
+    def _translated(self, error: plyvel.Error) -> Exception:
+        text = str(error)
+        if "No space left" in text or "quota" in text or "too large" in text:
+            return StoreFullError(f"no room for more in {self.path!r}: {text}; nothing was changed")
+        if isinstance(error, plyvel.CorruptionError):
+            return StorageError(f"the LevelDB database {self.path!r} is damaged: {text}")
+        return StorageError(f"LevelDB failed on {self.path!r}: {text}")
