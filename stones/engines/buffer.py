@@ -11,6 +11,7 @@ from .sorted_map import SortedMap
 
 ENTRY_BYTES = 200
 """What an entry costs in a buffer beside its key and its value."""
+_EMPTY = SortedMap()
 
 
 class Buffer(NamedTuple):
@@ -24,11 +25,12 @@ class Buffer(NamedTuple):
     @classmethod
     def empty(cls) -> "Buffer":
         """A buffer without changes."""
-        return cls(tuple(SortedMap() for _ in Space), {}, set())
+        fork = _EMPTY.fork  # half of what a new map costs
+        return cls((fork(), fork(), fork()), {}, set())
 
     def fork(self) -> "Buffer":
         """An independent copy."""
-        maps = tuple(changed.fork() for changed in self.maps)
+        maps = tuple([changed.fork() for changed in self.maps])
         return Buffer(maps, self.added.copy(), self.dropped.copy())
 
     def drop_sum(self, key: bytes) -> None:
@@ -40,22 +42,26 @@ class Buffer(NamedTuple):
         self, before: "Buffer | None", expected: Mapping[tuple[Space, bytes], bytes | None]
     ) -> Changes:
         """The changes since `before`, of which this buffer is a fork; without it, all changes."""
-        dropped = self.dropped - before.dropped if before else self.dropped
-        added = {key: n for key, n in self.added.items() if n}
-        for key, n in before.added.items() if before else ():
-            if key not in dropped:
-                added[key] = added.get(key, 0) - n
+        dropped, added = self.dropped, self.added
+        if before is not None:
+            dropped = dropped - before.dropped
+            added = added.copy()
+            for key, n in before.added.items():
+                if key not in dropped:
+                    added[key] = added.get(key, 0) - n
         return Changes(
-            writes=tuple(self._writes(space, before) for space in Space),
+            writes=tuple([self._writes(at, before) for at in range(len(self.maps))]),
             added={key: n for key, n in added.items() if n},
             dropped=frozenset(dropped),
-            expected=dict(expected),
+            expected=expected,
         )
 
-    def _writes(self, space: Space, before: "Buffer | None") -> list[tuple[bytes, bytes | None]]:
-        outer = before.maps[space] if before else None
+    def _writes(self, at: int, before: "Buffer | None") -> list[tuple[bytes, bytes | None]]:
+        if not self.maps[at].count:
+            return []
+        outer = before.maps[at] if before else None
         return [
             (key, None if value is GONE else value)
-            for key, value in self.maps[space].scan(b"", None, False)
+            for key, value in self.maps[at].scan(b"", None, False)
             if outer is None or outer.get(key) is not value
         ]

@@ -62,8 +62,9 @@ class BufferedTransaction(Transaction):
         if parent is None:
             self._buffer = Buffer.empty() if writable else _NO_CHANGES
             self._size = 0
-            self._sources: WeakSet[_Source] = WeakSet()
-            self._there: list[dict[bytes, bool]] = [{} for _ in Space]  # in the backing: is it?
+            # The iterations that read from a backing which may change below them.
+            self._sources: WeakSet[_Source] | None = None if backing.room is None else WeakSet()
+            self._there: dict[Space, dict[bytes, bool]] = {}  # is a key in the backing?
             return
         self._buffer = parent._buffer.fork()
         self._size = parent._size
@@ -177,7 +178,7 @@ class BufferedTransaction(Transaction):
                 space, start, stop, reverse=reverse, keys=keys or first is not None, values=values
             )
         )
-        if self._writable and self._backing.room is not None:
+        if self._writable and self._sources is not None:
             self._sources.add(source)
         if first is None:
             return self._guarded(source)
@@ -190,7 +191,7 @@ class BufferedTransaction(Transaction):
         self._check()
         if self._backing.room is not None and self._buffer.maps[space].count:
             self._flush()
-        there, more, unknown = self._there[space], 0, []
+        there, more, unknown = self._there.setdefault(space, {}), 0, []
         for key, value in self._buffer.maps[space].scan(b"", None, False):
             if key in there:
                 more += (value is not GONE) - there[key]
@@ -312,7 +313,7 @@ class BufferedTransaction(Transaction):
             found.append(
                 level._buffer.changes(outer._buffer, {})
                 if outer
-                else level._buffer.changes(None, level._expected)
+                else level._buffer.changes(None, level._expected.copy())
             )
         deepest = max((at for at, changes in enumerate(found) if changes), default=0)
         deepest = len(levels) - 1 if savepoints else deepest
@@ -336,11 +337,11 @@ class BufferedTransaction(Transaction):
 
     def _settle(self) -> None:
         """Read what open iterations have not read, before the backing changes below them."""
-        for source in list(self._sources):
-            source.settle()
-        self._sources.clear()
-        for there in self._there:
-            there.clear()
+        if self._sources is not None:
+            for source in list(self._sources):
+                source.settle()
+            self._sources.clear()
+        self._there.clear()
 
 
 _NO_CHANGES = Buffer.empty()

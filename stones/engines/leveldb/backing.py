@@ -115,10 +115,11 @@ class LevelDBBacking(Backing):
 
     def _write(self, changes: Changes) -> None:
         batch = self._reader.write_batch(sync=self._sync)
-        for space, writes in zip(Space, changes.writes, strict=True):
+        get = self._reader.get
+        for space, writes in enumerate(changes.writes):
             if not writes:
                 continue
-            prefix, get, more = PREFIXES[space], self._reader.get, 0
+            prefix, more = PREFIXES[space], 0
             for key, value in writes:
                 key = prefix + key
                 was_there = get(key) is not None

@@ -10,6 +10,8 @@ from functools import partial
 from threading import Lock, get_ident
 from typing import Any, TypeVar
 
+import plyvel
+
 from stones.engine import Engine, Space, Supports, Transaction
 from stones.engines.buffered import BufferedTransaction
 from stones.engines.group_commit import GroupCommit
@@ -90,9 +92,21 @@ class LevelDBEngine(Engine):
         )
 
     def get(self, space: Space, key: bytes) -> bytes | None:
+        # As in `OpenDatabase.use`, without its call: a fifth of the whole read.
         database = self._database
-        found: bytes | None = database.use(database.raw.get, PREFIXES[space] + key)
-        return found
+        using, me = database.using, get_ident()
+        using.append(me)
+        try:
+            if not database.closed:
+                found: bytes | None = database.raw.get(PREFIXES[space] + key)
+                return found
+        except plyvel.Error as error:
+            raise database.translated(error) from error
+        finally:
+            using.remove(me)
+            if database.closed:
+                database.close()
+        raise database.gone()
 
     def write(self, change: Callable[[Transaction], T], *, timeout: float | None = None) -> T:
         self._check_writer()

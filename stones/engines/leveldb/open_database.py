@@ -36,7 +36,8 @@ class OpenDatabase:
         self.path = path
         self.closed = False
         self._forked = False
-        self._using: list[int] = []  # the threads that are inside of a call
+        self.using: list[int] = []
+        """The threads that are inside of a call."""
         self._held: set[Any] = set()  # snapshots and iterators
         self.raw = opened(path, create=create)
         self._to_close = [self.raw]
@@ -50,14 +51,14 @@ class OpenDatabase:
 
     def use(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of a call into the database. Raises StoreClosedError, StorageError."""
-        me, using = get_ident(), self._using
+        me, using = get_ident(), self.using
         using.append(me)
         try:
             if self.closed:
-                raise self._gone()
+                raise self.gone()
             return call(*args, **kwargs)
         except plyvel.Error as error:
-            raise self._translated(error) from error
+            raise self.translated(error) from error
         finally:
             using.remove(me)
             if self.closed:
@@ -66,7 +67,7 @@ class OpenDatabase:
     def check(self) -> None:
         """Raise StoreClosedError if the database is closed."""
         if self.closed:
-            raise self._gone()
+            raise self.gone()
 
     def hold(self, make: Callable[P, Any], /, *args: P.args, **kwargs: P.kwargs) -> Any:
         """A new snapshot or iterator. Give it to `let_go`."""
@@ -85,7 +86,7 @@ class OpenDatabase:
 
     def is_open(self) -> bool:
         """Whether its files are still in use: a closed database is, until no thread is in it."""
-        return bool(self._to_close or self._using)
+        return bool(self._to_close or self.using)
 
     def close(self) -> None:
         """Let go of the database, or leave that to the threads that are inside of a call."""
@@ -111,10 +112,10 @@ class OpenDatabase:
         for kept in (self.raw, self._held, self._to_close):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
         self._forked = self.closed = True
-        self._using = [0]  # it is never left
+        self.using = [0]  # it is never left
 
     def _close_unused(self) -> None:
-        if self._using:
+        if self.using:
             return
         try:
             raw = self._to_close.pop()  # for one thread only
@@ -147,7 +148,8 @@ class OpenDatabase:
                 "has written it"
             )
 
-    def _gone(self) -> StoreClosedError:
+    def gone(self) -> StoreClosedError:
+        """The error for a use of a closed database."""
         if self._forked:
             return StoreClosedError(
                 f"the store {self.path!r} was opened before fork(): LevelDB serves one process, "
@@ -155,7 +157,8 @@ class OpenDatabase:
             )
         return StoreClosedError(f"the store {self.path!r} is closed")
 
-    def _translated(self, error: plyvel.Error) -> Exception:
+    def translated(self, error: plyvel.Error) -> StorageError:
+        """The error of stones for an error of LevelDB."""
         text = str(error)
         if "No space left" in text or "quota" in text or "too large" in text:
             return StoreFullError(f"no room for more in {self.path!r}: {text}; nothing was changed")
