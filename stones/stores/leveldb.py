@@ -12,8 +12,9 @@ from stones.engines.lmdb.directory import path_of
 from stones.errors import StoreOpenError
 from stones.formats.messages import show
 
+from .options import Functions
 from .reader import K, V
-from .store import Functions, Store
+from .store import Store
 from .timeout import TIMEOUT
 
 LevelDBDurability = Literal["full", "lazy"]

@@ -9,8 +9,9 @@ from typing import Any, ClassVar, Self
 
 from stones.errors import UnsupportedError
 
+from .options import Functions
 from .reader import K, V
-from .store import Functions, Store
+from .store import Store
 from .timeout import TIMEOUT, timeout_of
 
 
