@@ -8,7 +8,7 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, settings
 
-from stones import LmdbStore, MemoryStore, stone
+from stones import LevelDBStore, LmdbStore, MemoryStore, PostgresStore, SqliteStore, stone
 
 from .servers.fixtures import postgres, postgres_server, postgres_url
 
@@ -25,15 +25,32 @@ settings.register_profile(
 settings.load_profile("stones")
 
 
-@pytest.fixture(params=[MemoryStore, LmdbStore], ids=["memory", "lmdb"])
+ENGINES = {
+    "memory": MemoryStore,
+    "lmdb": LmdbStore,
+    "sqlite": SqliteStore,
+    "leveldb": LevelDBStore,
+    "postgres": PostgresStore,
+}
+
+
+@pytest.fixture(params=ENGINES)
 def open_store(request, tmp_path):
     """Opens a new, empty store on each engine, with the options that `stone` takes."""
     numbers = count()
     with ExitStack() as stack:
 
         def open_store(**options):
-            path = tmp_path / f"store-{next(numbers)}"
-            return stack.enter_context(stone(path, request.param, **options))
+            number = next(numbers)
+            if request.param == "postgres":
+                postgres = request.getfixturevalue("postgres")
+                place, options["options"] = postgres.url, {"table": postgres.other(number)}
+            else:
+                place = tmp_path / f"store-{number}"
+            # What a test does not say is the same on each engine.
+            if not options.get("dump_load"):
+                options.setdefault("serialize", "pickle")
+            return stack.enter_context(stone(place, ENGINES[request.param], **options))
 
         yield open_store
 

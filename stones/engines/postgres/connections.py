@@ -160,8 +160,8 @@ _HINTS = (
     (
         "does not support SSL",
         (
-            "a password would go over the network as it is; if that is meant, say sslmode=disable in "
-            "the URL"
+            "a password would go over the network as it is; if that is meant, say "
+            "sslmode=disable in the URL"
         ),
     ),
     ('database ".*" does not exist', "create the database first, by createdb for instance"),
