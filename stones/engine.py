@@ -247,8 +247,9 @@ class Transaction(ABC):
 
         It raises here. Or, in a change that `Engine.write` or `Engine.transact` runs, the engine
         may compare at the commit. If the value differs then, the change runs again from its start,
-        and it is here that it raises. So a network needs one round trip less. For conflicts it
-        counts as a read. An engine that compares at the commit overrides this.
+        and it is here that it raises. If the change fails before the commit, it runs again too:
+        maybe what was not compared is the reason. So a network needs one round trip less. For
+        conflicts it counts as a read. An engine that compares at the commit overrides this.
         """
         found = self.get(space, key)
         if found != value:
@@ -353,9 +354,10 @@ class Engine(ABC):
         """The result of `change`, as `write` gives it, always in this thread and not in a group.
 
         An engine may run transactions of several writers at once. If two are in conflict, the
-        change runs again, so it must depend on its transaction only. Raises ConflictError when the
-        engine gives up; nothing is changed then. Raises UnknownOutcomeError if the connection was
-        lost in the commit, and nobody can tell whether it was made.
+        change runs again, with another transaction, so it must depend on its transaction only.
+        Raises ConflictError when the engine gives up; nothing is changed then. Raises
+        UnknownOutcomeError if the connection was lost in the commit, and nobody can tell whether it
+        was made.
         """
         txn = self.begin(write=True) if timeout is None else self.begin(write=True, timeout=timeout)
         try:

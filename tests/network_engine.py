@@ -21,6 +21,13 @@ SUMS = b"\xff"
 """The sums are where no key of the metadata is: behind this byte, which scans do not show."""
 
 
+def bounded(space: Space, stop: bytes | None) -> bytes | None:
+    """The end of a span, which is before the sums."""
+    if space is not Space.META:
+        return stop
+    return SUMS if stop is None else min(stop, SUMS)
+
+
 class NetworkTransaction(Transaction):
     """A transaction that remembers what it has read, so that it asks once for each key.
 
@@ -58,13 +65,13 @@ class NetworkTransaction(Transaction):
 
     def delete_range(self, space: Space, start: bytes = b"", stop: bytes | None = None) -> None:
         self.calls["delete_range"] += 1
-        self.inner.delete_range(space, start, min(stop or SUMS, SUMS))
+        self.inner.delete_range(space, start, bounded(space, stop))
 
     def scan(
         self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
     ) -> Iterator[tuple[bytes, bytes]]:
-        for keys, values in self.pages(space, start, stop, reverse=reverse):
-            yield from zip(keys, values, strict=True)
+        pages = self.pages(space, start, stop, reverse=reverse)
+        return (entry for page in pages for entry in zip(*page, strict=True))
 
     def pages(
         self,
@@ -76,8 +83,7 @@ class NetworkTransaction(Transaction):
         keys: bool = True,
         values: bool = True,
     ) -> Iterator[Page]:
-        if space is Space.META:
-            stop = min(stop or SUMS, SUMS)
+        stop = bounded(space, stop)
         pages = self.inner.pages(space, start, stop, reverse=reverse, keys=keys, values=values)
         return self.counted(pages)
 

@@ -54,7 +54,15 @@ def update(store, number):
     store.update(a=number, b=number)
 
 
-@pytest.mark.parametrize("action", [write_in_blocks, put, update])
+def transact(store, number):
+    def change():
+        store["a"] = number
+        store.transact(lambda: store.put("b", number))
+
+    store.transact(change)
+
+
+@pytest.mark.parametrize("action", [write_in_blocks, put, update, transact])
 def test_an_interrupt_at_any_point_leaves_no_lock_behind(tmp_path, action):
     with LmdbStore(tmp_path / "db", durability="none") as store:
         store.update(a=-1, b=-1)

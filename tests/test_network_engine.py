@@ -15,9 +15,10 @@ from stones import (
     key,
     migrate,
 )
-from stones.engine import Space
+from stones.engine import Engine, Space
+from stones.testing import EngineTests
 
-from .network_engine import NetworkStore
+from .network_engine import NetworkEngine, NetworkStore
 
 
 @define
@@ -34,6 +35,12 @@ def store() -> NetworkStore:
 @pytest.fixture
 def users(store: NetworkStore) -> Collection:
     return Collection(store, User)
+
+
+class TestNetworkEngine(EngineTests):
+    @pytest.fixture
+    def open_engine(self) -> Callable[[], Engine]:
+        return NetworkEngine
 
 
 # -- counts of collections -------------------------------------------------------------------------

@@ -111,6 +111,8 @@ class Database(DatabaseReader):
             txn.abort()
 
     def sum(self, key: bytes) -> int:
+        if transactions.ambient.get() is None:
+            return self.engine.sum(key)
         txn = transactions.joined(self.engine)
         return self.engine.sum(key) if txn is None else txn.sum(key)
 

@@ -123,7 +123,15 @@ def transaction(engine: Engine, *, timeout: float | None = None) -> Iterator[Tra
         txn.abort()
         raise
     finally:
-        _leave(engine, scope, before)
+        scope.open = False
+        # Not by reset(): a generator may end in another context than the one it began in. It may
+        # also end before a block that was opened after it.
+        now = dict(ambient.get() or {})
+        if now.get(engine) is scope:
+            del now[engine]
+            if engine in before:
+                now[engine] = before[engine]
+            ambient.set(now or None)
 
 
 def transact(
@@ -151,8 +159,14 @@ def transact(
             ambient.set({**before, engine: scope})
             result = change(txn)
             _check_end(engine, scope)
-        finally:
-            _leave(engine, scope, before)
+        finally:  # as above: at a call of a function, an interrupt might come before its first line
+            scope.open = False
+            now = dict(ambient.get() or {})
+            if now.get(engine) is scope:
+                del now[engine]
+                if engine in before:
+                    now[engine] = before[engine]
+                ambient.set(now or None)
         return result
 
     run_it = run if joinable else change
@@ -178,19 +192,6 @@ def begin_writing(engine: Engine, timeout: float | None) -> Transaction:
     if timeout is None:
         return engine.begin(write=True)
     return engine.begin(write=True, timeout=timeout)
-
-
-def _leave(engine: Engine, scope: Scope, before: Mapping[Engine, Scope]) -> None:
-    """End a scope: the transaction that was ambient `before` is so again."""
-    scope.open = False
-    # Not by reset(): a generator may end in another context than the one it began in. It may also
-    # end before a block that was opened after it.
-    now = dict(ambient.get() or {})
-    if now.get(engine) is scope:
-        del now[engine]
-        if engine in before:
-            now[engine] = before[engine]
-        ambient.set(now or None)
 
 
 def _check_end(engine: Engine, scope: Scope) -> None:

@@ -18,8 +18,10 @@ An engine that passes gets the whole dict face, transactions and collections fro
 
 engine_tests     EngineTests: threads, processes, closing, opening again
 transactions     commits, rollbacks, snapshots, savepoints
+changes          transact, expect: changes that may run again
+sums             add, sum, sums, drop_sum
 keys_and_values  order, bounds, sizes
-many_entries     pages, get_many, put_many
+many_entries     pages, get_many, put_many, delete_range
 elsewhere        runs a function in another thread or process
 """
 

@@ -9,13 +9,15 @@ import pytest
 from stones.engine import Engine, Space, Transaction
 from stones.errors import LockTimeoutError, StoreClosedError, StoreOpenError, TransactionError
 
+from .changes import ChangeTests, check_that_the_later_commit_is_in_conflict
 from .elsewhere import in_process, in_thread
 from .keys_and_values import DATA, KEYS, KeyAndValueTests, entries, fill
 from .many_entries import ManyEntriesTests
+from .sums import SumTests
 from .transactions import TransactionTests
 
 
-class EngineTests(KeyAndValueTests, ManyEntriesTests, TransactionTests):
+class EngineTests(KeyAndValueTests, ManyEntriesTests, TransactionTests, ChangeTests, SumTests):
     """The specification of `Engine` and `Transaction`. A subclass has a fixture `open_engine`."""
 
     @pytest.fixture
@@ -30,7 +32,12 @@ class EngineTests(KeyAndValueTests, ManyEntriesTests, TransactionTests):
         yield engine
         engine.close()
 
-    def test_there_is_one_writer_at_a_time(self, engine: Engine) -> None:
+    def test_there_is_one_writer_at_a_time_or_the_later_commit_is_in_conflict(
+        self, engine: Engine
+    ) -> None:
+        if engine.supports.conflicts:
+            check_that_the_later_commit_is_in_conflict(engine)
+            return
         txn = engine.begin(write=True)
         started, done = threading.Event(), []
 
@@ -52,6 +59,11 @@ class EngineTests(KeyAndValueTests, ManyEntriesTests, TransactionTests):
     def test_a_writer_gives_up_after_its_timeout(self, engine: Engine) -> None:
         if not engine.supports.timeouts:
             return  # a store never calls it with one
+        if engine.supports.conflicts:  # nobody waits
+            check_that_the_later_commit_is_in_conflict(engine)
+            engine.begin(write=True, timeout=0).abort()
+            engine.write(partial(_put_empty, b"k"), timeout=0)
+            return
         txn = engine.begin(write=True, timeout=0)
 
         def begin_late() -> None:

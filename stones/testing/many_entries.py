@@ -1,4 +1,4 @@
-"""What every engine must do with many entries at once: pages, get_many, put_many."""
+"""What every engine must do with many entries at once: pages, get_many, put_many, delete_range."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,6 +9,7 @@ from stones.engine import PAGE_BYTES, PAGE_ENTRIES, Engine, Page, Space, Transac
 from stones.errors import ReadOnlyError, TransactionError
 
 from .keys_and_values import DATA, KEYS, entries, fill
+from .transactions import lacks_savepoints
 
 MANY = [b"%05d" % number for number in range(2000)]
 
@@ -202,3 +203,64 @@ class ManyEntriesTests:
             txn.put_many(DATA, [(b"k", b"v")])
         txn.abort()
         assert entries(engine) == []
+
+    @pytest.mark.parametrize("start", [b"", b"\x00\x00", b"a", b"aa", b"\xff\xff", b"\xff\xff\xff"])
+    @pytest.mark.parametrize("stop", [None, b"", b"a\x00", b"aa", b"\xff\xff\xff"])
+    def test_delete_range_keeps_to_its_bounds(
+        self, engine: Engine, start: bytes, stop: bytes | None
+    ) -> None:
+        fill(engine, KEYS)
+        engine.write(lambda txn: txn.put(Space.META, b"a", b"1"))
+        engine.write(lambda txn: txn.delete_range(DATA, start, stop))
+        kept = [key for key in KEYS if not (start <= key and (stop is None or key < stop))]
+        assert [key for key, _ in entries(engine)] == kept
+        assert entries(engine, Space.META) == [(b"a", b"1")]
+
+    def test_delete_range_removes_what_the_transaction_has_put(self, engine: Engine) -> None:
+        fill(engine, [b"a", b"b", b"c"])
+
+        def change(txn: Transaction) -> None:
+            txn.put(DATA, b"bb", b"1")
+            txn.delete(DATA, b"a")
+            txn.delete_range(DATA, b"b", b"c")
+            assert [key for key, _ in txn.scan(DATA)] == [b"c"]
+            assert txn.get(DATA, b"b") is None
+            txn.put(DATA, b"b", b"again")
+            assert txn.count(DATA) == 2
+
+        engine.write(change)
+        assert entries(engine) == [(b"b", b"again"), (b"c", b"c")]
+
+    def test_open_scans_go_on_after_delete_range(self, engine: Engine) -> None:
+        fill(engine, KEYS)
+        txn = engine.begin(write=True)
+        running, backwards = txn.scan(DATA), txn.scan(DATA, reverse=True)
+        seen = [next(running)[0]]
+        txn.delete_range(DATA, b"a", b"b\xff")
+        assert seen + [key for key, _ in running] == KEYS
+        assert [key for key, _ in backwards] == KEYS[::-1]
+        txn.abort()
+        assert [key for key, _ in entries(engine)] == KEYS
+
+    def test_a_savepoint_that_is_undone_gives_back_what_delete_range_removed(
+        self, engine: Engine
+    ) -> None:
+        if lacks_savepoints(engine):
+            return
+        fill(engine, KEYS)
+        txn = engine.begin(write=True)
+        txn.put(DATA, b"new", b"1")
+        inner = txn.begin()
+        inner.delete_range(DATA)
+        assert list(inner.scan(DATA)) == []
+        inner.abort()
+        assert [key for key, _ in txn.scan(DATA)] == sorted([*KEYS, b"new"])
+        txn.commit()
+
+    def test_a_read_transaction_refuses_delete_range(self, engine: Engine) -> None:
+        fill(engine, KEYS)
+        txn = engine.begin()
+        with pytest.raises(ReadOnlyError):
+            txn.delete_range(DATA)
+        txn.abort()
+        assert len(entries(engine)) == len(KEYS)
