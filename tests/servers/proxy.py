@@ -1,14 +1,16 @@
 """A proxy before PostgreSQL that counts round trips, adds latency, and cuts connections on order.
 
-It reads the messages of the protocol. A round trip begins with the first message that the client
-sends while it waits for no answer, and ends when the server is ready for the next query. So several
-statements that are sent together are one round trip. Connecting is not counted.
+It reads the messages of the protocol. A round trip is what the client sends up to a point from
+which on it can wait for the server to be ready. So several statements that are sent together are
+one round trip. The end of a transaction that nobody waits for counts as one. Connecting does not.
 """
 
+import fcntl
 import re
 import socket
 import struct
 import tempfile
+import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -97,11 +99,18 @@ class Proxy:
             self._cut = None
             return cut
 
-    def begin_trip(self) -> None:
+    def count_trip(self) -> None:
         with self._lock:
             self.trips += 1
-        if self.latency:
-            time.sleep(self.latency)
+
+    def settled_trips(self) -> int:
+        """The number of round trips, once nothing is under way any more."""
+        quiet, before = 0, -1
+        while quiet < 3:
+            time.sleep(0.001)
+            still = self.trips == before and not any(pair.busy for pair in list(self._pairs))
+            quiet, before = (quiet + 1 if still else 0), self.trips
+        return self.trips
 
     # -- connections ---------------------------------------------------------------------------
 
@@ -174,6 +183,14 @@ class _Pair:
             self._client.close()
             self._server.close()
 
+    @property
+    def busy(self) -> bool:
+        """Whether a query has no answer yet, or is still to be read."""
+        with suppress(OSError, ValueError):
+            unread = struct.unpack("i", fcntl.ioctl(self._client, termios.FIONREAD, b"\0" * 4))[0]
+            return self._waiting or unread > 0
+        return False  # it has been closed
+
     def cut(self) -> None:
         # A close would not reach the client while a forked child has the socket too.
         for end in (self._client, self._server):
@@ -189,8 +206,10 @@ class _Pair:
                 begins = not self._waiting
                 self._waiting = True
                 self._asked += kind in b"QS"
-            if begins:
-                self._proxy.begin_trip()
+            if kind in b"QS":
+                self._proxy.count_trip()
+            if begins and self._proxy.latency:
+                time.sleep(self._proxy.latency)
             if statement is not None:
                 if kind != b"P":
                     self._proxy.statements.append(statement)
