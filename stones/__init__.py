@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from stones.stores.leveldb import LevelDBStore
     from stones.stores.lmdb import LmdbStore
     from stones.stores.postgres import PostgresStore
+    from stones.stores.redis import RedisStore
     from stones.stores.sqlite import SqliteStore
     from stones.stores.tiered import Tiered
 
@@ -92,6 +93,7 @@ __all__ = [
     "QueryError",
     "ReadOnlyError",
     "RecordError",
+    "RedisStore",
     "ReservedKeyError",
     "SalvageReport",
     "SerializerError",
@@ -138,6 +140,7 @@ _LAZY = {
     "MigrationReport": "stones.migrations.reencode",
     "PostgresStore": "stones.stores.postgres",
     "Query": "stones.collections.queries.query",
+    "RedisStore": "stones.stores.redis",
     "SalvageReport": "stones.repair.salvage",
     "SqliteStore": "stones.stores.sqlite",
     "StoreInfo": "stones.repair.info",

@@ -14,6 +14,8 @@ from .servers.fixtures import postgres, postgres_server, postgres_url
 
 __all__ = ["postgres", "postgres_server", "postgres_url"]
 
+from .servers.redis import redis_prefix, redis_url  # noqa: F401  # fixtures
+
 pytest.register_assert_rewrite("stones.testing")
 settings.register_profile(
     "stones",

@@ -13,6 +13,8 @@ from stones.engines.leveldb.engine import LevelDBEngine
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.memory import MemoryEngine
 from stones.engines.postgres.engine import PostgresEngine
+from stones.engines.redis.address import address_of
+from stones.engines.redis.engine import RedisEngine
 from stones.engines.sqlite.engine import SqliteEngine
 from stones.errors import StoreClosedError, TransactionError
 from stones.testing import EngineTests
@@ -73,3 +75,10 @@ class TestLevelDBEngine(EndOfPagesTests, EngineTests):
     @pytest.fixture
     def open_engine(self, tmp_path: Path) -> Callable[[], Engine]:
         return lambda: LevelDBEngine.open(str(tmp_path / "db"), durability="lazy")
+
+
+class TestRedisEngine(EndOfPagesTests, EngineTests):
+    @pytest.fixture
+    def open_engine(self, redis_url: str, redis_prefix: Callable[[], str]) -> Callable[[], Engine]:
+        address = address_of(redis_url, redis_prefix())
+        return lambda: RedisEngine.open(address)

@@ -4,6 +4,7 @@ memory        a sorted map in memory for each space
 sorted_map    the map: ordered bytes, and copies that cost nothing
 lmdb/         one LMDB file a store, for many threads and processes
 leveldb/      one LevelDB directory a store, for one process
+redis/        a store on a Redis server, for many machines
 stones03      what an engine offers that may find a database of stones 0.3
 buffered      transactions whose changes are in memory until the commit
 buffer        these changes, and forks of them for savepoints

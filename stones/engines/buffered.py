@@ -270,6 +270,10 @@ class BufferedTransaction(Transaction):
         else:
             self._backing.commit(buffer.changes(None, self._expected))
 
+    def changes(self) -> Changes:
+        """All that the transaction has changed, and what it expects."""
+        return self._buffer.changes(None, self._expected)
+
     def abort(self) -> None:
         if not self._open:
             return

@@ -24,6 +24,7 @@ tier_mark        whose the store in front is, and what is left in it after a cra
 sqlite           SqliteStore and its options
 postgres         PostgresStore and its options
 leveldb          LevelDBStore and its options
+redis            RedisStore and its options
 timeout          the option that limits how long a write waits for other writers
 backup           a copy of a whole store
 

@@ -1,0 +1,62 @@
+"""The URL of a store on Redis: its parts, and how messages show it."""
+
+import re
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+
+from attrs import frozen
+
+from stones.errors import StoreOpenError
+
+_SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix"}
+_SCHEMES |= {"valkey": "redis", "valkeys": "rediss"}
+_PREFIX = re.compile(r"[^{}\s\x00-\x1f]{1,200}")
+
+
+@frozen
+class Address:
+    """Where a store is. `url` is for the client, and may have a password; `shown` has none."""
+
+    url: str
+    prefix: str
+    shown: str
+
+
+def address_of(url: object, prefix: str | None) -> Address:
+    """The address of a URL, and of the prefix that it has, or that is given beside it.
+
+    Raises StoreOpenError, whose text never has a password.
+
+    >>> address_of('redis://ann:secret@db:6379/0?prefix=shop', None).shown
+    'redis://ann@db:6379/0?prefix=shop'
+    """
+    if not isinstance(url, str):
+        raise StoreOpenError(f"the URL of a store on Redis is a str, not {type(url).__name__}")
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError as error:
+        raise StoreOpenError("the URL of the store on Redis cannot be read: " + _FORM) from error
+    if parts.scheme.lower() not in _SCHEMES or not (parts.hostname or parts.path.strip("/")):
+        raise StoreOpenError("this is no URL of a store on Redis: " + _FORM)
+    options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    named = options.pop("prefix", None)
+    if named is not None and prefix is not None and named != prefix:
+        raise StoreOpenError(f"the prefix is {named!r} in the URL, and {prefix!r} beside it")
+    found = named if named is not None else "stones" if prefix is None else prefix
+    if not isinstance(found, str) or not _PREFIX.fullmatch(found):
+        raise StoreOpenError(
+            "the prefix of a store on Redis has 1 to 200 characters, without spaces and braces, "
+            f"not {found!r:.100}"
+        )
+    scheme = _SCHEMES[parts.scheme.lower()]
+    host = parts.hostname or ""
+    place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
+    user = f"{unquote(parts.username)}@" if parts.username else ""
+    for_client = f"{scheme}://{parts.netloc}{parts.path}"
+    if options:
+        for_client += f"?{urlencode(options)}"
+    shown = f"{scheme}://{user}{place}{parts.path}?{urlencode({'prefix': found})}"
+    return Address(for_client, found, shown)
+
+
+_FORM = "write redis://HOST:6379/0, rediss://USER:PASSWORD@HOST:6379/0 or unix:///PATH?db=0"

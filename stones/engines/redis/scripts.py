@@ -1,0 +1,114 @@
+"""The scripts that run inside of the server, each at once and as a whole.
+
+Their keys are those of `Places.keys`: the head, then for each space the order of the keys (a sorted
+set, all scores 0) and the values (a hash), then the sums (a hash).
+"""
+
+from hashlib import sha1
+
+from attrs import field, frozen
+
+
+@frozen
+class Script:
+    """A script, and the name under which the server keeps it once it has run."""
+
+    text: str
+    digest: str = field(init=False)
+
+    @digest.default
+    def _digest(self) -> str:
+        return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+
+
+PAGE = Script("""
+-- ARGV: space, command, from, to, most entries, most bytes, 'v' for values.
+-- The version of the space, the keys, and their values.
+local order, values = KEYS[2 + 2 * ARGV[1]], KEYS[3 + 2 * ARGV[1]]
+local version = redis.call('HGET', KEYS[1], 'version' .. ARGV[1]) or '0'
+local keys = redis.call(ARGV[2], order, ARGV[3], ARGV[4], 'LIMIT', 0, ARGV[5])
+local found, size, most = {}, 0, tonumber(ARGV[6])
+if ARGV[7] ~= 'v' then return {version, keys, found} end
+for i, key in ipairs(keys) do
+    local value = redis.call('HGET', values, key)
+    if not value then return redis.error_reply('DAMAGED a key of the order has no value') end
+    found[i] = value
+    size = size + #value
+    if size >= most and i < #keys then
+        local kept = {}
+        for j = 1, i do kept[j] = keys[j] end
+        return {version, kept, found}
+    end
+end
+return {version, keys, found}
+""")
+
+COUNT = Script("""
+-- ARGV: space. The version of the space, and the number of its keys.
+local version = redis.call('HGET', KEYS[1], 'version' .. ARGV[1]) or '0'
+return {version, redis.call('ZCARD', KEYS[2 + 2 * ARGV[1]])}
+""")
+
+COMMIT = Script("""
+-- ARGV: the whole transaction; or nothing, and it is in the list KEYS[9], as long as ARGV[1] says.
+-- First what was read is compared. Nothing is written unless all of it is as it was.
+local batch, at = ARGV, 0
+if KEYS[9] then
+    if redis.call('LLEN', KEYS[9]) ~= tonumber(ARGV[1]) then return 'lost' end
+    at = #batch
+end
+local function take()
+    at = at + 1
+    if at > #batch then batch, at = redis.call('LPOP', KEYS[9], 64), 1 end
+    return batch[at]
+end
+local function conflict()
+    if KEYS[9] then redis.call('UNLINK', KEYS[9]) end
+    return 'conflict'
+end
+local function number() return tonumber(take()) end
+local names, changed = {}, {}
+for space = 0, 2 do names[space] = {KEYS[2 + 2 * space], KEYS[3 + 2 * space]} end
+names[3] = {KEYS[8], KEYS[8]}
+for _ = 1, number() do
+    local space, version = take(), take()
+    local now = redis.call('HGET', KEYS[1], 'version' .. space) or '0'
+    if now ~= version then return conflict() end
+end
+for _ = 1, number() do
+    local values, key, wanted = names[number()][2], take(), take()
+    local found, kind = redis.call('HGET', values, key), wanted:sub(1, 1)
+    local same
+    if kind == '' then same = not found
+    elseif kind == '=' then same = found == wanted:sub(2)
+    else same = found and redis.sha1hex(found) == wanted:sub(2) end
+    if not same then return conflict() end
+end
+-- A key of the wrong type is an error here, before anything is written.
+redis.call('HLEN', KEYS[1])
+redis.call('HLEN', KEYS[8])
+for space = 0, 2 do
+    redis.call('ZCARD', names[space][1])
+    redis.call('HLEN', names[space][2])
+end
+for _ = 1, number() do redis.call('HDEL', KEYS[8], take()) end
+for _ = 1, number() do
+    local key = take()
+    if redis.call('HINCRBY', KEYS[8], key, take()) == 0 then redis.call('HDEL', KEYS[8], key) end
+end
+for space = 0, 2 do
+    local order, values, touched = names[space][1], names[space][2], false
+    for _ = 1, number() do
+        local key = take()
+        if redis.call('HDEL', values, key) == 1 then redis.call('ZREM', order, key) end
+        touched = true
+    end
+    for _ = 1, number() do
+        local key = take()
+        if redis.call('HSET', values, key, take()) == 1 then redis.call('ZADD', order, 0, key) end
+        touched = true
+    end
+    if touched then redis.call('HINCRBY', KEYS[1], 'version' .. space, 1) end
+end
+return 'done'
+""")
