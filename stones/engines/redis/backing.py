@@ -23,7 +23,9 @@ MAX_VALUE_SIZE = 512 << 20
 """The longest string of a server, unless it is told otherwise (proto-max-bulk-len)."""
 
 _SUMS = 3
-"""In the script of the commit, the number of the sums beside those of the spaces."""
+"""The number of the sums, beside those of the spaces."""
+_NAMES = b"0", b"1", b"2", b"s"
+"""What the script of the commit calls them."""
 _AT_ONCE = 10_000, 8 << 20
 """So many parts and bytes of a transaction go with the script itself. More go before it."""
 _STAGED_FOR = 3600
@@ -203,24 +205,30 @@ class RedisBacking(Backing):
 
     def _parts(self, changes: Changes) -> list[bytes]:
         """The transaction as the script of the commit reads it."""
-        parts = [b"%d" % len(self._versions)]
-        for space, version in self._versions.items():
-            parts += b"%d" % space, version
+        touched = [space for space, writes in enumerate(changes.writes) if writes]
+        names = [_NAMES[space] for space in touched]
+        if changes.added or changes.dropped:
+            names.append(_NAMES[_SUMS])
+        parts = [b"".join(names), b"%d" % len(self._versions)]
+        for read, version in self._versions.items():
+            parts += _NAMES[read], version
         seen = self._read | dict[_Place, bytes | None](changes.expected.items())
         parts.append(b"%d" % len(seen))
         for (number, key), value in seen.items():
-            parts += b"%d" % number, key, _wanted(value)
-        parts += b"%d" % len(changes.dropped), *changes.dropped
-        parts.append(b"%d" % len(changes.added))
-        for key, n in changes.added.items():
-            parts += key, b"%d" % n
-        for writes in changes.writes:
+            parts += _NAMES[number], key, _wanted(value)
+        for space in touched:
+            writes = changes.writes[space]
             deleted = [key for key, value in writes if value is None]
             parts += b"%d" % len(deleted), *deleted
             parts.append(b"%d" % (len(writes) - len(deleted)))
             for key, value in writes:
                 if value is not None:
                     parts += key, value
+        if changes.added or changes.dropped:
+            parts += b"%d" % len(changes.dropped), *changes.dropped
+            parts.append(b"%d" % len(changes.added))
+            for key, n in changes.added.items():
+                parts += key, b"%d" % n
         return parts
 
 

@@ -67,16 +67,14 @@ local function conflict()
     return 'conflict'
 end
 local function number() return tonumber(take()) end
-local names, changed = {}, {}
-for space = 0, 2 do names[space] = {KEYS[2 + 2 * space], KEYS[3 + 2 * space]} end
-names[3] = {KEYS[8], KEYS[8]}
+local touched = take()
 for _ = 1, number() do
     local space, version = take(), take()
     local now = redis.call('HGET', KEYS[1], 'version' .. space) or '0'
     if now ~= version then return conflict() end
 end
 for _ = 1, number() do
-    local values, key, wanted = names[number()][2], take(), take()
+    local values, key, wanted = KEYS[take() == 's' and 8 or 3 + 2 * batch[at]], take(), take()
     local found, kind = redis.call('HGET', values, key), wanted:sub(1, 1)
     local same
     if kind == '' then same = not found
@@ -86,29 +84,35 @@ for _ = 1, number() do
 end
 -- A key of the wrong type is an error here, before anything is written.
 redis.call('HLEN', KEYS[1])
-redis.call('HLEN', KEYS[8])
-for space = 0, 2 do
-    redis.call('ZCARD', names[space][1])
-    redis.call('HLEN', names[space][2])
-end
-for _ = 1, number() do redis.call('HDEL', KEYS[8], take()) end
-for _ = 1, number() do
-    local key = take()
-    if redis.call('HINCRBY', KEYS[8], key, take()) == 0 then redis.call('HDEL', KEYS[8], key) end
-end
-for space = 0, 2 do
-    local order, values, touched = names[space][1], names[space][2], false
-    for _ = 1, number() do
-        local key = take()
-        if redis.call('HDEL', values, key) == 1 then redis.call('ZREM', order, key) end
-        touched = true
+for space in touched:gmatch('.') do
+    if space == 's' then
+        redis.call('HLEN', KEYS[8])
+    else
+        redis.call('ZCARD', KEYS[2 + 2 * space])
+        redis.call('HLEN', KEYS[3 + 2 * space])
     end
-    for _ = 1, number() do
-        local key = take()
-        if redis.call('HSET', values, key, take()) == 1 then redis.call('ZADD', order, 0, key) end
-        touched = true
+end
+for space in touched:gmatch('.') do
+    if space == 's' then
+        for _ = 1, number() do redis.call('HDEL', KEYS[8], take()) end
+        for _ = 1, number() do
+            local key = take()
+            local total = redis.call('HINCRBY', KEYS[8], key, take())
+            if total == 0 then redis.call('HDEL', KEYS[8], key) end
+        end
+    else
+        local order, values = KEYS[2 + 2 * space], KEYS[3 + 2 * space]
+        for _ = 1, number() do
+            local key = take()
+            if redis.call('HDEL', values, key) == 1 then redis.call('ZREM', order, key) end
+        end
+        for _ = 1, number() do
+            local key = take()
+            local new = redis.call('HSET', values, key, take())
+            if new == 1 then redis.call('ZADD', order, 0, key) end
+        end
+        redis.call('HINCRBY', KEYS[1], 'version' .. space, 1)
     end
-    if touched then redis.call('HINCRBY', KEYS[1], 'version' .. space, 1) end
 end
 return 'done'
 """)
