@@ -277,6 +277,21 @@ def test_a_transaction_that_is_undone_leaves_nothing_in_the_fast_store(tiered):
     assert tiered["a"] == 1
 
 
+def test_transact_runs_a_function_in_a_transaction_of_the_slow_store(tiered):
+    tiered["a"] = 1
+
+    def change():
+        tiered["a"] += 1
+        tiered["b"] = tiered["a"]
+        return len(tiered)
+
+    assert tiered.transact(change) == 2
+    assert (dict(tiered.fast), dict(tiered.slow)) == ({}, {b"a": 2, b"b": 2})
+    with pytest.raises(ZeroDivisionError):
+        tiered.transact(lambda: tiered.put("a", 3) / 0)
+    assert tiered["a"] == 2
+
+
 def test_collections_join_the_transaction(tiered):
     users = Collection(tiered.slow, User)
     with pytest.raises(ZeroDivisionError), tiered.transaction():

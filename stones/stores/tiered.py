@@ -3,7 +3,7 @@
 `fast_tier` keeps the entries of the fast store, and decides which of them may be read.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager, suppress
 from typing import Any, Self, overload
 
@@ -290,6 +290,11 @@ class Tiered(BoundToStore, MutableMapping[K, V]):
         """
         with self._tier.transaction(), self._slow.transaction():
             yield self
+
+    def transact(self, function: Callable[[], T]) -> T:
+        """What `function()` returns, in a transaction of `slow`: see `Store.transact`."""
+        with self._tier.transaction():
+            return self._slow.transact(function)
 
     # -- the whole -----------------------------------------------------------------------------
 
