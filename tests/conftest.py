@@ -8,13 +8,20 @@ from itertools import count
 import pytest
 from hypothesis import HealthCheck, settings
 
-from stones import LevelDBStore, LmdbStore, MemoryStore, PostgresStore, SqliteStore, stone
+from stones import (
+    LevelDBStore,
+    LmdbStore,
+    MemoryStore,
+    PostgresStore,
+    RedisStore,
+    SqliteStore,
+    stone,
+)
 
 from .servers.fixtures import postgres, postgres_server, postgres_url
+from .servers.redis import redis_prefix, redis_url
 
-__all__ = ["postgres", "postgres_server", "postgres_url"]
-
-from .servers.redis import redis_prefix, redis_url  # noqa: F401  # fixtures
+__all__ = ["postgres", "postgres_server", "postgres_url", "redis_prefix", "redis_url"]
 
 pytest.register_assert_rewrite("stones.testing")
 settings.register_profile(
@@ -32,6 +39,7 @@ ENGINES = {
     "lmdb": LmdbStore,
     "sqlite": SqliteStore,
     "leveldb": LevelDBStore,
+    "redis": RedisStore,
     "postgres": PostgresStore,
 }
 
@@ -40,19 +48,28 @@ ENGINES = {
 def open_store(request, tmp_path):
     """Opens a new, empty store on each engine, with the options that `stone` takes."""
     numbers = count()
+    engine = request.param
+
+    def new_place():
+        """Where the next store is, and the options that say so."""
+        number = next(numbers)
+        if engine == "postgres":
+            server = request.getfixturevalue("postgres")
+            return server.url, {"table": server.other(number)}
+        if engine == "redis":
+            return request.getfixturevalue("redis_url"), {
+                "prefix": request.getfixturevalue("redis_prefix")()
+            }
+        return tmp_path / f"store-{number}", {}
+
     with ExitStack() as stack:
 
         def open_store(**options):
-            number = next(numbers)
-            if request.param == "postgres":
-                postgres = request.getfixturevalue("postgres")
-                place, options["options"] = postgres.url, {"table": postgres.other(number)}
-            else:
-                place = tmp_path / f"store-{number}"
-            # What a test does not say is the same on each engine.
+            place, more = new_place()
             if not options.get("dump_load"):
-                options.setdefault("serialize", "pickle")
-            return stack.enter_context(stone(place, ENGINES[request.param], **options))
+                options.setdefault("serialize", "pickle")  # the same on each engine
+            more.update(options.pop("options", {}))
+            return stack.enter_context(stone(place, ENGINES[engine], options=more, **options))
 
         yield open_store
 

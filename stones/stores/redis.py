@@ -8,8 +8,9 @@ from stones.engines.redis.engine import RedisEngine
 from stones.errors import StoreOpenError
 from stones.formats.messages import show
 
+from .options import Functions
 from .reader import K, V
-from .store import Functions, Store
+from .store import Store
 
 RedisDurability = Literal["full", "lazy", "none"]
 """What a write must have survived when it returns: see `RedisStore`."""
