@@ -155,17 +155,10 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
             raise CollectionError(
                 f'on_duplicate is "error", "skip" or "replace", not {show(on_duplicate)}'
             )
-        key_of = self._checks.key_for
         is_seen = progress is not None or type(records) not in (list, tuple)
         with self._records.writing_many(is_seen=is_seen) as changes:
             batch = RecordBatch(self._records, changes, on_duplicate, progress)
-            try:
-                for record in records:
-                    batch.add(key_of(record), record)
-            except Exception:
-                batch.flush()  # a record before this one may have an error of its own
-                raise
-            batch.flush()
+            batch.write(records, self._checks.key_for)
         return batch.written
 
     def put_many(

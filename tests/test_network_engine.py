@@ -1,6 +1,6 @@
 """What a store asks of an engine that is behind a network."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from stones import (
     Collection,
     DuplicateKeyError,
     FormatMismatchError,
+    Index,
     LmdbStore,
     ReservedKeyError,
     key,
@@ -177,6 +178,36 @@ def test_an_operation_of_a_collection_asks_no_more_than_it_must(
 ) -> None:
     most, operation = USERS_OPERATIONS[name]
     assert asked(lambda: operation(users)) <= most
+
+
+def test_values_of_a_unique_index_are_looked_up_a_thousand_at_a_time(store: NetworkStore) -> None:
+    users = Collection(store, User, indexes=[Index("age", unique=True)])
+    users.add(User("first", -1))
+    calls = store.database.engine.calls
+    calls.clear()
+    users.add_many(User(f"new {n}", n) for n in range(2000))
+    assert calls.total() <= 8
+    with pytest.raises(DuplicateKeyError, match=r"User\['x'\] has the same age as User\['new 7'\]"):
+        users.add_many([User("y", 5000), User("x", 7), User("new 8", 3)])
+    assert len(users) == 2001
+
+
+def test_add_many_takes_an_iterator_that_changes_the_record_it_gave(users: Collection) -> None:
+    def same_again() -> Iterator[User]:
+        user = User("", 0)
+        for user.age, user.name in enumerate("abc"):
+            yield user
+
+    assert users.add_many(same_again()) == 3
+    assert list(users.values()) == [User("a", 0), User("b", 1), User("c", 2)]
+
+
+def test_add_many_raises_the_error_of_the_first_record_that_has_one(users: Collection) -> None:
+    users.add(User("ada"))
+    for wrong in ([User("ada"), "no user"], iter([User("x"), User("x"), "no user"])):
+        with pytest.raises(DuplicateKeyError):
+            users.add_many(wrong)
+    assert list(users) == ["ada"]
 
 
 # -- what is expected, and is otherwise -----------------------------------------------------------

@@ -33,6 +33,10 @@ from .generated import AddEntries, entries_adder
 INDEX: Final = Space.INDEX
 BATCH_SIZE: Final = 50_000
 """So many entries are held in memory, sorted and written together."""
+CHECK_SIZE: Final = 1000
+"""So many entries of unique indexes are compared at once with those that are there."""
+_Unchecked = tuple[bytes, bytes, IndexDefinition, bytes, Any]
+"""An entry and its stored value, its index, and the key of its record and the record."""
 
 
 @frozen
@@ -236,9 +240,13 @@ class EntryBatch:
         self._floats: list[bytes] = []
         self._entries: dict[bytes, bytes] = {}
         self._checks = any(index.unique for index in indexes.definitions)
+        self._unchecked: list[_Unchecked] = []
 
     def add(self, key: bytes, record: Any) -> None:
-        """Take the entries of a new record. Raises DuplicateKeyError as `replace` does."""
+        """Take the entries of a new record.
+
+        Raises DuplicateKeyError as `replace` does, now or from the next `check` or `flush`.
+        """
         entries = self._entries
         if self._view is not None:
             record = self._view(record)
@@ -252,8 +260,25 @@ class EntryBatch:
         if len(self._plain) + len(self._floats) + len(entries) >= BATCH_SIZE:
             self.flush()
 
+    def check(self) -> None:
+        """Compare what was added with the entries that are there, all of it in one reading.
+
+        Raises DuplicateKeyError if another record has the same values in a unique index.
+        """
+        if not self._unchecked:
+            return
+        unchecked, self._unchecked = self._unchecked, []
+        present = self._txn.get_many(INDEX, [entry for entry, *_ in unchecked])
+        for (entry, stored, index, key, record), found in zip(unchecked, present, strict=True):
+            if found is None or found == stored:
+                continue
+            other = self._indexes.key_of(index, entry, found)
+            if other != key:
+                raise DuplicateKeyError(self._indexes.duplicate_text(index, record, key, other))
+
     def flush(self) -> None:
-        """Write what is held back."""
+        """Write what is held back. Raises as `check`."""
+        self.check()
         put_entries(self._txn, self._plain, self._floats, self._entries)
 
     def _check(self, key: bytes, record: Any, new: Mapping[bytes, bytes]) -> None:
@@ -270,7 +295,11 @@ class EntryBatch:
                     raise DuplicateKeyError(text)
                 if self._indexes.is_unclear(index, entry, stored):
                     self.flush()  # so that the entries of this batch are found too
-                self._indexes.check_unique(self._txn, key, entry, stored, record)
+                    self._indexes.check_unique(self._txn, key, entry, stored, record)
+                else:
+                    self._unchecked.append((entry, stored, index, key, record))
+        if len(self._unchecked) >= CHECK_SIZE:
+            self.check()
 
 
 def put_entries(
