@@ -119,6 +119,10 @@ class Database(DatabaseReader):
     def reading(self) -> AbstractContextManager[Transaction]:
         return _Reading(self.engine)
 
+    def look(self, look: Callable[[Transaction], T]) -> T:
+        txn = transactions.joined(self.engine)
+        return self.engine.read(look) if txn is None else look(txn)
+
     def snapshot(self) -> DatabaseSnapshot:
         """The database as it is now, frozen."""
         return DatabaseSnapshot(self)

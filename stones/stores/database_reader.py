@@ -53,6 +53,11 @@ class DatabaseReader(ABC):
     def reading(self) -> AbstractContextManager[Transaction]:
         """The transaction to read from: the ambient one, or one that lasts as long as the block."""
 
+    def look(self, look: Callable[[Transaction], T]) -> T:
+        """The result of `look`, called with such a transaction. It may be called more than once."""
+        with self.reading() as txn:
+            return look(txn)
+
     @abstractmethod
     def codec_at(self, txn: Transaction) -> Codec:
         """The codec for values that are read in this transaction."""
@@ -94,11 +99,17 @@ class DatabaseReader(ABC):
 
         Records are decoded as by `decode_record`.
         """
-        with self.reading() as txn:
-            decode = self.codec_at(txn).decode
-            found: list[tuple[bytes, bytes | None]] = []
-            for some in batches(keys, GET_MANY):
-                found += zip(some, txn.get_many(DATA, some), strict=True)
+        asked = list(keys)
+
+        def look(txn: Transaction) -> tuple[Codec, list[bytes | None]]:
+            found: list[bytes | None] = []
+            for some in batches(asked, GET_MANY):
+                found += txn.get_many(DATA, some)
+            return self.codec_at(txn), found
+
+        # The codec comes after the values: then one message to a server may ask for all of it.
+        codec, found = self.look(look)
+        decode = codec.decode
 
         def decoded(key: bytes, raw: bytes) -> Any:
             try:
@@ -108,7 +119,8 @@ class DatabaseReader(ABC):
                     raise
                 return _decode_unknown_types(decode, key, raw, error)
 
-        return ((key, decoded(key, raw)) for key, raw in found if raw is not None)
+        entries = zip(asked, found, strict=True)
+        return ((key, decoded(key, raw)) for key, raw in entries if raw is not None)
 
     def keys(self, span: Span) -> Iterator[bytes]:
         """The keys in a span, from one snapshot that is opened when the first is asked for."""

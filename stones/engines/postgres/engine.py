@@ -7,14 +7,14 @@ run again: many of them run at once, and the server finds conflicts.
 
 import os
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from threading import get_ident
 from typing import Any, TypeVar
 
 import psycopg
 
-from stones.engine import Engine, Space, Supports, Transaction
+from stones.engine import Engine, Space, Supports, Transaction, parse_sum
 from stones.errors import (
     ReadOnlyError,
     StoneError,
@@ -28,7 +28,7 @@ from . import retries
 from .connections import Connections, UnreachableError
 from .errors import LostError, late, lost, translated
 from .parameters import bytes_array, number_of, text_array
-from .session import Session
+from .session import MANY_PARTS, Session
 from .statements import (
     BEGIN,
     COMMIT,
@@ -122,28 +122,18 @@ class PostgresEngine(Engine):
         raise AssertionError
 
     def get(self, space: Space, key: bytes) -> bytes | None:
-        message = self.statements.get[space], (key,)
-        for is_last in (False, True):
-            wire = self.take()
-            try:
-                return cell(wire.ask([message])[0])
-            except ConnectionLostError as error:
-                self._connections.drop()
-                if is_last:
-                    raise lost(self.name, error) from error
-            except psycopg.Error as error:
-                raise translated(error, self.name, writes=False) from error
-            finally:
-                self.give(wire)
-        raise AssertionError
+        return cell(self._ask((self.statements.get[space], (key,))))
+
+    def sum(self, key: bytes) -> int:
+        [(total, parts)] = rows(self._ask((self.statements.sum, (key,))))
+        if number_of(parts) > MANY_PARTS:
+            self._compact([key])
+        return parse_sum(key, b"%d" % number_of(total))
 
     def write(self, change: Callable[[Transaction], T], *, timeout: float | None = None) -> T:
         return retries.run(self._begin_writing, change, timeout)
 
     transact = write
-
-    def sum(self, key: bytes) -> int:
-        return self.read(lambda txn: txn.sum(key))
 
     def _reading(self) -> PostgresTransaction:
         session = Session(self, self._begin_of_read, writes=False)
@@ -161,9 +151,9 @@ class PostgresEngine(Engine):
             return self.statements.begin(alone=alone, pooled=pooled, milliseconds=milliseconds)
 
         def start() -> PostgresTransaction:
-            session = Session(self, begin, writes=True, timeout=timeout)
+            session = Session(self, begin, writes=True, defers=defer, timeout=timeout)
             self._writers[session.thread] = weakref.ref(session)
-            return PostgresTransaction(session, defer=defer, ended=self._write_ended)
+            return PostgresTransaction(session, ended=self._write_ended)
 
         return self._begun(start) if alone else start()
 
@@ -205,19 +195,19 @@ class PostgresEngine(Engine):
         known = self._writers.get(session.thread)
         if known is not None and known() is session:
             del self._writers[session.thread]
-        self._compact(session)
+        self._compact(session.long_sums)
 
     def _read_ended(self, session: Session) -> None:
-        self._compact(session)
+        self._compact(session.long_sums)
 
-    def _compact(self, session: Session) -> None:
-        """Make one row of each sum that had many, unless somebody writes alone."""
-        if self.readonly or self.closed or not session.long_sums:
+    def _compact(self, sums: Collection[bytes]) -> None:
+        """Make one row of each of these sums, unless somebody writes alone."""
+        if not sums or self.readonly or self.closed:
             return
         with suppress(StoneError, psycopg.Error, ConnectionLostError):
             wire = self.take()
             try:
-                for key in session.long_sums:
+                for key in sums:
                     begin = [(part, ()) for part in self.statements.compact_begin]
                     found = wire.ask([*begin, (self.statements.drop_sums, (bytes_array([key]),))])
                     total = sum(map(number_of, column(found[-1])))
@@ -292,16 +282,20 @@ class PostgresEngine(Engine):
         return "another program"
 
     def _ask(self, message: Message) -> Any:
-        """The result of one statement."""
-        wire = self.take()
-        try:
-            return wire.ask([message])[0]
-        except ConnectionLostError as error:
-            raise lost(self.name, error) from error
-        except psycopg.Error as error:
-            raise translated(error, self.name, writes=False) from error
-        finally:
-            self.give(wire)
+        """The result of one statement that reads; with another connection if one is lost."""
+        for is_last in (False, True):
+            wire = self.take()
+            try:
+                return wire.ask([message])[0]
+            except ConnectionLostError as error:
+                self._connections.drop()
+                if is_last:
+                    raise lost(self.name, error) from error
+            except psycopg.Error as error:
+                raise translated(error, self.name, writes=False) from error
+            finally:
+                self.give(wire)
+        raise AssertionError
 
     def _after_fork(self) -> None:
         self._connections.after_fork()

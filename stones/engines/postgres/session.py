@@ -67,12 +67,15 @@ class Session(Backing):
         begin: Callable[[Wire], list[Message]],
         *,
         writes: bool,
+        defers: bool = False,
         timeout: float | None = None,
     ) -> None:
         self._host = host
         self._begin = begin
         self.writes = writes
         self.timeout = timeout
+        self.defers = defers
+        """Whether what is expected is checked by the server only, with the next message."""
         self._wire: Wire | None = None
         self._known: Known = {}
         self._expected: Known = {}  # by the commit; the server was not asked yet
@@ -94,10 +97,7 @@ class Session(Backing):
 
     def begin_now(self) -> None:
         """Begin at the server: from now on, it shows what was committed so far."""
-        key = b"generation"  # which most transactions need
-        self._known[Space.META, key] = cell(
-            self._ask(self._host.statements.get[Space.META], (key,))
-        )
+        self._ask_all([])
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         known = self._known
@@ -235,11 +235,15 @@ class Session(Backing):
         self.check()
         if self.failure is not None:
             raise self.failure
-        wire, head = self._wire, list(checks(self._host.statements, self._expected))
+        statements, wire = self._host.statements, self._wire
+        head = list(checks(statements, self._expected))
+        asks_first = wire is None and not self.defers
         try:
             if wire is None:
                 self._wire = wire = self._host.take()
                 head = [*self._begin(wire), *head]
+            if asks_first:  # most transactions need it
+                head.append((statements.get[Space.META], (b"generation",)))
             results = wire.ask([*head, *messages])
         except StorageError as error:
             self.failure = error
@@ -252,4 +256,6 @@ class Session(Backing):
             self.failure = self._host.failed(error, self)
             raise self.failure from error
         self._expected = {}
+        if asks_first:
+            self._known[Space.META, b"generation"] = cell(results[len(head) - 1])
         return results[len(head) :]

@@ -12,21 +12,14 @@ from .session import Session
 class PostgresTransaction(BufferedTransaction):
     """A transaction of a PostgresEngine. `ended` is called with its session at its end.
 
-    With `defer`, what it expects is checked by the server, with the next message: see `retries`.
+    If its session `defers`, what it expects is checked by the server only: see `retries`.
     """
 
-    __slots__ = ("_defers", "_ended", "_session")
+    __slots__ = ("_ended", "_session")
 
-    def __init__(
-        self,
-        session: Session,
-        *,
-        defer: bool = False,
-        ended: Callable[[Session], None],
-    ) -> None:
+    def __init__(self, session: Session, *, ended: Callable[[Session], None]) -> None:
         super().__init__(session, writable=session.writes)
         self._session = session
-        self._defers = defer
         self._ended = ended
 
     @property
@@ -35,7 +28,7 @@ class PostgresTransaction(BufferedTransaction):
         return self._session
 
     def expect(self, space: Space, key: bytes, value: bytes | None) -> None:
-        if not self._defers or self._buffer.maps[space].get(key) is not None:
+        if not self._session.defers or self._buffer.maps[space].get(key) is not None:
             super().expect(space, key, value)
             return
         self._check()
