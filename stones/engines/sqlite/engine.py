@@ -21,18 +21,19 @@ from stones.errors import (
     LockTimeoutError,
     ReadOnlyError,
     StoneError,
+    StorageError,
     StoreClosedError,
     StoreOpenError,
 )
 
 from .connections import Connections, Link
-from .errors import translated
+from .errors import is_locked, translated
 from .opening import DURABILITY, connect, mode_for, opening_error, prepare
 from .place import Place, check_place, identity
 from .refusals import MAX_VALUE_SIZE
 from .statements import GET, READ_COUNTS
 from .transaction import SqliteTransaction
-from .waiting import OTHER_PROCESS, OTHER_THREAD, until_free, writer_of
+from .waiting import OTHER_PROCESS, OTHER_THREAD, Turns, until_free, writer_of
 
 T = TypeVar("T")
 
@@ -118,6 +119,7 @@ class SqliteEngine(Engine):
     def _start(self) -> None:
         """Make the parts that each process has for itself."""
         self._lock = WriterLock()
+        self._turns = Turns(os.path.dirname(self.place.path))
         self._group_commit = GroupCommit(self._writing, super().transact, self._late)
 
     @property
@@ -152,8 +154,13 @@ class SqliteEngine(Engine):
             if not lock.acquire(False):
                 remaining = self._await_thread(timeout)
             link = self._connections.take_writer()
-            if not until_free(partial(link.run, "BEGIN IMMEDIATE"), remaining):
-                raise self._late(timeout or 0, OTHER_PROCESS)
+            begin = partial(link.run, "BEGIN IMMEDIATE")
+            self._turns.give_way()
+            if not until_free(begin, 0):
+                with self._turns.waiting():
+                    begun = until_free(begin, remaining)
+                if not begun:
+                    raise self._late(timeout or 0, OTHER_PROCESS)
             txn = SqliteTransaction(self, link, lock=lock)
             txn.holds_lock = True
             link.user = ref(txn)
@@ -268,6 +275,11 @@ class SqliteEngine(Engine):
             return StoreClosedError(
                 f"the store {self.place.path!r} is closed: open it again to use it"
             )
+        if not is_locked(error):
+            try:  # another file at the path, with its own log, may be the reason
+                self.place.check()
+            except StorageError as gone:
+                return gone
         return translated(error, self.place.path)
 
     def give(self, link: Link, *, writer: bool) -> None:

@@ -54,7 +54,7 @@ def connect(
 def mode_for(path: str, *, readonly: bool, create: bool) -> str:
     """The mode in which the file at `path` is opened. Raises StoreOpenError without the rights."""
     if not readonly:
-        if os.path.exists(path) and not os.access(path, os.W_OK):
+        if os.path.exists(path) and not _may(path, os.W_OK):
             raise StoreOpenError(
                 f"permission denied: the store {path!r} cannot be written; open it with "
                 "readonly=True"
@@ -145,9 +145,9 @@ def opening_error(error: sqlite3.Error, path: str) -> Exception:
         return StoreOpenError(f"{path!r} is no SQLite file, and not a store: name another file")
     if code in (sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM):
         folder = os.path.dirname(path)
-        if os.path.exists(path) and not os.access(path, os.R_OK):
+        if os.path.exists(path) and not _may(path, os.R_OK):
             return open_error(path, PermissionError(13, os.strerror(13)))
-        if not os.access(folder, os.W_OK):
+        if not _may(folder, os.W_OK):
             return StoreOpenError(
                 f"permission denied: cannot open the store {path!r}: SQLite makes two more files "
                 f"beside it, and {folder!r} cannot be written; allow that, or copy the store"
@@ -156,3 +156,8 @@ def opening_error(error: sqlite3.Error, path: str) -> Exception:
     if isinstance(translation, StoreFullError | LockTimeoutError):
         return translation
     return StoreOpenError(f"cannot open the store {path!r}: {error}")
+
+
+def _may(path: str, access: int) -> bool:
+    """Whether this process has a right to a file, by the user that it acts for now."""
+    return os.access(path, access, effective_ids=os.access in os.supports_effective_ids)

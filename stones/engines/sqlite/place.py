@@ -47,10 +47,10 @@ def check_place(path: str, *, create: bool) -> None:
     except OSError as error:
         raise open_error(path, error) from error
     if kind is None:
-        if not create:
-            raise StoreOpenError(f"there is no store at {path!r}")
         if os.path.islink(path):
             raise StoreOpenError(f"{path!r} is a link that leads nowhere: name a file")
+        if not create:
+            raise StoreOpenError(f"there is no store at {path!r}")
         if not os.path.isdir(os.path.dirname(path)):
             raise StoreOpenError(
                 f"cannot make the store {path!r}: the directory above it is not there"

@@ -29,19 +29,11 @@ _FEW = 4
 
 
 class File(Protocol):
-    """The open file, as far as a transaction knows it."""
+    """The open file, as far as a transaction knows it: `SqliteEngine` describes the methods."""
 
-    def check_commit(self) -> None:
-        """Raise StorageError if the path leads to another file now."""
-        ...
-
-    def translated(self, error: sqlite3.Error) -> StoneError:
-        """The error of stones for an error of SQLite on the file."""
-        ...
-
-    def give(self, link: Link, *, writer: bool) -> None:
-        """Take back the connection of a transaction that has ended."""
-        ...
+    def check_commit(self) -> None: ...
+    def translated(self, error: sqlite3.Error) -> StoneError: ...
+    def give(self, link: Link, *, writer: bool) -> None: ...
 
 
 class SqliteTransaction(Transaction):
@@ -283,7 +275,14 @@ class SqliteTransaction(Transaction):
             self._link.close()
             self._end(partial(raising, error))
         elif not close:
-            self._has_ended = True
+            self.forget()
+
+    def forget(self) -> None:
+        """Its connection is not its own any more, nor that of its savepoints."""
+        transaction: SqliteTransaction | None = self
+        while transaction is not None:
+            transaction._has_ended, transaction._held = True, None
+            transaction = transaction._inner
 
     def _commit(self) -> None:
         if self.writable:
@@ -300,6 +299,8 @@ class SqliteTransaction(Transaction):
         """It is committed or undone: give back the connection and the lock."""
         # An interrupt may come at each call. Then `abort` goes on from there.
         self.refuse(how)
+        if self._inner is not None:
+            self._inner.forget()
         held, self._held = self._held, None
         if self._parent is not None:
             self._parent._inner = None

@@ -1,13 +1,17 @@
 """Waiting for the writers of other processes, and who they are.
 
 SQLite's own waiting looks again after up to 100 ms, and cannot be interrupted. Here the pauses are
-shorter.
+shorter. Whoever writes without a break would still find the lock free again and again, and the
+others would not. So those who wait have a shared lock of the directory (flock), and whoever writes
+without a break looks for it every few milliseconds, and makes a pause then. It is a hint only: no
+program waits for that lock, and stores in one directory only make a few pauses too many.
 """
 
 import os
 import sqlite3
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from fcntl import LOCK_EX, LOCK_NB, LOCK_SH, LOCK_UN, flock
 from time import monotonic, sleep
 
 from stones.engines.processes import described
@@ -19,6 +23,10 @@ OTHER_PROCESS = "another process"
 
 _SHORTEST, _LONGEST = 0.0001, 0.002
 """Seconds between two looks, at first and at last."""
+_BREAK = 0.005
+"""Seconds after which whoever writes without a break looks for those who wait."""
+_PAUSE = 0.003
+"""Seconds in which each of those who wait looks once."""
 _WRITER_LOCK = "120"
 """The byte of PATH-shm that a writer locks. It is part of SQLite's file format, section 2.3.1."""
 
@@ -60,3 +68,49 @@ def writer_of(shared: str, otherwise: str) -> str:
                 process = int(words[-4])
                 return OTHER_THREAD if process == os.getpid() else described(process)
     return otherwise
+
+
+class Turns:
+    """Who waits to write to the stores of a directory. For one thread at a time.
+
+    A forked child needs another object.
+    """
+
+    __slots__ = ("_began", "_descriptor", "_last")
+
+    def __init__(self, directory: str) -> None:
+        self._descriptor = -1
+        self._began = self._last = 0.0
+        with suppress(OSError):
+            self._descriptor = os.open(directory, os.O_RDONLY | os.O_CLOEXEC)
+
+    def __del__(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+
+    def give_way(self) -> None:
+        """Before a write: make a pause if others wait and this process writes without a break."""
+        now = monotonic()
+        has_paused, self._last = now - self._last > _PAUSE, now
+        if has_paused or now - self._began < _BREAK:
+            if has_paused:
+                self._began = now
+            return
+        self._began = now
+        try:
+            flock(self._descriptor, LOCK_EX | LOCK_NB)
+        except OSError:
+            sleep(_PAUSE)
+        else:
+            flock(self._descriptor, LOCK_UN)
+
+    @contextmanager
+    def waiting(self) -> Iterator[None]:
+        """This process waits until the block ends."""
+        try:
+            with suppress(OSError):
+                flock(self._descriptor, LOCK_SH | LOCK_NB)
+            yield
+        finally:
+            with suppress(OSError):
+                flock(self._descriptor, LOCK_UN)
