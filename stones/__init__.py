@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from stones.formats.registered_types import register_type
 from stones.formats.serializers import register_serializer, serializer_names
 from stones.stores.copied_indexes import provide_copied_indexes
+from stones.stores.edited_records import provide_renewal
 from stones.stores.opening import stone
 from stones.stores.store import MemoryStore, Snapshot, Store
 
@@ -55,6 +56,8 @@ if TYPE_CHECKING:
     from stones.repair.findings import DamageFinding
     from stones.repair.info import StoreInfo, inspect
     from stones.repair.salvage import SalvageReport, salvage
+    from stones.stores.dbm import DbmStore
+    from stones.stores.json_file import JsonFileStore
     from stones.stores.leveldb import LevelDBStore
     from stones.stores.lmdb import LmdbStore
     from stones.stores.postgres import PostgresStore
@@ -73,12 +76,14 @@ __all__ = [
     "ConflictError",
     "CorruptValueError",
     "DamageFinding",
+    "DbmStore",
     "DuplicateKeyError",
     "EncoderException",
     "FormatMismatchError",
     "Index",
     "IndexInfo",
     "InvalidKeyError",
+    "JsonFileStore",
     "KeyTooLongError",
     "KeyTypeError",
     "LevelDBStore",
@@ -133,9 +138,11 @@ _LAZY = {
     "Collection": "stones.collections.collection",
     "CompactReport": "stones.engines.lmdb.compaction",
     "DamageFinding": "stones.repair.findings",
+    "DbmStore": "stones.stores.dbm",
     "Index": "stones.collections.index_declarations",
     "IndexInfo": "stones.collections.indexes.definition",
     "LevelDBStore": "stones.stores.leveldb",
+    "JsonFileStore": "stones.stores.json_file",
     "LmdbStore": "stones.stores.lmdb",
     "MigrationReport": "stones.migrations.reencode",
     "PostgresStore": "stones.stores.postgres",
@@ -158,6 +165,8 @@ _LAZY = {
 
 # A store is copied with the indexes of its collections, and these are in a layer above.
 provide_copied_indexes(lambda: import_module("stones.collections.copied_indexes").IndexesOfCopy)
+# A file that people edit gets the counts and indexes of its collections anew, by the same layer.
+provide_renewal(lambda: import_module("stones.collections.edited_records").renew_collections)
 
 # Names of the reports before they said what they are of. Imports of them go on working.
 _FORMER = {"Finding": "DamageFinding", "Report": "CheckReport", "Salvaged": "SalvageReport"}

@@ -4,11 +4,14 @@ And what only they promise of pages: the ends of a transaction and of an engine 
 """
 
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
 from stones.engine import Engine, Space
+from stones.engines.dbm_files import DbmEngine
+from stones.engines.json_file import JsonFileEngine
 from stones.engines.leveldb.engine import LevelDBEngine
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.memory import MemoryEngine
@@ -82,3 +85,19 @@ class TestRedisEngine(EndOfPagesTests, EngineTests):
     def open_engine(self, redis_url: str, redis_prefix: Callable[[], str]) -> Callable[[], Engine]:
         address = address_of(redis_url, redis_prefix())
         return lambda: RedisEngine.open(address)
+class TestJsonFileEngine(EndOfPagesTests, EngineTests):
+    @pytest.fixture
+    def open_engine(self, tmp_path: Path) -> Callable[[], Engine]:
+        return lambda: JsonFileEngine(str(tmp_path / "store.json"), durability="none")
+
+
+@pytest.fixture(params=["dumb", "sqlite3", *(["gnu"] if find_spec("_gdbm") else [])])
+def kind(request) -> str:
+    """The kinds of dbm that this Python has."""
+    return request.param
+
+
+class TestDbmEngine(EndOfPagesTests, EngineTests):
+    @pytest.fixture
+    def open_engine(self, tmp_path: Path, kind: str) -> Callable[[], Engine]:
+        return lambda: DbmEngine(str(tmp_path / "old"), kind, durability="none")

@@ -10,7 +10,7 @@ from bisect import bisect_left
 from collections.abc import Iterator
 from itertools import accumulate
 from threading import Lock, get_ident
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 from weakref import WeakSet
 
 from stones.engine import (
@@ -48,6 +48,17 @@ class MemoryEngine(Engine):
         self._writing = Lock()
         self._writer = 0  # the thread that holds the lock
         _engines.add(self)
+
+    @classmethod
+    def of(cls, spaces: "tuple[SortedMap, ...]") -> Self:
+        """An engine with these entries, one map for each space, which stay as they are."""
+        engine = cls()
+        engine._trees = tuple(space.fork() for space in spaces)
+        return engine
+
+    def spaces(self) -> "tuple[SortedMap, ...]":
+        """The entries as of the last commit, one map for each space. They are only for reading."""
+        return self._opened()
 
     def begin(self, *, write: bool = False, timeout: float | None = None) -> "MemoryTransaction":
         if not write:

@@ -33,6 +33,10 @@ class SortedMap:
         self._owner = twin._owner = None
         return twin
 
+    def is_same_as(self, other: "SortedMap") -> bool:
+        """Whether neither of two copies has changed since they were one. O(1)."""
+        return self._leaves is other._leaves
+
     def get(self, key: bytes) -> bytes | None:
         """The value of `key`, or None. O(log n)."""
         leaf = self._leaves[bisect_right(self._firsts, key) - 1]

@@ -13,6 +13,7 @@ missing_keys     the KeyError for a key that is not there
 copying          takes the entries of a store into another one, with its collections
 copied_indexes   what a copy asks of the indexes of collections, and who answers
 spelling         refuses a misspelled option where a store takes entries as keyword arguments
+edited_records   what is made again after somebody has edited the records, and who does it
 bound_to_store   refuses deep copies of what works on an open store
 containers       deep_add() and deep_remove()
 options          the options that every class has
@@ -25,6 +26,9 @@ sqlite           SqliteStore and its options
 postgres         PostgresStore and its options
 leveldb          LevelDBStore and its options
 redis            RedisStore and its options
+json_file        JsonFileStore and its options
+dbm              DbmStore and its options
+whole_file       the option durability of these two
 timeout          the option that limits how long a write waits for other writers
 backup           a copy of a whole store
 
