@@ -42,7 +42,11 @@ class RedisServer:
             "--dir", str(self.folder), "--pidfile", str(self.folder / "pid"), "--daemonize", "no",
             *options,
         ]  # fmt: skip
-        self.start()
+        try:
+            self.start()
+        except BaseException:
+            self.stop()
+            raise
 
     @property
     def url(self) -> str:
@@ -65,7 +69,7 @@ class RedisServer:
                 return
             except redis.RedisError:
                 if time.monotonic() > until:
-                    raise
+                    raise RuntimeError((self.folder / "log").read_text()) from None
                 time.sleep(0.01)
             else:
                 return
@@ -76,10 +80,10 @@ class RedisServer:
 
     def restart(self) -> None:
         """Start it again after `kill`, in the same folder."""
-        shutil.copytree(self.folder, kept := self.folder.with_suffix(".kept"))
+        kept = self.folder.with_suffix(".kept")
+        shutil.copytree(self.folder, kept, ignore=shutil.ignore_patterns("socket"))
         self.stop()
         shutil.move(kept, self.folder)
-        (self.folder / "socket").unlink(missing_ok=True)
         self.start()
 
     def stop(self) -> None:

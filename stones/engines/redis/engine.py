@@ -4,6 +4,7 @@ A write transaction waits for nobody. Its commit is one script, which first comp
 transaction has read; if others have changed that, nothing is written, and the change runs again.
 """
 
+import os
 import random
 import time
 from collections.abc import Callable
@@ -11,6 +12,7 @@ from contextlib import nullcontext
 from functools import partial
 from threading import Lock, get_ident
 from typing import Any, TypeVar
+from weakref import WeakSet
 
 from attrs import evolve
 
@@ -74,7 +76,7 @@ class RedisEngine(Engine):
                     f"{found!r}: 'full' needs `appendonly yes` and `appendfsync always`, 'lazy' "
                     "needs `appendonly yes`"
                 )
-            open_places(server, places, create=create and not readonly)
+            open_places(server, places, readonly=readonly, create=create)
         except StoreOpenError:
             server.close()
             raise
@@ -88,6 +90,11 @@ class RedisEngine(Engine):
         self._server = server
         self._places = places
         self._readonly = readonly
+        self._start()
+        _engines.add(self)
+
+    def _start(self) -> None:
+        """Make the parts that each process has for itself."""
         self._writers: set[int] = set()  # threads with a write transaction
         self._again = Lock()  # changes of this process that run again do so one by one
 
@@ -179,6 +186,18 @@ class RedisEngine(Engine):
     def close(self) -> None:
         self.closed = True
         self._server.close()
+
+
+_engines: "WeakSet[RedisEngine]" = WeakSet()
+
+
+def _after_fork() -> None:
+    for engine in list(_engines):
+        engine._start()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
 
 
 def _rank(durability: str) -> int:

@@ -5,6 +5,7 @@ from attrs import frozen
 from stones.engine import Space
 from stones.errors import StorageError, StoreOpenError
 
+from .scripts import PROBE
 from .server import Server
 
 LAYOUT = b"1"
@@ -47,8 +48,8 @@ class Places:
         return self.head + b":" + name.encode()
 
 
-def open_places(server: Server, places: Places, *, create: bool) -> None:
-    """Make an empty store, unless there is one.
+def open_places(server: Server, places: Places, *, readonly: bool, create: bool) -> None:
+    """Make an empty store, unless there is one, and see whether the user may write to it.
 
     Raises StoreOpenError if there is no store and none is to be made, if other keys have these
     names, or if a newer version of stones has made the store.
@@ -69,15 +70,20 @@ def open_places(server: Server, places: Places, *, create: bool) -> None:
             f"{server.shown!r} is not a store: there are keys of another program; take another "
             "prefix"
         )
-    if layout is None and not create:
+    if layout is None and (readonly or not create):
         raise StoreOpenError(f"there is no store at {server.shown!r}")
-    if layout is None:
-        server.change("HSETNX", places.head, "layout", LAYOUT)
-    elif layout != LAYOUT:
+    if layout not in (None, LAYOUT):
         raise StoreOpenError(
             f"the store {server.shown!r} has the layout {layout!r:.40}: a newer version of stones "
             "has written it"
         )
+    if not readonly:
+        try:
+            server.run_change(PROBE, (*places.keys, places.staged("probe")), LAYOUT)
+        except StorageError as error:
+            raise StoreOpenError(
+                f"cannot write to the store, which readonly=True would not need: {error}"
+            ) from error
 
 
 def durability_of(server: Server) -> str:

@@ -116,3 +116,19 @@ for space in touched:gmatch('.') do
 end
 return 'done'
 """)
+
+PROBE = Script("""
+-- ARGV: the layout. Each command that writes, in a way that changes nothing: a user who may not run
+-- one of them would otherwise leave a commit half done.
+redis.call('HSET', KEYS[1], 'layout', ARGV[1])
+redis.call('HINCRBY', KEYS[1], 'version0', 0)
+for space = 0, 2 do
+    redis.call('ZADD', KEYS[2 + 2 * space], 'XX', 0, '')
+    redis.call('ZREM', KEYS[2 + 2 * space], '')
+    redis.call('HDEL', KEYS[3 + 2 * space], '')
+end
+redis.call('HDEL', KEYS[8], '')
+redis.call('LPOP', KEYS[9], 1)
+redis.call('UNLINK', KEYS[9])
+return 'done'
+""")

@@ -139,7 +139,11 @@ class Server:
             return StoreClosedError(f"the store {where} is closed")
         if isinstance(error, redis.AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS")):
             return StorageError(f"{where} refuses the user or the password")
-        if isinstance(error, redis.exceptions.NoPermissionError) or "NOPERM" in text:
+        if (
+            isinstance(error, redis.exceptions.NoPermissionError)
+            or "no permission" in text
+            or "user executing" in text
+        ):
             return StorageError(f"the user of {where} may not do that: {text}")
         if "OOM" in text or isinstance(error, redis.exceptions.OutOfMemoryError):
             return StoreFullError(f"the server of {where} has no memory left: nothing was written")

@@ -1,0 +1,552 @@
+"""RedisStore: conflicts, lost connections, strange servers, and what Redis cannot promise."""
+
+import os
+import socket
+import threading
+import time
+from urllib.parse import urlsplit
+
+import pytest
+import redis
+from attrs import define
+
+from stones import (
+    Collection,
+    ConflictError,
+    FormatMismatchError,
+    ReadOnlyError,
+    RedisStore,
+    StorageError,
+    StoreClosedError,
+    StoreFullError,
+    StoreOpenError,
+    TransactionError,
+    UnknownOutcomeError,
+    UnsupportedError,
+    key,
+)
+from stones.engine import Space
+from stones.engines.redis.address import address_of
+from stones.engines.redis.engine import RedisEngine
+
+from .processes import fork, in_child
+from .servers.redis import RedisServer, redis_server
+
+
+@define
+class User:
+    email: str = key()
+    age: int = 0
+
+
+@pytest.fixture
+def open_redis(redis_url, redis_prefix):
+    """Opens a store, at each call the same one."""
+    prefix, opened = redis_prefix(), []
+
+    def open_redis(**options):
+        opened.append(RedisStore(redis_url, prefix=prefix, **options))
+        return opened[-1]
+
+    open_redis.prefix = prefix
+    yield open_redis
+    for store in opened:
+        store.close()
+
+
+@pytest.fixture
+def client(redis_url):
+    with redis.Redis.from_url(redis_url) as client:
+        yield client
+
+
+def test_entries_collections_and_savepoints_are_there_again(open_redis):
+    with open_redis() as store:
+        store["a"] = [1]
+        users = Collection(store, User, indexes=["age"])
+        users.add_many(User(f"u{number}", number) for number in range(300))
+        with store.transaction():
+            store["b"] = 2
+            with pytest.raises(ZeroDivisionError), store.transaction():
+                store["b"] = 3
+                raise ZeroDivisionError
+    with open_redis() as store:
+        assert (store["a"], store["b"], len(store)) == ([1], 2, 302)
+        users = Collection(store, User, indexes=["age"])
+        assert (len(users), users.find("$[?(@.age == 7)]").one().email) == (300, "u7")
+        store.clear()
+        assert (len(store), len(users), list(store)) == (0, 0, [])
+
+
+# -- what Redis cannot promise ---------------------------------------------------------------------
+
+
+def test_there_are_no_snapshots(open_redis):
+    with pytest.raises(UnsupportedError, match="no snapshots"):
+        open_redis().snapshot()
+
+
+def test_a_server_that_keeps_nothing_is_no_place_for_what_must_last(open_redis):
+    with open_redis() as store:
+        assert store.stats()["durability"] == "none"
+    with pytest.raises(StoreOpenError, match=r"whose server gives 'none'.*appendfsync always"):
+        open_redis(durability="full")
+    with pytest.raises(StoreOpenError, match="durability is one of full, lazy, none"):
+        open_redis(durability="strict")
+
+
+def test_a_server_that_syncs_each_write_loses_nothing_that_was_acknowledged():
+    server = RedisServer("--appendonly", "yes", "--appendfsync", "always")
+    try:
+        with RedisStore(server.url, durability="full") as store:
+            with store.transaction():
+                store.update((str(number), number) for number in range(100))
+            server.kill()
+            with pytest.raises(StorageError, match="no connection"):
+                store["7"]
+        server.restart()
+        with RedisStore(server.url, durability="full") as store:
+            assert len(store) == 100
+    finally:
+        server.stop()
+
+
+def test_a_server_that_syncs_each_second_says_lazy():
+    with redis_server("--appendonly", "yes") as url:
+        with RedisStore(url, durability="lazy", kwargs={"a": 1}) as store:
+            store.sync()
+            assert store.stats()["durability"] == "lazy"
+        with pytest.raises(StoreOpenError, match="'lazy'"):
+            RedisStore(url, durability="full")
+
+
+def test_a_server_that_refuses_to_tell_has_an_unknown_durability():
+    with redis_server("--appendonly", "yes", "--rename-command", "CONFIG", "") as url:
+        with RedisStore(url) as store:
+            assert store.stats()["durability"] == "unknown"
+        with pytest.raises(StoreOpenError, match="gives 'unknown'"):
+            RedisStore(url, durability="lazy")
+
+
+def test_a_server_that_drops_keys_when_it_is_full_is_refused():
+    with (
+        redis_server("--maxmemory", "100mb", "--maxmemory-policy", "allkeys-lru") as url,
+        pytest.raises(StoreOpenError, match="noeviction"),
+    ):
+        RedisStore(url)
+
+
+def test_a_full_server_refuses_a_write_and_nothing_is_half_done():
+    with redis_server("--maxmemory", "4mb") as url, RedisStore(url, kwargs={"a": 1}) as store:
+        with pytest.raises(StoreFullError, match="no memory left"):
+            for number in range(100):
+                store.update({f"{number}-{n}": "x" * 10_000 for n in range(10)})
+        count = len(store)
+        assert count % 10 == 1
+        assert sum(1 for _ in store.items()) == count
+        del store["0-0"]
+        assert len(store) == count - 1
+
+
+# -- conflicts -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "read",
+    [
+        lambda store: store["a"],
+        lambda store: store.get("missing"),
+        lambda store: list(store.range(prefix="a")),
+        len,
+    ],
+)
+def test_a_transaction_whose_reads_have_changed_writes_nothing(open_redis, read):
+    store, other = open_redis(kwargs={"a": "x" * 100}), open_redis()
+    with pytest.raises(ConflictError, match="run it again"), store.transaction():
+        read(store)
+        store["mine"] = 1
+        other.update({"a": "y" * 100, "missing": 1})
+    assert "mine" not in store
+    with store.transaction():
+        read(store)
+        store["mine"] = 1
+    assert store["mine"] == 1
+
+
+def test_transactions_that_read_and_write_different_keys_do_not_conflict(open_redis):
+    store, other = open_redis(kwargs={"a": 1, "b": 1}), open_redis()
+    with store.transaction():
+        store["a"] += 1
+        other["b"] = 5
+    assert dict(store) == {b"a": 2, b"b": 5}
+
+
+def test_adds_of_many_threads_to_one_collection_are_all_counted(open_redis):
+    stores = [open_redis(), open_redis()]
+    users = [Collection(store, User) for store in stores]
+
+    def work(number):
+        for step in range(20):
+            users[number % 2].add(User(f"{number}-{step}", step))
+
+    threads = [threading.Thread(target=work, args=[number]) for number in range(6)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len(users[0]) == sum(1 for _ in users[0]) == 120
+
+
+def test_processes_that_change_one_entry_lose_no_change(open_redis):
+    store = open_redis(kwargs={"n": 0})
+
+    def count_up():
+        def once():
+            store["n"] += 1
+
+        for _ in range(30):
+            store.transact(once)
+
+    children = [fork(count_up) for _ in range(4)]
+    assert [os.waitpid(child, 0)[1] for child in children] == [0] * 4
+    assert store["n"] == 120
+
+
+def test_a_change_that_fails_on_reads_of_different_moments_runs_again(redis_url, redis_prefix):
+    address = address_of(redis_url, redis_prefix())
+    engine, other = RedisEngine.open(address), RedisEngine.open(address)
+    engine.write(lambda txn: txn.put_many(Space.DATA, [(b"a", b"1"), (b"b", b"1")]))
+    runs = []
+
+    def change(txn):
+        runs.append(1)
+        a = txn.get(Space.DATA, b"a")
+        if len(runs) == 1:
+            other.write(lambda txn: txn.put_many(Space.DATA, [(b"a", b"2"), (b"b", b"2")]))
+        assert a == txn.get(Space.DATA, b"b")
+        return a
+
+    assert engine.transact(change) == b"2"
+    assert len(runs) == 2
+    with pytest.raises(ZeroDivisionError):
+        engine.transact(lambda txn: 1 // 0)
+    engine.close()
+    other.close()
+
+
+# -- large transactions and values -----------------------------------------------------------------
+
+
+def test_a_transaction_of_any_size_is_made_at_once(open_redis, client):
+    store, sizes, ended = open_redis(), set(), threading.Event()
+
+    def watch():
+        other = open_redis()
+        while not ended.is_set():
+            sizes.add(len(other))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    store.update((f"{number:06}", "x" * 20) for number in range(60_000))
+    ended.set()
+    watcher.join()
+    assert len(store) == 60_000
+    assert sizes <= {0, 60_000}
+    assert not list(client.scan_iter(match="*head:*", count=1000))
+
+
+def test_a_large_transaction_that_is_in_conflict_leaves_nothing(open_redis, client):
+    store, other = open_redis(kwargs={"a": 1}), open_redis()
+    with pytest.raises(ConflictError), store.transaction():
+        store["a"] += 1
+        store.update((str(number), "x" * 100_000) for number in range(100))
+        other["a"] = 5
+    assert dict(store) == {b"a": 5}
+    assert not list(client.scan_iter(match="*head:*", count=1000))
+
+
+def test_pages_of_large_values_are_read_in_order(open_redis):
+    store = open_redis(iterable={f"{n:03}": bytes([n]) * 700_000 for n in range(20)})
+    assert [value[0] for value in store.values()] == list(range(20))
+    assert [value[0] for value in store.range(reverse=True).values()] == list(range(19, -1, -1))
+
+
+# -- connections -----------------------------------------------------------------------------------
+
+
+class Breaking:
+    """A proxy on a free port before the server, which cuts a connection after some commands."""
+
+    def __init__(self, path: str) -> None:
+        self.path, self.cut, self.sent = path, 0, 0
+        self.listener = socket.create_server(("127.0.0.1", 0))
+        self.port = self.listener.getsockname()[1]
+        threading.Thread(target=self.accept, daemon=True).start()
+
+    def accept(self) -> None:
+        while True:
+            try:
+                near, _ = self.listener.accept()
+            except OSError:
+                return
+            far = socket.socket(socket.AF_UNIX)
+            far.connect(self.path)
+            for one, two, asking in ((near, far, True), (far, near, False)):
+                threading.Thread(target=self.pump, args=[one, two, asking], daemon=True).start()
+
+    def pump(self, one: socket.socket, two: socket.socket, asking: bool) -> None:
+        try:
+            while data := one.recv(1 << 20):
+                two.sendall(data) if asking or not self.cut else self.drop(one, two)
+                self.sent += asking
+        except OSError:
+            pass
+        finally:
+            for end in (one, two):
+                end.close()
+
+    def drop(self, *ends: socket.socket) -> None:
+        """The reply is lost, and the connection."""
+        self.cut -= 1
+        for end in ends:
+            end.shutdown(socket.SHUT_RDWR)
+        raise OSError
+
+
+@pytest.fixture
+def breaking(redis_url):
+    if not redis_url.startswith("unix:"):
+        proxy = None
+        pytest.fail("this test needs the server that the tests start: unset STONES_REDIS_URL")
+    proxy = Breaking(urlsplit(redis_url).path)
+    yield proxy
+    proxy.listener.close()
+
+
+def test_a_connection_lost_in_the_commit_is_an_unknown_outcome_and_not_repeated(
+    breaking, redis_prefix, redis_url
+):
+    prefix = redis_prefix()
+    with (
+        RedisStore(f"redis://127.0.0.1:{breaking.port}", prefix=prefix) as store,
+        RedisStore(redis_url, prefix=prefix) as other,
+    ):
+        store["a"] = 1
+        before = breaking.sent
+        breaking.cut = 1
+        with pytest.raises(UnknownOutcomeError, match="look before you write again"):
+            store["a"] = 2
+        assert breaking.sent == before + 1
+        assert other["a"] == 2
+        store["a"] = 3
+        assert other["a"] == 3
+
+
+def test_a_connection_that_is_lost_while_reading_is_made_again(breaking, redis_prefix):
+    url = f"redis://127.0.0.1:{breaking.port}"
+    with RedisStore(url, prefix=redis_prefix(), kwargs={"a": 1, "b": 2}) as store:
+        breaking.cut = 1
+        assert store["a"] == 1
+        breaking.cut = 1
+        assert list(store) == [b"a", b"b"]
+        breaking.cut = 2
+        with pytest.raises(StorageError, match="no connection"):
+            store["a"]
+        assert store["a"] == 1
+
+
+def test_a_forked_child_reads_and_writes_by_connections_of_its_own(open_redis):
+    store = open_redis(kwargs={"a": 1})
+    txn = store.transaction()
+    txn.__enter__()
+    store["mine"] = 1
+
+    def child():
+        assert store["a"] == 1
+        store["b"] = 2
+        with store.transaction():
+            store["c"] = 3
+
+    assert in_child(child) == 0
+    assert store["a"] == 1
+    txn.__exit__(None, None, None)
+    assert dict(store) == {b"a": 1, b"b": 2, b"c": 3, b"mine": 1}
+
+
+def test_a_transaction_that_was_begun_before_a_fork_is_the_parents(redis_url, redis_prefix):
+    engine = RedisEngine.open(address_of(redis_url, redis_prefix()))
+    txn = engine.begin(write=True)
+    txn.put(Space.DATA, b"k", b"v")
+
+    def child():
+        with pytest.raises(TransactionError, match="before fork"):
+            txn.commit()
+
+    assert in_child(child) == 0
+    txn.commit()
+    assert engine.get(Space.DATA, b"k") == b"v"
+    engine.close()
+
+
+def test_a_closed_store_says_so_in_an_iteration_too(open_redis):
+    store = open_redis(iterable={f"{n:04}": n for n in range(2000)})
+    entries = iter(store.items())
+    next(entries)
+    store.close()
+    with pytest.raises(StoreClosedError):
+        list(entries)
+    with pytest.raises(StoreClosedError):
+        store["0001"]
+
+
+# -- opening ---------------------------------------------------------------------------------------
+
+
+def test_a_wrong_password_is_one_clear_error_that_does_not_show_it():
+    with redis_server("--requirepass", "right-one") as url:
+        for given in (":wrong-one@", "ann:wrong-one@", ""):
+            with pytest.raises(StoreOpenError, match="refuses the user or the password") as caught:
+                RedisStore(url.replace("unix://", f"unix://{given}"))
+            assert "wrong-one" not in str(caught.value) + repr(caught.value.__cause__)
+        with RedisStore(url.replace("unix://", "unix://:right-one@")) as store:
+            store["a"] = 1
+            assert "right-one" not in repr(store) + str(store.stats())
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "redis//typo", "redis://", "http://db", "redis://db:port/0", "redis://db/0?prefix=",
+        "redis://db/0?prefix=a{b", "redis://u:secret@db/0?unknown_option=1", "redis://[::1", 7,
+    ],
+)  # fmt: skip
+def test_a_url_with_a_typo_is_refused_without_showing_a_password(url):
+    with pytest.raises(StoreOpenError) as caught:
+        RedisStore(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_the_prefix_is_said_once(redis_url, redis_prefix):
+    prefix = redis_prefix()
+    with RedisStore(f"{redis_url}&prefix={prefix}", kwargs={"a": 1}) as store:
+        assert f"prefix={prefix}" in repr(store)
+    assert dict(RedisStore(redis_url, prefix=prefix)) == {b"a": 1}
+    with pytest.raises(StoreOpenError, match="in the URL"):
+        RedisStore(f"{redis_url}&prefix={prefix}", prefix="other")
+
+
+def test_no_server_is_one_clear_error():
+    with pytest.raises(StoreOpenError, match="no connection to 'redis:"):
+        RedisStore("redis://:secret@127.0.0.1:1/0")
+
+
+def test_keys_of_another_program_are_refused_and_stay_as_they_were(redis_url, redis_prefix, client):
+    prefix = redis_prefix()
+    client.set(f"{{{prefix}}}:data:keys", "theirs")
+    with pytest.raises(StoreOpenError, match="a string of another program"):
+        RedisStore(redis_url, prefix=prefix)
+    client.delete(f"{{{prefix}}}:data:keys")
+    client.hset(f"{{{prefix}}}:sums", "theirs", "1")
+    with pytest.raises(StoreOpenError, match="keys of another program"):
+        RedisStore(redis_url, prefix=prefix)
+    assert len(list(client.scan_iter(match=f"{{{prefix}}}*"))) == 1
+
+
+def test_a_key_that_is_replaced_later_is_an_error_and_nothing_is_written(open_redis, client):
+    store = open_redis(kwargs={"a": 1})
+    (values,) = client.scan_iter(match=f"{{{open_redis.prefix}}}:data:v*")
+    kept = client.dump(values)
+    client.delete(values)
+    client.set(values, "theirs")
+    with pytest.raises(StorageError, match="replaced by another type"):
+        store["b"] = 2
+    with pytest.raises(StorageError, match="replaced by another type"):
+        store["a"]
+    client.restore(values, 0, kept, replace=True)
+    assert dict(store) == {b"a": 1}
+
+
+def test_a_store_of_a_newer_layout_is_refused(open_redis, client):
+    with open_redis() as store:
+        store["a"] = 1
+    client.hset(f"{{{open_redis.prefix}}}:head", "layout", "2")
+    with pytest.raises(StoreOpenError, match="newer version"):
+        open_redis()
+
+
+def test_a_store_that_is_not_there_is_not_made_where_that_is_not_wanted(open_redis, client):
+    for options in ({"create": False}, {"readonly": True}):
+        with pytest.raises(StoreOpenError, match="there is no store"):
+            open_redis(**options)
+    open_redis(kwargs={"a": 1})
+    with open_redis(readonly=True) as store:
+        assert store["a"] == 1
+        with pytest.raises(ReadOnlyError):
+            store["b"] = 2
+
+
+def test_a_user_without_rights_is_told_so_and_nothing_is_half_done(redis_url, redis_prefix, client):
+    prefix = redis_prefix()
+    RedisStore(redis_url, prefix=prefix, kwargs={"a": 1}).close()
+    read = ["on", ">pw", f"~{{{prefix}}}*", "+@read", "+@connection", "+@scripting", "+info"]
+    client.execute_command("ACL", "SETUSER", "reader", *read)
+    client.execute_command("ACL", "SETUSER", "half", *read, "+@write", "-zadd")
+    for user in ("reader", "half"):
+        url = redis_url.replace("unix://", f"unix://{user}:pw@")
+        with pytest.raises(StoreOpenError, match=r"readonly=True.*may not do that"):
+            RedisStore(url, prefix=prefix)
+        with RedisStore(url, prefix=prefix, readonly=True) as store:
+            assert dict(store) == {b"a": 1}
+        client.execute_command("ACL", "DELUSER", user)
+
+
+def test_a_replica_is_read_only():
+    with redis_server() as url, redis.Redis.from_url(url) as client:
+        RedisStore(url, kwargs={"a": 1}).close()
+        client.replicaof("127.0.0.1", "1")
+        with pytest.raises(StoreOpenError, match=r"readonly=True"):
+            RedisStore(url)
+        with RedisStore(url, readonly=True) as store:
+            assert dict(store) == {b"a": 1}
+
+
+def test_pickles_are_neither_written_nor_read_by_default(redis_url, redis_prefix):
+    prefix = redis_prefix()
+    with RedisStore(redis_url, prefix=prefix) as store:
+        assert "cbor" in repr(store)
+    prefix = redis_prefix()
+    RedisStore(redis_url, prefix=prefix, serialize="pickle", kwargs={"a": 1}).close()
+    with (
+        RedisStore(redis_url, prefix=prefix) as store,
+        pytest.raises(FormatMismatchError, match="trust_pickle=True"),
+    ):
+        store["a"]
+    assert RedisStore(redis_url, prefix=prefix, trust_pickle=True)["a"] == 1
+
+
+def test_a_cluster_keeps_a_store_in_one_slot():
+    ports = [str(free_port()) for _ in range(2)]
+    options = ["--cluster-enabled", "yes", "--port", ports[0], "--cluster-port", ports[1]]
+    with redis_server(*options) as url, redis.Redis.from_url(url) as client:
+        client.execute_command("CLUSTER", "ADDSLOTSRANGE", 0, 16383)
+        until = time.monotonic() + 30
+        while client.execute_command("CLUSTER INFO")["cluster_state"] != "ok":
+            assert time.monotonic() < until
+            time.sleep(0.05)
+        with RedisStore(url, kwargs={"a": 1}) as store:
+            with store.transaction():
+                store.update((str(number), number) for number in range(20_000))
+            assert len(store) == 20_001
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return listener.getsockname()[1]
+
+
+def test_destroy_removes_the_keys(open_redis, client):
+    store = open_redis(kwargs={"a": 1})
+    store.destroy()
+    assert store["a"] == 1
+    store.destroy(yes_im_sure=True)
+    assert not list(client.scan_iter(match=f"{{{open_redis.prefix}}}*"))
