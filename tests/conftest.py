@@ -9,6 +9,8 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 from stones import (
+    DbmStore,
+    JsonFileStore,
     LevelDBStore,
     LmdbStore,
     MemoryStore,
@@ -39,6 +41,8 @@ ENGINES = {
     "lmdb": LmdbStore,
     "sqlite": SqliteStore,
     "leveldb": LevelDBStore,
+    "json": JsonFileStore,
+    "dbm": DbmStore,
     "redis": RedisStore,
     "postgres": PostgresStore,
 }

@@ -85,6 +85,8 @@ class TestRedisEngine(EndOfPagesTests, EngineTests):
     def open_engine(self, redis_url: str, redis_prefix: Callable[[], str]) -> Callable[[], Engine]:
         address = address_of(redis_url, redis_prefix())
         return lambda: RedisEngine.open(address)
+
+
 class TestJsonFileEngine(EndOfPagesTests, EngineTests):
     @pytest.fixture
     def open_engine(self, tmp_path: Path) -> Callable[[], Engine]:

@@ -16,7 +16,8 @@ from stones.formats.metadata import STONES03_ENCODINGS, new_metadata, write_form
 from stones.formats.request import FormatRequest, check_checksums
 
 from .reader import K, V
-from .store import Functions, Store
+from .options import Functions
+from .store import Store
 from .timeout import TIMEOUT, timeout_of
 from .whole_file import Durability, check_durability
 

@@ -19,7 +19,8 @@ from stones.formats.request import FormatRequest, check_checksums
 
 from .edited_records import renew_derived
 from .reader import K, V
-from .store import Functions, Store
+from .options import Functions
+from .store import Store
 from .timeout import TIMEOUT, timeout_of
 from .whole_file import Durability, check_durability
 
