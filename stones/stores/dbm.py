@@ -15,8 +15,8 @@ from stones.errors import FormatMismatchError
 from stones.formats.metadata import STONES03_ENCODINGS, new_metadata, write_formats
 from stones.formats.request import FormatRequest, check_checksums
 
-from .reader import K, V
 from .options import Functions
+from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
 from .whole_file import Durability, check_durability

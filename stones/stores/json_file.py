@@ -18,8 +18,8 @@ from stones.formats.metadata import IDS, Format, Metadata, new_metadata, write_f
 from stones.formats.request import FormatRequest, check_checksums
 
 from .edited_records import renew_derived
-from .reader import K, V
 from .options import Functions
+from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
 from .whole_file import Durability, check_durability

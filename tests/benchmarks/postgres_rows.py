@@ -101,8 +101,8 @@ def postgres_rows(client: PostgresClient) -> Iterator[Benchmark]:
         crowd = partial(crowd_ratio, client.url)
         yield Benchmark("postgres: adds of 8 processes", crowd, -3, "the rate with a count row")
     with ExitStack() as stack:
-        proxy = stack.enter_context(Proxy(client.url, latency=LATENCY))
-        pair = stack.enter_context(connected(proxy.url, "far"))
+        proxy = stack.enter_context(Proxy(client.folder, client.port, latency=LATENCY))
+        pair = stack.enter_context(connected(proxy.url(), "far"))
         entries, far = Entries(*pair), Users(*pair)
         yield row("put", partial(entries.ratio, "put"), LATENCY)
         yield row("get", partial(entries.ratio, "get"), LATENCY)

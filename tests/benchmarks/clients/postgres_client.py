@@ -18,7 +18,8 @@ PUT = "INSERT INTO raw VALUES (%b, %b) ON CONFLICT (key) DO UPDATE SET value = e
 
 @contextmanager
 def sides(folder: Path) -> Iterator[tuple[Client, Store]]:
-    with PostgresServer(speed={}, tcp=True) as server, connected(server.url()) as pair:
+    with PostgresServer(speed={}) as server, connected(server.url()) as pair:
+        pair[0].folder, pair[0].port = server.folder, server.port
         yield pair
 
 
@@ -34,6 +35,9 @@ def connected(url: str, table: str = "stones") -> Iterator[tuple["PostgresClient
 
 class PostgresClient(Client):
     in_this_process = False
+    folder: Path
+    """Where the socket of the server is."""
+    port: int
 
     def __init__(self, connection: "psycopg.Connection[Any]", url: str) -> None:
         self.connection = connection
