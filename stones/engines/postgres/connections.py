@@ -7,6 +7,7 @@ those of its parent.
 import re
 from collections import deque
 from typing import Any
+from weakref import WeakSet
 
 import psycopg
 from attrs import frozen
@@ -46,7 +47,7 @@ class Connections:
         self._address = address
         self._milliseconds = milliseconds
         self._kept: deque[Wire] = deque()
-        self._used: set[Wire] = set()
+        self._used: WeakSet[Wire] = WeakSet()  # a transaction may be forgotten, and not ended
         self._of_parent: list[Wire] = []
         self._is_closed = False
 
@@ -98,7 +99,7 @@ class Connections:
     def after_fork(self) -> None:
         """Leave the connections of the parent alone."""
         self._of_parent += [*self._kept, *self._used]
-        self._kept, self._used = deque(), set()
+        self._kept, self._used = deque(), WeakSet()
 
     def connect(self) -> tuple[Wire, Server]:
         """A new connection, and what the server says. Raises UnreachableError, StoreOpenError."""

@@ -70,6 +70,13 @@ def address_of(url: object, table: str, *, readonly: bool) -> Address:
         # What is in quotes may be a part of the password.
         text = re.sub(r'".*"', "...", " ".join(str(error).split()))
         raise StoreOpenError(f"the URL of the store cannot be read: {text}") from None
+    # With a plain slash in a password, a part of it is taken for the port or the database.
+    _, _, path = head.partition("://")[2].partition("/")
+    if "@" in path or not all(port.isdigit() for _, port in _hosts(given) if port):
+        raise StoreOpenError(
+            "the URL of the store cannot be read: its port is no number, or it has a user or a "
+            "password with characters that a URL writes by numbers (%2F for /, %40 for @)"
+        )
     return Address(_completed(given, readonly), table, _shown(given, table))
 
 
