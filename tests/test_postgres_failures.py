@@ -3,6 +3,7 @@
 A proxy cuts connections at a chosen moment. `store` is behind the proxy, `direct` is not.
 """
 
+import gc
 import threading
 import warnings
 from itertools import count
@@ -21,9 +22,12 @@ from stones import (
     key,
     stone,
 )
+from stones.testing import in_thread
 
+from .servers.cluster import wait_for
 from .servers.postgres import WRITTEN, PostgresServer
 from .servers.proxy import Proxy
+from .test_interrupts import is_interrupted
 
 
 @frozen
@@ -425,3 +429,45 @@ def test_nothing_is_left_open_after_failures(proxy, table):
             break
         threading.Event().wait(0.01)
     assert proxy.open == 0
+
+
+# -- interrupts ------------------------------------------------------------------------------------
+
+
+def two_blocks(store, number):
+    with store.transaction():
+        store["a"] = number
+        with store.transaction():
+            store["b"] = number
+            list(store.range(prefix="a"))
+
+
+def function(store, number):
+    store.transact(lambda: store.update(a=number, b=number))
+
+
+def read_twice(store, number):
+    with store.snapshot() as view:
+        assert view["a"] == view["b"]
+        list(view)
+
+
+@pytest.mark.parametrize("action", [two_blocks, function, read_twice])
+def test_an_interrupt_at_any_point_leaves_neither_a_lock_nor_a_transaction(
+    server, store, direct, action
+):
+    in_transactions = (
+        "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
+    )
+    store.update(a=-1, b=-1)
+    for number in count():
+        before = store["a"]
+        interrupted = is_interrupted(lambda number=number: action(store, number), number)
+        assert (store["a"], store["b"]) in [(before, before), (number, number)]
+        direct["other"] = number  # which would wait for a lock
+        assert in_thread(lambda number=number: store.put("other", number)) == [True]
+        if not interrupted:
+            break
+    assert number > 20
+    gc.collect()
+    wait_for(lambda: server.execute(in_transactions) == [(0,)], "the end of all transactions", 10)

@@ -276,6 +276,8 @@ class BufferedTransaction(Transaction):
 
     def abort(self) -> None:
         if not self._open:
+            if self._parent is None:
+                self._backing.abort()  # an interrupt may have ended the commit too early
             return
         levels = self._levels()
         in_doubt = self._saved and all(level._open for level in levels)

@@ -47,7 +47,8 @@ class Connections:
         self._address = address
         self._milliseconds = milliseconds
         self._kept: deque[Wire] = deque()
-        self._used: WeakSet[Wire] = WeakSet()  # a transaction may be forgotten, and not ended
+        # Weak: a transaction that was forgotten, or that an interrupt took, is closed and undone.
+        self._used: WeakSet[Wire] = WeakSet()
         self._of_parent: list[Wire] = []
         self._is_closed = False
 
