@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 from itertools import count
 
 import pytest
@@ -9,6 +10,7 @@ from attrs import frozen
 
 from stones import (
     Collection,
+    LockTimeoutError,
     ReadOnlyError,
     StorageError,
     StoreOpenError,
@@ -17,11 +19,13 @@ from stones import (
     key,
     stone,
 )
+from stones.testing import in_thread
 
 from .processes import fork, in_child
 from .servers.cluster import Cluster, wait_for
 from .servers.pgbouncer import PgBouncer
 from .servers.postgres import PostgresServer, find_programs
+from .servers.proxy import Proxy
 
 CHILDREN = 8
 
@@ -271,7 +275,136 @@ def test_a_child_that_is_forked_while_threads_work_can_use_the_store(store):
     assert len(list(store.range(prefix="child/"))) == 5
 
 
-# -- versions of the server ------------------------------------------------------------------------
+# -- servers that are set up otherwise -------------------------------------------------------------
+
+
+ODD = {
+    "bytea_output": "escape",
+    "client_encoding": "LATIN1",
+    "default_transaction_isolation": "repeatable read",
+    "default_transaction_deferrable": "on",
+    "standard_conforming_strings": "off",
+    "search_path": "elsewhere",
+    "quote_all_identifiers": "on",
+    "row_security": "off",
+    "lock_timeout": "20s",
+    "TimeZone": "Asia/Kolkata",
+}
+
+
+@pytest.fixture(scope="module")
+def odd(postgres_server):
+    """The URL of a role with settings that other programs may have asked for."""
+    postgres_server.execute("CREATE ROLE odd LOGIN")
+    postgres_server.execute("CREATE SCHEMA elsewhere AUTHORIZATION odd")
+    for name, value in ODD.items():
+        postgres_server.execute(f"ALTER ROLE odd SET {name} = '{value}'")
+    yield postgres_server.url("odd")
+    postgres_server.execute("DROP OWNED BY odd CASCADE")
+    postgres_server.execute("DROP ROLE odd")
+
+
+def test_settings_of_the_role_make_no_difference(odd):
+    with stone(odd, table="odd") as store:
+        exercise(store)
+
+
+@pytest.mark.parametrize("encoding", ["SQL_ASCII", "LATIN1", "EUC_JP"])
+def test_the_encoding_of_the_database_makes_no_difference(postgres_server, encoding):
+    name = f"in_{encoding.lower()}"
+    postgres_server.execute(
+        f"CREATE DATABASE {name} ENCODING '{encoding}' LOCALE 'C' TEMPLATE template0"
+    )
+    try:
+        with stone(postgres_server.url().replace("/postgres?", f"/{name}?")) as store:
+            exercise(store)
+            keys = [bytes([byte]) for byte in (0, 1, 127, 128, 255)]
+            store.update({byte: byte for byte in keys})
+            assert [name for name in store if len(name) == 1] == keys
+    finally:
+        postgres_server.execute(f"DROP DATABASE {name} (FORCE)")
+
+
+def test_a_role_whose_transactions_are_read_only_is_told_so(postgres_server, postgres):
+    with stone(postgres.url, table=postgres.table) as store:
+        store["a"] = 1
+    postgres_server.execute("CREATE ROLE sleepy LOGIN SUPERUSER")
+    postgres_server.execute("ALTER ROLE sleepy SET default_transaction_read_only = on")
+    try:
+        with pytest.raises(StoreOpenError, match="readonly=True"):
+            stone(postgres_server.url("sleepy"), table=postgres.table)
+        with stone(postgres_server.url("sleepy"), table=postgres.table, readonly=True) as store:
+            assert store["a"] == 1
+    finally:
+        postgres_server.execute("DROP ROLE sleepy")
+
+
+def test_a_block_that_waits_longer_than_the_server_allows_is_undone(postgres_server, postgres):
+    postgres_server.execute("CREATE ROLE hasty LOGIN SUPERUSER")
+    postgres_server.execute("ALTER ROLE hasty SET idle_in_transaction_session_timeout = '200ms'")
+    try:
+        with stone(postgres_server.url("hasty"), table=postgres.table) as store:
+            store["a"] = 1
+            with pytest.raises(StorageError), store.transaction():
+                store["a"] = 2
+                time.sleep(0.6)
+            with pytest.raises(StorageError), store.snapshot() as view:
+                assert view["a"] == 1
+                time.sleep(0.6)
+                view["b"]
+            assert store["a"] == 1
+            store["a"] = 3
+            assert store["a"] == 3
+    finally:
+        postgres_server.execute("DROP OWNED BY hasty")
+        postgres_server.execute("DROP ROLE hasty")
+
+
+def test_a_statement_that_takes_longer_than_the_server_allows_is_undone(postgres_server, postgres):
+    postgres_server.execute("CREATE ROLE brief LOGIN SUPERUSER")
+    postgres_server.execute("ALTER ROLE brief SET statement_timeout = '300ms'")
+    try:
+        with (
+            stone(postgres.url, table=postgres.table) as other,
+            stone(postgres_server.url("brief"), table=postgres.table) as store,
+        ):
+            store["a"] = 1
+            with other.transaction():
+                other["b"] = 1
+                # It waits for the lock of the block.
+                for write in (lambda: store.update(a=2), lambda: store.put("a", 2)):
+                    [error] = in_thread(write)
+                    assert isinstance(error, StorageError)
+            assert (store["a"], store["b"]) == (1, 1)
+            store["a"] = 3
+            assert other["a"] == 3
+    finally:
+        postgres_server.execute("DROP OWNED BY brief")
+        postgres_server.execute("DROP ROLE brief")
+
+
+def test_a_server_that_is_too_old_is_refused(postgres_server, postgres):
+    with (
+        Proxy(postgres_server.folder, version="9.6.24") as proxy,
+        pytest.raises(StoreOpenError, match="too old"),
+    ):
+        stone(proxy.url(), table=postgres.table)
+    assert postgres_server.execute("SELECT to_regclass(%s)", postgres.table) == [(None,)]
+
+
+def test_a_writer_in_another_program_is_waited_for_as_long_as_asked(postgres):
+    with (
+        stone(postgres.url, table=postgres.table) as other,
+        stone(postgres.url, table=postgres.table, timeout=0.3) as store,
+    ):
+        with other.transaction():
+            other["a"] = 1
+            for write in (lambda: store.update(a=2), lambda: store.put("a", 2)):
+                [error] = in_thread(write)
+                assert isinstance(error, LockTimeoutError)
+            assert in_thread(lambda: store.get("a")) == [None]
+        store["b"] = store["a"]
+        assert dict(other) == {b"a": 1, b"b": 1}
 
 
 def test_a_store_works_on_the_other_version_of_the_server_too():

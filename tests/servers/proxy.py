@@ -40,15 +40,19 @@ class Cut:
 class Proxy:
     """Listens on a socket of its own, and passes everything on to a server's socket.
 
-    `latency` is the round trip time in seconds. `trips` is the number of round trips so far, and
-    `statements` the SQL of each. All of it can be read and set at any time.
+    `latency` is the round trip time in seconds. `version` is the version that clients are told, in
+    place of the server's. `trips` is the number of round trips so far, `statements` are what they
+    ran. All of it can be read and set at any time.
     """
 
-    def __init__(self, server: Path, port: int = 5432, *, latency: float = 0.0) -> None:
+    def __init__(
+        self, server: Path, port: int = 5432, *, latency: float = 0.0, version: str = ""
+    ) -> None:
         self._server = str(server / f".s.PGSQL.{port}")
         self._folder = tempfile.TemporaryDirectory(prefix="stones-proxy-")
         self.folder = Path(self._folder.name)
         self.latency = latency
+        self.version = version
         self.trips = 0
         self.statements: list[str] = []
         self.connections = 0
@@ -252,6 +256,9 @@ class _Pair:
                     if self._asked <= 0:
                         self._asked = 0
                         self._waiting = False
+            if kind == b"S" and message[5:].startswith(b"server_version\0") and self._proxy.version:
+                said = b"server_version\0" + self._proxy.version.encode() + b"\0"
+                message = b"S" + struct.pack("!i", len(said) + 4) + said
             if self._muted is None:
                 self._client.sendall(message)
             elif kind == b"Z":
