@@ -234,6 +234,25 @@ def test_a_change_that_fails_on_reads_of_different_moments_runs_again(redis_url,
     other.close()
 
 
+def test_a_change_that_writes_nothing_has_read_one_moment_too(redis_url, redis_prefix):
+    address = address_of(redis_url, redis_prefix())
+    engine, other = RedisEngine.open(address), RedisEngine.open(address)
+    engine.write(lambda txn: txn.put(Space.DATA, b"a", b"1"))
+    runs = []
+
+    def take(txn):
+        runs.append(1)
+        entry = next(txn.scan(Space.DATA), None)
+        if len(runs) < 3:
+            other.write(lambda txn: txn.delete(Space.DATA, b"a"))
+        txn.delete(Space.DATA, b"a")
+        return entry
+
+    assert engine.transact(take) is None
+    engine.close()
+    other.close()
+
+
 # -- large transactions and values -----------------------------------------------------------------
 
 
@@ -548,5 +567,6 @@ def test_destroy_removes_the_keys(open_redis, client):
     store = open_redis(kwargs={"a": 1})
     store.destroy()
     assert store["a"] == 1
+    store.close()
     store.destroy(yes_im_sure=True)
     assert not list(client.scan_iter(match=f"{{{open_redis.prefix}}}*"))

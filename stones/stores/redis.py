@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, get_args
 
 from stones.engines.redis.address import address_of
-from stones.engines.redis.engine import RedisEngine
+from stones.engines.redis.engine import RedisEngine, destroy
 from stones.errors import StoreOpenError
 from stones.formats.messages import show
 
@@ -69,7 +69,7 @@ class RedisStore(Store[K, V]):
             )
         address = address_of(url, prefix)
         engine = RedisEngine.open(address, readonly=readonly, create=create, durability=durability)
-        self._remove = engine.destroy
+        self._address = address
         super().__init__(
             engine,
             name=address.shown,
@@ -85,11 +85,11 @@ class RedisStore(Store[K, V]):
         )
 
     def destroy(self, *, yes_im_sure: bool = False) -> None:
-        """Remove the store from the server, and close it here.
+        """Close the store and remove it from the server.
 
         Does nothing without `yes_im_sure=True`. Other programs that have it open get StorageError
         or find it empty.
         """
         if yes_im_sure:
-            self._remove()
             self.close()
+            destroy(self._address)

@@ -138,7 +138,8 @@ class RedisBacking(Backing):
     def commit(self, changes: Changes) -> None:
         try:
             self.check()
-            if changes:
+            # Several reads may be of different moments, whether or not anything is written.
+            if changes or len(self._read) + len(self._versions) > 1:
                 self._commit(changes)
         finally:
             self.abort()

@@ -179,13 +179,18 @@ class RedisEngine(Engine):
             "memory_size": sum(sizes),
         }
 
-    def destroy(self) -> None:
-        """Remove the store from the server."""
-        self._server.change("UNLINK", *self._places.keys)
-
     def close(self) -> None:
         self.closed = True
         self._server.close()
+
+
+def destroy(address: Address) -> None:
+    """Remove the store at an address from its server. Raises StorageError."""
+    server = Server(address)
+    try:
+        server.change("UNLINK", *Places.of(address.prefix).keys)
+    finally:
+        server.close()
 
 
 _engines: "WeakSet[RedisEngine]" = WeakSet()
