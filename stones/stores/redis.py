@@ -40,7 +40,14 @@ class RedisStore(Store[K, V]):
     ConflictError with nothing written: run it again, or give a function to `Store.transact`. So
     there is no `timeout`.
 
-    Raises StoreOpenError if the store cannot be opened. No error shows the password.
+    Raises StoreOpenError if the store cannot be opened. No error shows the password:
+
+    >>> from stones import RedisStore, StoreOpenError
+    >>> try:
+    ...     RedisStore('redis://:secret@127.0.0.1:1/0')
+    ... except StoreOpenError as error:
+    ...     print(error)
+    cannot open the store: no connection to 'redis://127.0.0.1:1/0?prefix=stones': ...
     """
 
     default_serializer: ClassVar[str] = "cbor"
