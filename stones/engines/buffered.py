@@ -336,7 +336,7 @@ class BufferedTransaction(Transaction):
 
     def _levels(self) -> list["BufferedTransaction"]:
         """The transaction, and the savepoints in it down to this one."""
-        levels = [self]
+        levels: list[BufferedTransaction] = [self]
         while levels[-1]._parent is not None:
             levels.append(levels[-1]._parent)
         return levels[::-1]

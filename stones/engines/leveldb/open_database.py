@@ -127,9 +127,8 @@ class OpenDatabase:
     def _check_mark(self, create: bool) -> None:
         try:
             mark = self.raw.get(MARK)
-            if mark is None:
-                with self.raw.iterator() as iterator:
-                    empty = next(iterator, None) is None
+            with self.raw.iterator() as iterator:
+                empty = next(iterator, None) is None
         except plyvel.Error as error:
             raise StoreOpenError(
                 f"cannot read the LevelDB database {self.path!r}: {error}"

@@ -6,7 +6,7 @@ set, all scores 0) and the values (a hash), then the sums (a hash).
 
 from hashlib import sha1
 
-from attrs import field, frozen
+from attrs import frozen
 
 
 @frozen
@@ -14,14 +14,14 @@ class Script:
     """A script, and the name under which the server keeps it once it has run."""
 
     text: str
-    digest: str = field(init=False)
-
-    @digest.default
-    def _digest(self) -> str:
-        return sha1(self.text.encode(), usedforsecurity=False).hexdigest()
+    digest: str
 
 
-PAGE = Script("""
+def _script(text: str) -> Script:
+    return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
+
+
+PAGE = _script("""
 -- ARGV: space, command, from, to, most entries, most bytes, 'v' for values.
 -- The version of the space, the keys, and their values.
 local order, values = KEYS[2 + 2 * ARGV[1]], KEYS[3 + 2 * ARGV[1]]
@@ -43,13 +43,13 @@ end
 return {version, keys, found}
 """)
 
-COUNT = Script("""
+COUNT = _script("""
 -- ARGV: space. The version of the space, and the number of its keys.
 local version = redis.call('HGET', KEYS[1], 'version' .. ARGV[1]) or '0'
 return {version, redis.call('ZCARD', KEYS[2 + 2 * ARGV[1]])}
 """)
 
-COMMIT = Script("""
+COMMIT = _script("""
 -- ARGV: the whole transaction; or nothing, and it is in the list KEYS[9], as long as ARGV[1] says.
 -- First what was read is compared. Nothing is written unless all of it is as it was.
 local batch, at = ARGV, 0
@@ -117,7 +117,7 @@ end
 return 'done'
 """)
 
-PROBE = Script("""
+PROBE = _script("""
 -- ARGV: the layout. Each command that writes, in a way that changes nothing: a user who may not run
 -- one of them would otherwise leave a commit half done.
 redis.call('HSET', KEYS[1], 'layout', ARGV[1])

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import redis
+from redis import exceptions
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -58,7 +59,7 @@ class Server:
         command = (len(keys), *keys, *arguments)
         try:
             return self._send(("EVALSHA", script.digest, *command))
-        except (redis.exceptions.NoScriptError, *_LOST):
+        except (exceptions.NoScriptError, *_LOST):
             return self._called(("EVAL", script.text, *command))
         except redis.RedisError as error:
             raise self.translated(error) from error
@@ -76,7 +77,7 @@ class Server:
         try:
             connection.send_packed_command(_packed(command))
             return connection.read_response()
-        except redis.exceptions.NoScriptError:
+        except exceptions.NoScriptError:
             raise
         except _LOST as error:
             connection.disconnect()
@@ -97,7 +98,7 @@ class Server:
         command = (len(keys), *keys, *arguments)
         try:
             return self.change("EVALSHA", script.digest, *command)
-        except redis.exceptions.NoScriptError:  # so it has not run
+        except exceptions.NoScriptError:  # so it has not run
             return self.change("EVAL", script.text, *command)
 
     def close(self) -> None:
@@ -140,18 +141,18 @@ class Server:
         if isinstance(error, redis.AuthenticationError) or text.startswith(("NOAUTH", "WRONGPASS")):
             return StorageError(f"{where} refuses the user or the password")
         if (
-            isinstance(error, redis.exceptions.NoPermissionError)
+            isinstance(error, exceptions.NoPermissionError)
             or "no permission" in text
             or "user executing" in text
         ):
             return StorageError(f"the user of {where} may not do that: {text}")
-        if "OOM" in text or isinstance(error, redis.exceptions.OutOfMemoryError):
+        if "OOM" in text or isinstance(error, exceptions.OutOfMemoryError):
             return StoreFullError(f"the server of {where} has no memory left: nothing was written")
         if "DAMAGED" in text:
             return StorageError(f"the store {where} is damaged, a key has no value")
         if "WRONGTYPE" in text:
             return StorageError(f"a key of the store {where} was replaced by another type of value")
-        if isinstance(error, redis.exceptions.MovedError) or text.startswith("MOVED"):
+        if isinstance(error, exceptions.MovedError) or text.startswith("MOVED"):
             return StorageError(
                 f"the node of {where} does not serve this prefix: name the node that does ({text})"
             )
