@@ -333,3 +333,10 @@ def test_stone_opens_it(path):
     with stone(path, DbmStore, serialize="json", options={"kind": "dumb"}) as store:
         store["a"] = [1]
     assert dict(stone(path, DbmStore)) == {b"a": [1]}
+
+
+def test_a_url_names_it(path):
+    make_dumb(path, ENTRIES)
+    with stone(f"dbm:{path}", serialize="noop") as store:
+        assert type(store) is DbmStore
+        assert dict(store) == ENTRIES

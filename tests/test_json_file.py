@@ -22,6 +22,7 @@ from stones import (
     index,
     key,
     migrate,
+    stone,
 )
 from stones.engine import Space
 from stones.engines.json_file import JsonFileEngine
@@ -442,3 +443,25 @@ def test_an_engine_without_a_layer_above_keeps_what_it_was_given(tmp_path):
     assert again.get(Space.INDEX, b"\xff") == b"\x00"
     assert again.get(Space.META, b"text") == b'{"a": [1, "\\u00e9"]}'
     assert again.get(Space.META, b"other") == b'{"a":1}'
+
+
+def test_a_url_names_it(path):
+    with stone(f"json:{path}", key_type=str) as store:
+        store["a"] = 1
+        assert type(store) is JsonFileStore
+    assert json.loads(path.read_text()) == {"a": 1}
+
+
+def test_a_transaction_as_a_function_runs_again_after_an_edit(path):
+    with opened(path) as store:
+        store["n"] = 1
+        edits = iter([lambda found: found.update(n=10)])
+
+        def double():
+            found = store["n"]
+            for once in edits:
+                edit(path, once)
+            store["n"] = 2 * found
+
+        store.transact(double)
+        assert store["n"] == 20

@@ -14,6 +14,10 @@ from time import monotonic, sleep
 
 from stones.errors import TransactionError
 
+from .processes import described
+
+OTHER_THREAD = "another thread of this process"
+
 _SHORTEST, _LONGEST = 0.0001, 0.002
 """Seconds between two looks, at first and at last."""
 _BREAK_AFTER, _BREAK = 0.1, 0.0025
@@ -91,11 +95,7 @@ class FileLock:
         """Who holds the lock, in words."""
         with suppress(OSError, ValueError), open(self._path(), "rb") as file:
             process = int(file.read(20))
-            return (
-                "another thread of this process"
-                if process == os.getpid()
-                else (f"process {process}")
-            )
+            return OTHER_THREAD if process == os.getpid() else described(process)
         return "another process"
 
     def _take_break(self) -> None:

@@ -13,9 +13,9 @@ from stones.engines.lmdb.directory import path_of
 from stones.engines.memory import MemoryEngine
 from stones.errors import FormatMismatchError
 from stones.formats.metadata import STONES03_ENCODINGS, new_metadata, write_formats
-from stones.formats.request import FormatRequest, check_checksums
+from stones.formats.request import FormatRequest
 
-from .options import Functions
+from .options import Functions, checked_request
 from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
@@ -80,8 +80,15 @@ class DbmStore(Store[K, V]):
     ) -> None:
         check_durability(durability)
         self.path = path_of(path)
-        check_checksums(checksums)
-        request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle, checksums)
+        request = checked_request(
+            key_type,
+            value_type,
+            serialize,
+            dump_load,
+            trust_pickle,
+            checksums,
+            self.default_serializer,
+        )
         self._engine = DbmEngine(
             self.path,
             kind,

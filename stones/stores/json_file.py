@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Any, ClassVar
 
 from attrs import evolve
 
@@ -15,10 +15,10 @@ from stones.engines.lmdb.directory import path_of
 from stones.engines.memory import MemoryEngine
 from stones.engines.whole_file import WholeFileEngine
 from stones.formats.metadata import IDS, Format, Metadata, new_metadata, write_formats
-from stones.formats.request import FormatRequest, check_checksums
+from stones.formats.request import FormatRequest
 
 from .edited_records import renew_derived
-from .options import Functions
+from .options import Functions, checked_request
 from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
@@ -61,6 +61,8 @@ class JsonFileStore(Store[K, V]):
     }
     """
 
+    default_serializer: ClassVar[str] = "json"
+
     def __init__(
         self,
         path: str | bytes | os.PathLike[str] | os.PathLike[bytes],
@@ -80,10 +82,15 @@ class JsonFileStore(Store[K, V]):
     ) -> None:
         check_durability(durability)
         self.path = path_of(path)
-        if trust_pickle is None:  # people send each other such files
-            trust_pickle = serialize == "pickle"
-        check_checksums(checksums)
-        request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle, checksums)
+        request = checked_request(
+            key_type,
+            value_type,
+            serialize,
+            dump_load,
+            trust_pickle,
+            checksums,
+            self.default_serializer,
+        )
         # Another name or format is an error once the store is open; until then any is read.
         reading = evolve(request, name=None, checksums=None)
 
