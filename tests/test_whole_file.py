@@ -13,8 +13,11 @@ import subprocess
 import sys
 import threading
 import time
+from contextlib import ExitStack
 from functools import partial
 from importlib.util import find_spec
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -31,7 +34,7 @@ from stones import (
 )
 from stones.testing import in_thread
 
-from .processes import in_child, run
+from .processes import fork, in_child, run
 from .test_paths import without_rights
 
 BEGIN = "import sys\nfrom stones import *\nargv = sys.argv[1:]\n"
@@ -145,35 +148,31 @@ def test_processes_and_threads_write_at_once_and_lose_nothing(opened, program, t
         assert store["n"] == 125
 
 
-KILLED = """
-import os
-import json
-for number in range(int(argv[1]), 10**9):
-    with stor.transaction():
-        for key in 'abc':
-            stor[key] = [number] * 300
-    os.write(1, b'%d\\n' % number)
-"""
+def write_on(opened, number, say):
+    """Write one number to three keys, say it, and go on with the next number, without an end."""
+    store = opened()
+    while True:
+        with store.transaction():
+            for key in "abc":
+                store[key] = [number] * 300
+        os.write(say, b"%d\n" % number)
+        number += 1
 
 
-def test_a_kill_at_any_moment_leaves_the_last_commit_or_the_one_under_way(
-    opened, program, tmp_path
-):
+def test_a_kill_at_any_moment_leaves_the_last_commit_or_the_one_under_way(opened):
     opened().close()
-    code = BEGIN + program + KILLED
     number = 0
     moments = random.Random(7)
-    for _ in range(12):
-        writer = subprocess.Popen(
-            [sys.executable, "-c", code, str(tmp_path / "db"), str(number)],
-            stdout=subprocess.PIPE,
-        )
-        first = writer.stdout.readline()
-        time.sleep(moments.random() / 20)
-        writer.kill()
-        acknowledged = int((first + writer.stdout.read()).split()[-1])
-        writer.stdout.close()
-        writer.wait()
+    for _ in range(30):
+        hear, say = os.pipe()
+        writer = fork(partial(write_on, opened, number, say))
+        os.close(say)
+        with open(hear, "rb") as said:
+            first = said.readline()
+            time.sleep(moments.random() / 50)
+            os.kill(writer, signal.SIGKILL)
+            acknowledged = int((first + said.read()).split()[-1])
+        os.waitpid(writer, 0)
         with opened() as store:
             found = {tuple(value) for value in store.values()}
             assert len(found) == 1
@@ -260,7 +259,7 @@ def test_a_symbolic_link_stays_and_its_target_is_written(kind, tmp_path):
     assert (tmp_path / "link").is_symlink()
 
 
-def test_a_file_that_may_not_be_written_can_be_read_and_keeps_its_entries(kind, tmp_path):
+def test_a_file_that_may_not_be_written_can_be_read_and_keeps_its_entries(kind, public_folder):
     def check(folder):
         store_class = JsonFileStore if kind == "json" else DbmStore
         store = store_class(folder / "db")
@@ -271,7 +270,7 @@ def test_a_file_that_may_not_be_written_can_be_read_and_keeps_its_entries(kind, 
         assert dict(store_class(folder / "db", readonly=True)) == {b"a": 1}
 
     for what in ("file", "folder"):
-        folder = public_folder(tmp_path, what)
+        folder = public_folder()
         store_class = JsonFileStore if kind == "json" else partial(DbmStore, kind=kind)
         with store_class(folder / "db") as store:
             store["a"] = 1
@@ -284,16 +283,17 @@ def test_a_file_that_may_not_be_written_can_be_read_and_keeps_its_entries(kind, 
         without_rights(partial(check, folder))
 
 
-def public_folder(tmp_path, what):
-    """A folder that every user can reach."""
-    import tempfile
-    from pathlib import Path
+@pytest.fixture
+def public_folder():
+    """Makes folders that every user can reach; pytest's own folders are for one user only."""
+    with ExitStack() as stack:
 
-    folder = Path(tempfile.mkdtemp(prefix=f"stones-{what}-"))
-    folder.chmod(0o755)
-    link = tmp_path / what
-    link.symlink_to(folder)
-    return folder
+        def public_folder():
+            folder = Path(stack.enter_context(TemporaryDirectory(prefix="stones-")))
+            folder.chmod(0o755)
+            return folder
+
+        yield public_folder
 
 
 def test_a_full_disk_is_an_error_that_changes_nothing(opened, kind, tmp_path):
@@ -376,13 +376,15 @@ def test_a_read_only_store_sees_what_others_write_and_writes_nothing(opened, kin
             reader["b"] = 2
 
 
-def test_a_user_who_may_write_the_file_may_do_so_beside_the_lock_of_another_user(kind, tmp_path):
+def test_a_user_who_may_write_the_file_may_do_so_beside_the_lock_of_another_user(
+    kind, public_folder
+):
     def write(folder):
         store_class = JsonFileStore if kind == "json" else DbmStore
         with store_class(folder / "db") as store:
             store["b"] = 2
 
-    folder = public_folder(tmp_path, "shared")
+    folder = public_folder()
     with (JsonFileStore if kind == "json" else partial(DbmStore, kind=kind))(
         folder / "db"
     ) as store:
@@ -390,7 +392,7 @@ def test_a_user_who_may_write_the_file_may_do_so_beside_the_lock_of_another_user
         folder.chmod(0o777)
         for name in FILES[kind]:
             (folder / name).chmod(0o666)
-        without_rights(partial(write, folder.resolve()))
+        without_rights(partial(write, folder))
         assert dict(store) == {b"a": 1, b"b": 2}
 
 
