@@ -43,7 +43,7 @@ class User(Protocol):
 class Link:
     """A connection, with a cursor for statements of one row, and the transaction that has it."""
 
-    __slots__ = ("__weakref__", "connection", "cursor", "run", "user")
+    __slots__ = ("__weakref__", "closed", "connection", "cursor", "run", "user")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
@@ -51,9 +51,11 @@ class Link:
         self.run: Callable[..., sqlite3.Cursor] = self.cursor.execute
         """Executes a statement. The next one ends it."""
         self.user: ref[User] | None = None
+        self.closed = False
 
     def close(self) -> None:
         """Let go of it. What is not committed is undone."""
+        self.closed = True
         self.connection.close()
 
 
@@ -82,7 +84,7 @@ class Connections:
     def give(self, link: Link) -> None:
         """The reader does not need the connection any more."""
         link.user = None
-        if self.closed or len(self.idle) >= _KEPT:
+        if self.closed or link.closed or len(self.idle) >= _KEPT:
             link.close()
         else:
             self.idle.append(link)
@@ -97,7 +99,7 @@ class Connections:
     def give_writer(self, link: Link) -> None:
         """The writer does not need the connection any more."""
         link.user = None
-        if self.closed:
+        if self.closed or link.closed:
             link.close()
         else:
             self._writer = link
