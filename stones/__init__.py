@@ -50,9 +50,10 @@ if TYPE_CHECKING:
     from stones.collections.language.typed_conditions import each, known
     from stones.collections.queries.query import Query
     from stones.collections.records.record_type import key
-    from stones.engines.lmdb.compaction import CompactReport, compact
+    from stones.engines.lmdb.compaction import CompactReport
     from stones.migrations.reencode import MigrationReport, migrate
     from stones.repair.check import CheckReport, check
+    from stones.repair.compacting import compact
     from stones.repair.findings import DamageFinding
     from stones.repair.info import StoreInfo, inspect
     from stones.repair.salvage import SalvageReport, salvage
@@ -153,7 +154,7 @@ _LAZY = {
     "StoreInfo": "stones.repair.info",
     "Tiered": "stones.stores.tiered",
     "check": "stones.repair.check",
-    "compact": "stones.engines.lmdb.compaction",
+    "compact": "stones.repair.compacting",
     "index": "stones.collections.index_declarations",
     "each": "stones.collections.language.typed_conditions",
     "inspect": "stones.repair.info",

@@ -325,6 +325,10 @@ class Engine(ABC):
         """Some figures about the engine, by name. Sizes are in bytes."""
         return {}
 
+    def problems(self) -> Iterator[str]:
+        """What the engine finds wrong with its own file, in words. It may read all of it."""
+        return iter(())
+
     def read(self, look: Callable[[Transaction], T]) -> T:
         """The result of `look`, called with a read transaction. It may be called more than once."""
         txn = self.begin()

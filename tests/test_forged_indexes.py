@@ -15,7 +15,7 @@ from attrs import define, field
 from stones import Collection, Index, LmdbStore, StoneError, check, index, key, salvage, stone
 from stones.engine import Space
 from stones.engines.lmdb.engine import LmdbEngine
-from stones.repair import check as check_module
+from stones.repair import file_check as check_module
 from stones.repair.held_snapshot import HeldSnapshot
 
 DATA, META, INDEX = Space.DATA, Space.META, Space.INDEX

@@ -1,15 +1,20 @@
 """A store as a whole, damaged or not.
 
 info              the formats, collections and sizes of a store; decodes no value
-check             looks for damage
+check             looks for damage in a store of any kind
+file_check        looks for damage in an LMDB file, page by page
+engine_check      looks for damage through an engine, in one transaction
+examination       what was seen of a store, and what is to be mended
 value_check       the values of a store, and what is derived from them
 index_check       compares all entries of indexes with all records
 sorted_entries    sorts more entries than memory should hold
 mending           makes counts and indexes again from the records
-salvage           writes what can be read into a new store
+salvage           writes what can be read of an LMDB file into a new store
 salvaged_indexes  builds the indexes of a salvaged store
+compacting        gives the free space of an LMDB file back to the disk
 findings          what check and salvage report
 contents          metadata and entries read with distrust, for check and salvage
+file_entries      the entries in the pages of an LMDB file
 index_metadata    the indexes that the metadata defines, read with distrust
-held_snapshot     a child process that holds a snapshot of the file
+held_snapshot     a child process that holds a snapshot of an LMDB file
 """

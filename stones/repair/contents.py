@@ -1,4 +1,4 @@
-"""Metadata and entries, read from the pages of a file with distrust.
+"""The metadata of a store and its entries, read with distrust, wherever they are from.
 
 `check` and `salvage` share this: the formats, the collections, and whether an entry is sound.
 `index_metadata` has the indexes of the collections.
@@ -12,10 +12,6 @@ from attrs import evolve, frozen
 from stones.collections.description import Description
 from stones.collections.keys import KeyCodec, named_codec
 from stones.engine import Space
-from stones.engines.lmdb.databases import SPACES
-from stones.engines.lmdb.file.pages import TREE, File
-from stones.engines.lmdb.file.survey import MAIN, Problem, Survey
-from stones.engines.lmdb.file.trees import Walk
 from stones.engines.memory import MemoryEngine
 from stones.errors import CollectionError, CorruptValueError, FormatMismatchError
 from stones.formats.checksums import CHECKSUM_BIT, without_checksum
@@ -38,8 +34,6 @@ from stones.stores.claims import COUNTS, parse_collection
 from .findings import DamageFinding
 from .index_metadata import NO_INDEXES, IndexMetadata, parse_indexes
 
-META = SPACES[Space.META]
-DATA = SPACES[Space.DATA]
 _OWN_IDS = {id: name for name, id in IDS.items()}
 CLAIM, COUNT = CLAIMS[0], COUNTS[0]
 
@@ -113,27 +107,6 @@ class StoredMetadata:
         """The name of each collection, with its stored number of records."""
         for name in self.claims:
             yield name, self.entries.get(COUNT + name, b"0")
-
-
-def is_stones03(survey: Survey) -> bool:
-    """Whether the file is a database of stones 0.3: it has entries, but none of today's trees."""
-    return not any(name in survey.trees for name in SPACES) and bool(
-        survey.plain_entries or survey.trees
-    )
-
-
-def tree_entries(file: File, survey: Survey, tree: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and stored values of a tree that can be read, in key order."""
-    if tree == MAIN or tree in survey.trees:
-        yield from walk_entries(file, survey.walk(tree))
-
-
-def walk_entries(file: File, walk: Walk) -> Iterator[tuple[bytes, bytes]]:
-    """The keys and stored values that a walk reaches, without the entries that are trees."""
-    for leaf in walk.leaves():
-        for entry in leaf.entries:
-            if not entry.flags & TREE:
-                yield entry.key, file.value(entry)
 
 
 def stones03_metadata(request: FormatRequest) -> StoredMetadata:
@@ -219,8 +192,3 @@ def _make_codec(metadata: Metadata, request: FormatRequest) -> Codec:
     except FormatMismatchError:
         # The serializer of new values is not known here. Nothing is written: any other one will do.
         return Codec(evolve(metadata, write=Format(IDS["noop"], "noop")), request)
-
-
-def finding_of(problem: Problem) -> DamageFinding:
-    """The finding for a problem that a survey found."""
-    return DamageFinding(problem.what, problem.key)

@@ -1,9 +1,9 @@
 """Compares the entries of all indexes with all records, both ways, in bounded memory.
 
 The records come first, in the order of their keys. The entries that they must have are sorted, with
-a temporary file if there are many. Then the entries of the file come, sorted as they are. So the
-two are compared side by side, and nothing is looked up: `check` reads a file without LMDB, page by
-page.
+a temporary file if there are many. Then the entries of the store come, sorted as they are. So the
+two are compared side by side, and nothing is looked up: `check` reads an LMDB file without LMDB,
+page by page, and an engine on a network in large pages.
 """
 
 from collections import Counter
@@ -27,7 +27,7 @@ from .sorted_entries import Pair, SortedEntries
 MOST_DAMAGED = 10_000
 """So many keys of damaged records of a collection are remembered."""
 PICKLED = "its records were not decoded: they are pickles, or their serializer is not known"
-LOST = "parts of the file cannot be read"
+LOST = "parts of the store cannot be read"
 
 
 @frozen
@@ -80,15 +80,12 @@ class IndexComparison:
         metadata: IndexMetadata,
         keys: Mapping[bytes, KeyCodec[Any]],
         expected: SortedEntries,
-        *,
-        lost: bool,
     ) -> None:
-        """`keys` are the key codecs of the collections. `lost` tells of parts that are lost."""
+        """`keys` are the key codecs of the collections."""
         self._metadata = metadata
         self._expected = expected
         self._collections = {
-            name: _Collection(name, keys[name], indexes, LOST if lost else None)
-            for name, indexes in metadata.kept.items()
+            name: _Collection(name, keys[name], indexes) for name, indexes in metadata.kept.items()
         }
         self._owners = {
             index.prefix: (index, collection)
@@ -144,10 +141,15 @@ class IndexComparison:
         if collection is not None:
             collection.unchecked = PICKLED
 
+    def give_up(self, reason: str) -> None:
+        """Compare no entry: not all records or entries could be read."""
+        for collection in self._collections.values():
+            collection.unchecked = reason
+
     # -- the entries ---------------------------------------------------------------------------
 
     def differences(self, entries: Iterable[Pair]) -> Iterator[DamageFinding]:
-        """Compare the entries of the file, in the order of their keys."""
+        """Compare the entries of the store, in the order of their keys."""
         for entry, expected, present in _side_by_side(self._expected, entries):
             owner = self._owners.get(entry[:4])
             if present is not None:

@@ -1,4 +1,4 @@
-"""The formats, collections and sizes of a store on disk, found without decoding a value.
+"""The formats, collections and sizes of a store, found without decoding a value.
 
 `stones info` prints them. So it also works on values that are not trusted or cannot be decoded, on
 a database of stones 0.3, and while other processes write.
@@ -12,13 +12,13 @@ from typing import Any
 from attrs import frozen
 
 from stones.collections.indexes.definition import State, read_definitions
-from stones.engine import Space, Transaction
-from stones.engines.lmdb.directory import path_of
-from stones.engines.lmdb.engine import LmdbEngine
+from stones.engine import Engine, Space, Transaction
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import Format, Metadata, read_layout, read_metadata
 from stones.formats.stones03_codec import check_table
 from stones.stores.claims import collection_names, read_collection
+from stones.stores.existing import check_lmdb_options, lmdb_path, open_database, shown_url
+from stones.stores.store import Store
 
 
 @frozen
@@ -94,7 +94,7 @@ class StoreInfo:
     """
 
     path: str
-    """The path as it was given."""
+    """The path or URL as it was given, without a password; for an open store, its name."""
     version: str
     """The layout: "1", "2" if the store has had an index, "0.3" for stones 0.3."""
     serializer: str | None
@@ -109,10 +109,10 @@ class StoreInfo:
     """The bytes of all keys and values."""
     index_entries: int
     """How many entries the indexes of the collections have."""
-    file_size: int
-    """The bytes of the file."""
-    used_size: int
-    """The bytes of the file that are in use."""
+    file_size: int | None
+    """The bytes of the file. None if the engine does not tell."""
+    used_size: int | None
+    """The bytes of the file that are in use. None if the engine does not tell."""
     formats: tuple[FormatUse, ...]
     """The formats of the values, and the format of new values, the most frequent first."""
     collections: tuple[CollectionUse, ...]
@@ -120,9 +120,13 @@ class StoreInfo:
 
 
 def inspect(
-    path: str | bytes | os.PathLike[str] | os.PathLike[bytes], *, table: bytes | None = None
+    place: str | bytes | os.PathLike[str] | os.PathLike[bytes] | Store[Any, Any],
+    *,
+    table: bytes | None = None,
 ) -> StoreInfo:
-    """The formats, collections and sizes of the store at `path`, from one snapshot.
+    """The formats, collections and sizes of a store, from one snapshot if its engine has them.
+
+    `place` is the path of an LMDB store, the URL of any store, or an open store.
 
     It reads all entries once, in constant memory, and decodes no value. Other processes may write
     to the store at the same time. `table` is the table with the values of a stones 0.3 database.
@@ -139,39 +143,54 @@ def inspect(
     (FormatUse(id=2, checksums=False, serializer='json', values=2, size=4),)
     """
     check_table(table)
-    place = path_of(path)
-    engine = LmdbEngine.open(place, readonly=True, create=False, table=table)
+    if isinstance(place, Store):
+        return _inspected(place.database.engine, place.database.name)
+    path = lmdb_path(place)
+    if path is not None:
+        return _inspect_lmdb(path, table)
+    check_lmdb_options(place, table)
+    assert isinstance(place, str)
+    with open_database(place, readonly=True) as database:
+        return _inspected(database.engine, shown_url(place))
+
+
+def _inspect_lmdb(path: str, table: bytes | None) -> StoreInfo:
+    from stones.engines.lmdb.engine import LmdbEngine  # it loads the client of LMDB
+
+    engine = LmdbEngine.open(path, readonly=True, create=False, table=table)
     try:
-        sizes = engine.stats()
-        txn = engine.begin()
-        try:
-            return _read_info(txn, read_metadata(txn), place, sizes)
-        finally:
-            txn.abort()
+        return _inspected(engine, path)
     finally:
         engine.close()
 
 
+def _inspected(engine: Engine, name: str) -> StoreInfo:
+    sizes = engine.stats()
+    return engine.read(lambda txn: _read_info(txn, read_metadata(txn), name, sizes))
+
+
 def _read_info(
-    txn: Transaction, metadata: Metadata | None, path: str, sizes: dict[str, Any]
+    txn: Transaction, metadata: Metadata | None, path: str, sizes: Mapping[str, Any]
 ) -> StoreInfo:
     listed = metadata.formats if metadata is not None else dict[int, Format]()
     collections = {name: read_collection(txn, name) or {} for name in collection_names(txn)}
     indexes = {name: read_definitions(txn, name) for name in collections}
-    entries = Counter(key[:4] for key in txn.keys(Space.INDEX))
+    entries = Counter(key[:4] for keys, _ in txn.pages(Space.INDEX, values=False) for key in keys)
     values, value_size = Counter[int | None](), Counter[int | None]()
     records, record_size = Counter[str](), Counter[str]()
     size = 0
-    for key, raw in txn.scan(Space.DATA):
-        first = raw[0] if raw and metadata is not None else None
-        values[first] += 1
-        value_size[first] += len(raw)
-        size += len(key) + len(raw)
-        name_bytes, slash, _ = key.partition(b"/")
-        name = name_bytes.decode("utf-8", "replace")
-        if slash and name in collections:
-            records[name] += 1
-            record_size[name] += len(key) + len(raw)
+    for keys, raws in txn.pages(Space.DATA):
+        for key, raw in zip(keys, raws, strict=True):
+            first = raw[0] if raw and metadata is not None else None
+            values[first] += 1
+            value_size[first] += len(raw)
+            size += len(key) + len(raw)
+            name_bytes, slash, _ = key.partition(b"/")
+            name = name_bytes.decode("utf-8", "replace")
+            if slash and name in collections:
+                records[name] += 1
+                record_size[name] += len(key) + len(raw)
+    count = values.total()
     if metadata is not None:
         values[metadata.first] += 0  # the format of new values is listed though no value has it
     return StoreInfo(
@@ -180,11 +199,11 @@ def _read_info(
         serializer=None if metadata is None else metadata.write.serializer,
         checksums=metadata is not None and metadata.checksums,
         migrating=metadata is not None and metadata.migration is not None,
-        entries=txn.count(Space.DATA),
+        entries=count,
         size=size,
         index_entries=entries.total(),
-        file_size=sizes["file_size"],
-        used_size=sizes["used_size"],
+        file_size=sizes.get("file_size"),
+        used_size=sizes.get("used_size"),
         formats=tuple(
             _format_use(first, listed, count, value_size[first])
             for first, count in values.most_common()

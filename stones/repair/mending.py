@@ -9,7 +9,7 @@ A repair that was killed is finished by the next one, or by `Collection.build_in
 from collections.abc import Iterator
 from contextlib import suppress
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from stones.collections.index_building import IndexBuilder, sweep_step
 from stones.collections.indexes.definition import (
@@ -25,14 +25,11 @@ from stones.collections.indexes.definition import (
 )
 from stones.collections.stored_indexes import StoredIndexes, restart
 from stones.engine import Space, Transaction
-from stones.engines.lmdb.engine import LmdbEngine
 from stones.errors import CorruptValueError, FormatMismatchError
 from stones.formats.metadata import write_layout_with_indexes
-from stones.formats.request import FormatRequest
 from stones.stores.claims import COUNTS, claim_key
 from stones.stores.database import Database
 from stones.stores.spans import after_prefix, prefix_span
-from stones.stores.timeout import TIMEOUT
 
 
 @frozen
@@ -49,22 +46,13 @@ class Derived:
     """The beginnings of entries that belong to no index."""
 
 
-def mend(place: str, derived: Derived, request: FormatRequest) -> tuple[str, ...]:
-    """Mend the store in the directory `place`. Returns what was mended, in words.
+def mend(database: Database, derived: Derived) -> tuple[str, ...]:
+    """Mend the store. Returns what was mended, in words.
 
     Raises LockTimeoutError if another process writes for too long, StorageError.
     """
-    if request.custom is None:  # the serializer that was named is of a stones 0.3 database
-        request = evolve(request, name=None)
-    engine = LmdbEngine.open(place, create=False)
-    database = Database(engine, name=place, timeout=TIMEOUT)
-    try:
-        database.open(request)
-        with database.writing() as txn:
-            mended = [*_mend_at_once(txn, database, derived)]
-        return (*mended, *_finish(database))
-    finally:
-        database.close()
+    mended = database.transact(lambda txn: [*_mend_at_once(txn, database, derived)])
+    return (*mended, *_finish(database))
 
 
 def _mend_at_once(txn: Transaction, database: Database, derived: Derived) -> Iterator[str]:
@@ -95,12 +83,13 @@ def _mend_at_once(txn: Transaction, database: Database, derived: Derived) -> Ite
 
 def _count(txn: Transaction, key: bytes) -> str:
     name = key.removeprefix(COUNTS[0]).decode("utf-8", "replace")
+    txn.delete(Space.META, key)  # an engine that keeps sums elsewhere may have an entry too
+    txn.drop_sum(key)
     if txn.get(Space.META, claim_key(name)) is None:
-        txn.delete(Space.META, key)
         return f"the count of {name!r}, which is no collection, is removed"
     span = prefix_span(name.encode() + b"/")
     count = sum(1 for _ in txn.keys(Space.DATA, span.start, span.stop))
-    txn.put(Space.META, key, b"%d" % count)
+    txn.add(key, count)
     return f"the count of the collection {name!r} is {count:,} now"
 
 
@@ -131,9 +120,10 @@ def _prefixes_in_use(txn: Transaction) -> set[bytes]:
 
 def _remove(txn: Transaction, prefix: bytes) -> None:
     """Remove the entries with this number at once."""
-    for entry in txn.keys(Space.INDEX, prefix, after_prefix(prefix)):
-        if entry[:4] == prefix:
-            txn.delete(Space.INDEX, entry)
+    if len(prefix) == 4:
+        txn.delete_range(Space.INDEX, prefix, after_prefix(prefix))
+    else:
+        txn.delete(Space.INDEX, prefix)
 
 
 def _finish(database: Database) -> Iterator[str]:
@@ -148,8 +138,7 @@ def _finish(database: Database) -> Iterator[str]:
         with suppress(FormatMismatchError):  # its records are pickles, which are not trusted
             _build(database, builder)
     while is_due:
-        with database.writing() as txn:
-            is_due = sweep_step(txn)
+        is_due = database.transact(sweep_step)
     with database.reading() as read:
         now = {(name, index.name): index for name, index in all_definitions(read)}
     for pair in building:
@@ -167,5 +156,4 @@ def _finish(database: Database) -> Iterator[str]:
 def _build(database: Database, builder: IndexBuilder) -> None:
     step: int | None = 0
     while step is not None:
-        with database.writing() as txn:
-            step = builder.step(txn)
+        step = database.transact(builder.step)

@@ -17,7 +17,7 @@ from attrs import evolve, frozen
 from stones.collections.indexes.definition import DROPPED, ID_KEY, INDEXES
 from stones.engine import Space, Transaction
 from stones.engines.lmdb.databases import SPACES
-from stones.engines.lmdb.directory import check_place, path_of
+from stones.engines.lmdb.directory import check_place
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.lmdb.file.pages import DamageError, File, Meta
 from stones.engines.lmdb.file.survey import MAIN, OrphanLeaf, Survey, describe_span, tree_title
@@ -27,18 +27,12 @@ from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS, Format, Metadata, new_metadata, write_formats
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec, check_table, metadata_from_stones03
+from stones.stores.existing import required_lmdb_path
 
-from .check import MOST_FINDINGS, open_file, stable_metas
-from .contents import (
-    COUNT,
-    DATA,
-    META,
-    finding_of,
-    is_stones03,
-    parse_metadata,
-    stones03_metadata,
-    walk_entries,
-)
+from .check import MOST_FINDINGS
+from .contents import COUNT, parse_metadata, stones03_metadata
+from .file_check import open_file, stable_metas
+from .file_entries import DATA, META, finding_of, is_stones03, walk_entries
 from .findings import DamageFinding
 from .index_check import IndexReport
 from .salvaged_indexes import build_indexes
@@ -104,7 +98,7 @@ def salvage(
     dump_load: tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()] = (),
     table: bytes | None = None,
 ) -> SalvageReport:
-    """Write everything that can be read of the store at `path` into a new store at `new`.
+    """Write everything that can be read of the LMDB store at `path` into a new store at `new`.
 
     No program may write to `path` until this returns. `path` is not changed. `new` does not exist
     yet, or is an empty directory. When this returns, the new store is complete and on the disk. If
@@ -120,7 +114,7 @@ def salvage(
 
     Raises StoreOpenError if nothing can be read or `new` is in the way, FormatMismatchError for a
     store of a later version, StorageError if another program writes to the file or the new store
-    cannot be written.
+    cannot be written. Raises UnsupportedError for a store that is not on LMDB.
 
     >>> from stones import LmdbStore, salvage, stone
     >>> with stone('damaged-db', LmdbStore, serialize='json') as store:
@@ -136,7 +130,12 @@ def salvage(
     """
     request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
     check_table(table)
-    given, target = path_of(path), path_of(new)
+    given = required_lmdb_path(
+        path,
+        "salvage reads the pages of an LMDB file",
+        "check with repair=True mends counts and indexes, and a backup copies the entries",
+    )
+    target = required_lmdb_path(new, "salvage writes an LMDB store", "name a new directory")
     place = os.path.abspath(given)
     check_place(place, create=False)
     with closing(open_file(place)) as file:

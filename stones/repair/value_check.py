@@ -4,21 +4,15 @@ That is the number of records of each collection, and the entries of the indexes
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 
-from stones.engine import Space
-from stones.engines.lmdb.databases import SPACES
-from stones.engines.lmdb.file.pages import File
-from stones.engines.lmdb.file.survey import Survey
 from stones.errors import FormatMismatchError
 from stones.formats.messages import show_count
 
-from .contents import COUNT, DATA, StoredMetadata, tree_entries
+from .contents import COUNT, StoredMetadata
 from .findings import DamageFinding
-from .index_check import IndexComparison, IndexReport
-from .sorted_entries import SortedEntries
-
-INDEX = SPACES[Space.INDEX]
+from .index_check import LOST, IndexComparison, IndexReport
+from .sorted_entries import Pair, SortedEntries
 
 
 class ValueCheck:
@@ -28,12 +22,21 @@ class ValueCheck:
     """
 
     def __init__(
-        self, file: File, survey: Survey, tree: bytes, metadata: StoredMetadata | None
+        self,
+        metadata: StoredMetadata,
+        entries: Iterable[Pair],
+        index_entries: Iterable[Pair],
+        *,
+        is_lost: Callable[[], bool],
     ) -> None:
-        self._file = file
-        self._survey = survey
-        self._tree = tree
+        """Both kinds of entries are read in key order, once, the entries of indexes last.
+
+        `is_lost` tells afterwards whether parts of them could not be read.
+        """
         self._metadata = metadata
+        self._entries = entries
+        self._index_entries = index_entries
+        self._is_lost = is_lost
         self.entries = self.unread = 0
         self.indexes: tuple[IndexReport, ...] = ()
         self.wrong_counts: set[bytes] = set()
@@ -45,21 +48,24 @@ class ValueCheck:
 
     def __iter__(self) -> Iterator[DamageFinding]:
         metadata = self._metadata
-        if metadata is None:
-            return
         with SortedEntries() as expected:
-            lost = any(map(self._is_lost, (DATA, INDEX)))
-            indexes = IndexComparison(metadata.indexes, metadata.claims, expected, lost=lost)
-            yield from self._values(metadata, indexes)
-            yield from indexes.differences(tree_entries(self._file, self._survey, INDEX))
+            indexes = IndexComparison(metadata.indexes, metadata.claims, expected)
+            yield from self._values(indexes)
+            if self._is_lost():
+                indexes.give_up(LOST)
+            yield from indexes.differences(self._read_index(indexes))
         self.indexes, self.orphans = indexes.reports(), indexes.orphans
         self.wrong_indexes = indexes.wrong
 
-    def _values(
-        self, metadata: StoredMetadata, indexes: IndexComparison
-    ) -> Iterator[DamageFinding]:
+    def _read_index(self, indexes: IndexComparison) -> Iterator[Pair]:
+        yield from self._index_entries
+        if self._is_lost():  # so what comes after the last entry is not missing
+            indexes.give_up(LOST)
+
+    def _values(self, indexes: IndexComparison) -> Iterator[DamageFinding]:
+        metadata = self._metadata
         records = Counter[bytes | None]()
-        for key, raw in tree_entries(self._file, self._survey, self._tree):
+        for key, raw in self._entries:
             self.entries += 1
             owner = metadata.owner(key)
             records[owner] += 1
@@ -88,8 +94,3 @@ class ValueCheck:
                     collection + b"/",
                     repairable=True,
                 )
-
-    def _is_lost(self, tree: bytes) -> bool:
-        """Whether a part of a tree cannot be read."""
-        walk = self._survey.walks.get(tree)
-        return walk is None or bool(walk.lost or walk.damaged)

@@ -2,6 +2,7 @@
 
 opening          stone(), which opens a store of any kind
 schemes          the class that a URL stands for, ours or that of another package
+existing         opens what is there, by path or URL, for check and the command line
 store            Store, Snapshot, MemoryStore: a store as a whole
 reader           the half of the dict that reads
 writer           the half of the dict that writes

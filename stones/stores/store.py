@@ -181,7 +181,7 @@ class Store(Copyable[K, V], Writer[K, V]):
                 checksums,
                 self.default_serializer,
             )
-            database.open(request)
+            self._open(database, request)
             super().__init__(database, key_type, value_type)
             if iterable or kwargs:
                 self.update(iterable, **(kwargs or {}))

@@ -27,6 +27,8 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
     collection is refused with ReservedKeyError: its count and its indexes would be wrong.
     """
 
+    _open = staticmethod(Database.open)  # `existing` leaves it out: metadata may be damaged
+
     def __init__(self, database: Database, key_type: type, value_type: type) -> None:
         super().__init__(database, key_type, value_type)
         self._target = database

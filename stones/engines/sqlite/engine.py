@@ -6,7 +6,7 @@ process on the same file share one engine.
 
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from time import monotonic
 from typing import Any, TypeVar
@@ -253,6 +253,16 @@ class SqliteEngine(Engine):
             "log_size": _size(self.place.log_path),
             "used_size": (pages["page_count"] - pages["freelist_count"]) * pages["page_size"],
         }
+
+    def problems(self) -> Iterator[str]:
+        """What SQLite finds wrong with the file. It reads all of it."""
+        txn = self._reading()
+        try:
+            yield from [what for (what,) in txn._run("PRAGMA integrity_check") if what != "ok"]
+        except sqlite3.DatabaseError as error:
+            yield str(error)
+        finally:
+            txn.abort()
 
     def _figures(self) -> dict[str, int]:
         txn = self._reading()

@@ -33,8 +33,8 @@ def translated(error: sqlite3.Error, path: str) -> StoneError:
         return StoreFullError(f"no room for more in {path!r}: {error}; nothing was changed")
     if code in _DAMAGED:
         return StorageError(
-            f"the file of the store {path!r} is damaged: {error}. `stones check` says what can be "
-            "read; restore a backup, or `stones salvage` what is left"
+            f"the file of the store {path!r} is damaged: {error}. `stones check sqlite:PATH` says "
+            "what can be read; restore a backup, or try the command .recover of sqlite3"
         )
     if code in _LOCKED:
         return LockTimeoutError(
