@@ -322,8 +322,7 @@ def _reencode_some(
                 changes.append((key, codec.wrap(key, _reencoded(codec, target, key, raw))))
             except StoneError as error:
                 left.append(_at(key, error))
-    for key, raw in changes:
-        txn.put(DATA, key, raw)
+    txn.put_many(DATA, changes)
     return _Batch(len(changes), scanned, left, next_start)
 
 

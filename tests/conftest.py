@@ -20,10 +20,11 @@ from stones import (
     stone,
 )
 
+from .command_line import run
 from .servers.fixtures import postgres, postgres_server, postgres_url
 from .servers.redis import redis_prefix, redis_url
 
-__all__ = ["postgres", "postgres_server", "postgres_url", "redis_prefix", "redis_url"]
+__all__ = ["postgres", "postgres_server", "postgres_url", "redis_prefix", "redis_url", "run"]
 
 pytest.register_assert_rewrite("stones.testing")
 settings.register_profile(

@@ -1,6 +1,5 @@
 """The command line, run as its users run it: in a process of its own, on files."""
 
-import io
 import json
 import os
 import pickle
@@ -20,7 +19,6 @@ from hypothesis import strategies as st
 import stones
 from stones import Collection, Index, LmdbStore, key, migrate, register_serializer, stone
 from stones.command_line.keys import parse_key, show_key
-from stones.command_line.main import main
 from stones.command_line.store_commands import info_text
 from stones.engine import Space
 from stones.repair.info import inspect
@@ -36,31 +34,6 @@ def run_process(*arguments, stdin=b""):
     """The exit code of `stones ARGUMENTS`, and what it prints on stdout and stderr."""
     done = subprocess.run([*STONES, *map(os.fsencode, arguments)], input=stdin, capture_output=True)
     return done.returncode, done.stdout, done.stderr.decode()
-
-
-@pytest.fixture
-def run(monkeypatch, capfdbinary):
-    """Runs `stones ARGUMENTS` in this process, which is faster.
-
-    Gives what it prints: on stdout where it succeeds, else on stderr, in one line.
-    """
-
-    def run(*arguments, stdin=b"", code=0):
-        arguments = [os.fsdecode(argument) for argument in arguments]
-        monkeypatch.setattr(sys, "argv", ["stones", *arguments])
-        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(stdin)))
-        with pytest.raises(SystemExit) as exit:
-            main()
-        shown, errors = (text.decode() for text in capfdbinary.readouterr())
-        assert exit.value.code == code, errors
-        if code == 0:
-            assert errors == ""
-            return shown
-        assert re.fullmatch("stones: [^\n]+\n", errors), errors
-        assert shown == ""
-        return errors
-
-    return run
 
 
 @pytest.fixture

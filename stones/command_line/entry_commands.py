@@ -2,13 +2,17 @@
 
 import os
 import sys
+from collections.abc import Mapping
 from pprint import pformat
 from typing import Any
 
 import click
 
+from stones.errors import StoreOpenError
 from stones.formats.serializers import serializer
-from stones.stores.lmdb import LmdbStore
+from stones.stores.existing import lmdb_path
+from stones.stores.opening import stone
+from stones.stores.store import Store
 
 from .any_digits import any_digits
 from .keys import Key, show_key
@@ -18,6 +22,7 @@ from .options import (
     open_store,
     path_argument,
     serializer_choice,
+    shown,
     stones03_options,
     trust_option,
 )
@@ -44,7 +49,7 @@ def get(path: str, key: tuple[bytes, ...], form: str | None, **options: Any) -> 
         try:
             value = store[stored_key(store, path, key)]
         except KeyError:
-            raise NoSuchKey(path, key) from None
+            raise NoSuchKey(shown(path), key) from None
     if form == "json":
         click.echo(serializer("json").encode(value))
     elif form == "raw" and isinstance(value, str | bytes):
@@ -85,11 +90,11 @@ def put(
         raise click.UsageError("Missing argument 'VALUE'", click.get_current_context())
     raw = sys.stdin.buffer.read() if value == "-" else value.encode("utf-8", "surrogateescape")
     parsed = _parse_value(raw, form)
-    if create is not None and not os.path.exists(os.path.join(path, "data.mdb")):
-        store = LmdbStore[bytes, Any](path, serialize=create)
-    else:
-        store = open_store(path, **options)
-    with store:
+    with (
+        open_store(path, **options)
+        if create is None
+        else _opened_or_made(path, create, options) as store
+    ):
         store[stored_key(store, path, key)] = parsed
 
 
@@ -101,7 +106,7 @@ def delete(path: str, key: tuple[bytes, ...], **options: Any) -> None:
     """Remove KEY and its value."""
     with open_store(path, **options) as store:
         if not store.delete(stored_key(store, path, key)):
-            raise NoSuchKey(path, key)
+            raise NoSuchKey(shown(path), key)
 
 
 @click.command()
@@ -120,6 +125,21 @@ def keys(path: str, prefix: bytes, limit: int | None, typed: bool, **options: An
         show = TypedKeys(store).show if typed else show_key
         for key in store.range(prefix=prefix, limit=limit):
             click.echo(show(key))
+
+
+def _opened_or_made(place: str, serializer: str, options: Mapping[str, Any]) -> Store[bytes, Any]:
+    """The store at a path or URL. If there is no store, it is made."""
+    path = lmdb_path(place)
+    if path is not None:
+        if os.path.exists(os.path.join(path, "data.mdb")):
+            return open_store(path, **options)
+        from stones.stores.lmdb import LmdbStore  # it loads the client of LMDB
+
+        return LmdbStore(path, serialize=serializer)
+    try:
+        return open_store(place, **options)
+    except StoreOpenError:  # it is not there, or it cannot be opened at all: that is told again
+        return stone(place, serialize=serializer)
 
 
 def _python_text(value: Any) -> str:

@@ -80,7 +80,12 @@ def _fail(message: str, code: int) -> NoReturn:
 @click.version_option(package_name="stones", message="%(package)s %(version)s")
 @click.pass_context
 def commands(context: click.Context) -> None:
-    """Read and change a store on disk, re-encode it, copy it, check it and salvage it."""
+    """Read and change a store, re-encode it, copy it, check it and salvage it.
+
+    PATH is the path of a store on LMDB, or the URL of a store of any kind: sqlite:app.db, or
+    postgresql://user@host/db. Leave the password to ~/.pgpass or PGPASSWORD: other users of the
+    machine may see a command line.
+    """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
 

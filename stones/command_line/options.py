@@ -9,7 +9,9 @@ import click
 
 from stones.errors import FormatMismatchError
 from stones.formats.serializers import serializer_names
-from stones.stores.lmdb import LmdbStore
+from stones.stores.existing import check_lmdb_options, is_url, lmdb_path, shown_url
+from stones.stores.existing import open_store as open_url
+from stones.stores.store import Store
 
 from .keys import Key
 
@@ -57,20 +59,25 @@ def stones03_options(command: F) -> F:
 
 
 def open_store(
-    path: str,
+    place: str,
     serialize: str | None,
     table: bytes | None,
     *,
     trust_pickle: bool = False,
     readonly: bool = False,
-) -> LmdbStore[bytes, Any]:
-    """The store at `path`, which has to be there.
+) -> Store[bytes, Any]:
+    """The store at a path or URL, which has to be there.
 
     `serialize` is the serializer of a stones 0.3 database. If the store says another one, that one
     counts. So a command that migrates a 0.3 database can be repeated after an interruption.
     """
+    path = lmdb_path(place)
+    if path is None:
+        check_lmdb_options(place, serialize, table)
+        return open_url(place, readonly=readonly, trust_pickle=trust_pickle)
+    from stones.stores.lmdb import LmdbStore  # it loads the client of LMDB
 
-    def opened(name: str | None) -> LmdbStore[bytes, Any]:
+    def opened(name: str | None) -> Store[bytes, Any]:
         return LmdbStore(
             path,
             readonly=readonly,
@@ -88,3 +95,8 @@ def open_store(
                 raise
     # Another process began to migrate the 0.3 database after the first attempt.
     return opened(None)
+
+
+def shown(place: str) -> str:
+    """A path or URL as a message shows it: without a password."""
+    return shown_url(place) if is_url(place) else place

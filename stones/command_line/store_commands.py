@@ -10,12 +10,12 @@ from typing import Any
 import attrs
 import click
 
-from stones.engines.lmdb.directory import path_of
-from stones.engines.lmdb.engine import LmdbEngine
+from stones.engine import Engine
 from stones.formats.messages import show_count
 from stones.formats.metadata import format_name
 from stones.repair.info import FormatUse, IndexUse, StoreInfo, inspect
 from stones.stores.backup import write_backup
+from stones.stores.existing import check_lmdb_options, lmdb_path, open_database
 
 from .keys import show_key
 from .options import (
@@ -97,9 +97,11 @@ def info_text(found: StoreInfo) -> str:
     written = found.serializer and format_name(found.serializer, found.checksums)
     rows = [
         ("entries", f"{found.entries:,}, {_size(found.size)}"),
-        ("file", f"{_size(found.file_size)}, of which {_size(found.used_size)} in use"),
         ("written by", written or "stones 0.3, which did not note the serializer"),
     ]
+    if found.file_size is not None:
+        used = "" if found.used_size is None else f", of which {_size(found.used_size)} in use"
+        rows.insert(1, ("file", f"{_size(found.file_size)}{used}"))
     if found.version != "0.3":
         rows += [("format", _format_row(use)) for use in found.formats]
     if found.migrating:
@@ -135,6 +137,9 @@ def _size(count: float) -> str:
     return f"{count / 1000**power:,.1f} {units[power - 1]}"
 
 
+SALVAGE = "`stones salvage` writes a new store"
+
+
 @click.command()
 @path_argument
 @click.option("--repair", is_flag=True, help="Mend counts and indexes from the records.")
@@ -142,7 +147,9 @@ def _size(count: float) -> str:
 @trust_option
 @stones03_options
 def check(path: str, repair: bool, as_json: bool, **options: Any) -> None:
-    """Look for damage in the file, the metadata, each value, each count and each index.
+    """Look for damage in the metadata, each value, each count and each index.
+
+    Of an LMDB store, each page of the file is looked at too.
 
     Each finding is one line, and with findings the exit code is 1. Other programs may write to the
     store meanwhile. With --repair, counts and indexes are made again from the records, and what was
@@ -158,13 +165,19 @@ def check(path: str, repair: bool, as_json: bool, **options: Any) -> None:
             click.echo(f"mended: {_one_line(what)}")
         _print_findings(found.findings, found.more)
         if found.sound:
-            click.echo(
-                f"{path} is sound: {show_count(found.entries, 'value')}{_unread(found.unread)}"
-            )
+            values = show_count(found.entries, "value")
+            click.echo(f"{found.path} is sound: {values}{_unread(found.unread)}")
         elif not repair and any(finding.repairable for finding in found.findings):
             click.echo("`stones check --repair` mends counts and indexes", err=True)
         elif repair and not found.mended:
-            click.echo("nothing was mended: `stones salvage` writes a new store", err=True)
+            advice = "make a backup of what can be read" if lmdb_path(path) is None else SALVAGE
+            click.echo(f"nothing was mended: {advice}", err=True)
+        if not found.sound and not found.snapshot:
+            click.echo(
+                "a program that wrote during the check may be the cause: its engine has no "
+                "snapshots; check again while no program writes",
+                err=True,
+            )
         _print_indexes(found.indexes, err=not found.sound)
     if not found.sound:
         raise click.exceptions.Exit(FAILED)
@@ -194,7 +207,7 @@ def _index_notes(index: Any) -> Iterator[str]:
 @trust_option
 @stones03_options
 def salvage(path: str, new: str, as_json: bool, **options: Any) -> None:
-    """Write all that can be read of a damaged store into a new store at NEW.
+    """Write all that can be read of a damaged LMDB store into a new store at NEW.
 
     Each loss is one line, and with losses the exit code is 1. PATH is not changed. No other program
     may use it during the salvage.
@@ -221,28 +234,52 @@ def salvage(path: str, new: str, as_json: bool, **options: Any) -> None:
 @click.option("--no-compact", is_flag=True, help="Copy the file as it is, with its gaps.")
 @table_option
 def backup(path: str, new: str, no_compact: bool, table: bytes | None) -> None:
-    """Copy a store, as it is at one moment, to a new directory NEW.
+    """Copy a store of any kind, as it is at one moment, to an LMDB store in a new directory NEW.
 
     Other programs may write to the store during the backup. NEW appears complete and safe on the
     disk, or not at all.
     """
-    engine = LmdbEngine.open(path_of(path), readonly=True, create=False, table=table)
+    target = lmdb_path(new)
+    if target is None:
+        raise click.BadParameter("a backup is a directory: give a path", param_hint="NEW")
+    with _engine(path, table) as engine:
+        write_backup(engine, target, compact=not no_compact)
+        if not engine.supports.snapshots:
+            click.echo(
+                "the engine has no snapshots: what was written meanwhile may be in part "
+                "in the copy",
+                err=True,
+            )
+
+
+@contextmanager
+def _engine(place: str, table: bytes | None) -> Iterator[Engine]:
+    """The engine of the store at a path or URL, until the block ends."""
+    path = lmdb_path(place)
+    if path is None:
+        check_lmdb_options(place, table)
+        with open_database(place, readonly=True) as database:
+            yield database.engine
+        return
+    from stones.engines.lmdb.engine import LmdbEngine  # it loads the client of LMDB
+
+    opened = LmdbEngine.open(path, readonly=True, create=False, table=table)
     try:
-        write_backup(engine, new, compact=not no_compact)
+        yield opened
     finally:
-        engine.close()
+        opened.close()
 
 
 @click.command()
 @path_argument
 @json_option
 def compact(path: str, as_json: bool) -> None:
-    """Give the free space of a store back to the disk.
+    """Give the free space of an LMDB store back to the disk.
 
     No other program may have the store open. The disk needs room for a second file meanwhile. If
     the command is killed, the store at PATH stays valid.
     """
-    from stones.engines.lmdb.compaction import compact
+    from stones.repair.compacting import compact
 
     done = compact(path)
     if as_json:

@@ -23,7 +23,7 @@ from stones.stores.reader import Reader
 
 from .any_digits import any_digits
 from .keys import show_key
-from .options import NOT_THERE
+from .options import NOT_THERE, shown
 
 
 class NoSuchKey(click.ClickException):
@@ -62,7 +62,7 @@ def stored_key(store: Reader[Any, Any], path: str, parts: Sequence[bytes]) -> by
         annotation = _key_type(store, name)
         if annotation is None:
             with store.database.reading() as txn:
-                raise NoSuchCollection(path, name, list(collection_names(txn)))
+                raise NoSuchCollection(shown(path), name, list(collection_names(txn)))
         return _encoded(name, annotation, rest)
     head, slash, text = first.partition(b"/")
     if slash and first not in store:

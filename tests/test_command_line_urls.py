@@ -1,0 +1,200 @@
+"""Each command on a store of any kind: by its path on LMDB, or by its URL."""
+
+import json
+import subprocess
+import sys
+from urllib.parse import quote
+
+import pytest
+from attrs import define
+
+from stones import Collection, LmdbStore, Store, check, index, key, stone
+from stones.engine import Space
+
+
+@define
+class User:
+    email: str = key()
+    age: int = index()
+
+
+@pytest.fixture(params=["path", "lmdb", "sqlite", "postgres"])
+def kind(request):
+    return request.param
+
+
+@pytest.fixture
+def place(kind, tmp_path, request):
+    """The path or URL of a store that is not there yet."""
+    if kind == "postgres":
+        server = request.getfixturevalue("postgres")
+        return f"{server.url}{'&' if '?' in server.url else '?'}table={server.table}"
+    return {
+        "path": str(tmp_path / "db"),
+        "lmdb": f"lmdb:{tmp_path}/db",
+        "sqlite": f"sqlite:{tmp_path}/app.db",
+    }[kind]
+
+
+def opened(place: str, **options: object) -> Store:
+    return stone(place if ":" in place else f"lmdb:{place}", **options)
+
+
+@pytest.fixture
+def store(place):
+    with opened(place, serialize="json") as store:
+        yield store
+
+
+@pytest.fixture
+def users(store):
+    users = Collection(store, User)
+    users.add_many([User("ada", 36), User("grace", 85)])
+    return users
+
+
+def test_entries_are_put_read_listed_and_deleted(run, place):
+    run("put", place, "answer", "42", "--create", "cbor")
+    run("put", place, "name", "Ada", "--text", "--create", "json")  # it is there, and stays cbor
+    assert run("get", place, "answer") == "42\n"
+    assert run("keys", place) == "answer\nname\n"
+    run("delete", place, "answer")
+    assert "there is no key answer" in run("delete", place, "answer", code=3)
+    with opened(place) as store:
+        assert dict(store) == {b"name": "Ada"}
+        assert store.stats()["serializer"] == "cbor"
+
+
+def test_records_are_read_by_their_typed_keys(run, place, users):
+    assert run("get", place, "User", "ada") == "{'email': 'ada', 'age': 36}\n"
+    assert "there is no collection Other" in run("get", place, "Other", "1", code=3)
+    assert run("keys", place, "--typed") == "User ada\nUser grace\n"
+
+
+def test_info_shows_collections_and_sizes(run, place, users):
+    shown = run("info", place)
+    assert "collection  User: 2 records" in shown
+    assert "index       User: age: 2 entries" in shown
+    assert json.loads(run("info", place, "--json"))["entries"] == 2
+
+
+def test_a_store_is_migrated(run, place, users):
+    assert run("migrate", place, "--to", "cbor", "--checksums") == (
+        "2 of 2 values re-encoded: all are cbor with checksums now\n"
+    )
+    assert users.find(age=36).count() == 1
+
+
+def test_damage_is_told_and_repaired(run, place, store, users):
+    assert run("check", place).endswith("is sound: 2 values\n")
+    store.database.engine.write(lambda txn: txn.add(b"count/User", 5))
+    found = subprocess.run(
+        [sys.executable, "-m", "stones", "check", place], capture_output=True, text=True
+    )
+    assert (found.returncode, found.stdout) == (
+        1,
+        "User/: the collection 'User' has 2 records, but its count is 7\n",
+    )
+    assert found.stderr == "`stones check --repair` mends counts and indexes\n"
+    shown = run("check", place, "--repair")
+    assert shown.startswith("mended: the count of the collection 'User' is 2 now\n")
+    assert len(users) == 2
+
+
+def test_a_backup_is_an_lmdb_store_with_the_collections_and_their_counts(
+    run, place, store, users, tmp_path
+):
+    store["key"] = 1
+    run("backup", place, tmp_path / "copy")
+    assert check(tmp_path / "copy").findings == ()
+    with LmdbStore(tmp_path / "copy") as copy:
+        assert dict(copy) == dict(store)
+        assert len(Collection(copy, User)) == 2
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_what_is_for_lmdb_only_is_refused_in_one_line(run, place, store, tmp_path):
+    assert "salvage reads the pages" in run("salvage", place, tmp_path / "new", code=1)
+    assert "compact makes an LMDB file smaller" in run("compact", place, code=1)
+    assert "for LMDB only" in run("info", place, "--table", "x", code=1)
+    assert "for LMDB only" in run("get", place, "key", "--from", "json", code=1)
+    assert "give a path" in run("backup", place, f"sqlite:{tmp_path}/new.db", code=2)
+
+
+@pytest.mark.parametrize("command", ["info", "keys", "check"])
+def test_a_url_where_no_store_is_makes_none(run, tmp_path, command):
+    assert "there is no store" in run(command, f"sqlite:{tmp_path}/app.db", code=1)
+    assert list(tmp_path.iterdir()) == []
+    assert "in another program" in run(command, "memory:", code=1)
+
+
+def test_a_scheme_that_nobody_knows_is_refused_in_one_line(run):
+    shown = run("info", "postgress://ada:secret@host/db", code=1)
+    assert "is postgres: meant?" in shown
+    assert "secret" not in shown
+
+
+BAD = "postgresql://ada:se%2Fcret@127.0.0.1:1/db?password=secret"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["get", BAD, "key"],
+        ["put", BAD, "key", "1", "--create", "json"],
+        ["keys", BAD],
+        ["info", BAD, "--json"],
+        ["check", BAD, "--json"],
+        ["migrate", BAD, "--to", "cbor"],
+        ["backup", BAD, "copy"],
+        ["compact", BAD],
+        ["salvage", BAD, "new"],
+        ["check", BAD, "--table", "x"],
+    ],
+)
+def test_a_password_is_in_no_message(run, arguments):
+    shown = run(*arguments, code=1)
+    assert "secret" not in shown
+    assert "se%2Fcret" not in shown
+    assert "se/cret" not in shown
+
+
+@pytest.mark.parametrize("kind", ["postgres"], indirect=True)
+def test_a_password_in_a_url_that_works_is_shown_nowhere(run, place, users):
+    secret = f"{place}&password={quote('se/cret')}"
+    shown = [
+        run("check", secret),
+        run("check", secret, "--json"),
+        run("info", secret),
+        run("info", secret, "--json"),
+        run("get", secret, "missing", code=3),
+        run("get", secret, "Other", "1", code=3),
+    ]
+    assert not [text for text in shown if "cret" in text]
+    assert "***" in shown[0]
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "postgres"], indirect=True)
+def test_commands_that_only_read_open_the_store_read_only(run, place, store, monkeypatch):
+    engine = type(store.database.engine)
+    store["key"] = 1
+    writes = []
+    monkeypatch.setattr(engine, "write", lambda *_, **__: writes.append("write"))
+    for arguments in (["get", place, "key"], ["keys", place], ["info", place], ["check", place]):
+        run(*arguments)
+    assert writes == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
+def test_metadata_that_is_damaged_is_a_finding(run, place, store):
+    store["key"] = 1
+    store.database.engine.write(lambda txn: txn.put(Space.META, b"formats", b"{}"))
+    assert "metadata" in run("get", place, "key", code=1)
+    found = subprocess.run(
+        [sys.executable, "-m", "stones", "check", place, "--repair"],
+        capture_output=True,
+        text=True,
+    )
+    assert found.returncode == 1
+    assert found.stdout.startswith("formats: metadata: the list of formats is lost")
+    assert found.stderr == "nothing was mended: make a backup of what can be read\n"
