@@ -90,9 +90,13 @@ class Collection(CollectionReader[K, R], MutableMapping[K, R]):
         unknown: Unknown = "error",
         indexes: Iterable[str | tuple[str, ...] | Index] = (),
     ) -> None:
-        if not isinstance(store, Reader):
-            # Of a Tiered. Its module is not imported for this message.
-            hint = ": Collection(tiered.slow, User)" if hasattr(store, "slow") else ""
+        if not isinstance(store, Reader) or not store.is_whole:
+            found = getattr(record, "__name__", "Class")
+            hint = ""
+            if isinstance(store, Reader):  # a namespace
+                hint = f": give the store itself, Collection(store, {found})"
+            elif hasattr(store, "slow"):  # a Tiered, whose module is not imported for this message
+                hint = f": Collection(tiered.slow, {found})"
             raise CollectionError(f"a collection is kept in a store, not in {show(store)}{hint}")
         type_of_record = record_type(record, unknown)
         name = type_of_record.name if name is None else name

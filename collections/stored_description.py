@@ -16,7 +16,7 @@ from stones.collections.records.record_type import RecordType
 from stones.engine import Space, Transaction
 from stones.errors import CollectionError, CorruptValueError, FormatMismatchError, RecordError
 from stones.formats.messages import show
-from stones.stores.claims import claim_key, parse_collection, write_collection
+from stones.stores.claims import claim_key, is_namespace, parse_collection, write_collection
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.spans import Span
@@ -157,6 +157,10 @@ class StoredDescription:
         return read
 
     def _parse(self, raw: bytes) -> Description:
+        if is_namespace(raw):
+            raise CollectionError(
+                f"{self._name!r} is a namespace of the store: give the collection another name="
+            )
         return Description.from_stored(self._name, parse_collection(self._name, raw))
 
     # -- writing -------------------------------------------------------------------------------

@@ -28,7 +28,7 @@ from stones.errors import (
     UnexpectedError,
 )
 from stones.formats.messages import show, show_key
-from stones.stores.claims import add_to_count
+from stones.stores.claims import add_to_count, is_namespace
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader
 
@@ -133,11 +133,11 @@ class StoredRecords(ReadableRecords[K, R]):
         """What an operation changes, at its start."""
         key, known = self._description.key, self._description.known
         if known is None:
-            return RecordChanges(txn, txn.get(Space.META, key) is not None, is_described=False)
+            return RecordChanges(txn, _is_claim(txn.get(Space.META, key)), is_described=False)
         try:
             txn.expect(Space.META, key, known)
         except UnexpectedError as error:
-            return RecordChanges(txn, error.found is not None, is_described=False)
+            return RecordChanges(txn, _is_claim(error.found), is_described=False)
         return RecordChanges(txn, True, is_described=not self.declared.are_missing(txn))
 
     def read(self, changes: RecordChanges, key: K) -> R | None:
@@ -312,3 +312,8 @@ class StoredRecords(ReadableRecords[K, R]):
         if not isinstance(self.database, Database):
             raise ReadOnlyError(f"{self.name}: a collection of a snapshot is read-only")
         return self.database
+
+
+def _is_claim(raw: bytes | None) -> bool:
+    """Whether these stored bytes describe a collection, and not a namespace of the same name."""
+    return raw is not None and not is_namespace(raw)

@@ -98,7 +98,7 @@ def migrate(
     >>> store['point']
     (1, 2)
     """
-    if not isinstance(store, Reader):
+    if not isinstance(store, Reader) or not store.is_whole:
         raise ValueTypeError(f"migrate() takes an open store, not {show_value(store)}")
     database = store.database
     target = _target(database, to, dump_load, checksums)

@@ -11,6 +11,7 @@ from stones.formats.registered_types import register_type
 from stones.formats.serializers import register_serializer, serializer_names
 from stones.stores.copied_indexes import provide_copied_indexes
 from stones.stores.edited_records import provide_renewal
+from stones.stores.namespace import Namespace
 from stones.stores.opening import stone
 from stones.stores.store import MemoryStore, Snapshot, Store
 
@@ -93,6 +94,7 @@ __all__ = [
     "MemoryStore",
     "MigrationError",
     "MigrationReport",
+    "Namespace",
     "NotOneError",
     "PostgresStore",
     "Query",

@@ -41,7 +41,10 @@ class KeyTooLongError(InvalidKeyError):
 
 
 class ReservedKeyError(InvalidKeyError):
-    """A write through the dict to a key of a collection. It would bypass the count and indexes."""
+    """A write through the dict to a key of a collection or namespace.
+
+    It would bypass the count and indexes.
+    """
 
 
 class DuplicateKeyError(StoneError, KeyError):
@@ -137,7 +140,10 @@ class UnsupportedError(StoneError, NotImplementedError):
 
 
 class CollectionError(StoneError, ValueError):
-    """A collection that cannot be made: its name, record class or key type is not possible."""
+    """A collection that cannot be made: its name, record class or key type is not possible.
+
+    Also a namespace whose name is not possible, or whose keys are in use.
+    """
 
 
 class RecordError(StoneError, ValueError):

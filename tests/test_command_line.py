@@ -324,6 +324,7 @@ def test_info_tells_formats_collections_and_sizes(run, store):
                 "indexes": [],
             }
         ],
+        "namespaces": [],
     }
 
 

@@ -26,7 +26,7 @@ from .options import (
     stones03_options,
     trust_option,
 )
-from .typed_keys import NoSuchKey, TypedKeys, stored_key
+from .typed_keys import NoSuchKey, TypedKeys, stored_key, writable_at
 from .usage import KeyCommand, ValueCommand
 
 
@@ -95,7 +95,8 @@ def put(
         if create is None
         else _opened_or_made(path, create, options) as store
     ):
-        store[stored_key(store, path, key)] = parsed
+        mapping, inside = writable_at(store, stored_key(store, path, key))
+        mapping[inside] = parsed
 
 
 @click.command(cls=KeyCommand)
@@ -105,7 +106,8 @@ def put(
 def delete(path: str, key: tuple[bytes, ...], **options: Any) -> None:
     """Remove KEY and its value."""
     with open_store(path, **options) as store:
-        if not store.delete(stored_key(store, path, key)):
+        mapping, inside = writable_at(store, stored_key(store, path, key))
+        if not mapping.delete(inside):
             raise NoSuchKey(shown(path), key)
 
 

@@ -111,6 +111,9 @@ def info_text(found: StoreInfo) -> str:
             ("collection", f"{use.name}: {show_count(use.records, 'record')}, {_size(use.size)}")
         )
         rows += [("index", f"{use.name}: {_index_row(index)}") for index in use.indexes]
+    for space in found.namespaces:
+        entries = show_count(space.entries, "entry", "entries")
+        rows.append(("namespace", f"{space.name}: {entries}, {_size(space.size)}"))
     if found.index_entries:
         rows.append(("indexes", show_count(found.index_entries, "entry", "entries")))
     return "\n".join([found.path, *(f"  {title:<12}{text}" for title, text in rows)])

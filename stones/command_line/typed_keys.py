@@ -18,8 +18,10 @@ import click
 
 from stones.collections.keys import key_codec, named_annotation
 from stones.errors import CorruptValueError, StoneError
-from stones.stores.claims import collection_names, read_collection
+from stones.stores.claims import NAMESPACE, collection_names, namespace_names, read_collection
 from stones.stores.reader import Reader
+from stones.stores.store import Store
+from stones.stores.writer import Writer
 
 from .any_digits import any_digits
 from .keys import show_key
@@ -73,6 +75,19 @@ def stored_key(store: Reader[Any, Any], path: str, parts: Sequence[bytes]) -> by
     return first
 
 
+def writable_at(store: Store[Any, Any], stored: bytes) -> tuple[Writer[Any, Any], bytes]:
+    """The dict through which a key of the store is written, and its key there.
+
+    That is the namespace that has the key, or the store itself.
+    """
+    head, slash, rest = stored.partition(b"/")
+    with store.database.reading() as txn:
+        spaces = {name.encode(): name for name in namespace_names(txn)} if slash and rest else {}
+    if head in spaces:
+        return store.namespace(f"{spaces[head]}/"), rest
+    return store, stored
+
+
 class TypedKeys:
     """Shows the keys of a store as they can be typed, each as words for a shell."""
 
@@ -103,13 +118,15 @@ NEGATIVE = re.compile(r"-[0-9.]|-Infinity")
 
 
 def _key_type(store: Reader[Any, Any], name: str) -> Any:
-    """The type of the keys of the collection `name`, or None if there is no such collection."""
+    """The type of the keys of the collection or namespace `name`, or None if there is neither."""
     if not name.isprintable():
         return None
     with store.database.reading() as txn:
         described = read_collection(txn, name)
     if described is None:
         return None
+    if described == NAMESPACE:
+        return bytes
     key = described.get("key")
     if not isinstance(key, str):
         raise CorruptValueError(f"the metadata of the collection {name!r} is damaged: no key type")

@@ -14,8 +14,8 @@ The metadata lives in a space of its own, outside the user's keys:
                         that the store has had, and the id of the migration that is under way;
                         during a migration a value may be in any of the formats
     collection/NAME     JSON: the description of the collection NAME, which claims the keys NAME/...
-                        (`stones.stores.claims`)
-    count/NAME          the number of its records
+                        (`stones.stores.claims`); {"namespace": true} for a namespace
+    count/NAME          the number of its records, or of its entries
     index/NAME\0PATHS   JSON: an index of it (`stones.collections.indexes.definition`)
     ...                 whatever a layer above keeps (a migration's ledger)
 """

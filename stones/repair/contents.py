@@ -29,7 +29,7 @@ from stones.formats.metadata import (
 from stones.formats.registered_types import unknown_types_kept
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec
-from stones.stores.claims import COUNTS, parse_collection
+from stones.stores.claims import COUNTS, is_namespace, parse_collection
 
 from .findings import DamageFinding
 from .index_metadata import NO_INDEXES, IndexMetadata, parse_indexes
@@ -49,7 +49,9 @@ class StoredMetadata:
     formats: Metadata | None
     """The list of formats. None if it is lost; then `codec` knows the formats of stones' own."""
     claims: Mapping[bytes, KeyCodec[Any]]
-    """The codec of the keys of each collection, by the collection's name."""
+    """The codec of the keys of each collection and namespace, by its name."""
+    namespaces: frozenset[bytes]
+    """Those of `claims` that are namespaces: their values are no records."""
     indexes: IndexMetadata
     """The indexes of the collections."""
     findings: tuple[DamageFinding, ...]
@@ -77,7 +79,7 @@ class StoredMetadata:
             value = self._decode(self.codec, key, raw)
         except CorruptValueError as error:
             return None, str(error)
-        if keys is not None and type(value) is not dict:
+        if keys is not None and head not in self.namespaces and type(value) is not dict:
             kind = type(value).__name__
             return None, f"the record of {key!r} is not a dict of fields, but of type {kind}"
         return value, None
@@ -93,7 +95,7 @@ class StoredMetadata:
             raise
 
     def owner(self, key: bytes) -> bytes | None:
-        """The name of the collection that the key belongs to, or None."""
+        """The name of the collection or namespace that the key belongs to, or None."""
         head, slash, _ = key.partition(b"/")
         return head if slash and head in self.claims else None
 
@@ -104,7 +106,7 @@ class StoredMetadata:
         return version.decode() if version in LAYOUTS else None
 
     def counts(self) -> Iterator[tuple[bytes, bytes]]:
-        """The name of each collection, with its stored number of records."""
+        """The name of each collection and namespace, with its stored number of entries."""
         for name in self.claims:
             yield name, self.entries.get(COUNT + name, b"0")
 
@@ -112,17 +114,22 @@ class StoredMetadata:
 def stones03_metadata(request: FormatRequest) -> StoredMetadata:
     """What stands for the metadata of a stones 0.3 database, which has none."""
     codec = None if request.name is None else Stones03Codec(request)
-    return StoredMetadata(codec, {}, None, {}, NO_INDEXES, ())
+    return StoredMetadata(codec, {}, None, {}, frozenset(), NO_INDEXES, ())
 
 
 def parse_metadata(stored: Mapping[bytes, bytes], request: FormatRequest) -> StoredMetadata:
     """The metadata in these entries. Raises FormatMismatchError for a store of a later version."""
     findings: list[DamageFinding] = []
-    claims, descriptions = {}, {}
+    claims, descriptions, namespaces = dict[bytes, KeyCodec[Any]](), {}, set()
     sound = {}
     for key, raw in stored.items():
         if key.startswith(CLAIM):
             name = key.removeprefix(CLAIM)
+            if is_namespace(raw):
+                namespaces.add(name)
+                claims[name] = named_codec("bytes")
+                sound[key] = raw
+                continue
             try:
                 descriptions[name] = description = _parse_claim(name, raw)
                 claims[name] = named_codec(description.key)
@@ -144,7 +151,9 @@ def parse_metadata(stored: Mapping[bytes, bytes], request: FormatRequest) -> Sto
     formats, wrong = _parse_formats(sound)
     findings += wrong
     codec = _make_codec(formats or _own_formats(), request)
-    return StoredMetadata(codec, sound, formats, claims, indexes, tuple(findings))
+    return StoredMetadata(
+        codec, sound, formats, claims, frozenset(namespaces), indexes, tuple(findings)
+    )
 
 
 def _parse_claim(name: bytes, raw: bytes) -> Description:

@@ -16,7 +16,7 @@ from stones.engine import Engine, Space, Transaction
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import Format, Metadata, read_layout, read_metadata
 from stones.formats.stones03_codec import check_table
-from stones.stores.claims import collection_names, read_collection
+from stones.stores.claims import collection_names, namespace_names, read_collection
 from stones.stores.existing import check_lmdb_options, lmdb_path, open_database, shown_url
 from stones.stores.store import Store
 
@@ -74,6 +74,18 @@ class CollectionUse:
 
 
 @frozen
+class NamespaceUse:
+    """A namespace of a store, and the space that its entries take."""
+
+    name: str
+    """The name, with the slash."""
+    entries: int
+    """How many entries there are."""
+    size: int
+    """The bytes of the entries with their keys."""
+
+
+@frozen
 class StoreInfo:
     """The formats, collections and sizes of a store at one moment.
 
@@ -117,6 +129,8 @@ class StoreInfo:
     """The formats of the values, and the format of new values, the most frequent first."""
     collections: tuple[CollectionUse, ...]
     """The collections, in the order of their names."""
+    namespaces: tuple[NamespaceUse, ...] = ()
+    """The namespaces, in the order of their names."""
 
 
 def inspect(
@@ -174,6 +188,8 @@ def _read_info(
 ) -> StoreInfo:
     listed = metadata.formats if metadata is not None else dict[int, Format]()
     collections = {name: read_collection(txn, name) or {} for name in collection_names(txn)}
+    namespaces = list(namespace_names(txn))
+    claimed = {*collections, *namespaces}
     indexes = {name: read_definitions(txn, name) for name in collections}
     entries = Counter(key[:4] for keys, _ in txn.pages(Space.INDEX, values=False) for key in keys)
     values, value_size = Counter[int | None](), Counter[int | None]()
@@ -187,7 +203,7 @@ def _read_info(
             size += len(key) + len(raw)
             name_bytes, slash, _ = key.partition(b"/")
             name = name_bytes.decode("utf-8", "replace")
-            if slash and name in collections:
+            if slash and name in claimed:
                 records[name] += 1
                 record_size[name] += len(key) + len(raw)
     count = values.total()
@@ -221,6 +237,9 @@ def _read_info(
                 ),
             )
             for name, description in collections.items()
+        ),
+        namespaces=tuple(
+            NamespaceUse(f"{name}/", records[name], record_size[name]) for name in namespaces
         ),
     )
 

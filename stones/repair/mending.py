@@ -27,7 +27,7 @@ from stones.collections.stored_indexes import StoredIndexes, restart
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, FormatMismatchError
 from stones.formats.metadata import write_layout_with_indexes
-from stones.stores.claims import COUNTS, claim_key
+from stones.stores.claims import COUNTS, claim_key, is_namespace
 from stones.stores.database import Database
 from stones.stores.spans import after_prefix, prefix_span
 
@@ -85,12 +85,14 @@ def _count(txn: Transaction, key: bytes) -> str:
     name = key.removeprefix(COUNTS[0]).decode("utf-8", "replace")
     txn.delete(Space.META, key)  # an engine that keeps sums elsewhere may have an entry too
     txn.drop_sum(key)
-    if txn.get(Space.META, claim_key(name)) is None:
+    claim = txn.get(Space.META, claim_key(name))
+    if claim is None:
         return f"the count of {name!r}, which is no collection, is removed"
     span = prefix_span(name.encode() + b"/")
     count = sum(1 for _ in txn.keys(Space.DATA, span.start, span.stop))
     txn.add(key, count)
-    return f"the count of the collection {name!r} is {count:,} now"
+    owner = f"namespace '{name}/'" if is_namespace(claim) else f"collection {name!r}"
+    return f"the count of the {owner} is {count:,} now"
 
 
 def _raise_number(txn: Transaction) -> None:

@@ -14,6 +14,8 @@ from .findings import DamageFinding
 from .index_check import LOST, IndexComparison, IndexReport
 from .sorted_entries import Pair, SortedEntries
 
+_PLURALS = {"record": "records", "entry": "entries"}
+
 
 class ValueCheck:
     """Iterates over the damage of the values, of the counts, and of the indexes.
@@ -88,9 +90,12 @@ class ValueCheck:
             if b"%d" % records[collection] != stored:
                 name, count = (raw.decode(errors="replace") for raw in (collection, stored))
                 self.wrong_counts.add(COUNT + collection)
+                what, noun = f"the collection {name!r}", "record"
+                if collection in metadata.namespaces:
+                    what, noun = f"the namespace '{name}/'", "entry"
+                found = show_count(records[collection], noun, _PLURALS[noun])
                 yield DamageFinding(
-                    f"the collection {name!r} has {show_count(records[collection], 'record')}, "
-                    f"but its count is {count:.40}",
+                    f"{what} has {found}, but its count is {count:.40}",
                     collection + b"/",
                     repairable=True,
                 )

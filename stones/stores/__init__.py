@@ -7,6 +7,8 @@ store            Store, Snapshot, MemoryStore: a store as a whole
 reader           the half of the dict that reads
 writer           the half of the dict that writes
 many_values      writes many values in one transaction: what update() does
+namespace        Namespace: a dict of its own under a prefix of a store
+transacting      transaction() and transact()
 views            keys(), values(), items(), range()
 spans            the keys between two bounds, and the arguments of range()
 dict_keys        the keys of the dict: bytes, or str
@@ -35,6 +37,8 @@ backup           a copy of a whole store
 
 database         an engine, its formats and the open transaction; collections work on it too
 database_reader  what a database and a snapshot of it have in common
+namespace_database     a database as a namespace sees it
+namespace_transaction  a transaction as a namespace sees it, which keeps its claim and its count
 transactions     the transaction that a thread or an asyncio task is in
 claims           which keys belong to which collection, and how many records it has
 """

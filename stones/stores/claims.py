@@ -4,6 +4,8 @@ The metadata of the store holds a claim, with the description of the collection.
 that is written makes the claim. A store may have thousands of collections, so claims are not kept
 in memory. Each write looks up the claim that concerns its key, in its own transaction. So a new
 claim takes effect in every process at once.
+
+A namespace has a claim too, whose description says that it is one, and a count of its entries.
 """
 
 import json
@@ -18,6 +20,10 @@ from stones.formats.metadata import CLAIMS, has_collections, next_generation
 COUNTS = (b"count/", b"count0")
 """The counts of records are in the metadata from the first to below the second key."""
 COLLECTION_NAME = re.compile(r"\w[\w.-]{0,63}")
+NAMESPACE = {"namespace": True}
+"""The description of a namespace, in the place of that of a collection."""
+NAMESPACE_CLAIM = json.dumps(NAMESPACE).encode()
+"""Its stored bytes."""
 MAX_NAME_SIZE = 256
 """The longest name of a collection in bytes: 64 characters of UTF-8."""
 
@@ -35,8 +41,8 @@ def check_unclaimed(txn: Transaction, key: bytes) -> None:
         return
     try:
         txn.expect(Space.META, CLAIMS[0] + name, None)
-    except UnexpectedError:
-        raise _reserved(key, name) from None
+    except UnexpectedError as error:
+        raise _reserved(key, name, error.found) from None
 
 
 def check_all_unclaimed(txn: Transaction, keys: Iterable[bytes]) -> None:
@@ -49,10 +55,16 @@ def check_all_unclaimed(txn: Transaction, keys: Iterable[bytes]) -> None:
     claims = txn.get_many(Space.META, [CLAIMS[0] + name for name in one_of_each])
     for (name, key), claim in zip(one_of_each.items(), claims, strict=True):
         if claim is not None:
-            raise _reserved(key, name)
+            raise _reserved(key, name, claim)
 
 
-def _reserved(key: bytes, name: bytes) -> ReservedKeyError:
+def _reserved(key: bytes, name: bytes, claim: bytes | None) -> ReservedKeyError:
+    if claim is not None and is_namespace(claim):
+        space = f"{name.decode('utf-8', 'replace')}/"
+        return ReservedKeyError(
+            f"{key!r} belongs to the namespace {space!r}: write it through "
+            f"store.namespace({space!r}), which keeps its count with the entry"
+        )
     return ReservedKeyError(
         f"{key!r} belongs to the collection {name.decode('utf-8', 'replace')!r}: write it "
         "through the collection, which keeps its count and indexes with the record"
@@ -93,13 +105,27 @@ def write_collection(txn: Transaction, name: str, description: Mapping[str, Any]
 
 def collection_names(txn: Transaction) -> Iterator[str]:
     """The names of all collections, in order. O(collections). Raises CorruptValueError."""
-    for key in txn.keys(Space.META, *CLAIMS):
+    return (name for name, raw in _claims(txn) if not is_namespace(raw))
+
+
+def namespace_names(txn: Transaction) -> Iterator[str]:
+    """The names of all namespaces, without the slash, in order. As `collection_names`."""
+    return (name for name, raw in _claims(txn) if is_namespace(raw))
+
+
+def is_namespace(raw: bytes) -> bool:
+    """Whether these stored bytes describe a namespace, and not a collection."""
+    return raw.startswith(NAMESPACE_CLAIM[:-1])  # a later version may add parts
+
+
+def _claims(txn: Transaction) -> Iterator[tuple[str, bytes]]:
+    for key, raw in txn.scan(Space.META, *CLAIMS):
         name = key.removeprefix(CLAIMS[0]).decode("utf-8", "replace")
         if not COLLECTION_NAME.fullmatch(name):  # it might control a terminal, for instance
             raise CorruptValueError(
                 f"the metadata of the store cannot be read: {key!r:.80} cannot be a collection"
             )
-        yield name
+        yield name, raw
 
 
 def read_count(reader: HasSums, key: bytes) -> int:

@@ -2,7 +2,8 @@
 
 The two stores may have different serializers, so each value is decoded and encoded. The records of
 a collection come with its description and its indexes. Their number is counted, and added to the
-count that the collection has in the target. `copied_indexes` says who keeps the indexes.
+count that the collection has in the target. The entries of a namespace are counted in the same way.
+`copied_indexes` says who keeps the indexes.
 """
 
 from collections.abc import Mapping
@@ -17,9 +18,11 @@ from stones.formats.serializers import SAFE
 
 from .claims import (
     MAX_NAME_SIZE,
+    NAMESPACE,
     add_to_count,
     collection_names,
     count_key,
+    namespace_names,
     read_collection,
     write_collection,
 )
@@ -27,6 +30,7 @@ from .copied_indexes import CopiedIndexes, copied_indexes
 from .database import Database
 from .database_reader import DATA, DatabaseReader
 from .dict_keys import encode_new_key
+from .namespace_transaction import NamespaceClaim
 from .spans import prefix_span
 
 
@@ -49,9 +53,22 @@ def copy_entries(source: DatabaseReader, target: Database, txn: Transaction) -> 
             _take_collection(read, target, txn, name)
             if indexes is not None:
                 indexes.take(name, before)
+        for name in namespace_names(read):
+            _take_namespace(target, txn, name)
         _Copy(source, read, target, txn, indexes).write()
         if indexes is not None:
             indexes.finish()
+
+
+def _take_namespace(target: Database, txn: Transaction, name: str) -> None:
+    """Let `target` have the namespace `name` too. Raises CollectionError if that cannot be."""
+    try:
+        NamespaceClaim(name, target.reload).make(txn)
+    except CollectionError as error:
+        raise CollectionError(
+            f"the namespace '{name}/' cannot be copied into {target.name!r}: {error}; nothing was "
+            "written"
+        ) from error
 
 
 def _take_collection(read: Transaction, target: Database, txn: Transaction, name: str) -> None:
@@ -60,6 +77,11 @@ def _take_collection(read: Transaction, target: Database, txn: Transaction, name
     if description is None:
         return
     present = read_collection(txn, name)
+    if present == NAMESPACE:
+        raise CollectionError(
+            f"the collection {name!r} cannot be copied: {target.name!r} has a namespace of that "
+            "name; nothing was written"
+        )
     if present is not None:
         if present.get("key") != description.get("key"):
             raise CollectionError(

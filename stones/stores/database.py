@@ -6,7 +6,7 @@ which codec reads and writes values in it. It knows nothing of str keys, of reco
 """
 
 import weakref
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from typing import Any, TypeVar
 
@@ -28,7 +28,7 @@ from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec
 
 from . import transactions
-from .claims import check_unclaimed
+from .claims import check_all_unclaimed, check_unclaimed
 from .database_reader import DATA, DatabaseReader, DatabaseSnapshot
 
 T = TypeVar("T")
@@ -212,6 +212,11 @@ class Database(DatabaseReader):
         """Raise ReservedKeyError for a key that only a collection may write."""
         if self.codec.metadata.has_collections:
             check_unclaimed(txn, key)
+
+    def check_all_unclaimed(self, txn: Transaction, keys: Iterable[bytes]) -> None:
+        """Raise ReservedKeyError if only a collection may write one of the keys."""
+        if self.codec.metadata.has_collections:
+            check_all_unclaimed(txn, keys)
 
     def sync(self) -> None:
         """Wait until everything that was committed has reached the disk."""

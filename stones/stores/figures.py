@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from .claims import collection_names, count_key, read_count
+from .claims import collection_names, count_key, namespace_names, read_count
 from .database import Database
 from .database_reader import DATA
 
@@ -12,11 +12,13 @@ def figures(database: Database) -> dict[str, Any]:
     with database.reading() as txn:
         metadata = database.codec_at(txn).metadata
         counts = {name: read_count(txn, count_key(name)) for name in collection_names(txn)}
+        spaces = {f"{x}/": read_count(txn, count_key(x)) for x in namespace_names(txn)}
         entries = txn.count(DATA)
     return {
         "entries": entries,
         "serializer": metadata.write.serializer,
         "checksums": metadata.checksums,
         "collections": counts,
+        "namespaces": spaces,
         **database.engine.stats(),
     }

@@ -7,7 +7,6 @@ from stones.engine import Transaction
 from stones.errors import SerializerError
 from stones.formats.messages import show_key
 
-from .claims import check_all_unclaimed
 from .database import Database
 from .database_reader import DATA
 from .dict_keys import encode_new_key
@@ -54,8 +53,7 @@ def put_values(
 def _put(database: Database, txn: Transaction, batch: list[tuple[bytes, bytes]]) -> None:
     """Put a batch, unless a key belongs to a collection."""
     # Only now: the iterator that the entries are from may have made a collection.
-    if database.codec.metadata.has_collections:
-        check_all_unclaimed(txn, (key for key, _ in batch))
+    database.check_all_unclaimed(txn, (key for key, _ in batch))
     if len(batch) == 1:  # the usual case inside a transaction
         txn.put(DATA, *batch[0])
     else:

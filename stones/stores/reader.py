@@ -36,6 +36,9 @@ class Reader(Mapping[K, V]):
     What you get is a copy: to change a value, store it again.
     """
 
+    is_whole = True
+    """Whether it is a store or a snapshot, which may have collections, and not a namespace."""
+
     def __init__(self, database: DatabaseReader, key_type: type, value_type: type) -> None:
         self._source = database
         self._key_type = key_type

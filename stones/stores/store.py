@@ -1,14 +1,14 @@
 """The dict face of a store as a whole: `Store`, `Snapshot`, and the store in memory.
 
-`reader` has the half of the dict that reads, `writer` the half that writes. Here is what concerns a
-store as a whole: opening, transactions, snapshots, copies, backups, closing. A store has a
-`Database`, which it shares with collections and migrations.
+`reader` has the half of the dict that reads, `writer` the half that writes, `transacting` its
+transactions. Here is what concerns a store as a whole: opening, snapshots, copies, backups,
+closing. A store has a `Database`, which it shares with collections and migrations.
 """
 
 import os
 from abc import abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from collections.abc import Iterable, Mapping
+from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 from stones.engine import Engine
@@ -20,13 +20,12 @@ from .backup import write_backup
 from .database import Database
 from .database_reader import DatabaseSnapshot
 from .figures import figures
+from .namespace import SnapshotWithNamespaces, StoreWithNamespaces
 from .options import Functions, checked_request
-from .reader import K, Reader, T, V
+from .reader import K, Reader, V
 from .schemes import path_in
 from .spelling import check_spelling
 from .timeout import TIMEOUT, timeout_of
-from .transactions import called
-from .writer import Writer
 
 
 class Copyable(Reader[K, V]):
@@ -58,15 +57,12 @@ class Copyable(Reader[K, V]):
         twin.update(self)
         return twin
 
-    def _empty_twin(self) -> "MemoryStore[K, V]":
-        return MemoryStore(
-            key_type=self._key_type,
-            value_type=self._value_type,
-            **self.database.codec.options(),
-        )
+    def _empty_twin(self, **options: Any) -> "MemoryStore[Any, Any]":
+        types = {"key_type": self._key_type, "value_type": self._value_type}
+        return MemoryStore(**{**types, **self.database.codec.options(), **options})
 
 
-class Snapshot(Copyable[K, V]):
+class Snapshot(Copyable[K, V], SnapshotWithNamespaces[K, V]):
     """A store as it was at one moment, read-only: what `with store.snapshot() as view` gives.
 
     It costs nothing to open, and no writer waits for it. As long as it is open, an engine on disk
@@ -113,7 +109,7 @@ class Snapshot(Copyable[K, V]):
         return f"<Snapshot of {self.database.name!r}>"
 
 
-class Store(Copyable[K, V], Writer[K, V]):
+class Store(Copyable[K, V], StoreWithNamespaces[K, V]):
     """A dict over an engine: what `stone()` opens. `MemoryStore`, `LmdbStore` say where it lives.
 
     Threads may share it. Each operation is atomic and, once it returns, as durable as the engine
@@ -213,52 +209,6 @@ class Store(Copyable[K, V], Writer[K, V]):
                 store[key] = value
         return store
 
-    # -- transactions --------------------------------------------------------------------------
-
-    @contextmanager
-    def transaction(self) -> Iterator[Self]:
-        """All or nothing: what this thread or asyncio task does in the block is one transaction.
-
-        An exception that leaves the block undoes all of it. A block inside a block is a savepoint,
-        which can be undone alone. Other threads and processes see all changes or no change. They
-        wait with their own writes until the block ends: keep it short, and do not await in it.
-
-        >>> from stones import MemoryStore
-        >>> store = MemoryStore({'here': 10, 'there': 0})
-        >>> with store.transaction():
-        ...     store['here'] -= 5
-        ...     store['there'] += 5
-        >>> store['there']
-        5
-        """
-        with self.database.transaction():
-            yield self
-
-    def transact(self, function: Callable[[], T]) -> T:
-        """What `function()` returns, all or nothing, as in `with store.transaction():`.
-
-        But others may write meanwhile, where the engine can do that, as over a network. If another
-        transaction changes what this one has read, nothing of it is written, and the function runs
-        again. So it may run more than once: let it change nothing but this store.
-
-        It runs in this thread. Inside a transaction it is a savepoint. Raises what `function`
-        raises, ConflictError if the engine gives up, TransactionError for a coroutine function.
-
-        >>> from stones import MemoryStore
-        >>> store = MemoryStore({'here': 10, 'there': 0})
-        >>> def move():
-        ...     store['here'] -= 5
-        ...     store['there'] += 5
-        ...     return store['there']
-        >>> store.transact(move)
-        5
-        """
-        database = self.database
-        if database.in_transaction():
-            with database.transaction():
-                return called(function)
-        return database.transact(lambda _: called(function), joinable=True)
-
     def snapshot(self) -> Snapshot[K, V]:
         """The store as it is now, read-only and frozen; use it as a context manager.
 
@@ -283,7 +233,8 @@ class Store(Copyable[K, V], Writer[K, V]):
 
     def stats(self) -> dict[str, Any]:
         """Some figures: `entries`, the `serializer` that writes, whether with `checksums`,
-        `collections` with their counts, and what the engine says of itself (sizes are in bytes)."""
+        `collections` and `namespaces` with their counts, and what the engine says of itself (sizes
+        are in bytes)."""
         return figures(self.database)
 
     def backup(

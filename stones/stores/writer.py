@@ -177,7 +177,7 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
         # Inside a transaction, an iterator sees what was written of it so far.
         is_seen = database.in_transaction() and type(other) not in _CONTAINERS
         with database.writing() as txn:
-            if isinstance(other, Reader):
+            if isinstance(other, Reader) and other.is_whole:
                 copy_entries(other.database, database, txn)
                 other = ()
             put_values(database, txn, pairs(other), 0 if is_seen else BATCH_BYTES)
