@@ -10,7 +10,7 @@ from pathlib import Path
 import lmdb
 from measuring import RECORDS
 
-from stones import LmdbStore, stone
+from stones import LmdbStore, MemoryStore, Tiered, stone
 from stones.formats.serializers import serializer
 
 SERIALIZER = "msgpack"
@@ -68,6 +68,12 @@ class Ground(Files):
         self.guarded = stone(path / "guarded", LmdbStore, SERIALIZER, options=options)
         self.guarded.update(self.store)
 
+        self.spaced = stone(path / "spaced", LmdbStore, serialize=SERIALIZER).namespace("users/")
+        self.spaced.update(self.store)
+        self.memory = MemoryStore(self.store, serialize=SERIALIZER)
+        fast = MemoryStore(serialize=SERIALIZER)
+        self.tiered = Tiered(fast, self.store, size=RECORDS)
+
     # -- reads -----------------------------------------------------------------------------------
 
     def raw_getitem(self) -> None:
@@ -83,6 +89,21 @@ class Ground(Files):
 
     def getitem_text(self) -> None:
         self.read(self.texts)  # type: ignore[arg-type]
+
+    def getitem_namespace(self) -> None:
+        spaced = self.spaced
+        for key_ in self.keys:
+            spaced[key_]
+
+    def getitem_memory(self) -> None:
+        memory = self.memory
+        for key_ in self.keys:
+            memory[key_]
+
+    def getitem_tiered(self) -> None:
+        tiered = self.tiered
+        for key_ in self.keys:
+            tiered[key_]
 
     def raw_get(self) -> None:
         self.raw_read(self.keys)

@@ -22,6 +22,8 @@ def reads(ground: Ground, path: Path) -> Iterator[Benchmark]:
         ("view[key] of a snapshot", ground.snapshot, ground.raw_snapshot, 0, RAW),
         ("items()", ground.items, ground.raw_items, 1.3, RAW),
         ("store[key] with checksums", ground.getitem_guarded, ground.raw_getitem, 0, RAW),
+        ("namespace[key]", ground.getitem_namespace, ground.getitem, 1.3, "store[key]"),
+        ("a hit of a Tiered", ground.getitem_tiered, ground.getitem_memory, 1.5, "a MemoryStore"),
         ("items() with checksums", ground.items_guarded, ground.raw_items, 0, RAW),
     ]
     for name, ours, floor, goal, unit in rows:
