@@ -526,7 +526,10 @@ def test_check_finds_a_wrong_count_and_repairs_it(path):
         assert len(store.namespace("sessions/")) == 2
 
 
-def test_a_count_that_is_damaged_is_named(store, sessions):
+@pytest.mark.parametrize("kind", [MemoryStore, LmdbStore])
+def test_a_count_that_is_damaged_is_named(tmp_path, kind):
+    store = kind(tmp_path / "db")
+    sessions = store.namespace("sessions/")
     sessions["a"] = 1
     store.database.engine.write(lambda txn: txn.put(Space.META, b"count/sessions", b"x"))
     with pytest.raises(CorruptValueError, match="'sessions'"):

@@ -113,6 +113,19 @@ def test_iteration_and_ranges_come_from_the_slow_store(tiered):
     assert tiered == tiered.slow
 
 
+def test_any_store_can_be_the_slow_one(open_store):
+    tiered = Tiered(MemoryStore(), open_store(value_type=list), 2)
+    tiered.update(a=1, b=None, c=(1, 2))
+    assert tiered.get_many("abcd") == {b"a": 1, b"b": None, b"c": (1, 2)}
+    with tiered.transaction():
+        tiered["a"] = 2
+        del tiered["b"]
+    tiered.transact(lambda: tiered.put("d", [3]))
+    assert dict(tiered) == {b"a": 2, b"c": (1, 2), b"d": [3]}
+    assert {name: tiered.pop(name) for name in "acd"} == {"a": 2, "c": (1, 2), "d": [3]}
+    assert (len(tiered), len(tiered.fast)) == (0, 0)
+
+
 KEYS = st.sampled_from(["a", "b", "c", "d"])
 VALUES = st.none() | st.integers(0, 3) | st.tuples(st.text(max_size=2))
 STEPS = st.one_of(
