@@ -413,7 +413,7 @@ def test_threads_that_write_and_read_at_once_leave_both_stores_alike(tiered):
 class Failing(MemoryStore):
     """A store whose writes fail with `error`, after they were made if `too_late`."""
 
-    error: Exception | None = None
+    error: BaseException | None = None
     too_late = False
 
     def put(self, key, value, overwrite=True):
