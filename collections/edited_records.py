@@ -9,7 +9,12 @@ from attrs import evolve
 from stones.collections.indexes.definition import read_definitions
 from stones.engine import Transaction
 from stones.formats.metadata import next_generation
-from stones.stores.claims import collection_names, count_key, write_collection
+from stones.stores.claims import (
+    collection_names,
+    count_key,
+    namespace_names,
+    write_collection,
+)
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA
 from stones.stores.spans import prefix_span
@@ -22,12 +27,16 @@ from .stored_indexes import StoredIndexes, restart
 def renew_collections(database: Database) -> None:
     """Count the records of all collections, and build all their indexes, from the records.
 
-    If two records have the same values in a unique index, its state is that its build has failed.
+    The entries of namespaces are counted too. If two records have the same values in a unique index, its state is that its
+    build has failed.
     """
     with database.writing() as txn:
         collections = [StoredIndexes(database, name) for name in collection_names(txn)]
         for stored in collections:
             _renew(txn, stored)
+        for name in namespace_names(txn):
+            span = prefix_span(name.encode() + b"/")
+            _set_count(txn, name, sum(1 for _ in txn.keys(DATA, span.start, span.stop)))
         next_generation(txn)
         database.reload(txn)
         for stored in collections:
@@ -46,9 +55,7 @@ def _renew(txn: Transaction, stored: StoredIndexes) -> None:
         count += 1
         record = stored.decode(key, raw) or {}
         names = {*record} if names is None else names & record.keys()
-    counted = count_key(stored.name)
-    txn.drop_sum(counted)
-    txn.add(counted, count)
+    _set_count(txn, stored.name, count)
     description = stored.description(txn)
     if description is not None:
         edited = _edited(description, names or set())
@@ -56,6 +63,12 @@ def _renew(txn: Transaction, stored: StoredIndexes) -> None:
             write_collection(txn, stored.name, edited.stored())
     for definition in read_definitions(txn, stored.name):
         restart(txn, stored.name, definition)
+
+
+def _set_count(txn: Transaction, name: str, count: int) -> None:
+    counted = count_key(name)
+    txn.drop_sum(counted)
+    txn.add(counted, count)
 
 
 def _edited(description: Description, in_all: set[str]) -> Description:

@@ -16,6 +16,7 @@ from stones import (
     CollectionError,
     CorruptValueError,
     InvalidKeyError,
+    JsonFileStore,
     KeyTooLongError,
     KeyTypeError,
     LmdbStore,
@@ -35,6 +36,9 @@ from stones import (
 )
 from stones.command_line.main import main
 from stones.engine import Space
+from stones.stores.database import Database
+from stones.stores.database_reader import DatabaseReader
+from stones.stores.namespace_database import NamespaceDatabase, NamespaceReader
 
 from .processes import Follower, run
 
@@ -268,6 +272,32 @@ def test_it_does_what_a_dict_does(options, steps):
     assert list(sessions.items()) == sorted(model.items(), key=lambda entry: entry[0].encode())
     assert sessions == model
     assert len(store) == len(model) + 2
+
+
+NOT_OF_A_NAMESPACE = {
+    "abandon",
+    "adopt_stones03",
+    "close",
+    "open",
+    "read_codec",
+    "reload",
+    "requesting",
+    "snapshot",
+    "sync",
+}
+"""What a namespace does not use, and takes over from `Database` as it is."""
+BY_WHAT_IS_OVERRIDDEN = {"check_open", "decode_record", "entries", "get_many", "keys", "metadata"}
+
+
+def test_no_method_of_a_database_passes_a_namespace_by():
+    own = {*vars(NamespaceDatabase), *vars(NamespaceReader)}
+    methods = {
+        name
+        for each in (Database, DatabaseReader)
+        for name, found in vars(each).items()
+        if not name.startswith("_") and callable(found)
+    }
+    assert methods - own == NOT_OF_A_NAMESPACE | BY_WHAT_IS_OVERRIDDEN
 
 
 # -- transactions and snapshots ----------------------------------------------------------------
@@ -621,6 +651,18 @@ def test_eight_writers_at_once_keep_the_count(tmp_path):
     with LmdbStore(tmp_path / "db") as store:
         found = store.namespace("n/")
         assert len(found) == sum(1 for _ in found) == 320
+
+
+def test_entries_that_were_edited_in_a_json_file_are_counted(tmp_path):
+    path = tmp_path / "db.json"
+    with JsonFileStore(path, key_type=str) as store:
+        sessions = store.namespace("sessions/")
+        sessions.update(a=1, b=2)
+        edited = json.loads(path.read_text())
+        del edited["sessions/a"]
+        edited.update({"sessions/c": 3, "sessions/d": 4})
+        path.write_text(json.dumps(edited))
+        assert (dict(sessions), len(sessions)) == ({"b": 2, "c": 3, "d": 4}, 3)
 
 
 def test_a_tiered_reads_it_from_the_slow_store(store, sessions):

@@ -54,6 +54,10 @@ class NamespaceReader(DatabaseReader):
         with self.whole.reading() as txn:
             yield NamespaceTransaction(txn, self._claim)
 
+    def look(self, look: Callable[[Transaction], T]) -> T:
+        claim = self._claim
+        return self.whole.look(lambda txn: look(NamespaceTransaction(txn, claim)))
+
     def codec_at(self, txn: Transaction) -> Codec:
         return self._wrapped(self.whole.codec_at(_inner(txn)))
 
