@@ -27,8 +27,8 @@ from .stored_indexes import StoredIndexes, restart
 def renew_collections(database: Database) -> None:
     """Count the records of all collections, and build all their indexes, from the records.
 
-    The entries of namespaces are counted too. If two records have the same values in a unique index, its state is that its
-    build has failed.
+    The entries of namespaces are counted too. If two records have the same values in a unique
+    index, its state is that its build has failed.
     """
     with database.writing() as txn:
         collections = [StoredIndexes(database, name) for name in collection_names(txn)]
