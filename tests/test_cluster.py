@@ -23,11 +23,19 @@ def run(*arguments):
 
 
 def assert_held(done):
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert (done.returncode, "VIOLATION" in done.stdout) == (0, False), done.stdout + done.stderr
 
 
 def test_a_killed_server_loses_nothing_that_it_acknowledged():
     assert_held(run("kills", "--rounds", "5", "--processes", "4"))
+
+
+@pytest.mark.parametrize("sabotage", ["early", "split", "asynchronous"])
+def test_kills_are_noticed_by(sabotage):
+    """Acknowledging what was not made, tearing transactions apart, and a server that is lazy."""
+    options = ["--rounds", "10", "--processes", "4", "--sabotage", sabotage]
+    done = run("kills", *options)
+    assert (done.returncode, "VIOLATION" in done.stdout) == (1, True), done.stdout + done.stderr
 
 
 def test_three_nodes_lose_nothing_when_a_standby_and_two_primaries_are_killed():

@@ -13,13 +13,17 @@ TABLE_ROUNDS = 40
 """After so many rounds a new table is begun, so that comparing stays fast."""
 
 
-def kills(rounds: int, processes: int, seed: int) -> None:
+def kills(rounds: int, processes: int, seed: int, sabotage: str | None = None) -> None:
     """Kill all processes of the server in each round. Raises Violation. Prints what it does."""
     rng = Random(seed)
     total = {"made": 0, "undone": 0, "unknown": 0, "there": 0}
-    with PostgresServer(speed=WRITTEN, settings={"max_wal_size": "512MB"}) as server:
+    settings = {"max_wal_size": "512MB"}
+    if sabotage == "asynchronous":  # the server acknowledges before anything is written
+        settings.update(synchronous_commit="off", wal_writer_delay="10s")
+    with PostgresServer(speed=WRITTEN, settings=settings) as server:
         for begun in range(0, rounds, TABLE_ROUNDS):
-            with Writers(server.url(), f"kills_{begun}", processes) as writers:
+            with Writers(server.url(), f"kills_{begun}", processes, sabotage) as writers:
+                server.execute("CHECKPOINT")  # the tables are there, whatever is lost later
                 for number in range(begun, min(begun + TABLE_ROUNDS, rounds)):
                     writers.wait_for_each(1)
                     time.sleep(rng.uniform(0, 0.15))

@@ -4,7 +4,7 @@
 `failover` kills a standby and two primaries while processes write. `kills` kills a single server
 in each round. `mixed` lets blocks, functions and snapshots run at once, without kills. They end
 with 1 and `VIOLATION` if an acknowledged operation is not there, or one is there in part, or an
-error is not a documented one.
+error is not a documented one. `--sabotage` breaks `kills`, which must be noticed.
 
     python -m tests.cluster.run kills --rounds 200
 """
@@ -37,6 +37,11 @@ def main() -> int:
     parser.add_argument("--seconds", type=float, default=10, help="how long `mixed` runs")
     parser.add_argument("--processes", type=int, default=8)
     parser.add_argument("--seed", type=int, default=secrets.randbelow(1_000_000))
+    parser.add_argument(
+        "--sabotage",
+        choices=["early", "split", "asynchronous"],
+        help="acknowledge what was not made, tear transactions apart, or let the server lose some",
+    )
     parser.add_argument("--running", type=Path, default=RUNNING, help="where `start` notes its pid")
     asked = parser.parse_args()
     # A runner that is stopped from outside stops its servers and writers first.
@@ -51,7 +56,7 @@ def main() -> int:
                 failover(asked.processes)
             case "kills":
                 print(f"kills: --seed {asked.seed}", flush=True)
-                kills(asked.rounds, asked.processes, asked.seed)
+                kills(asked.rounds, asked.processes, asked.seed, asked.sabotage)
             case "mixed":
                 mixed(asked.processes, asked.seconds)
     except Violation as violation:

@@ -10,6 +10,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -58,10 +59,14 @@ def account(number: int) -> str:
 
 
 class Writer:
-    """Writes until it is told to stop. Its operations have the numbers 0, 1, 2, ..."""
+    """Writes until it is told to stop. Its operations have the numbers 0, 1, 2, ...
 
-    def __init__(self, store: Store[Any, Any], number: int) -> None:
-        self.store, self.number = store, number
+    `sabotage` makes it err: `early` says that an operation was made before it is, `split` makes
+    two transactions of one.
+    """
+
+    def __init__(self, store: Store[Any, Any], number: int, sabotage: str | None = None) -> None:
+        self.store, self.number, self.sabotage = store, number, sabotage
         self.entries = Collection(store, Entry)
         self.rng = Random(f"{os.getpid()}")
 
@@ -86,7 +91,7 @@ class Writer:
 
     def pair(self, number: int) -> None:
         """A with-block with two entries that belong together, and one that is undone."""
-        with self.store.transaction():
+        with nullcontext() if self.sabotage == "split" else self.store.transaction():
             self.store[f"left/{self.number}/{number}"] = number
             try:
                 with self.store.transaction():
@@ -100,16 +105,18 @@ class Writer:
         try:
             getattr(self, kind)(number)
         except UnknownOutcomeError:
-            return "unknown"
+            return "made" if self.sabotage == "early" else "unknown"
         except StorageError:
-            return "undone"
+            return "made" if self.sabotage == "early" else "undone"
         return "made"
 
 
 KINDS = ["put", "add", "transfer", "pair"]
 
 
-def write(open_store: Open, number: int, log: Path, stop: Path) -> None:
+def write(
+    open_store: Open, number: int, log: Path, stop: Path, sabotage: str | None = None
+) -> None:
     """Open the store and write, until the file `stop` is there or the runner is gone."""
     runner = os.getppid()
     rng = Random(f"kinds {number} {time.time()}")
@@ -119,7 +126,7 @@ def write(open_store: Open, number: int, log: Path, stop: Path) -> None:
             if store is None:
                 return
             with store:
-                writer = Writer(store, number)
+                writer = Writer(store, number, sabotage)
                 done, last = 0, time.monotonic()
                 while not stop.exists() and os.getppid() == runner:
                     kind = rng.choice(KINDS)

@@ -22,7 +22,7 @@ class Writers:
     They are forked, so the process that makes them must not have a store open.
     """
 
-    def __init__(self, url: str, table: str, processes: int) -> None:
+    def __init__(self, url: str, table: str, processes: int, sabotage: str | None = None) -> None:
         self.url, self.table = url, table
         self.folder = Path(tempfile.mkdtemp(prefix="stones-writers-"))
         self.logs = [self.folder / f"log-{number}" for number in range(processes)]
@@ -30,7 +30,9 @@ class Writers:
         with self.opened() as store:
             fill(store)
         self.pids = [
-            fork(lambda number=number, log=log: write(self.opened, number, log, self.stop))
+            fork(
+                lambda number=number, log=log: write(self.opened, number, log, self.stop, sabotage)
+            )
             for number, log in enumerate(self.logs)
         ]
 
