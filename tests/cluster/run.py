@@ -68,8 +68,11 @@ def main() -> int:
 
 
 def start(running: Path) -> None:
-    """Run three nodes until somebody ends this process."""
-    with Cluster(speed={}) as cluster:
+    """Run three nodes until somebody ends this process.
+
+    They do not wait for the disk. A power cut may destroy them; kills do not.
+    """
+    with Cluster() as cluster:
         running.write_text(str(os.getpid()))
         print("Three nodes run: a primary, and two standbys of which one has each commit.")
         for node in cluster.nodes.values():
