@@ -7,14 +7,15 @@ A connection must not be used, or closed, in a forked child. More than that, the
 believes to have would be the parent's. So before a fork all connections are closed that no
 transaction is using. If a transaction reads at that moment, the child closes its connection. If a
 transaction writes, the child cannot use the file at all: closing that connection would undo, in the
-memory that both share, what the parent is writing.
+memory that both share, what the parent is writing. The same holds for a transaction of another
+thread, which may be in the middle of anything.
 """
 
 import sqlite3
 from collections.abc import Callable
-from threading import Lock
+from threading import Lock, get_ident
 from time import monotonic, sleep
-from typing import Any, Protocol
+from typing import Protocol
 from weakref import WeakSet, ref
 
 from stones.errors import StoneError, StorageError, StoreClosedError
@@ -27,6 +28,9 @@ _KEPT = 8
 _PATIENCE = 1.0
 """Seconds that a fork waits for reads that are under way in other threads."""
 
+_SHORT = 0.02
+"""Seconds that a fork waits for transactions of other threads."""
+
 _left_to_parents: list[object] = []
 
 
@@ -34,6 +38,8 @@ class User(Protocol):
     """A transaction, as far as its connection knows it."""
 
     writable: bool
+    thread: int
+    """The thread that began it."""
 
     def lose(self, error: StoneError, *, close: bool) -> None:
         """Each use raises `error` from now on. With `close`, undo it if this thread may."""
@@ -43,20 +49,27 @@ class User(Protocol):
 class Link:
     """A connection, with a cursor for statements of one row, and the transaction that has it."""
 
-    __slots__ = ("__weakref__", "closed", "connection", "cursor", "run", "user")
+    __slots__ = ("__weakref__", "connection", "cursor", "is_open", "run", "user")
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self.connection = connection
         self.cursor = connection.cursor()
         self.run: Callable[..., sqlite3.Cursor] = self.cursor.execute
         """Executes a statement. The next one ends it."""
+        self.is_open = True
         self.user: ref[User] | None = None
-        self.closed = False
 
     def close(self) -> None:
         """Let go of it. What is not committed is undone."""
-        self.closed = True
         self.connection.close()
+        self.is_open = False  # only now: another thread may fork while SQLite closes it
+
+
+class _NoPlace(list[Link]):
+    """In place of the connections that are kept: a connection that is given is closed."""
+
+    def append(self, link: Link) -> None:
+        link.close()
 
 
 class Connections:
@@ -72,7 +85,7 @@ class Connections:
         self._durability = durability
         self._links: WeakSet[Link] = WeakSet()
         self._opening = Lock()
-        self._unusable = False  # in a child that was forked while a transaction wrote
+        self._unusable = False  # in a child of a parent that was using it
 
     def take(self) -> Link:
         """A connection for a reader. Raises StoreClosedError, StorageError."""
@@ -84,22 +97,25 @@ class Connections:
     def give(self, link: Link) -> None:
         """The reader does not need the connection any more."""
         link.user = None
-        if self.closed or link.closed or len(self.idle) >= _KEPT:
-            link.close()
-        else:
+        if link.is_open and len(self.idle) < _KEPT:
             self.idle.append(link)
             if self.closed:  # by another thread, just now
                 self.close_idle()
+        else:
+            link.close()
 
     def take_writer(self) -> Link:
         """The connection for the one writer."""
         link, self._writer = self._writer, None
-        return self._open(patience=0) if link is None else link
+        if link is None:
+            link = self._open()
+            link.run("PRAGMA busy_timeout = 0")  # it waits in its own way
+        return link
 
     def give_writer(self, link: Link) -> None:
         """The writer does not need the connection any more."""
         link.user = None
-        if self.closed or link.closed:
+        if self.closed:
             link.close()
         else:
             self._writer = link
@@ -109,17 +125,21 @@ class Connections:
     def close(self) -> None:
         """Close all connections that are not in use. Each other one is closed when it is given."""
         self.closed = True
-        self.close_idle()
+        self.close_idle(place=_NoPlace())
         for user in self.users():
             user.lose(self._closed_error(), close=True)
 
-    def close_idle(self) -> None:
+    def close_idle(self, place: list[Link] | None = None) -> None:
+        """Close what is not in use. From now on, readers give their connections to `place`."""
+        idle = self.idle
+        if place is not None:
+            self.idle = place
         writer, self._writer = self._writer, None
         if writer is not None:
             writer.close()
-        while self.idle:
+        while idle:
             try:
-                link = self.idle.pop()
+                link = idle.pop()
             except IndexError:  # another thread was quicker
                 break
             link.close()
@@ -134,15 +154,16 @@ class Connections:
     def before_fork(self) -> None:
         """Close what is not in use, and wait for the reads of other threads that end at once."""
         self._opening.acquire()
-        until = monotonic() + _PATIENCE
+        self.close_idle(place=_NoPlace())
+        self._wait(self._is_reading, _PATIENCE)
+        self._wait(self._others, _SHORT)  # a long one goes on
         self.close_idle()
-        while monotonic() < until and self._is_reading():
-            sleep(0.0001)
-            self.close_idle()
         if not self.users():
             self._place.disconnected()
 
     def after_fork_in_parent(self) -> None:
+        if not self.closed:
+            self.idle = []
         self._opening.release()
 
     def after_fork_in_child(self) -> None:
@@ -152,13 +173,14 @@ class Connections:
             user = None if link.user is None else link.user()
             if user is not None:
                 user.lose(reason, close=False)
-            if user is not None and user.writable:
+            if user is not None and not user.writable and user.thread == get_ident():
+                link.close()
+            elif link.is_open:
                 _leak(link)
                 self._unusable = True
-            else:
-                link.close()
         self._links = WeakSet()
-        self.idle = []
+        if not self.closed:
+            self.idle = []
         self._writer = None
         self._place.disconnected()
 
@@ -166,24 +188,33 @@ class Connections:
         path = self._place.path
         return StoreClosedError(f"the store {path!r} is closed: open it again to use it")
 
+    def _wait(self, busy: Callable[[], object], seconds: float) -> None:
+        until = monotonic() + seconds
+        while busy() and monotonic() < until:
+            sleep(0.0001)
+
+    def _others(self) -> bool:
+        """Whether another thread has a transaction."""
+        return any(user.thread != get_ident() for user in self.users())
+
     def _is_reading(self) -> bool:
         """Whether a thread has a connection without a transaction: it reads a single value."""
-        return any(link.user is None and _is_open(link) for link in list(self._links))
+        return any(link.user is None and link.is_open for link in list(self._links))
 
-    def _open(self, **options: Any) -> Link:
+    def _open(self) -> Link:
         with self._opening:
             path = self._place.path
             if self.closed:
                 raise self._closed_error()
             if self._unusable:
                 raise StorageError(
-                    f"this process was forked while a transaction wrote to {path!r}, and SQLite "
-                    "cannot use the file in it: fork outside of transactions, or start another "
-                    "program"
+                    f"this process was forked while a transaction wrote to {path!r}, or another "
+                    "thread used it, and SQLite cannot use the file in it: fork outside of "
+                    "transactions, or start another program"
                 )
             self._place.check_file("cannot open the file again")
             try:
-                opened = connect(path, mode=self._mode, durability=self._durability, **options)
+                opened = connect(path, mode=self._mode, durability=self._durability)
             except sqlite3.Error as error:
                 raise opening_error(error, path) from error
             link = Link(opened)
@@ -195,14 +226,6 @@ class Connections:
                 link.close()
                 raise
             return link
-
-
-def _is_open(link: Link) -> bool:
-    try:
-        link.connection.in_transaction  # noqa: B018  # raises for a closed one
-    except sqlite3.ProgrammingError:
-        return False
-    return True
 
 
 def _leak(link: Link) -> None:

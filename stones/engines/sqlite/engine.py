@@ -206,16 +206,15 @@ class SqliteEngine(Engine):
     def get(self, space: Space, key: bytes) -> bytes | None:
         connections = self._connections
         idle = connections.idle
-        if not idle or self.closed:
-            return super().get(space, key)
         try:
             # No object of ours: a transaction takes three times as long.
-            link = idle.pop()
+            link = idle.pop() if idle else connections.take()
             row = link.run(GET[space], (key,)).fetchone()
         except IndexError:  # another thread was quicker
             return super().get(space, key)
         except sqlite3.Error as error:
             raise self.translated(error) from error
+        idle = connections.idle  # another list, if connections were closed for a fork
         idle.append(link)
         if connections.closed:  # by another thread, just now
             connections.close_idle()

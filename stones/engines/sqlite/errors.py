@@ -1,5 +1,6 @@
 """The errors of SQLite as errors of stones: what was wrong, in which store, and what to do."""
 
+import os
 import sqlite3
 
 from stones.engines.full_disk import is_full
@@ -29,7 +30,7 @@ def is_locked(error: sqlite3.Error) -> bool:
 def translated(error: sqlite3.Error, path: str) -> StoneError:
     """The error of stones for an error of SQLite on the store at `path`."""
     code = code_of(error)
-    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and is_full(path)):
+    if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return StoreFullError(f"no room for more in {path!r}: {error}; nothing was changed")
     if code in _DAMAGED:
         return StorageError(
@@ -48,3 +49,9 @@ def translated(error: sqlite3.Error, path: str) -> StoneError:
     if code == 0 and isinstance(error, sqlite3.ProgrammingError):  # a closed cursor
         return TransactionError(f"the transaction on {path!r} has ended: {error}")
     return StorageError(f"SQLite failed on {path!r}: {error}")
+
+
+def _is_full(path: str) -> bool:
+    # A commit writes to the log, and so does a transaction that is larger than the memory for it.
+    log = os.path.realpath(path) + "-wal"
+    return is_full(path) or (os.path.exists(log) and is_full(log))

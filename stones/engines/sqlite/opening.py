@@ -18,19 +18,14 @@ _PATIENCE = 10.0
 """Seconds that a reader waits. SQLite locks readers out while it mends the log after a crash."""
 
 
-def connect(
-    path: str, *, mode: str, durability: str, patience: float = _PATIENCE
-) -> sqlite3.Connection:
-    """A connection to the file `path`, by `mode`: ro, rw, rwc, or immutable. Raises sqlite3.Error.
-
-    `patience` is how many seconds a statement waits for locks.
-    """
+def connect(path: str, *, mode: str, durability: str) -> sqlite3.Connection:
+    """A connection to a file, by `mode`: ro, rw, rwc, or immutable. Raises sqlite3.Error."""
     how = "mode=ro&immutable=1" if mode == "immutable" else f"mode={mode}"
     connection = sqlite3.connect(
         # An absolute path. It may have any bytes, and `?` among them.
         f"file:{quote(os.fsencode(path))}?{how}",
         uri=True,
-        timeout=patience,
+        timeout=_PATIENCE,
         isolation_level=None,
         check_same_thread=False,
         cached_statements=256,

@@ -42,11 +42,15 @@ class Rows:
         self.fetch = fetch
         self._cursor.close()
 
-    def end(self, refuse: Callable[..., NoReturn]) -> None:
-        """The transaction has ended: `refuse` raises the error that says so."""
+    def end(self, refuse: Callable[..., NoReturn], *, close: bool) -> None:
+        """The transaction has ended: `refuse` raises the error that says so.
+
+        With `close`, SQLite ends the statement: only for the thread that reads from it.
+        """
         self._ended = True
         self.fetch = refuse
-        self._cursor.close()
+        if close:
+            self._cursor.close()
 
     def entries(self) -> Iterator[Any]:
         """Each row."""

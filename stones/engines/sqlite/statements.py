@@ -41,6 +41,10 @@ DELETE = tuple(f"DELETE FROM {table} WHERE key = ?" for table in TABLES)
 LAST_KEY = tuple(f"SELECT max(key) FROM {table}" for table in TABLES)
 READ_COUNTS = f"SELECT entries FROM {COUNTS} ORDER BY space"
 ADD_COUNT = f"UPDATE {COUNTS} SET entries = entries + ? WHERE space = ?"
+COUNT_AGAIN = tuple(
+    f"UPDATE {COUNTS} SET entries = (SELECT count(*) FROM {table}) WHERE space = {number}"
+    for number, table in enumerate(TABLES)
+)
 
 BATCH = 1000
 """How many keys one statement takes."""

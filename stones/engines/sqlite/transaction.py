@@ -20,7 +20,18 @@ from . import statements
 from .connections import Link
 from .refusals import MAX_VALUE_SIZE, ended, raising, too_large
 from .rows import Rows
-from .statements import ADD, ADD_COUNT, BATCH, DELETE, GET, LAST_KEY, PUT, READ_COUNTS, SET
+from .statements import (
+    ADD,
+    ADD_COUNT,
+    BATCH,
+    COUNT_AGAIN,
+    DELETE,
+    GET,
+    LAST_KEY,
+    PUT,
+    READ_COUNTS,
+    SET,
+)
 
 _MANY = 100
 """After so many scans, those that nobody reads any more are forgotten."""
@@ -46,6 +57,7 @@ class SqliteTransaction(Transaction):
     __slots__ = (
         "__weakref__",
         "_added",
+        "_count_again",
         "_counts",
         "_depth",
         "_file",
@@ -57,8 +69,8 @@ class SqliteTransaction(Transaction):
         "_parent",
         "_run",
         "_scans",
-        "_thread",
         "holds_lock",
+        "thread",
         "writable",
     )
 
@@ -81,9 +93,10 @@ class SqliteTransaction(Transaction):
         self._inner: SqliteTransaction | None = None
         self._depth: int = 0 if parent is None else parent._depth + 1
         self._has_ended = False
+        self._count_again = False
         self._scans: list[ref[Rows]] = []
         self._added = [0] * len(Space)
-        self._thread = get_ident()
+        self.thread = get_ident()
         self.holds_lock = False
         self.writable = lock is not None or parent is not None
 
@@ -166,6 +179,9 @@ class SqliteTransaction(Transaction):
                 self._run(SET[space], (value, key))
         except sqlite3.Error as error:
             self._fail(error)
+        except BaseException:
+            self._miscounted()
+            raise
 
     def delete(self, space: Space, key: bytes) -> bool:
         if self._scans or not self.writable:
@@ -174,6 +190,9 @@ class SqliteTransaction(Transaction):
             deleted = self._run(DELETE[space], (key,)).rowcount
         except sqlite3.Error as error:
             self._fail(error)
+        except BaseException:
+            self._miscounted()
+            raise
         self._added[space] -= deleted
         return deleted > 0
 
@@ -191,7 +210,11 @@ class SqliteTransaction(Transaction):
                 self._added[space] += len(keys) - self._there(space, keys)
                 self._link.cursor.executemany(PUT[space], batch)
             except sqlite3.Error as error:
+                self._miscounted()
                 self._fail(error)
+            except BaseException:
+                self._miscounted()
+                raise
 
     def delete_range(self, space: Space, start: bytes = b"", stop: bytes | None = None) -> None:
         self._before_write()
@@ -201,6 +224,9 @@ class SqliteTransaction(Transaction):
             self._added[space] -= self._run(query, bounds).rowcount
         except sqlite3.Error as error:
             self._fail(error)
+        except BaseException:
+            self._miscounted()
+            raise
 
     # -- the transaction as a whole ------------------------------------------------------------
 
@@ -252,15 +278,26 @@ class SqliteTransaction(Transaction):
                 else:
                     link.run("ROLLBACK" if self.writable else "COMMIT")
         except sqlite3.Error:
-            if link is not None:
+            if self._parent is not None:  # an interrupt came just after the end of the savepoint
+                self._undone("a savepoint could not be undone alone")
+            elif link is not None:
+                self._held = None
                 link.close()  # which undoes it; nothing else can be done with the connection
         self._end()
 
-    def refuse(self, how: Callable[..., NoReturn]) -> None:
-        """From now on each use calls `how`, here and in the savepoints."""
+    def refuse(self, how: Callable[..., NoReturn], *, close: bool = True) -> None:
+        """From now on each use calls `how`, here and in the savepoints.
+
+        With `close`, the open scans are ended too: only by the thread that uses the transaction.
+        """
         transaction: SqliteTransaction | None = self
         while transaction is not None:
-            transaction._end_scans(how)
+            for scan in transaction._scans:
+                rows = scan()
+                if rows is not None:
+                    rows.end(how, close=close)
+            if close:
+                transaction._scans = []
             transaction._run = how
             transaction = transaction._inner
 
@@ -270,8 +307,9 @@ class SqliteTransaction(Transaction):
         With `close`, undoes it too, if this thread has begun it. Otherwise it is undone when it is
         ended or dropped.
         """
-        self.refuse(partial(raising, error))
-        if close and self._thread == get_ident():
+        mine = self.thread == get_ident()
+        self.refuse(partial(raising, error), close=close and mine)
+        if close and mine:
             self._link.close()
             self._end(partial(raising, error))
         elif not close:
@@ -288,7 +326,9 @@ class SqliteTransaction(Transaction):
         if self.writable:
             self._file.check_commit()
             for space, added in enumerate(self._added):
-                if added:
+                if self._count_again:
+                    self._run(COUNT_AGAIN[space])
+                elif added:
                     self._run(ADD_COUNT, (added, space))
         # An open statement would keep the snapshot after the end of the transaction.
         run = self._run
@@ -345,13 +385,6 @@ class SqliteTransaction(Transaction):
                     rows.settle()
             transaction = transaction._parent
 
-    def _end_scans(self, how: Callable[..., NoReturn]) -> None:
-        scans, self._scans = self._scans, []
-        for scan in scans:
-            rows = scan()
-            if rows is not None:
-                rows.end(how)
-
     def _rows(
         self, space: Space, columns: str, start: bytes, stop: bytes | None, reverse: bool
     ) -> Rows:
@@ -381,13 +414,23 @@ class SqliteTransaction(Transaction):
         # After some errors SQLite has undone the whole transaction. What came next would be
         # committed statement by statement.
         if not self._has_ended and not self._is_open():
-            root = self
-            while root._parent is not None:
-                root = root._parent
-            root.refuse(
-                partial(raising, TransactionError(f"an error has undone the transaction: {error}"))
-            )
+            self._undone(f"an error has undone it: {error}")
         raise translated from error
+
+    def _undone(self, reason: str) -> None:
+        """From now on the whole transaction can only be aborted."""
+        error = TransactionError(f"the transaction cannot be committed: {reason}")
+        self._root().refuse(partial(raising, error))
+
+    def _root(self) -> "SqliteTransaction":
+        root = self
+        while root._parent is not None:
+            root = root._parent
+        return root
+
+    def _miscounted(self) -> None:
+        """An interrupt came between a change and its count: the commit counts all entries."""
+        self._root()._count_again = True
 
     def _is_open(self) -> bool:
         try:
