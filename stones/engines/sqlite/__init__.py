@@ -1,7 +1,8 @@
 """The engine on SQLite: one file a store, for many threads and processes.
 
 engine       SqliteEngine: begins transactions, reads, writes, closes
-transaction  SqliteTransaction: get, put, delete, many entries, savepoints, counts
+transaction  SqliteTransaction: put, delete, many entries, savepoints, counts, its end
+reading      the half of it that reads: get, many keys, scans
 refusals     what a transaction refuses: use after its end, values that are too large
 rows         the entries of a scan, in pages
 connections  the connections of a process to a file: kept, closed, left at a fork

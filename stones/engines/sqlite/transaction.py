@@ -5,38 +5,30 @@ row of the space. So a commit writes that row once.
 """
 
 import sqlite3
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from itertools import islice
 from threading import get_ident
 from typing import NoReturn, Protocol
-from weakref import ref
 
-from stones.engine import Page, Space, Transaction
+from stones.engine import Space
 from stones.engines.lmdb.writer_lock import WriterLock
 from stones.errors import ReadOnlyError, StoneError, TransactionError
 
 from . import statements
 from .connections import Link
+from .reading import Reading
 from .refusals import MAX_VALUE_SIZE, ended, raising, too_large
-from .rows import Rows
 from .statements import (
     ADD,
     ADD_COUNT,
     BATCH,
     COUNT_AGAIN,
     DELETE,
-    GET,
-    LAST_KEY,
     PUT,
     READ_COUNTS,
     SET,
 )
-
-_MANY = 100
-"""After so many scans, those that nobody reads any more are forgotten."""
-_FEW = 4
-"""So many keys are read one by one."""
 
 
 class File(Protocol):
@@ -47,7 +39,7 @@ class File(Protocol):
     def give(self, link: Link, *, writer: bool) -> None: ...
 
 
-class SqliteTransaction(Transaction):
+class SqliteTransaction(Reading):
     """A transaction on the connection `link`, or a savepoint inside `parent`.
 
     `lock` is the lock of the threads that write, which the transaction releases at its end.
@@ -55,7 +47,6 @@ class SqliteTransaction(Transaction):
     """
 
     __slots__ = (
-        "__weakref__",
         "_added",
         "_count_again",
         "_counts",
@@ -64,11 +55,8 @@ class SqliteTransaction(Transaction):
         "_has_ended",
         "_held",
         "_inner",
-        "_link",
         "_lock",
         "_parent",
-        "_run",
-        "_scans",
         "holds_lock",
         "thread",
         "writable",
@@ -94,57 +82,11 @@ class SqliteTransaction(Transaction):
         self._depth: int = 0 if parent is None else parent._depth + 1
         self._has_ended = False
         self._count_again = False
-        self._scans: list[ref[Rows]] = []
+        self._scans = []
         self._added = [0] * len(Space)
         self.thread = get_ident()
         self.holds_lock = False
         self.writable = lock is not None or parent is not None
-
-    # -- reading -------------------------------------------------------------------------------
-
-    def get(self, space: Space, key: bytes) -> bytes | None:
-        try:
-            row = self._run(GET[space], (key,)).fetchone()
-        except sqlite3.Error as error:
-            self._fail(error)
-        return None if row is None else row[0]
-
-    def get_many(self, space: Space, keys: Sequence[bytes]) -> list[bytes | None]:
-        if len(keys) <= _FEW:
-            self._check()
-            return [self.get(space, key) for key in keys]
-        found: dict[bytes, bytes] = {}
-        for start in range(0, len(keys), BATCH):
-            query, wanted = statements.among(space, "key, value", keys[start : start + BATCH])
-            try:
-                found.update(self._run(query, wanted).fetchall())
-            except sqlite3.Error as error:
-                self._fail(error)
-        return list(map(found.get, keys))
-
-    def scan(
-        self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[tuple[bytes, bytes]]:
-        return self._rows(space, "key, value", start, stop, reverse).entries()
-
-    def keys(
-        self, space: Space, start: bytes = b"", stop: bytes | None = None, *, reverse: bool = False
-    ) -> Iterator[bytes]:
-        rows = self._rows(space, "key", start, stop, reverse)
-        return (key for (key,) in rows.entries())
-
-    def pages(
-        self,
-        space: Space,
-        start: bytes = b"",
-        stop: bytes | None = None,
-        *,
-        reverse: bool = False,
-        keys: bool = True,
-        values: bool = True,
-    ) -> Iterator[Page]:
-        columns = "key, value" if keys and values else "key" if keys else "value"
-        return self._rows(space, columns, start, stop, reverse).pages(keys, values)
 
     def count(self, space: Space) -> int:
         self._check()
@@ -157,13 +99,6 @@ class SqliteTransaction(Transaction):
                 self._fail(error)
             self._counts = [entries for (entries,) in rows]
         return self._counts[space] + self._added[space]
-
-    def pragma(self, name: str) -> int:
-        """A figure of SQLite about the file."""
-        try:
-            return int(self._run(f"PRAGMA {name}").fetchone()[0])
-        except sqlite3.Error as error:
-            self._fail(error)
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -384,30 +319,6 @@ class SqliteTransaction(Transaction):
                 if rows is not None:
                     rows.settle()
             transaction = transaction._parent
-
-    def _rows(
-        self, space: Space, columns: str, start: bytes, stop: bytes | None, reverse: bool
-    ) -> Rows:
-        """The rows of a scan, as this transaction sees them now."""
-        self._check()
-        bounds = [bound for bound in (start or None, stop) if bound is not None]
-        query = statements.between(space, columns, bool(start), stop is not None, reverse)
-        try:
-            rows = Rows(self._link.connection.execute(query, bounds), self._fail)
-        except sqlite3.Error as error:
-            self._fail(error)
-        if len(self._scans) >= _MANY:
-            self._scans = [scan for scan in self._scans if scan() is not None]
-        self._scans.append(ref(rows))
-        return rows
-
-    def _there(self, space: Space, keys: list[bytes]) -> int:
-        """How many of the keys are there. At most BATCH keys."""
-        (last,) = self._run(LAST_KEY[space]).fetchone()
-        if last is None or min(keys) > last:  # a table that is filled in key order
-            return 0
-        query, wanted = statements.among(space, "count(*)", keys)
-        return int(self._run(query, wanted).fetchone()[0])
 
     def _fail(self, error: sqlite3.Error) -> NoReturn:
         translated = self._file.translated(error)
