@@ -186,6 +186,7 @@ def test_a_change_joins_a_transaction(users, store):
     assert ages(users) == AGES
 
 
+@pytest.mark.needs("snapshots")
 def test_a_snapshot_is_not_changed(users, store):
     with store.snapshot() as view:
         frozen = Collection(view, User)

@@ -161,6 +161,7 @@ def test_a_collection_that_an_update_makes_on_its_way_is_respected_by_it(store):
     assert len(store) == 0
 
 
+@pytest.mark.needs("snapshots")
 def test_a_snapshot_has_the_collections_of_its_instant(store):
     Collection(store, Note, name="Before").add(Note("one"))
     with store.snapshot() as view:

@@ -314,12 +314,17 @@ def test_get_many_gives_the_records_that_are_there_in_the_order_asked(users):
         users.get_many([ADA.email, 5])
 
 
+@pytest.mark.needs("snapshots")
 def test_get_many_reads_one_snapshot(users, store):
     users.add(ADA)
     with store.snapshot() as view:
         users.put(User(ADA.email, "changed"))
         users.add(BOB)
         assert Collection(view, User).get_many([BOB.email, ADA.email]) == {ADA.email: ADA}
+
+
+def test_get_many_reads_what_its_transaction_has(users, store):
+    users.add_many([ADA, BOB])
     with store.transaction():
         users.delete(ADA.email)
         assert users.get_many([BOB.email, ADA.email]) == {BOB.email: BOB}
@@ -652,6 +657,7 @@ def test_a_collection_made_in_a_transaction_that_is_undone_can_be_used_after_it(
         store["User/x"] = 1
 
 
+@pytest.mark.needs("snapshots")
 def test_a_collection_over_a_snapshot_is_frozen_and_read_only(store, users):
     users.add(ADA)
     with store.snapshot() as view:
@@ -686,6 +692,7 @@ def test_a_closed_store_closes_its_collections(store, users):
             use()
 
 
+@pytest.mark.needs("snapshots")
 def test_iterating_while_writing_sees_one_snapshot(users):
     users.add_many(User(f"{n:03}", "N") for n in range(50))
     seen = []

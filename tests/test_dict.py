@@ -11,7 +11,16 @@ from collections.abc import MutableMapping
 
 import pytest
 
-from stones import InvalidKeyError, KeyTooLongError, KeyTypeError, MemoryStore, SerializerError
+from stones import (
+    InvalidKeyError,
+    KeyTooLongError,
+    KeyTypeError,
+    MemoryStore,
+    SerializerError,
+    Store,
+)
+
+from .without_snapshots import refuses_snapshots
 
 # -- a dict in all that it has ---------------------------------------------------------------------
 
@@ -119,6 +128,11 @@ def test_a_store_equals_any_mapping_with_the_same_entries(store):
     assert store == OrderedDict(entries)
     assert store == store.copy()
     assert store == store.range()
+
+
+@pytest.mark.needs("snapshots")
+def test_a_store_equals_its_snapshot(store):
+    store.update(a=1, b=[2])
     assert store == store.snapshot()
 
 
@@ -296,6 +310,8 @@ BOUNDS = {
 def test_a_key_of_another_type_is_a_type_error(store, key, act):
     if key is None and act in BOUNDS:
         key = []  # None is no bound
+    if act == "snapshot" and refuses_snapshots(store, Store.snapshot):
+        return
     with pytest.raises(KeyTypeError, match="bytes or str"):
         (KEYED | BOUNDS)[act](store, key)
     assert len(store) == 0
@@ -304,6 +320,8 @@ def test_a_key_of_another_type_is_a_type_error(store, key, act):
 @pytest.mark.parametrize("key", [b"", ""])
 @pytest.mark.parametrize("act", KEYED)
 def test_the_empty_key_is_a_value_error(store, key, act):
+    if act == "snapshot" and refuses_snapshots(store, Store.snapshot):
+        return
     with pytest.raises(InvalidKeyError, match="empty"):
         KEYED[act](store, key)
     assert len(store) == 0
@@ -350,7 +368,7 @@ def test_with_key_type_str_keys_come_back_as_str(open_store):
     assert list(store.items()) == [("a", 1), ("b", 1), ("é", 1)]
     assert list(store.range(prefix="é").items()) == [("é", 1)]
     assert store.get_many([b"a", "é"]) == {"a": 1, "é": 1}
-    assert store.snapshot() == store.copy() == store | {} == {"a": 1, "b": 1, "é": 1}
+    assert store.copy() == store | {} == {"a": 1, "b": 1, "é": 1}
     assert store.popitem() == ("é", 1)
 
 

@@ -384,6 +384,7 @@ def test_a_description_that_lacks_something_is_damaged(description):
         Collection(store, Note)
 
 
+@pytest.mark.needs("counts in META")
 @pytest.mark.parametrize("damage", [b"", b"-1", b"1.0", b"x", b"\xff", b"9" * 5000])
 def test_a_damaged_count_is_an_error_of_its_own(store, damage):
     notes = Collection(store, Note)

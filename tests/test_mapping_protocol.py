@@ -242,6 +242,12 @@ def test_a_store_cannot_be_a_value(store):
 
 
 def test_a_store_cannot_be_pickled(store):
-    for thing in (store, store.keys(), store.range(), store.snapshot()):
+    for thing in (store, store.keys(), store.range()):
         with pytest.raises(ValueTypeError, match="open it there"):
             pickle.dumps(thing)
+
+
+@pytest.mark.needs("snapshots")
+def test_a_snapshot_cannot_be_pickled(store):
+    with store.snapshot() as view, pytest.raises(ValueTypeError, match="open it there"):
+        pickle.dumps(view)

@@ -248,7 +248,10 @@ def test_an_abandoned_query_lets_go_of_its_snapshot(users, store):
     running = iter(users.find("$[?(@.age > 1)]"))
     next(running)
     del running
-    assert store.stats() == before
+    after = store.stats()
+    for stats in before, after:
+        stats.pop("memory_size", None)  # a server changes it by itself
+    assert after == before
 
 
 def test_jsonpath_is_loaded_when_a_collection_is(tmp_path):

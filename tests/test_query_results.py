@@ -128,6 +128,7 @@ def test_a_query_of_a_range_refuses_what_fits_no_record(steps):
         steps.range(ge=("r1",)).find(nam=1)
 
 
+@pytest.mark.needs("snapshots")
 def test_a_range_of_a_snapshot_can_be_queried(steps, store):
     with store.snapshot() as view:
         steps.clear()

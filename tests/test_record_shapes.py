@@ -134,6 +134,7 @@ def test_the_description_goes_with_the_transaction_of_the_first_record(store):
     assert described(store, "users")["fields"] == ["name"]
 
 
+@pytest.mark.needs("snapshots")
 def test_a_snapshot_without_the_collection_has_an_empty_one(store):
     with store.snapshot() as view:
         users_of(store, version()).add(version()("ada"))

@@ -13,6 +13,7 @@ from attrs import define
 from stones import (
     Collection,
     ConflictError,
+    CorruptValueError,
     FormatMismatchError,
     ReadOnlyError,
     RedisStore,
@@ -84,6 +85,41 @@ def test_entries_collections_and_savepoints_are_there_again(open_redis):
 def test_there_are_no_snapshots(open_redis):
     with pytest.raises(UnsupportedError, match="no snapshots"):
         open_redis().snapshot()
+
+
+def test_an_iteration_gives_each_key_once_though_others_write_meanwhile(open_redis):
+    numbers = [f"{n:04}".encode() for n in range(2000)]
+    store = open_redis(iterable=dict.fromkeys(numbers, 0))
+    entries = iter(store)
+    seen = [next(entries)]
+    del store[numbers[-1]]
+    store.update({"0000+": 1, "zz": 1})
+    seen += entries
+    assert seen == [*numbers[:-1], b"zz"]  # what changed ahead of it, not what changed behind it
+
+
+def test_records_in_an_order_are_read_before_the_first_is_given(open_redis):
+    users = Collection(open_redis(), User)
+    users.add_many(User(f"u{number:04}", 2000 - number) for number in range(2000))
+    running = iter(users.find().order_by("age"))
+    assert next(running).age == 1
+    users.clear()
+    assert [user.age for user in running] == list(range(2, 2001))
+
+
+def test_a_block_does_not_wait_for_the_block_of_another_thread(open_redis):
+    store = open_redis(kwargs={"n": 0})
+
+    def other():
+        with store.transaction():
+            store["n"] += 1
+
+    with pytest.raises(ConflictError), store.transaction():
+        store["n"] += 10
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join(30)
+    assert store["n"] == 1
 
 
 def test_a_server_that_keeps_nothing_is_no_place_for_what_must_last(open_redis):
@@ -288,6 +324,20 @@ def test_pages_of_large_values_are_read_in_order(open_redis):
     store = open_redis(iterable={f"{n:03}": bytes([n]) * 700_000 for n in range(20)})
     assert [value[0] for value in store.values()] == list(range(20))
     assert [value[0] for value in store.range(reverse=True).values()] == list(range(19, -1, -1))
+
+
+@pytest.mark.parametrize("damage", [b"", b"-1", b"1.0", b"x", b"\xff", b"9" * 5000])
+def test_a_damaged_count_is_an_error_of_its_own(open_redis, client, damage):
+    store = open_redis()
+    users = Collection(store, User)
+    users.add(User("ada"))
+    [sums] = client.scan_iter(match=f"{{{open_redis.prefix}}}*sums*")
+    [place] = client.hkeys(sums)
+    client.hset(sums, place, damage)
+    for read in (lambda: len(users), store.stats):
+        with pytest.raises(CorruptValueError, match="count of the collection 'User'"):
+            read()
+    assert next(iter(users)) == "ada"
 
 
 # -- connections -----------------------------------------------------------------------------------

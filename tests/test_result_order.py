@@ -262,6 +262,7 @@ def test_many_records_in_a_transaction_are_those_that_it_has(many, store):
         assert len(list(running)) == 999
 
 
+@pytest.mark.needs("snapshots")
 def test_many_records_of_a_snapshot(many, store):
     with store.snapshot() as view:
         many.clear()
@@ -274,9 +275,13 @@ def test_an_abandoned_order_lets_go_of_its_snapshot(many, store):
     running = iter(many.find().order_by("fields.n"))
     next(running)
     del running
-    assert store.stats() == before
+    after = store.stats()
+    for stats in before, after:
+        stats.pop("memory_size", None)  # a server changes it by itself
+    assert after == before
 
 
+@pytest.mark.needs("snapshots")
 def test_a_store_that_is_closed_in_between_ends_the_order(many, store):
     running = iter(many.find().order_by("fields.n"))
     next(running)

@@ -25,6 +25,7 @@ def in_thread(function):
 # -- snapshots -------------------------------------------------------------------------------------
 
 
+@pytest.mark.needs("snapshots")
 def test_a_snapshot_stays_as_it_was(store):
     store.update(a=1, b=[2])
     with store.snapshot() as view:
@@ -43,6 +44,7 @@ def test_a_snapshot_stays_as_it_was(store):
     assert len(store) == 0
 
 
+@pytest.mark.needs("snapshots")
 def test_snapshots_of_different_instants_live_side_by_side(store):
     views = []
     for n in range(10):
@@ -53,6 +55,7 @@ def test_snapshots_of_different_instants_live_side_by_side(store):
         view.close()
 
 
+@pytest.mark.needs("snapshots")
 def test_a_snapshot_taken_in_a_transaction_is_of_before_that(store):
     store["k"] = 1
     with store.transaction():
@@ -65,6 +68,7 @@ def test_a_snapshot_taken_in_a_transaction_is_of_before_that(store):
     assert store["k"] == 3
 
 
+@pytest.mark.needs("snapshots")
 def test_a_snapshot_is_read_only(store):
     view = store.snapshot()
     for write in (
@@ -82,6 +86,7 @@ def test_a_snapshot_is_read_only(store):
     assert repr(view) == f"<Snapshot of {store.database.name!r}>"
 
 
+@pytest.mark.needs("snapshots")
 def test_a_closed_snapshot_says_so(store):
     with store.snapshot() as view:
         assert len(view) == 0
@@ -99,6 +104,7 @@ def test_a_snapshot_keeps_its_store_open(tmp_path):
         view.close()
 
 
+@pytest.mark.needs("snapshots")
 def test_a_snapshot_reads_keys_as_the_store_does(open_store):
     store = open_store(key_type=str, value_type=list)
     store.deep_add("k", 1)
@@ -109,6 +115,7 @@ def test_a_snapshot_reads_keys_as_the_store_does(open_store):
     assert dict(twin) == {"k": [1, 2]}
 
 
+@pytest.mark.needs("snapshots")
 def test_a_snapshot_may_be_read_in_another_thread(store):
     store.update(a=1, b=2)
     view = store.snapshot()
@@ -186,6 +193,7 @@ def test_an_iterator_begun_in_a_transaction_sees_its_changes_and_ends_with_it(st
     assert next(entries, None) is None
 
 
+@pytest.mark.needs("snapshots")
 def test_many_iterators_live_side_by_side_in_one_thread(store):
     iterators = []
     for n in range(20):

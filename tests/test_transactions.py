@@ -139,10 +139,10 @@ def test_others_see_nothing_of_it_before_it_ends(store):
         store["b"] = 3
         assert in_thread(lambda: dict(store)) == {b"a": 1}
         assert in_thread(lambda: (store["a"], "b" in store, len(store))) == (1, False, 1)
-        assert dict(store.snapshot()) == {b"a": 1}
     assert in_thread(lambda: dict(store)) == {b"a": 2, b"b": 3}
 
 
+@pytest.mark.needs("waiting")
 def test_others_wait_with_their_writes_until_it_ends(store):
     with ThreadPoolExecutor(1) as pool:
         with store.transaction():
@@ -254,6 +254,7 @@ def test_an_update_in_a_transaction_may_write_while_it_is_read(store):
 # -- threads ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.needs("waiting")
 def test_threads_increment_a_counter_and_lose_nothing(store):
     def work():
         for _ in range(ROUNDS):
@@ -322,6 +323,7 @@ def test_threads_add_to_a_container_and_lose_nothing(open_store):
     assert store["other"] == [None] * THREADS
 
 
+@pytest.mark.needs("snapshots")
 def test_readers_see_all_of_a_transaction_or_none(store):
     store.update(a=0, b=0)
     done = threading.Event()

@@ -290,6 +290,7 @@ def test_the_error_names_the_process_that_holds_the_lock(path, program):
         assert store["a"] == 2
 
 
+@pytest.mark.needs("waiting")
 def test_a_thread_is_told_that_another_thread_holds_the_lock(open_store):
     store = open_store(timeout=0.3)
     with store.transaction():

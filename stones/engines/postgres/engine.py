@@ -13,6 +13,7 @@ from threading import get_ident
 from typing import Any, TypeVar
 
 import psycopg
+from attrs import evolve
 
 from stones.engine import Engine, Space, Supports, Transaction, parse_sum
 from stones.errors import (
@@ -26,6 +27,7 @@ from stones.errors import (
 
 from . import retries
 from .connections import Connections, UnreachableError
+from .dialects import POSTGRES
 from .errors import LostError, late, lost, translated
 from .parameters import bytes_array, number_of, text_array
 from .session import MANY_PARTS, Session
@@ -54,6 +56,17 @@ class PostgresEngine(Engine):
     `timeout` is how long a session waits for locks where `begin` and `write` do not say another
     one. Raises StoreOpenError.
     """
+
+    supports = Supports(
+        processes=True,
+        machines=True,
+        snapshots=True,
+        savepoints=True,
+        timeouts=True,
+        conflicts=True,
+        durability=("full",),
+        max_value_size=POSTGRES.max_value_size,
+    )
 
     def __init__(
         self,
@@ -90,14 +103,9 @@ class PostgresEngine(Engine):
         self._connections.give(wire)
         dialect = self._server.dialect
         self.max_value_size = dialect.max_value_size
-        self.supports = Supports(
-            processes=True,
-            machines=True,
-            snapshots=True,
-            savepoints=True,
-            timeouts=True,
+        self.supports = evolve(
+            type(self).supports,
             conflicts=not dialect.lock_alone,
-            durability=("full",),
             max_value_size=dialect.max_value_size,
         )
         _engines.add(self)
