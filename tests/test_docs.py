@@ -37,6 +37,8 @@ DOCUMENTS = [
     for path in sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")])
     if "_build" not in path.parts
 ]
+SERVERS = {"stones.stores.postgres": "postgres_url", "stones.stores.redis": "redis_url"}
+"""The modules with examples that need a server, and the fixture that gives its URL as `url`."""
 MODULES = sorted(
     ".".join(Path(folder, name).relative_to(ROOT).with_suffix("").parts)
     for folder, _, names in os.walk(ROOT / "stones", followlinks=True)
@@ -143,10 +145,13 @@ def test_the_examples_of_a_document_run_and_show_what_it_says(path, namespace):
 
 
 @pytest.mark.parametrize("name", MODULES)
-def test_the_examples_of_a_docstring_run_and_show_what_it_says(name, tmp_path, monkeypatch, capsys):
+def test_the_examples_of_a_docstring_run_and_show_what_it_says(
+    name, tmp_path, monkeypatch, capsys, request
+):
     monkeypatch.chdir(tmp_path)
+    url = {"url": request.getfixturevalue(SERVERS[name])} if name in SERVERS else {}
     failed, _ = doctest.testmod(
-        importlib.import_module(name), extraglobs=PUBLIC, optionflags=doctest.ELLIPSIS
+        importlib.import_module(name), extraglobs=PUBLIC | url, optionflags=doctest.ELLIPSIS
     )
     assert failed == 0, capsys.readouterr().out
 

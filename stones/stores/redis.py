@@ -40,14 +40,16 @@ class RedisStore(Store[K, V]):
     ConflictError with nothing written: run it again, or give a function to `Store.transact`. So
     there is no `timeout`.
 
-    Raises StoreOpenError if the store cannot be opened. No error shows the password:
+    Raises StoreOpenError if the store cannot be opened. No error shows the password.
 
-    >>> from stones import RedisStore, StoreOpenError
-    >>> try:
-    ...     RedisStore('redis://:secret@127.0.0.1:1/0')
-    ... except StoreOpenError as error:
-    ...     print(error)
-    cannot open the store: no connection to 'redis://127.0.0.1:1/0?prefix=stones': ...
+    With `url = 'redis://cache:6379/0'`, or another one:
+
+    >>> with RedisStore(url, prefix='greetings') as store:
+    ...     store['greeting'] = 'hello'
+    >>> with RedisStore(url, prefix='greetings', create=False) as store:
+    ...     store['greeting']
+    'hello'
+    >>> store.destroy(yes_im_sure=True)
     """
 
     default_serializer: ClassVar[str] = "cbor"
