@@ -7,7 +7,7 @@ needs psycopg.
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
-from stones.errors import UnsupportedError
+from stones.errors import StoreOpenError
 
 from .options import Functions
 from .reader import K, V
@@ -34,7 +34,7 @@ class PostgresStore(Store[K, V]):
     code. `len(store)` reads the whole table: it costs O(n).
 
     If a connection is lost in a commit, that is an UnknownOutcomeError, and nothing is repeated.
-    Raises StoreOpenError if the store cannot be opened, UnsupportedError without psycopg. Raises
+    Raises StoreOpenError if the store cannot be opened, also without psycopg. Raises
     SerializerError for an unknown serializer, and FormatMismatchError if the store is written by
     another serializer than the one named.
 
@@ -70,8 +70,8 @@ class PostgresStore(Store[K, V]):
         try:
             from stones.engines.postgres.engine import PostgresEngine
         except ImportError as error:
-            raise UnsupportedError(
-                f"a store on PostgreSQL needs psycopg: pip install 'stones[postgres]' ({error})"
+            raise StoreOpenError(
+                f"a store on PostgreSQL needs psycopg: pip install stones[postgres] ({error})"
             ) from error
         engine = PostgresEngine(
             url, table=table, readonly=readonly, create=create, timeout=timeout_of(timeout)
