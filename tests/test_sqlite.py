@@ -672,6 +672,8 @@ def test_a_store_that_is_closed_while_others_read_it(path):
         assert outcomes == ["closed"] * 3
 
 
+# Python tells of an interrupt in a callback of a weak reference, and raises nothing.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 def test_an_interrupt_leaves_a_store_that_can_be_used(path):
     def interrupt(*_):
         raise KeyboardInterrupt
