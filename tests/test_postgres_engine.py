@@ -384,6 +384,14 @@ def test_a_transaction_of_large_values_keeps_few_of_them_in_memory(engine):
     assert peak < 6 * session.ROOM
 
 
+def test_a_very_large_value_comes_back(engine):
+    large = MEGABYTE * 64
+    engine.write(lambda txn: txn.put(DATA, b"k", large))
+    assert engine.get(DATA, b"k") == large
+    engine.write(lambda txn: txn.put(DATA, b"l", b"small"))
+    assert entries(engine) == [(b"k", large), (b"l", b"small")]
+
+
 def test_a_value_over_the_limit_is_refused_before_anything_is_sent(engine, asked):
     class Huge(bytes):
         def __len__(self):

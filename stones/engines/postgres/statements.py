@@ -14,7 +14,7 @@ from stones.engine import Space
 from stones.errors import StoreOpenError
 
 from .dialects import Dialect
-from .parameters import BIGINT, BIGINT_ARRAY, BYTES, BYTES_ARRAY, TEXT, TEXT_ARRAY, UUID_ARRAY
+from .parameters import BIGINT, BIGINT_ARRAY, BYTES, BYTES_ARRAY, TEXT, TEXT_ARRAY, UUID, UUID_ARRAY
 from .wire import Message, Statement
 
 SUFFIXES = ("", "_index", "_meta", "_sums", "_lock")
@@ -132,6 +132,9 @@ class Statements:
             "SELECT key, sum(n)::bigint FROM {sums} GROUP BY key ORDER BY key", sums=sums
         )
         self.add = _statement(
+            "INSERT INTO {sums} (key, id, n) VALUES ($1, $2, $3)", BYTES, UUID, BIGINT, sums=sums
+        )
+        self.add_many = _statement(
             "INSERT INTO {sums} (key, id, n) SELECT * FROM unnest($1, $2, $3)",
             BYTES_ARRAY, UUID_ARRAY, BIGINT_ARRAY, sums=sums,
         )  # fmt: skip

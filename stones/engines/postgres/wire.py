@@ -19,6 +19,8 @@ from psycopg.pq.abc import PGconn, PGresult
 
 OK = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
 BINARY = pq.Format.BINARY
+LARGE = 8 << 20
+"""A value of more bytes is sent without a break: other threads wait as long."""
 
 
 @frozen(eq=False)
@@ -140,6 +142,12 @@ class Wire:
 
     def _send(self, messages: Sequence[Message]) -> None:
         pgconn, names, due = self.pgconn, self._names, self._due
+        # In steps, libpq would move all that is left of a message after each of them.
+        is_large = any(
+            value is not None and len(value) > LARGE for _, values in messages for value in values
+        )
+        if is_large:
+            pgconn.nonblocking = 0
         for statement, values in messages:
             if not self.prepares:
                 pgconn.send_query_params(
@@ -159,6 +167,8 @@ class Wire:
             # The server may wait until its answers are read.
             if select.select([pgconn.socket], [pgconn.socket], [])[0]:
                 pgconn.consume_input()
+        if is_large:
+            pgconn.nonblocking = 1
 
     def _next_results(self) -> tuple[list[PGresult], PGresult | None]:
         """The results of the earliest message that is not answered yet, and its first error."""
