@@ -47,12 +47,14 @@ class Host(Protocol):
 
     def take(self) -> Wire:
         """A connection. Raises StoreClosedError, StorageError."""
+        raise NotImplementedError
 
     def give(self, wire: Wire) -> None:
         """Take a connection back."""
 
     def failed(self, error: psycopg.Error, session: "Session") -> Exception:
         """The error of ours for an error of the server."""
+        raise NotImplementedError
 
 
 class Session(Backing):
@@ -172,8 +174,8 @@ class Session(Backing):
         self._ask_all(messages)
         self._known.clear()
 
-    def roll_back(self, number: int) -> None:
-        self._ask_all([(statement, ()) for statement in roll_back_to(number)])
+    def roll_back(self, savepoint: int) -> None:
+        self._ask_all([(statement, ()) for statement in roll_back_to(savepoint)])
         self._known.clear()
 
     def delete_range(self, space: Space, start: bytes, stop: bytes | None) -> None:

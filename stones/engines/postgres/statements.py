@@ -112,6 +112,11 @@ class Statements:
             " IS DISTINCT FROM e.value) THEN 0 ELSE 1 END)",
             BYTES_ARRAY, BYTES_ARRAY,
         )  # fmt: skip
+        self.check_two = in_each(
+            "SELECT 1 / (CASE WHEN (SELECT value FROM {table} WHERE key = $1) IS DISTINCT FROM $2"
+            " OR (SELECT value FROM {table} WHERE key = $3) IS DISTINCT FROM $4 THEN 0 ELSE 1 END)",
+            BYTES, BYTES, BYTES, BYTES,
+        )  # fmt: skip
         self.check_one = in_each(
             "SELECT 1 / (CASE WHEN (SELECT value FROM {table} WHERE key = $1)"
             " IS DISTINCT FROM $2 THEN 0 ELSE 1 END)",

@@ -13,7 +13,7 @@ from threading import Lock
 from typing import Any
 
 import psycopg
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 from psycopg import pq
 from psycopg.pq.abc import PGconn, PGresult
 
@@ -29,11 +29,9 @@ class Statement:
 
     sql: bytes
     types: tuple[int, ...] = ()
-    formats: tuple[int, ...] = field(init=False)
-
-    @formats.default
-    def _all_binary(self) -> tuple[int, ...]:
-        return (BINARY,) * len(self.types)
+    formats: tuple[int, ...] = field(
+        init=False, default=Factory(lambda made: (BINARY,) * len(made.types), takes_self=True)
+    )
 
 
 Message = tuple[Statement, tuple[bytes | None, ...]]
@@ -142,13 +140,12 @@ class Wire:
 
     def _send(self, messages: Sequence[Message]) -> None:
         pgconn, names, due = self.pgconn, self._names, self._due
-        # In steps, libpq would move all that is left of a message after each of them.
-        is_large = any(
-            value is not None and len(value) > LARGE for _, values in messages for value in values
-        )
-        if is_large:
-            pgconn.nonblocking = 0
+        is_large = False
         for statement, values in messages:
+            for value in values:
+                if value is not None and len(value) > LARGE and not is_large:
+                    # In steps, libpq would move all that is left of a message after each of them.
+                    pgconn.nonblocking, is_large = 0, True
             if not self.prepares:
                 pgconn.send_query_params(
                     statement.sql, values, statement.types, statement.formats, BINARY

@@ -18,11 +18,14 @@ Expected = Mapping[tuple[Space, bytes], bytes | None]
 
 def checks(statements: Statements, expected: Expected) -> Iterator[Message]:
     """The statements that fail unless each key has the value that is expected."""
-    for space in Space:
-        entries = [(key, value) for (at, key), value in expected.items() if at == space]
-        if len(entries) < 3:  # which is usual, and fastest so
-            for entry in entries:
-                yield statements.check_one[space], entry
+    spaces: dict[Space, list[tuple[bytes, bytes | None]]] = {}
+    for (space, key), value in expected.items():
+        spaces.setdefault(space, []).append((key, value))
+    for space, entries in spaces.items():
+        if len(entries) == 1:  # as with a put, and two are as with a new record
+            yield statements.check_one[space], entries[0]
+        elif len(entries) == 2:
+            yield statements.check_two[space], (*entries[0], *entries[1])
         else:
             keys, values = zip(*entries, strict=True)
             yield statements.check[space], (bytes_array(keys), bytes_array(values))
@@ -36,14 +39,16 @@ def writes(
     Those of `new` fail if the key is there. Keys go in their order, so two writers seldom wait for
     each other, and the server meets neighbours together.
     """
-    for space in Space:
+    for space, changed in enumerate(changes.writes):
+        if not changed:
+            continue
         gone: list[bytes] = []
         put: list[tuple[bytes, bytes]] = []
         fresh: list[tuple[bytes, bytes]] = []
-        for key, value in changes.writes[space]:
+        for key, value in changed:
             if value is None:
                 gone.append(key)
-            elif new and (space, key) in new:
+            elif new and (space, key) in new:  # a Space is a number
                 fresh.append((key, value))
             else:
                 put.append((key, value))
