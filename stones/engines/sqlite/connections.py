@@ -115,7 +115,7 @@ class Connections:
     def give_writer(self, link: Link) -> None:
         """The writer does not need the connection any more."""
         link.user = None
-        if self.closed:
+        if self.closed or not link.is_open:
             link.close()
         else:
             self._writer = link

@@ -164,9 +164,8 @@ class SqliteEngine(Engine):
             txn = SqliteTransaction(self, link, lock=lock)
             txn.holds_lock = True
             link.user = ref(txn)
-        except (
-            BaseException
-        ) as error:  # an interrupt comes anywhere, and must not leave a lock taken
+        except BaseException as error:
+            # An interrupt comes anywhere, and must not leave a lock taken.
             if link is not None:
                 link.close()
             while lock.is_mine():
