@@ -230,7 +230,9 @@ def test_writing_while_iterating_is_safe(store):
 def test_repr_shows_what_it_is_and_not_the_entries(store):
     store.update(a=1, b="secret")
     assert repr(store).startswith(f"<{type(store).__name__} '")
-    assert repr(store).endswith(": 2 entries, pickle>")
+    # A count that costs more than a moment is left out.
+    counts = store.database.engine.supports.counts
+    assert repr(store).endswith(": 2 entries, pickle>" if counts else "': pickle>")
     store.close()
     assert repr(store).endswith(": closed>")
 

@@ -84,7 +84,7 @@ def span_of(
         stop = _lower(stop, encode(lt) or b"\0")
     if le is not None:
         stop = _lower(stop, encode(le) + b"\0")
-    return Span(start, stop, reverse, limit)
+    return Span(start, stop, bool(reverse), limit)
 
 
 def _lower(stop: bytes | None, other: bytes) -> bytes:
