@@ -60,6 +60,8 @@ ENGINES = {
     "redis": (RedisStore, RedisEngine),
     "postgres": (PostgresStore, PostgresEngine),
 }
+UNSYNCED = {"json": {"durability": "none"}, "dbm": {"durability": "none"}}
+"""Options of engines that write whole files: to sync each would cost minutes, and prove no more."""
 NEEDS = {
     "snapshots": lambda engine: engine.supports.snapshots,
     # A block waits until no other block writes. Without that its commit may raise ConflictError.
@@ -97,7 +99,7 @@ def open_store(request, tmp_path):
             return request.getfixturevalue("redis_url"), {
                 "prefix": request.getfixturevalue("redis_prefix")()
             }
-        return tmp_path / f"store-{number}", {}
+        return tmp_path / f"store-{number}", dict(UNSYNCED.get(engine, ()))
 
     with ExitStack() as stack:
 
