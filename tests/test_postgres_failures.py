@@ -5,6 +5,7 @@ A proxy cuts connections at a chosen moment. `store` is behind the proxy, `direc
 
 import gc
 import threading
+import time
 import warnings
 from itertools import count
 
@@ -225,6 +226,33 @@ def test_a_block_does_not_commit_a_part_when_an_error_of_the_connection_is_caugh
     assert_unchanged(store, direct)
 
 
+def test_a_block_that_the_server_has_ended_before_the_commit_has_a_known_outcome(
+    server, store, direct
+):
+    with pytest.raises(StorageError, match="administrator command") as failure:
+        with store.transaction():
+            store["lost"] = 1
+            end_connections(server)
+    assert not isinstance(failure.value, UnknownOutcomeError)
+    assert_unchanged(store, direct)
+
+
+def test_a_function_runs_again_when_the_server_has_ended_it_before_the_commit(
+    server, store, direct
+):
+    runs = []
+
+    def change():
+        runs.append(1)
+        store["a"] = store["a"] + 1
+        if len(runs) < 3:
+            end_connections(server)
+
+    store.transact(change)
+    assert len(runs) == 3
+    assert direct["a"] == 2
+
+
 @pytest.mark.parametrize("statement", ["SAVEPOINT", "INSERT", "ROLLBACK TO"])
 def test_a_savepoint_ends_with_an_error_when_its_connection_is_lost(
     proxy, store, direct, statement
@@ -262,6 +290,16 @@ def test_a_chunk_of_an_update_is_not_there_when_the_connection_is_lost(proxy, st
     with pytest.raises(StorageError):
         store.update(entries())
     assert_unchanged(store, direct)
+
+
+def end_connections(server):
+    """End all transactions that are open, as an idle_in_transaction_session_timeout does."""
+    ended = server.execute(
+        "SELECT pg_terminate_backend(pid, 10000) FROM pg_stat_activity"
+        " WHERE state = 'idle in transaction'"
+    )
+    assert ended
+    time.sleep(0.05)  # the proxy passes it on
 
 
 # -- the connection is lost in the commit ----------------------------------------------------------

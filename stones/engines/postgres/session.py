@@ -244,6 +244,8 @@ class Session(Backing):
             if wire is None:
                 self._wire = wire = self._host.take()
                 head = [*self._begin(wire), *head]
+            elif not wire.is_alive():  # while the program did something else
+                raise ConnectionLostError(wire.why_ended, undone=True)
             if asks_first:  # most transactions need it
                 head.append((statements.get[Space.META], (b"generation",)))
             results = wire.ask([*head, *messages])

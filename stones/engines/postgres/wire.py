@@ -8,6 +8,7 @@ import os
 import select
 from collections import deque
 from collections.abc import Sequence
+from functools import partial
 from itertools import count
 from threading import Lock
 from typing import Any
@@ -61,6 +62,9 @@ class Wire:
         # statement, for the running of one None, and _END for the end of a message.
         self._due: deque[Any] = deque()
         self._lock = Lock()
+        self._notes: list[bytes] = []
+        # Not a method: a wire that is forgotten must be gone at once.
+        pgconn.notice_handler = partial(_note, self._notes)
         self._poll: Any = None
         if hasattr(select, "poll"):
             self._poll = select.poll()
@@ -111,9 +115,16 @@ class Wire:
                 # A server that ends a connection closes it. So there is something to read.
                 while self.is_open and self._readable(0):
                     self.pgconn.consume_input()
+                    self.pgconn.is_busy()  # gives what the server says to `_note`
             except psycopg.Error:
                 self.finish()
             return self.is_open
+
+    @property
+    def why_ended(self) -> str:
+        """Why the server has ended the connection, as far as it said so."""
+        said = self._notes[-1].decode("utf-8", "replace") if self._notes else ""
+        return said or "the server has closed it"
 
     @property
     def is_open(self) -> bool:
@@ -208,6 +219,11 @@ class Wire:
         if self._poll is not None:
             return self._poll.poll(timeout)
         return select.select([self.pgconn.socket], [], [], timeout)[0]
+
+
+def _note(notes: list[bytes], notice: PGresult) -> None:
+    """Keep the last of what the server says that is no answer."""
+    notes[:] = [notice.error_field(pq.DiagnosticField.MESSAGE_PRIMARY) or b""]
 
 
 _END = object()
