@@ -234,6 +234,15 @@ class Transaction(ABC):
         for key, value in entries:
             self.put(space, key, value)
 
+    def delete_many(self, space: Space, keys: Iterable[bytes]) -> None:
+        """Remove these keys, whether they are there or not.
+
+        Where the answer of `delete` is not needed, an engine need not find out. Such an engine
+        overrides this.
+        """
+        for key in keys:
+            self.delete(space, key)
+
     def delete_range(self, space: Space, start: bytes = b"", stop: bytes | None = None) -> None:
         """Remove the keys with start <= key < stop; without bounds, every key of the space.
 

@@ -229,10 +229,12 @@ def test_a_block_does_not_commit_a_part_when_an_error_of_the_connection_is_caugh
 def test_a_block_that_the_server_has_ended_before_the_commit_has_a_known_outcome(
     server, store, direct
 ):
-    with pytest.raises(StorageError, match="administrator command") as failure:
-        with store.transaction():
-            store["lost"] = 1
-            end_connections(server)
+    with (
+        pytest.raises(StorageError, match="administrator command") as failure,
+        store.transaction(),
+    ):
+        store["lost"] = 1
+        end_connections(server)
     assert not isinstance(failure.value, UnknownOutcomeError)
     assert_unchanged(store, direct)
 

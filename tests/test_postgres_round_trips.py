@@ -161,8 +161,12 @@ COLLECTION = {
     "users.put() of a key that is there": (2, lambda g: g.users.put(User("user 0001"))),
     "users.update() of a field": (2, lambda g: g.users.update("user 0001", age=g.number())),
     "update() of a field with an index": (
-        3,  # one more for each entry of an index that goes: was it there?
+        2,
         lambda g: g.employees.update("employee 0001", age=g.number() + 1000),
+    ),
+    "delete() of a record with two indexes": (
+        2,
+        lambda g: g.employees.delete(f"employee {g.number() % 100 + 100:04}"),
     ),
     "users.modify()": (2, lambda g: g.users.modify("user 0001", older)),
     "users.delete()": (2, lambda g: g.users.delete(f"user {g.number() % 100 + 1000}")),

@@ -121,9 +121,9 @@ class RecordIndexes:
         if old == new:
             return
         added = [(entry, stored) for entry, stored in new.items() if old.get(entry) != stored]
-        for entry in old:
-            if entry not in new and self._is_mine(txn, entry, key):
-                txn.delete(INDEX, entry)
+        gone = [entry for entry in old if entry not in new and self._is_mine(txn, entry, key)]
+        if gone:
+            txn.delete_many(INDEX, gone)
         for entry, stored in added:
             txn.put(INDEX, entry, stored)
 

@@ -125,6 +125,11 @@ class BufferedTransaction(Transaction):
             self._remove(space, key)
         return found
 
+    def delete_many(self, space: Space, keys: Iterable[bytes]) -> None:
+        self._check(write=True)
+        for key in keys:
+            self._remove(space, key)
+
     def delete_range(self, space: Space, start: bytes = b"", stop: bytes | None = None) -> None:
         self._check(write=True)
         if self._backing.room is not None:

@@ -21,7 +21,7 @@ transactions     commits, rollbacks, snapshots, savepoints
 changes          transact, expect: changes that may run again
 sums             add, sum, sums, drop_sum
 keys_and_values  order, bounds, sizes
-many_entries     pages, get_many, put_many, delete_range
+many_entries     pages, get_many, put_many, delete_many, delete_range
 elsewhere        runs a function in another thread or process
 """
 

@@ -1,4 +1,7 @@
-"""What every engine must do with many entries at once: pages, get_many, put_many, delete_range."""
+"""What every engine must do with many entries at once.
+
+That is pages, get_many, put_many, delete_many and delete_range.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -215,6 +218,39 @@ class ManyEntriesTests:
         kept = [key for key in KEYS if not (start <= key and (stop is None or key < stop))]
         assert [key for key, _ in entries(engine)] == kept
         assert entries(engine, Space.META) == [(b"a", b"1")]
+
+    def test_delete_many_removes_keys_that_are_there_or_not(self, engine: Engine) -> None:
+        fill(engine, [b"a", b"b", b"c", b"d"])
+
+        def change(txn: Transaction) -> None:
+            txn.put(DATA, b"b", b"new")
+            txn.put(DATA, b"e", b"new")
+            txn.delete_many(DATA, [b"x", b"b", b"e", b"d", b"b"])
+            txn.delete_many(DATA, iter([b"y"]))
+            assert [key for key, _ in txn.scan(DATA)] == [b"a", b"c"]
+            assert txn.count(DATA) == 2
+            assert txn.get(DATA, b"b") is None
+            txn.put(DATA, b"d", b"again")
+
+        engine.write(change)
+        assert entries(engine) == [(b"a", b"a"), (b"c", b"c"), (b"d", b"again")]
+        engine.write(lambda txn: txn.delete_many(DATA, [b"a", b"a", b"missing"]))
+        assert entries(engine) == [(b"c", b"c"), (b"d", b"again")]
+
+    def test_a_savepoint_that_is_undone_gives_back_what_delete_many_removed(
+        self, engine: Engine
+    ) -> None:
+        if lacks_savepoints(engine):
+            return
+        fill(engine, [b"a", b"b"])
+        txn = engine.begin(write=True)
+        inner = txn.begin()
+        inner.delete_many(DATA, [b"a", b"missing"])
+        assert list(inner.keys(DATA)) == [b"b"]
+        inner.abort()
+        assert list(txn.keys(DATA)) == [b"a", b"b"]
+        txn.commit()
+        assert [key for key, _ in entries(engine)] == [b"a", b"b"]
 
     def test_delete_range_removes_what_the_transaction_has_put(self, engine: Engine) -> None:
         fill(engine, [b"a", b"b", b"c"])
