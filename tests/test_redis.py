@@ -8,6 +8,7 @@ from urllib.parse import urlsplit
 
 import pytest
 import redis
+import trustme
 from attrs import define
 
 from stones import (
@@ -25,6 +26,7 @@ from stones import (
     UnknownOutcomeError,
     UnsupportedError,
     key,
+    stone,
 )
 from stones.engine import Space
 from stones.engines.redis.address import address_of
@@ -77,6 +79,80 @@ def test_entries_collections_and_savepoints_are_there_again(open_redis):
         assert (len(users), users.find("$[?(@.age == 7)]").one().email) == (300, "u7")
         store.clear()
         assert (len(store), len(users), list(store)) == (0, 0, [])
+
+
+# -- URLs ------------------------------------------------------------------------------------------
+
+
+def test_a_url_alone_opens_a_store_also_by_a_socket(redis_url, redis_prefix):
+    url = f"{redis_url}{'&' if '?' in redis_url else '?'}prefix={redis_prefix()}"
+    with stone(url) as store:
+        store["a"] = 1
+    with stone(url, RedisStore, readonly=True) as store:
+        assert dict(store) == {b"a": 1}
+
+
+def test_a_store_is_shown_by_a_url_that_opens_the_same_store(redis_prefix):
+    with redis_server() as url:
+        other = f"{url.replace('db=0', 'db=5')}&socket_timeout=30&prefix={redis_prefix()}"
+        with stone(other) as store:
+            store["a"] = 1
+            shown = store.database.name
+        assert "db=5" in shown
+        with stone(shown) as store:
+            assert dict(store) == {b"a": 1}
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("redis://db/3?prefix=x", "redis://db/3?prefix=x"),
+        ("valkey://db?prefix=x", "redis://db?prefix=x"),
+        ("unix:///run/redis?db=3&password=secret", "unix:///run/redis?db=3&prefix=stones"),
+        ("unix://ann:secret@/run/redis", "unix://ann@/run/redis?prefix=stones"),
+        (
+            "rediss://a%40b:secret@db?ssl_ca_certs=/ca.pem&ssl_password=secret",
+            "rediss://a%40b@db?ssl_ca_certs=/ca.pem&prefix=stones",
+        ),
+    ],
+)
+def test_a_url_is_shown_without_a_password(url, shown):
+    assert address_of(url, None).shown == shown
+
+
+@pytest.fixture
+def certified(tmp_path):
+    """The URL of a server that takes connections over TLS only, and the folder with its CA."""
+    authority = trustme.CA()
+    certificate = authority.issue_cert("localhost", "127.0.0.1")
+    authority.cert_pem.write_to_path(tmp_path / "authority.pem")
+    trustme.CA().cert_pem.write_to_path(tmp_path / "another.pem")
+    certificate.private_key_pem.write_to_path(tmp_path / "key.pem")
+    certificate.cert_chain_pems[0].write_to_path(tmp_path / "chain.pem")
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    files = {"cert": "chain.pem", "key": "key.pem", "ca-cert": "authority.pem"}
+    options = [
+        word for name, file in files.items() for word in (f"--tls-{name}-file", tmp_path / file)
+    ]
+    with redis_server("--tls-port", str(port), "--tls-auth-clients", "no", *map(str, options)):
+        yield f"rediss://localhost:{port}/0", tmp_path
+
+
+def test_a_server_is_reached_over_tls_if_its_certificate_is_trusted(certified, redis_prefix):
+    url, folder = certified
+    prefix = redis_prefix()
+    with stone(f"{url}?prefix={prefix}&ssl_ca_certs={folder / 'authority.pem'}") as store:
+        store["a"] = 1
+        with stone(store.database.name) as again:  # the name has the option too
+            assert dict(again) == {b"a": 1}
+    for wrong in (
+        f"{url}?ssl_ca_certs={folder / 'another.pem'}",
+        url,
+        url.replace("rediss", "redis"),
+    ):
+        with pytest.raises(StoreOpenError, match="no connection"):
+            stone(wrong)
 
 
 # -- what Redis cannot promise ---------------------------------------------------------------------

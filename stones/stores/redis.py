@@ -1,7 +1,7 @@
 """The store on a server of Redis or Valkey. `stones.engines.redis` is the engine below it."""
 
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar, Literal, get_args
+from typing import Any, ClassVar, Literal, Self, get_args
 
 from stones.engines.redis.address import address_of
 from stones.engines.redis.engine import RedisEngine, destroy
@@ -92,6 +92,11 @@ class RedisStore(Store[K, V]):
             iterable=iterable,
             kwargs=kwargs,
         )
+
+    @classmethod
+    def from_url(cls, url: str, **options: Any) -> Self:
+        """The store at a URL: `RedisStore(url, **options)`."""
+        return cls(url, **options)
 
     def destroy(self, *, yes_im_sure: bool = False) -> None:
         """Close the store and remove it from the server.

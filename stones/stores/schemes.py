@@ -47,6 +47,9 @@ _OURS = {
     "redis": Scheme("stones.stores.redis", "RedisStore", "redis"),
     "rediss": Scheme("stones.stores.redis", "RedisStore", "redis"),
     "sqlite": Scheme("stones.stores.sqlite", "SqliteStore"),
+    "unix": Scheme("stones.stores.redis", "RedisStore", "redis"),
+    "valkey": Scheme("stones.stores.redis", "RedisStore", "redis"),
+    "valkeys": Scheme("stones.stores.redis", "RedisStore", "redis"),
 }
 _CLIENTS = {"lmdb", "plyvel", "psycopg", "redis", "sqlite3", "_sqlite3"}
 """The modules that may be missing where stones is installed."""

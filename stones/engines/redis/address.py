@@ -1,7 +1,7 @@
 """The URL of a store on Redis: its parts, and how messages show it."""
 
 import re
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, urlencode, urlsplit
 
 from attrs import frozen
 
@@ -14,7 +14,10 @@ _PREFIX = re.compile(r"[^{}\s\x00-\x1f]{1,200}")
 
 @frozen
 class Address:
-    """Where a store is. `url` is for the client, and may have a password; `shown` has none."""
+    """Where a store is. `url` is for the client, and may have a password.
+
+    `shown` is a URL too, for messages and commands. It has no password.
+    """
 
     url: str
     prefix: str
@@ -51,12 +54,20 @@ def address_of(url: object, prefix: str | None) -> Address:
     scheme = _SCHEMES[parts.scheme.lower()]
     host = parts.hostname or ""
     place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
-    user = f"{unquote(parts.username)}@" if parts.username else ""
+    user = f"{parts.username}@" if parts.username else ""
     for_client = f"{scheme}://{parts.netloc}{parts.path}"
     if options:
         for_client += f"?{urlencode(options)}"
-    shown = f"{scheme}://{user}{place}{parts.path}?{urlencode({'prefix': found})}"
-    return Address(for_client, found, shown)
+    open_options = {name: text for name, text in options.items() if _is_open(name)}
+    query = urlencode({**open_options, "prefix": found}, safe="/:,")
+    return Address(for_client, found, f"{scheme}://{user}{place}{parts.path}?{query}")
+
+
+def _is_open(option: str) -> bool:
+    """Whether an option of the URL may be shown, and says which store it is or how to reach it."""
+    return option in ("db", "username") or (
+        option.startswith("ssl_") and "pass" not in option and "data" not in option
+    )
 
 
 _FORM = "write redis://HOST:6379/0, rediss://USER:PASSWORD@HOST:6379/0 or unix:///PATH?db=0"
