@@ -7,10 +7,9 @@ needs psycopg.
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
-from stones.errors import StoreOpenError
-
 from .options import Functions
 from .reader import K, V
+from .schemes import naming_the_client
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
 
@@ -34,18 +33,14 @@ class PostgresStore(Store[K, V]):
     code. `len(store)` reads the whole table: it costs O(n).
 
     If a connection is lost in a commit, that is an UnknownOutcomeError, and nothing is repeated.
-    Raises StoreOpenError if the store cannot be opened, also without psycopg. Raises
+    Raises StoreOpenError if the store cannot be opened, or if psycopg is not installed. Raises
     SerializerError for an unknown serializer, and FormatMismatchError if the store is written by
     another serializer than the one named.
 
-    With `url = 'postgresql://app@db1,db2/shop?sslmode=verify-full'`, or another one:
+        from stones import PostgresStore
 
-    >>> with PostgresStore(url, table='greetings') as store:
-    ...     store['greeting'] = 'hello'
-    >>> with PostgresStore(url, table='greetings', create=False) as store:
-    ...     store['greeting']
-    'hello'
-    >>> store.destroy(yes_im_sure=True)
+        with PostgresStore('postgresql://app@db1,db2/shop?sslmode=verify-full') as store:
+            store['greeting'] = 'hello'
     """
 
     default_serializer: ClassVar[str] = "cbor"
@@ -67,12 +62,8 @@ class PostgresStore(Store[K, V]):
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
-        try:
+        with naming_the_client("postgresql"):
             from stones.engines.postgres.engine import PostgresEngine
-        except ImportError as error:
-            raise StoreOpenError(
-                f"a store on PostgreSQL needs psycopg: pip install stones[postgres] ({error})"
-            ) from error
         engine = PostgresEngine(
             url, table=table, readonly=readonly, create=create, timeout=timeout_of(timeout)
         )
