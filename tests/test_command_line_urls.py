@@ -1,6 +1,8 @@
 """Each command on a store of any kind: by its path on LMDB, or by its URL."""
 
 import json
+import re
+import shlex
 import subprocess
 import sys
 from urllib.parse import quote
@@ -8,7 +10,7 @@ from urllib.parse import quote
 import pytest
 from attrs import define
 
-from stones import Collection, LmdbStore, Store, check, index, key, stone
+from stones import Collection, FormatMismatchError, LmdbStore, Store, check, index, key, stone
 from stones.engine import Space
 
 
@@ -36,6 +38,9 @@ def place(kind, tmp_path, request):
         "path": str(tmp_path / "db"),
         "lmdb": f"lmdb:{tmp_path}/db",
         "sqlite": f"sqlite:{tmp_path}/app.db",
+        "json": f"json:{tmp_path}/app.json",
+        "dbm": f"dbm:{tmp_path}/old",
+        "leveldb": f"leveldb:{tmp_path}/level",
     }[kind]
 
 
@@ -126,6 +131,39 @@ def test_a_backup_is_an_lmdb_store_with_the_collections_and_their_counts(
     with LmdbStore(tmp_path / "copy") as copy:
         assert dict(copy) == dict(store)
         assert len(Collection(copy, User)) == 2
+
+
+def advised(error: Exception) -> list[str]:
+    """The words of the command that an error gives, after `stones`."""
+    found = re.search("`stones ([^`]+)`", str(error))
+    assert found, error
+    return shlex.split(found[1])
+
+
+@pytest.mark.parametrize(
+    "kind", ["path", "lmdb", "sqlite", "json", "dbm", "leveldb", "redis", "postgres"], indirect=True
+)
+def test_the_command_that_an_error_gives_works_as_it_stands(run, place):
+    with opened(place, serialize="cbor", iterable={"a": 1}):
+        pass
+    for wish in ({"serialize": "json"}, {"checksums": True}):
+        with pytest.raises(FormatMismatchError) as caught:
+            opened(place, **wish)
+        run(*advised(caught.value))
+        with opened(place, **wish) as store:
+            assert dict(store) == {b"a": 1}
+
+
+@pytest.mark.parametrize("name", ["with space", "a:b", "-x", "json:x"])
+def test_the_command_has_a_strange_path_as_it_is_typed(run, tmp_path, monkeypatch, name):
+    monkeypatch.chdir(tmp_path)
+    with LmdbStore(name, serialize="cbor", iterable={"a": 1}):
+        pass
+    with pytest.raises(FormatMismatchError) as caught:
+        LmdbStore(name, serialize="json")
+    run(*advised(caught.value))
+    with LmdbStore(name, serialize="json") as store:
+        assert dict(store) == {b"a": 1}
 
 
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)

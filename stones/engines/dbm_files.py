@@ -92,7 +92,7 @@ class DbmFiles(WholeFile):
         if contents.foreign and (index.count or meta.count):
             raise TransactionError(
                 f"{self.path!r} was made by dbm or shelve, and has no place for what stones keeps "
-                "for itself: migrate it first, with migrate() or `stones migrate`"
+                "for itself: call stones.migrate(store, to=SERIALIZER) first"
             )
         kind = self._known_kind()
         folder = self._folder("new")

@@ -71,24 +71,25 @@ class FormatRequest:
         trusts = self.trusts_pickle or name == "pickle"
         return evolve(self, name=name, custom=custom or self.custom, trusts_pickle=trusts)
 
-    def check(self, metadata: Metadata, store: str) -> None:
+    def check(self, metadata: Metadata, store: str, place: str = "") -> None:
         """Raise FormatMismatchError if the store writes new values in another way than requested.
 
-        `store` is the name or path of the store, for the message.
+        `store` is the name or path of the store, for the message. `place` is the path or URL that a
+        command takes, or empty if no command can open the store.
         """
-        self._check_serializer(metadata, store)
+        self._check_serializer(metadata, store, place)
         if self.checksums in (None, metadata.checksums):
             return
         has, flag = ("has", "--no-") if metadata.checksums else ("has no", "--")
-        migrate = f"run `stones migrate {_shell_word(store)} {flag}checksums`"
-        if metadata.write.serializer not in IDS:
-            migrate = f"open it that way and call stones.migrate(store, checksums={self.checksums})"
+        migrate = f"open it that way and call stones.migrate(store, checksums={self.checksums})"
+        if place and metadata.write.serializer in IDS:
+            migrate = f"run `stones migrate {_shell_word(place)} {flag}checksums`"
         raise FormatMismatchError(
             f"{store!r} {has} checksums: open it with checksums={metadata.checksums}, or leave "
             f"checksums= out; to change the store, {migrate}"
         )
 
-    def _check_serializer(self, metadata: Metadata, store: str) -> None:
+    def _check_serializer(self, metadata: Metadata, store: str, place: str) -> None:
         written = metadata.write.serializer
         if self.name in (None, written):
             return
@@ -99,8 +100,8 @@ class FormatRequest:
             return  # only these functions can read the values that the migration has yet to reach
         functions = "dump_load=(encode, decode)"
         how = functions if written == CUSTOM else f"serialize={written!r}, or without naming any"
-        if {self.name, written} <= IDS.keys():
-            migrate = f"run `stones migrate {_shell_word(store)} --to {self.name}`"
+        if place and {self.name, written} <= IDS.keys():
+            migrate = f"run `stones migrate {_shell_word(place)} --to {self.name}`"
         else:
             target = functions if self.custom is not None else f"to={self.name!r}"
             migrate = f"open it that way and call stones.migrate(store, {target})"
@@ -166,14 +167,17 @@ def _writer_name(serializer: str | None) -> str:
     return "functions of its own" if serializer == CUSTOM else repr(serializer)
 
 
-def _shell_word(path: str) -> str:
-    """A path as it is typed in a shell. Bytes that are not UTF-8 become escapes of bash and zsh."""
+def _shell_word(place: str) -> str:
+    """A path or URL as it is typed in a shell.
+
+    Bytes that are not UTF-8 become escapes of bash and zsh.
+    """
     try:
-        path.encode()
+        place.encode()
     except UnicodeEncodeError:
-        raw = os.fsencode(path)
+        raw = os.fsencode(place)
         return "$'" + "".join(chr(b) if _is_plain(b) else f"\\x{b:02x}" for b in raw) + "'"
-    return shlex.quote(path)
+    return shlex.quote(place)
 
 
 def _is_plain(byte: int) -> bool:

@@ -41,7 +41,8 @@ class Database(DatabaseReader):
     collected without `close` lets go of its engine all the same.
 
     `timeout` is how many seconds a write waits for other writers before LockTimeoutError; None for
-    no limit. An engine that does not support timeouts waits as long as it does.
+    no limit. An engine that does not support timeouts waits as long as it does. `place` is the path
+    or URL that a command takes, or empty if no command can open the store.
     """
 
     def __init__(
@@ -49,11 +50,13 @@ class Database(DatabaseReader):
         engine: Engine,
         *,
         name: str,
+        place: str = "",
         readonly: bool = False,
         timeout: float | None = None,
     ) -> None:
         self.engine = engine
         self.name = name
+        self.place = place
         self.readonly = readonly
         self.timeout = timeout if engine.supports.timeouts else None
         self._close_engine = weakref.finalize(self, engine.close)
@@ -288,7 +291,7 @@ class Database(DatabaseReader):
             return Stones03Codec(self.request)
         if metadata is None:
             metadata = self._write_alone(self._create)
-        self.request.check(metadata, self.name)
+        self.request.check(metadata, self.name, self.place)
         return Codec(metadata, self.request)
 
     def _create(self, txn: Transaction) -> Metadata:

@@ -106,6 +106,7 @@ class DbmStore(Store[K, V]):
         super().__init__(
             self._engine,
             name=self.path,
+            place=f"dbm:{self.path}",
             readonly=readonly,
             timeout=timeout,
             serialize=serialize,

@@ -109,6 +109,7 @@ class JsonFileStore(Store[K, V]):
         super().__init__(
             self._engine,
             name=self.path,
+            place=f"json:{self.path}",
             readonly=readonly,
             timeout=timeout,
             serialize=serialize,

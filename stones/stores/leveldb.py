@@ -77,6 +77,7 @@ class LevelDBStore(Store[K, V]):
         super().__init__(
             engine,
             name=self.path,
+            place=f"leveldb:{self.path}",
             readonly=readonly,
             timeout=timeout,
             serialize=serialize,

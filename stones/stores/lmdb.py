@@ -15,6 +15,7 @@ from stones.formats.stones03_codec import check_table
 
 from .options import Functions
 from .reader import K, V
+from .schemes import scheme_of
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
 
@@ -85,6 +86,7 @@ class LmdbStore(Store[K, V]):
         super().__init__(
             engine,
             name=self.path,
+            place=_place_of(self.path),
             readonly=readonly,
             timeout=timeout,
             serialize=serialize,
@@ -110,3 +112,8 @@ class LmdbStore(Store[K, V]):
         if yes_im_sure:
             self.close()
             self._opened.remove()
+
+
+def _place_of(path: str) -> str:
+    """The path as a command takes it: a command reads `a:b` as a URL, and `-x` as an option."""
+    return f"lmdb:{path}" if scheme_of(path) or path.startswith("-") else path

@@ -70,6 +70,7 @@ class PostgresStore(Store[K, V]):
         super().__init__(
             engine,
             name=engine.name,
+            place=engine.name,
             readonly=readonly,
             timeout=timeout,
             serialize=serialize,

@@ -82,6 +82,7 @@ class RedisStore(Store[K, V]):
         super().__init__(
             engine,
             name=address.shown,
+            place=address.shown,
             readonly=readonly,
             serialize=serialize,
             dump_load=dump_load,

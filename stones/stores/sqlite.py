@@ -81,6 +81,7 @@ class SqliteStore(Store[K, V]):
         super().__init__(
             engine,
             name=self.path,
+            place=f"sqlite:{self.path}",
             readonly=readonly,
             timeout=timeout,
             serialize=serialize,

@@ -153,6 +153,7 @@ class Store(Copyable[K, V], StoreWithNamespaces[K, V]):
         engine: Engine,
         *,
         name: str,
+        place: str = "",
         readonly: bool = False,
         timeout: float | None = TIMEOUT,
         serialize: str | None = None,
@@ -164,7 +165,7 @@ class Store(Copyable[K, V], StoreWithNamespaces[K, V]):
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
-        database = Database(engine, name=name, readonly=readonly)
+        database = Database(engine, name=name, place=place, readonly=readonly)
         try:
             if engine.supports.timeouts:
                 database.timeout = timeout_of(timeout)

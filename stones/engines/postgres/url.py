@@ -8,7 +8,7 @@ import os
 import re
 from collections.abc import Mapping
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import quote, unquote, urlencode
 
 import psycopg
 from attrs import field, frozen
@@ -27,6 +27,8 @@ _DEFAULTS = {
     "keepalives_count": "3",
     "tcp_user_timeout": "90000",
 }
+_SHOWN = ("service", "sslmode", "sslrootcert", "sslcert", "sslkey", "target_session_attrs")
+"""The parameters without which a URL may lead to another server, or to none."""
 
 
 @frozen
@@ -37,7 +39,7 @@ class Address:
     """The parameters of the connection, for psycopg. The password is among them."""
     table: str
     name: str
-    """The URL without the password, for messages."""
+    """A URL of the same store without the password, for messages and commands."""
 
     def hidden(self, text: str) -> str:
         """A text of the server or of its client, without the password."""
@@ -101,6 +103,17 @@ def _hosts(given: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _shown(given: Mapping[str, Any], table: str) -> str:
-    user = f"{given['user']}@" if "user" in given else ""
-    hosts = ",".join(f"{host}:{port}" if port else host for host, port in _hosts(given))
-    return f"postgresql://{user}{hosts}/{given.get('dbname', '')}?table={table}"
+    user = f"{quote(given['user'], safe='')}@" if "user" in given else ""
+    hosts = ",".join(_shown_host(*host) for host in _hosts(given))
+    query = urlencode(
+        {**{name: given[name] for name in _SHOWN if name in given}, "table": table},
+        safe="/",
+        quote_via=quote,
+    )
+    return f"postgresql://{user}{hosts}/{quote(given.get('dbname', ''), safe='')}?{query}"
+
+
+def _shown_host(host: str, port: str) -> str:
+    """A host, which may be the directory of a socket, with its port."""
+    shown = f"[{host}]" if ":" in host else quote(host, safe="")
+    return f"{shown}:{port}" if port else shown
