@@ -18,8 +18,11 @@ from attrs import Factory, field, frozen
 from psycopg import pq
 from psycopg.pq.abc import PGconn, PGresult
 
-OK = (pq.ExecStatus.COMMAND_OK, pq.ExecStatus.TUPLES_OK)
-BINARY = pq.Format.BINARY
+# As plain numbers, which are compared several times for each statement.
+OK = (int(pq.ExecStatus.COMMAND_OK), int(pq.ExecStatus.TUPLES_OK))
+SYNC = int(pq.ExecStatus.PIPELINE_SYNC)
+FAILED = int(pq.ExecStatus.FATAL_ERROR)
+BINARY = int(pq.Format.BINARY)
 LARGE = 8 << 20
 """A value of more bytes is sent without a break: other threads wait as long."""
 
@@ -193,10 +196,10 @@ class Wire:
                     raise psycopg.OperationalError(pgconn.get_error_message())
                 continue
             status = result.status
-            if status == pq.ExecStatus.PIPELINE_SYNC:
+            if status == SYNC:
                 due.popleft()
                 return results, failed
-            if status == pq.ExecStatus.FATAL_ERROR and not self.is_open:
+            if status == FAILED and not self.is_open:
                 raise self._lost(result)
             prepared = due.popleft()
             if status not in OK:
