@@ -326,3 +326,29 @@ def test_sync_waits_for_what_was_written_lazily(path):
     with LevelDBStore(path, durability="lazy", kwargs={"a": 1}) as store:
         store.sync()
         assert store.stats()["path"] == str(path)
+
+
+def test_what_is_written_after_a_write_has_failed_is_there_again(path):
+    program = """
+import resource, signal
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+store = LevelDBStore(argv[0], serialize='json')
+store['before'] = 1
+resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, resource.RLIM_INFINITY))
+for key in ('large', 'again'):
+    try:
+        store[key] = 'x' * 50_000
+    except StoreFullError as error:
+        print("b'IO" in str(error), str(error)[:16])
+resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+store['after'] = 2
+store.close()
+print(dict(LevelDBStore(argv[0])))
+"""
+    done = run(program, path)
+    assert done.stderr == ""
+    assert done.stdout.splitlines() == [
+        "False no room for more",
+        "False no room for more",
+        "{b'after': 2, b'before': 1}",
+    ]

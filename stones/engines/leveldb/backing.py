@@ -132,7 +132,7 @@ class LevelDBBacking(Backing):
             if more:
                 count = parse_sum(COUNTS[space], get(COUNTS[space])) + more
                 batch.put(COUNTS[space], b"%d" % count)
-        batch.write()
+        self._database.write(batch)
 
 
 def _entries(iterator: Any, size: int, low: bytes) -> Page:

@@ -7,6 +7,7 @@ they do not end outside of `use` either.
 """
 
 import os
+import shutil
 from collections.abc import Callable
 from threading import get_ident
 from time import monotonic, sleep
@@ -16,7 +17,7 @@ import plyvel
 
 from stones.errors import StorageError, StoreClosedError, StoreFullError, StoreOpenError
 
-from .place import opened
+from .place import log_files, opened, text_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -24,6 +25,8 @@ T = TypeVar("T")
 MARK = b"\xffstones"
 """The key whose value says that stones made the database, and in which layout."""
 LAYOUT = b"1"
+_BEHIND = b"\xff\xff"
+"""A key behind all others."""
 
 
 class OpenDatabase:
@@ -39,6 +42,7 @@ class OpenDatabase:
         self.using: list[int] = []
         """The threads that are inside of a call."""
         self._held: set[Any] = set()  # snapshots and iterators
+        self._failed: plyvel.Error | None = None  # of the last write, if it has failed
         self.raw = opened(path, create=create)
         self._to_close = [self.raw]
         try:
@@ -63,6 +67,16 @@ class OpenDatabase:
             using.remove(me)
             if self.closed:
                 self._close_unused()
+
+    def write(self, batch: Any) -> None:
+        """Write a batch. Call it by `use`, in one thread at a time."""
+        if self._failed is not None:
+            self._leave_log(self._failed)
+        try:
+            batch.write()
+        except plyvel.Error as error:
+            self._failed = error
+            raise
 
     def check(self) -> None:
         """Raise StoreClosedError if the database is closed."""
@@ -124,6 +138,20 @@ class OpenDatabase:
         self._held.clear()
         raw.close()
 
+    def _leave_log(self, failed: plyvel.Error) -> None:
+        """Begin a new log after a write has failed, or raise its error once more.
+
+        The log may end with half a record. LevelDB would write what follows behind that, and would
+        not find it when it opens the database again.
+        """
+        before = log_files(self.path)
+        room = 2 * sum(before.values())  # for a table with what is in the log
+        if shutil.disk_usage(self.path).free > room:
+            self.raw.compact_range(start=_BEHIND, stop=_BEHIND)
+        if log_files(self.path).keys() <= before.keys():
+            raise self.translated(failed)
+        self._failed = None
+
     def _check_mark(self, create: bool) -> None:
         try:
             mark = self.raw.get(MARK)
@@ -131,7 +159,7 @@ class OpenDatabase:
                 empty = next(iterator, None) is None
         except plyvel.Error as error:
             raise StoreOpenError(
-                f"cannot read the LevelDB database {self.path!r}: {error}"
+                f"cannot read the LevelDB database {self.path!r}: {text_of(error)}"
             ) from error
         if mark is None and empty and create:
             self.raw.put(MARK, LAYOUT, sync=True)
@@ -158,9 +186,12 @@ class OpenDatabase:
 
     def translated(self, error: plyvel.Error) -> StorageError:
         """The error of stones for an error of LevelDB."""
-        text = str(error)
+        text = text_of(error)
         if "No space left" in text or "quota" in text or "too large" in text:
-            return StoreFullError(f"no room for more in {self.path!r}: {text}; nothing was changed")
+            return StoreFullError(
+                f"no room for more in {self.path!r}: {text}; nothing was changed; "
+                "make room, and open the store again if it still refuses to write"
+            )
         if isinstance(error, plyvel.CorruptionError):
             return StorageError(f"the LevelDB database {self.path!r} is damaged: {text}")
         return StorageError(f"LevelDB failed on {self.path!r}: {text}")

@@ -60,7 +60,7 @@ def opened(path: str, *, create: bool) -> plyvel.DB:
             bloom_filter_bits=10,  # a commit asks for keys that are not there, to count them
         )
     except plyvel.Error as error:
-        text = os.fsdecode(error.args[0]) if isinstance(error.args[0], bytes) else str(error)
+        text = text_of(error)
         if "already held by process" in text:  # opened before a fork, or by code of others
             raise StoreOpenError(
                 f"{path!r} is open in the process that this one was forked from, or by LevelDB "
@@ -80,6 +80,18 @@ def opened(path: str, *, create: bool) -> plyvel.DB:
         raise StoreOpenError(f"cannot open the store {path!r}: {text}") from error
 
 
+def log_files(path: str) -> dict[str, int]:
+    """The sizes of the files in a database that hold what is in no table yet, by their names."""
+    with os.scandir(path) as files:
+        return {file.name: file.stat().st_size for file in files if file.name.endswith(".log")}
+
+
+def text_of(error: plyvel.Error) -> str:
+    """What LevelDB says of an error."""
+    found = error.args[0] if error.args else ""
+    return os.fsdecode(found) if isinstance(found, bytes) else str(found)
+
+
 def remove(path: str) -> None:
     """Delete the database at `path`, and the directory if nothing else is in it.
 
@@ -88,4 +100,4 @@ def remove(path: str) -> None:
     try:
         plyvel.destroy_db(path)
     except plyvel.Error as error:
-        raise StorageError(f"cannot remove {path!r}: {error}") from error
+        raise StorageError(f"cannot remove {path!r}: {text_of(error)}") from error
