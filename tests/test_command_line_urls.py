@@ -182,10 +182,63 @@ def test_a_url_where_no_store_is_makes_none(run, tmp_path, command):
     assert "in another program" in run(command, "memory:", code=1)
 
 
-def test_a_scheme_that_nobody_knows_is_refused_in_one_line(run):
-    shown = run("info", "postgress://ada:secret@host/db", code=1)
-    assert "is postgres: meant?" in shown
+COMMANDS = [
+    ["get", "key"],
+    ["put", "key", "1", "--create", "json"],
+    ["delete", "key"],
+    ["keys"],
+    ["info"],
+    ["check"],
+    ["migrate", "--to", "cbor"],
+    ["backup", "copy"],
+    ["compact"],
+    ["salvage", "new"],
+]
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("postgress://ada:secret@host/db", "postgres"),
+        ("postgresq://ada:secret@host/db", "postgresql"),
+        ("sqllite:app.db", "sqlite"),
+        ("lmbd:app", "lmdb"),
+    ],
+)
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
+def test_a_scheme_with_a_typo_is_refused_with_the_one_that_is_meant(
+    run, tmp_path, monkeypatch, command, url, meant
+):
+    monkeypatch.chdir(tmp_path)
+    name, *more = command
+    shown = run(name, url, *more, code=1)
+    assert f"is {meant}: meant?" in shown
+    assert "A path with a colon is written ./PATH" in shown
     assert "secret" not in shown
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("command", ["backup", "salvage"])
+def test_a_new_store_is_not_made_at_a_url_with_a_typo(run, tmp_path, monkeypatch, command):
+    monkeypatch.chdir(tmp_path)
+    LmdbStore("db", serialize="json").close()
+    assert "is lmdb: meant?" in run(command, "db", "lmbd:copy", code=1)
+    assert [path.name for path in tmp_path.iterdir()] == ["db"]
+
+
+@pytest.mark.parametrize("path", ["./sqllite:app.db", "./a:b", "copy-2026-01-31T10:30", "C:\\x"])
+def test_a_path_with_a_colon_is_a_path(run, tmp_path, monkeypatch, path):
+    monkeypatch.chdir(tmp_path)
+    run("put", path, "key", "1", "--create", "json")
+    assert run("get", path, "key") == "1\n"
+    assert check(path).sound
+
+
+def test_a_name_that_is_on_the_disk_is_a_path_whatever_it_is_like(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    with LmdbStore("sqllite:app.db", serialize="json", iterable={"a": 1}):
+        pass
+    assert run("keys", "sqllite:app.db") == "a\n"
 
 
 BAD = "postgresql://ada:se%2Fcret@127.0.0.1:1/db?password=secret"

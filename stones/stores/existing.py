@@ -3,6 +3,7 @@
 `check`, `inspect` and the command line take a path or a URL. A path is one of an LMDB store.
 """
 
+import os
 import types
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -13,30 +14,51 @@ from stones.engines.lmdb.directory import path_of
 from stones.errors import StoreOpenError, UnsupportedError
 
 from .database import Database
-from .schemes import class_for, is_registered, naming_the_client, path_in, scheme_of
+from .schemes import (
+    class_for,
+    is_registered,
+    likely_scheme,
+    naming_the_client,
+    path_in,
+    scheme_of,
+    unknown_scheme,
+)
 from .store import MemoryStore, Store
 
 
 def is_url(place: object) -> bool:
-    """Whether `place` is a URL. A file with such a name is opened as `./sqlite:app.db`.
+    """Whether `place` is a URL, or is meant to be one: its scheme may have a typo.
 
-    >>> is_url('sqlite:app.db'), is_url('my-db'), is_url('./sqlite:app.db'), is_url('typo://host')
-    (True, False, False, True)
+    A path with such a name is written `./sqlite:app.db`. A name with a colon whose scheme is like
+    no other is a path, `copy-10:30` for instance, and so is a name that is on the disk.
+
+    >>> is_url('sqlite:app.db'), is_url('sqllite:app.db'), is_url('typo://host')
+    (True, True, True)
+    >>> is_url('my-db'), is_url('./sqlite:app.db'), is_url('copy-10:30'), is_url(r'C:\\stores')
+    (False, False, False, False)
     """
     scheme = scheme_of(place)
-    return bool(scheme) and (f"{scheme}://" in str(place).lower() or is_registered(scheme))
+    if not scheme:
+        return False
+    if f"{scheme}://" in str(place).lower() or is_registered(scheme):
+        return True
+    return likely_scheme(scheme) is not None and not os.path.lexists(str(place))
 
 
 def lmdb_path(place: Any) -> str | None:
     """The path of an LMDB store: a path, a URL `lmdb:PATH`, or an open store. None for others.
 
-    Raises StoreOpenError for what is no path, no URL and no store.
+    Raises StoreOpenError for what is no path, no URL and no store, and for a URL whose scheme
+    nobody has registered.
     """
     if isinstance(place, Store):
         return _path_of_engine(place.database.engine)
     if not is_url(place):
         return path_of(place)
-    return path_of(path_in(place)) if scheme_of(place) == "lmdb" else None
+    scheme = scheme_of(place)
+    if not is_registered(scheme):
+        raise unknown_scheme(scheme)
+    return path_of(path_in(place)) if scheme == "lmdb" else None
 
 
 def check_lmdb_options(place: Any, *options: object) -> None:

@@ -79,6 +79,36 @@ def is_registered(scheme: str) -> bool:
     return bool(found)
 
 
+def likely_scheme(scheme: str) -> str | None:
+    """The registered scheme that an unknown one is most like, or None if no scheme is like it.
+
+    >>> likely_scheme('sqllite'), likely_scheme('postgresql+psycopg'), likely_scheme('notes')
+    ('sqlite', 'postgresql', None)
+    """
+    from difflib import get_close_matches  # only an error needs it
+
+    base = scheme.partition("+")[0]  # SQLAlchemy has postgresql+psycopg://
+    meant = get_close_matches(base, _known_schemes(), n=1, cutoff=0.7)
+    return meant[0] if meant else None
+
+
+def unknown_scheme(scheme: str) -> StoreOpenError:
+    """The error for a URL whose scheme nobody has registered. It lists those that are known."""
+    meant = likely_scheme(scheme)
+    hint = f"; is {meant}: meant?" if meant else "."
+    extras = {scheme: ours.extra for scheme, ours in _OURS.items() if ours.extra}
+    known = [
+        f"{name}: (pip install stones[{extras[name]}])" if name in extras else f"{name}:"
+        for name in _known_schemes()
+    ]
+    # Not with the whole URL, which may have a password.
+    return StoreOpenError(
+        f"no store is known for {show(scheme + ':')} URLs{hint} stones knows {', '.join(known)}. "
+        f"Other packages may add classes, by entry points of the group {GROUP}. A path with a "
+        "colon is written ./PATH"
+    )
+
+
 def class_for(scheme: str) -> Any:
     """The class that opens URLs with this scheme: ours, or that of an entry point.
 
@@ -91,7 +121,7 @@ def class_for(scheme: str) -> Any:
             return getattr(import_module(ours.module), ours.name)
     found = _points_for(scheme)
     if not found:
-        raise _unknown(scheme)
+        raise unknown_scheme(scheme)
     if len({point.value for point in found}) > 1:
         origins = " and ".join(map(_origin, found))
         raise StoreOpenError(f"{origins} both have a class for {scheme}: URLs: uninstall one")
@@ -159,20 +189,5 @@ def _origin(point: "EntryPoint") -> str:
     return f"{package} ({show(point.value)})"
 
 
-def _unknown(scheme: str) -> StoreOpenError:
-    from difflib import get_close_matches  # only an error needs it
-
-    others = {point.name.lower() for point in _entry_points()} - _OURS.keys()
-    base = scheme.partition("+")[0]  # SQLAlchemy has postgresql+psycopg://
-    meant = get_close_matches(base, sorted({*_OURS, *others}), n=1, cutoff=0.7)
-    hint = f"; is {meant[0]}: meant?" if meant else "."
-    extras = {scheme: ours.extra for scheme, ours in _OURS.items() if ours.extra}
-    known = [
-        f"{name}: (pip install stones[{extras[name]}])" if name in extras else f"{name}:"
-        for name in sorted({*_OURS, *others})
-    ]
-    # Not with the whole URL, which may have a password.
-    return StoreOpenError(
-        f"no store is known for {show(scheme + ':')} URLs{hint} stones knows {', '.join(known)}. "
-        f"Other packages may add classes, by entry points of the group {GROUP}"
-    )
+def _known_schemes() -> list[str]:
+    return sorted({*_OURS, *(point.name.lower() for point in _entry_points())})
