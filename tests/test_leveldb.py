@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 
 import plyvel
 import pytest
@@ -352,3 +353,26 @@ print(dict(LevelDBStore(argv[0])))
         "False no room for more",
         "{b'after': 2, b'before': 1}",
     ]
+
+
+def test_a_writer_that_waits_while_the_store_is_closed_gives_up_its_lock_once(path, monkeypatch):
+    ignored = []
+    monkeypatch.setattr(sys, "unraisablehook", lambda error: ignored.append(error.exc_value))
+    engine = LevelDBEngine.open(str(path))
+    txn = engine.begin(write=True)
+    errors = []
+
+    def write():
+        try:
+            engine.begin(write=True)
+        except StoreClosedError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    time.sleep(0.1)  # so that the thread waits for the lock
+    engine.close()
+    txn.abort()
+    thread.join(60)
+    assert len(errors) == 1
+    assert ignored == []

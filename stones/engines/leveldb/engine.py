@@ -118,9 +118,10 @@ class LevelDBEngine(Engine):
             raise self._late(timeout or 0)
         self._writer = get_ident()
         try:
+            # Before there is a backing, which would release the lock a second time.
+            self._database.check()
             release = partial(self._release, self._writing)
             backing = LevelDBBacking(self._database, sync=self._sync, release=release)
-            self._database.check()
             return BufferedTransaction(backing, writable=True)
         except BaseException:
             self._release(self._writing)
