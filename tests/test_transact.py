@@ -2,6 +2,7 @@
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from threading import get_ident
 
 import pytest
@@ -187,6 +188,26 @@ def test_an_async_function_is_refused_and_nothing_is_written(store):
     with pytest.raises(TransactionError, match="not a coroutine function"):
         store.transact(change)
     assert "a" not in store
+
+
+def test_a_generator_function_is_refused_and_nothing_is_written(store):
+    def change():
+        store["a"] = 1
+        yield
+
+    async def change_slowly():
+        store["a"] = 1
+        yield
+
+    for function in (change, change_slowly, partial(change)):
+        with pytest.raises(TransactionError, match="not a generator function"):
+            store.transact(function)
+    assert "a" not in store
+
+
+def test_a_function_may_return_a_generator(store):
+    numbers = (number for number in range(3))
+    assert list(store.transact(lambda: numbers)) == [0, 1, 2]
 
 
 def test_an_inner_block_that_is_left_open_undoes_it(store):

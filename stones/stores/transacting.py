@@ -39,7 +39,8 @@ class Transacting(Writer[K, V]):
         again. So it may run more than once: let it change nothing but this store.
 
         It runs in this thread. Inside a transaction it is a savepoint. Raises what `function`
-        raises, ConflictError if the engine gives up, TransactionError for a coroutine function.
+        raises, ConflictError if the engine gives up, TransactionError for a coroutine function or
+        a generator function.
 
         >>> from stones import MemoryStore
         >>> store = MemoryStore({'here': 10, 'there': 0})

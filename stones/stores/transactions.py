@@ -8,7 +8,7 @@ thread and in the task that opened it.
 
 import os
 import sys
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from threading import get_ident
@@ -176,15 +176,28 @@ def transact(
 
 
 def called(function: Callable[[], T]) -> T:
-    """What `function()` returns. Raises TransactionError for the coroutine of an async function."""
+    """What `function()` returns.
+
+    Raises TransactionError for an async function and for a generator function.
+    """
     result = function()
     if isinstance(result, Coroutine):
         result.close()
-        raise TransactionError(
-            "transact() takes a function, not a coroutine function: its body would run after the "
-            "transaction; nothing was written"
-        )
+        raise _late_body("a coroutine function")
+    if isinstance(result, Generator | AsyncGenerator):
+        from inspect import isasyncgenfunction, isgeneratorfunction  # it is slow to import
+
+        # A function may return a generator that it has got elsewhere.
+        if isgeneratorfunction(function) or isasyncgenfunction(function):
+            raise _late_body("a generator function")
     return result
+
+
+def _late_body(kind: str) -> TransactionError:
+    return TransactionError(
+        f"transact() takes a function, not {kind}: its body would run after the transaction; "
+        "nothing was written"
+    )
 
 
 def begin_writing(engine: Engine, timeout: float | None) -> Transaction:
