@@ -113,7 +113,7 @@ def stone(
     kwargs: Mapping[str, Any] | None = None,
     readonly: bool = False,
     create: bool = True,
-    durability: "Durability" = "full",
+    durability: "Durability | None" = None,
     table: bytes | None = None,
     timeout: float | None = TIMEOUT,
 ) -> Any:
@@ -167,6 +167,8 @@ def stone(
     }
     more = {option: value for option, value in special.items() if value != _DEFAULTS[option]}
     more.update(options)
+    if durability == "full" and "durability" not in (_options_of(store) or ()):
+        more.pop("durability", None)  # nothing less is there: a server, or memory
     _check_options(store, more)
     common = {
         "serialize": serialize,
@@ -185,7 +187,7 @@ def stone(
 _DEFAULTS = {
     "readonly": False,
     "create": True,
-    "durability": "full",
+    "durability": None,
     "table": None,
     "timeout": TIMEOUT,
 }
@@ -247,16 +249,24 @@ def _looks_like_a_path(name: str) -> bool:
     return marks or os.path.exists(name)
 
 
-def _check_options(store: type, options: Mapping[str, Any]) -> None:
-    """Raise ValueTypeError for an option that the class `store` does not have."""
+def _options_of(store: type) -> tuple[str, ...] | None:
+    """The options of the class `store`; None if it takes any."""
     init: Any = store.__init__  # type: ignore[misc]  # looked at, not called
     code = getattr(init, "__code__", None)
     # MemoryStore takes any other keyword argument for an entry.
     if code is None or (code.co_flags & CO_VARKEYWORDS and init is not MemoryStore.__init__):
+        return None
+    known: tuple[str, ...] = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    return known[1:]
+
+
+def _check_options(store: type, options: Mapping[str, Any]) -> None:
+    """Raise ValueTypeError for an option that the class `store` does not have."""
+    known = _options_of(store)
+    if known is None:
         return
-    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    unknown = options.keys() - {*known[1:]}
+    unknown = options.keys() - {*known}
     if unknown:
         raise ValueTypeError(
-            f"{store.__name__} has no option {min(unknown)!r}: it has {', '.join(known[2:])}"
+            f"{store.__name__} has no option {min(unknown)!r}: it has {', '.join(known[1:])}"
         )
