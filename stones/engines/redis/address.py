@@ -6,9 +6,13 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from attrs import frozen
 
 from stones.errors import StoreOpenError
+from stones.formats.messages import show
 
 _SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix"}
 _SCHEMES |= {"valkey": "redis", "valkeys": "rediss"}
+_NUMBER = re.compile("[0-9]+")
+_OF_TEXT = {"decode_responses", "encoding", "encoding_errors"}
+"""Options of the client for replies that are text."""
 _PREFIX = re.compile(r"[^{}\s\x00-\x1f]{1,200}")
 
 
@@ -39,9 +43,15 @@ def address_of(url: object, prefix: str | None) -> Address:
         port = parts.port
     except ValueError as error:
         raise StoreOpenError("the URL of the store on Redis cannot be read: " + _FORM) from error
-    if parts.scheme.lower() not in _SCHEMES or not (parts.hostname or parts.path.strip("/")):
+    scheme = _SCHEMES.get(parts.scheme.lower())
+    if scheme is None or "://" not in url or not (parts.hostname or parts.path.strip("/")):
         raise StoreOpenError("this is no URL of a store on Redis: " + _FORM)
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
+    number = options.get("db", "0" if scheme == "unix" else parts.path.strip("/") or "0")
+    if not _NUMBER.fullmatch(number):  # the client would take 0
+        raise StoreOpenError(f"the database in the URL is a number, not {show(number)}: " + _FORM)
+    for name in _OF_TEXT & options.keys():
+        raise StoreOpenError(f"a store on Redis takes bytes from the client: leave out {name}=")
     named = options.pop("prefix", None)
     if named is not None and prefix is not None and named != prefix:
         raise StoreOpenError(f"the prefix is {named!r} in the URL, and {prefix!r} beside it")
@@ -51,7 +61,6 @@ def address_of(url: object, prefix: str | None) -> Address:
             "the prefix of a store on Redis has 1 to 200 characters, without spaces and braces, "
             f"not {found!r:.100}"
         )
-    scheme = _SCHEMES[parts.scheme.lower()]
     host = parts.hostname or ""
     place = (f"[{host}]" if ":" in host else host) + (f":{port}" if port else "")
     user = f"{parts.username}@" if parts.username else ""
