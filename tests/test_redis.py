@@ -696,3 +696,58 @@ def test_destroy_removes_the_keys(open_redis, client):
     store.close()
     store.destroy(yes_im_sure=True)
     assert not list(client.scan_iter(match=f"{{{open_redis.prefix}}}*"))
+
+
+def test_stone_opens_what_a_url_stands_for(redis_url, redis_prefix):
+    url = f"{redis_url}&prefix={redis_prefix()}"
+    with stone(url, serialize="json") as store:
+        store["a"] = 1
+    with stone(url, create=False) as store:
+        assert (type(store), store["a"]) == (RedisStore, 1)
+
+
+@pytest.mark.parametrize("scheme", ["redis", "rediss", "valkey", "valkeys", "unix"])
+def test_stone_knows_the_schemes_of_redis(scheme):
+    with pytest.raises(StoreOpenError, match="no connection to"):
+        stone(f"{scheme}://localhost:1/0")
+
+
+def test_stone_asks_the_server_for_the_durability_that_is_named(redis_url, redis_prefix):
+    url = f"{redis_url}&prefix={redis_prefix()}"
+    stone(url).close()
+    for durability in ("full", "lazy"):
+        with pytest.raises(StoreOpenError, match=f"durability='{durability}' was asked of"):
+            stone(url, durability=durability)
+
+
+@pytest.mark.parametrize(
+    ("url", "reason"),
+    [
+        ("redis:localhost", "no URL"),
+        ("redis://localhost/shop", "a number, not 'shop'"),
+        ("redis://localhost/0?db=one", "a number, not 'one'"),
+        ("redis://localhost/0?decode_responses=True", "leave out decode_responses="),
+    ],
+)
+def test_a_url_that_the_client_would_read_otherwise_is_refused(url, reason):
+    with pytest.raises(StoreOpenError, match=reason):
+        RedisStore(url)
+
+
+def test_a_store_that_the_server_has_lost_is_never_written_without_its_head(open_redis, client):
+    store = open_redis()
+    users = Collection(store, User)
+    store["a"] = 1
+    for key in client.scan_iter(f"{{{open_redis.prefix}}}:*"):
+        client.delete(key)
+    for write in (
+        lambda: store.put("b", 2),
+        lambda: users.add(User("ada", 1)),
+        lambda: store.update({str(n): "x" * 1000 for n in range(20_000)}),
+    ):
+        with pytest.raises(StorageError, match=r"is gone.*nothing was written"):
+            write()
+    assert not client.keys(f"{{{open_redis.prefix}}}:*")
+    with open_redis() as again:
+        again["b"] = 2
+        assert dict(again) == {b"b": 2}

@@ -182,6 +182,11 @@ class RedisBacking(Backing):
             outcome = self._server.run_change(COMMIT, (*keys, staged), len(parts))
         if outcome == b"lost":
             raise StorageError("the server has lost a part of the transaction; nothing was written")
+        if outcome == b"gone":
+            raise StorageError(
+                f"the store {self._server.shown!r} is gone: it was destroyed, or the server has "
+                "lost its entries; nothing was written. Open it again to make a new one"
+            )
         if outcome != b"done":
             raise ConflictError(
                 "others have changed what this transaction has read; nothing was written: run it "

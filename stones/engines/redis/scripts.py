@@ -62,11 +62,13 @@ local function take()
     if at > #batch then batch, at = redis.call('LPOP', KEYS[9], 64), 1 end
     return batch[at]
 end
-local function conflict()
+local function refused(why)
     if KEYS[9] then redis.call('UNLINK', KEYS[9]) end
-    return 'conflict'
+    return why
 end
+local function conflict() return refused('conflict') end
 local function number() return tonumber(take()) end
+if redis.call('HEXISTS', KEYS[1], 'layout') == 0 then return refused('gone') end
 local touched = take()
 for _ = 1, number() do
     local space, version = take(), take()
