@@ -738,8 +738,8 @@ def test_a_store_that_the_server_has_lost_is_never_written_without_its_head(open
     store = open_redis()
     users = Collection(store, User)
     store["a"] = 1
-    for key in client.scan_iter(f"{{{open_redis.prefix}}}:*"):
-        client.delete(key)
+    for name in client.scan_iter(f"{{{open_redis.prefix}}}:*"):
+        client.delete(name)
     for write in (
         lambda: store.put("b", 2),
         lambda: users.add(User("ada", 1)),
