@@ -452,7 +452,8 @@ def test_a_kill_in_a_commit_loses_nothing_that_was_acknowledged(path):
         time.sleep(0.05 + 0.05 * round_)
         for number, adder in enumerate(adders):
             adder.kill()
-            lines = adder.communicate()[0].split("\n")[:-1]
+            lines = adder.stdout.read().split("\n")[:-1]  # communicate() passes by what is buffered
+            adder.communicate()
             acknowledged[f"{round_}-{number}"] = int(lines[-1]) if lines else 0
         with SqliteStore(path) as store:
             users = Collection(store, User)
