@@ -106,6 +106,7 @@ class DictBacking(Backing):
                 start = found[-1][0] + b"\0"
 
     def count(self, space: Space) -> int:
+        self.log.append("count")
         return len(self.state[0][space])
 
     def sum(self, key: bytes) -> int:
@@ -124,7 +125,8 @@ class DictBacking(Backing):
             self.abort()
 
     def abort(self) -> None:
-        if self.write:
+        writing, self.write = self.write, False
+        if writing:
             self.engine.writer = None
             self.engine.lock.release()
 
@@ -283,6 +285,15 @@ def test_a_reading_transaction_has_no_savepoints(engine):
         txn.add(b"n", 1)
     with pytest.raises(ReadOnlyError):
         txn.delete_range(DATA)
+    txn.abort()
+
+
+def test_the_count_below_is_asked_for_before_the_keys_that_it_has():
+    engine = DictEngine()
+    txn = engine.begin(write=True)
+    txn.put(DATA, b"a", b"1")
+    assert txn.count(DATA) == 1
+    assert engine.last.log == ["count", "get_many"]
     txn.abort()
 
 

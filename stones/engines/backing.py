@@ -33,9 +33,9 @@ class Changes:
 class Backing(ABC):
     """A transaction of the storage, without what the buffered transaction has not sent yet.
 
-    Each method may raise StoreClosedError, or TransactionError after a fork. `commit` and `abort`
-    are called once, at the end. Only a backing with `room` is called with `flush`, `roll_back` and
-    `delete_range`.
+    Each method may raise StoreClosedError, or TransactionError after a fork. `commit` is called
+    once, at the end. `abort` may be called again, also after a commit. Only a backing with `room`
+    is called with `flush`, `roll_back` and `delete_range`.
     """
 
     room: int | None = None

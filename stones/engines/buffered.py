@@ -196,6 +196,8 @@ class BufferedTransaction(Transaction):
         self._check()
         if self._backing.room is not None and self._buffer.maps[space].count:
             self._flush()
+        # Before the look at keys: what others change after it is a conflict at the commit.
+        below = self._backing.count(space)
         there, more, unknown = self._there.setdefault(space, {}), 0, []
         for key, value in self._buffer.maps[space].scan(b"", None, False):
             if key in there:
@@ -206,7 +208,7 @@ class BufferedTransaction(Transaction):
             keys = [key for key, _ in unknown]
             there.update(zip(keys, self._backing.has_many(space, keys), strict=True))
             more += sum((value is not GONE) - there[key] for key, value in unknown)
-        return self._backing.count(space) + more
+        return below + more
 
     def _entries(self, pages: Iterator[Page]) -> Iterator[tuple[bytes, bytes]]:
         for keys, values in pages:
