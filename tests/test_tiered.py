@@ -261,6 +261,30 @@ def test_records_of_collections_are_never_kept_in_the_fast_store(tiered):
     assert list(tiered.fast) == [b"n/a"]
 
 
+MAKER = """
+import sys
+from stones import LmdbStore
+store = LmdbStore(sys.argv[1])
+print('open', flush=True)
+for line in sys.stdin:
+    store.namespace('n/').update(dict.fromkeys(line.split(), 1))
+    print('written', flush=True)
+"""
+
+
+def test_neither_are_entries_of_a_namespace_that_another_program_has_made(tmp_path):
+    with (
+        Tiered(MemoryStore(), LmdbStore(tmp_path / "slow"), 10) as tiered,
+        Follower(MAKER, tmp_path / "slow") as other,
+    ):
+        other.ask("a b")
+        assert tiered["n/a"] == 1
+        assert tiered.get_many(["n/b"]) == {b"n/b": 1}
+        tiered.slow.namespace("n/").update(a=2, b=2)
+        assert tiered["n/a"] == 2
+        assert tiered.get_many(["n/b"]) == {b"n/b": 2}
+
+
 def test_a_collection_is_told_to_work_on_the_slow_store(tiered):
     with pytest.raises(CollectionError, match=r"Collection\(tiered\.slow, User\)"):
         Collection(tiered, User)
