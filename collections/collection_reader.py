@@ -12,10 +12,10 @@ from stones.collections.planning.selection import Selection
 from stones.collections.queries.queried_records import QueriedRecords
 from stones.collections.queries.query import Query
 from stones.collections.scans import scan
-from stones.formats.messages import show_count
 from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
 from stones.stores.missing_keys import missing_key
+from stones.stores.shown_counts import shown_count
 from stones.stores.views import Items, Keys, Values
 
 from .key_spans import key_span
@@ -216,5 +216,6 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         return self._checks.from_dict(fields)
 
     def __repr__(self) -> str:
-        records = show_count(len(self), "record")
-        return f"<Collection {self.name!r} of {self._type.cls.__name__}: {records}>"
+        name = f"Collection {self.name!r} of {self._type.cls.__name__}"
+        count = shown_count(self, self._records.database, "record")
+        return f"<{name}: {count}>" if count else f"<{name}>"

@@ -690,6 +690,7 @@ def test_a_closed_store_closes_its_collections(store, users):
     ):
         with pytest.raises(StoreClosedError):
             use()
+    assert repr(users) == "<Collection 'User' of User: closed>"
 
 
 @pytest.mark.needs("snapshots")
@@ -772,9 +773,10 @@ def test_what_no_serializer_holds_is_refused_with_its_place(tmp_path):
     assert len(loose) == 0
 
 
-def test_the_representation_is_short(users):
+def test_the_representation_is_short_and_reads_no_whole_store(store, users):
     users.add(ADA)
-    assert repr(users) == "<Collection 'User' of User: 1 record>"
+    shown = ": 1 record" if store.database.engine.supports.counts else ""
+    assert repr(users) == f"<Collection 'User' of User{shown}>"
 
 
 def test_add_many_keeps_its_memory(tmp_path):

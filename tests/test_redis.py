@@ -213,9 +213,14 @@ def test_a_server_that_syncs_each_write_loses_nothing_that_was_acknowledged():
         with RedisStore(server.url, durability="full") as store:
             with store.transaction():
                 store.update((str(number), number) for number in range(100))
+            users, sessions = Collection(store, User), store.namespace("sessions/")
             server.kill()
             with pytest.raises(StorageError, match="no connection"):
                 store["7"]
+            uncounted = "cannot be counted, StorageError"
+            assert repr(store).endswith(f": {uncounted}, cbor>")
+            assert repr(users) == f"<Collection 'User' of User: {uncounted}>"
+            assert repr(sessions).endswith(f": {uncounted}>")
         server.restart()
         with RedisStore(server.url, durability="full") as store:
             assert len(store) == 100

@@ -21,6 +21,7 @@ bound_to_store   refuses deep copies of what works on an open store
 containers       deep_add() and deep_remove()
 options          the options that every class has
 figures          what stats() gives
+shown_counts     the count of entries in a repr, if it can be had
 lmdb             LmdbStore and its options
 tiered           Tiered: a small store in front of a large one
 fast_tier        the store in front: its bound, and who may put a value into it

@@ -128,26 +128,28 @@ def _claims(txn: Transaction) -> Iterator[tuple[str, bytes]]:
         yield name, raw
 
 
-def read_count(reader: HasSums, key: bytes) -> int:
+def read_count(reader: HasSums, key: bytes, *, kind: str = "collection") -> int:
     """How many records a collection has, by its `count_key`. Raises CorruptValueError. One read.
 
-    A transaction has sums, and so has a database.
+    A transaction has sums, and so has a database. `kind` is the word of the error: the count may be
+    the one of a namespace.
     """
     try:
         return reader.sum(key)
     except CorruptValueError as error:
-        raise _count_error(key, error) from error
+        raise _count_error(key, kind, error) from error
 
 
-def add_to_count(txn: Transaction, key: bytes, added: int) -> None:
+def add_to_count(txn: Transaction, key: bytes, added: int, *, kind: str = "collection") -> None:
     """Add to the count of a collection's records, by its `count_key`; `added` may be negative.
 
-    Raises CorruptValueError where the count would fall below 0: it was wrong before.
+    Raises CorruptValueError where the count would fall below 0: it was wrong before. `kind` is as
+    in `read_count`.
     """
     try:
         txn.add(key, added)
     except CorruptValueError as error:
-        raise _count_error(key, error) from error
+        raise _count_error(key, kind, error) from error
 
 
 def drop_counts(txn: Transaction) -> None:
@@ -158,12 +160,13 @@ def drop_counts(txn: Transaction) -> None:
     txn.delete_range(Space.META, *COUNTS)  # the sums of most engines are there
 
 
-def _count_error(key: bytes, error: CorruptValueError) -> CorruptValueError:
-    """The error about a sum, as an error that names the collection."""
-    name = key.removeprefix(COUNTS[0]).decode()
-    whose = f"the count of the collection {name!r}"
-    text = str(error).replace(f"the sum {key!r}", whose)
-    return CorruptValueError(text.replace("would fall below 0", "is too low for its records"))
+def _count_error(key: bytes, kind: str, error: CorruptValueError) -> CorruptValueError:
+    """The error about a sum, as an error that names the collection or namespace."""
+    name, entries = key.removeprefix(COUNTS[0]).decode(), "records"
+    if kind == "namespace":
+        name, entries = f"{name}/", "entries"
+    text = str(error).replace(f"the sum {key!r}", f"the count of the {kind} {name!r}")
+    return CorruptValueError(text.replace("would fall below 0", f"is too low for its {entries}"))
 
 
 def claim_key(name: str) -> bytes:

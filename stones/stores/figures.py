@@ -12,7 +12,10 @@ def figures(database: Database) -> dict[str, Any]:
     with database.reading() as txn:
         metadata = database.codec_at(txn).metadata
         counts = {name: read_count(txn, count_key(name)) for name in collection_names(txn)}
-        spaces = {f"{x}/": read_count(txn, count_key(x)) for x in namespace_names(txn)}
+        spaces = {
+            f"{name}/": read_count(txn, count_key(name), kind="namespace")
+            for name in namespace_names(txn)
+        }
         entries = txn.count(DATA)
     return {
         "entries": entries,

@@ -12,15 +12,15 @@ from stones.errors import (
     CollectionError,
     KeyTypeError,
     ReadOnlyError,
-    StoreClosedError,
     ValueTypeError,
 )
-from stones.formats.messages import show, show_count
+from stones.formats.messages import show
 
 from .claims import COLLECTION_NAME
 from .database_reader import DATA
 from .namespace_database import NamespaceDatabase, NamespaceReader
 from .reader import K, Reader, V
+from .shown_counts import shown_count
 from .transacting import Transacting
 from .writer import Writer
 
@@ -140,11 +140,8 @@ class _Copyable(Reader[K, V]):
 
     def __repr__(self) -> str:
         name = f"{type(self).__name__} {self.name!r} of {self._whole.database.name!r}"
-        try:
-            count = len(self)
-        except StoreClosedError:
-            return f"<{name}: closed>"
-        return f"<{name}: {show_count(count, 'entry', 'entries')}>"
+        count = shown_count(self, self.database, "entry", "entries")
+        return f"<{name}: {count}>" if count else f"<{name}>"
 
 
 class Namespace(_Copyable[K, V], Transacting[K, V]):

@@ -44,7 +44,7 @@ class NamespaceReader(DatabaseReader):
         return self.whole.get(self.prefix + key if space is DATA else key, space)
 
     def count(self) -> int:
-        return read_count(self.whole, self._claim.count_key)
+        return read_count(self.whole, self._claim.count_key, kind="namespace")
 
     def sum(self, key: bytes) -> int:
         return self.whole.sum(key)

@@ -98,7 +98,7 @@ class NamespaceTransaction(Transaction):
             key = self._prefix + key
             self._make_claim()
             if txn.get(DATA, key) is None:
-                add_to_count(txn, self._claim.count_key, 1)
+                add_to_count(txn, self._claim.count_key, 1, kind="namespace")
         txn.put(space, key, value)
 
     def delete(self, space: Space, key: bytes) -> bool:
@@ -107,7 +107,7 @@ class NamespaceTransaction(Transaction):
             return txn.delete(space, key)
         is_gone = self._has_claim() and txn.delete(DATA, self._prefix + key)
         if is_gone:
-            add_to_count(txn, self._claim.count_key, -1)
+            add_to_count(txn, self._claim.count_key, -1, kind="namespace")
         return is_gone
 
     def scan(
@@ -147,7 +147,7 @@ class NamespaceTransaction(Transaction):
 
     def count(self, space: Space) -> int:
         if space is DATA:
-            return read_count(self.txn, self._claim.count_key)
+            return read_count(self.txn, self._claim.count_key, kind="namespace")
         return self.txn.count(space)
 
     def get_many(self, space: Space, keys: Sequence[bytes]) -> list[bytes | None]:
@@ -165,7 +165,7 @@ class NamespaceTransaction(Transaction):
             stored = {self._prefix + key: value for key, value in batch}
             new = self.txn.get_many(DATA, list(stored)).count(None)
             if new:
-                add_to_count(self.txn, self._claim.count_key, new)
+                add_to_count(self.txn, self._claim.count_key, new, kind="namespace")
             self.txn.put_many(DATA, stored.items())
 
     def delete_range(self, space: Space, start: bytes = b"", stop: bytes | None = None) -> None:
@@ -178,7 +178,8 @@ class NamespaceTransaction(Transaction):
         if not start and stop is None:
             self.txn.drop_sum(count)
         else:
-            add_to_count(self.txn, count, -sum(1 for _ in self.txn.keys(DATA, *bounds)))
+            cleared = sum(1 for _ in self.txn.keys(DATA, *bounds))
+            add_to_count(self.txn, count, -cleared, kind="namespace")
         self.txn.delete_range(DATA, *bounds)
 
     def expect(self, space: Space, key: bytes, value: bytes | None) -> None:

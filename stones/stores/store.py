@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from stones.engine import Engine
 from stones.engines.memory import MemoryEngine
 from stones.errors import ReadOnlyError
-from stones.formats.messages import show_count
 
 from .backup import write_backup
 from .database import Database
@@ -24,6 +23,7 @@ from .namespace import SnapshotWithNamespaces, StoreWithNamespaces
 from .options import Functions, checked_request
 from .reader import K, Reader, V
 from .schemes import path_in
+from .shown_counts import shown_count
 from .spelling import check_spelling
 from .timeout import TIMEOUT, timeout_of
 
@@ -281,10 +281,8 @@ class Store(Copyable[K, V], StoreWithNamespaces[K, V]):
             return f"<{named}: closed>"
         # Not the entries, as a dict would: there may be millions of them.
         serializer = database.codec.metadata.write.serializer
-        if not database.engine.supports.counts:  # repr() must not read a whole store
-            return f"<{named}: {serializer}>"
-        count = len(self)
-        return f"<{named}: {show_count(count, 'entry', 'entries')}, {serializer}>"
+        count = shown_count(self, database, "entry", "entries")
+        return f"<{named}: {count}, {serializer}>" if count else f"<{named}: {serializer}>"
 
 
 class MemoryStore(Store[K, V]):
