@@ -777,14 +777,20 @@ with stone('sqlite:' + path, serialize='json') as store:
         store['b'] = 2
     print(users.find(age=36).first(), len(store), MemoryStore(store)['b'])
     migrate(store, 'cbor')
+    try:
+        store.backup(path + '-copy')
+    except UnsupportedError as error:
+        print(error)
 """
     command = [sys.executable, "-c", code.replace("from stones import *", NAMES), path]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.stderr == ""
-    assert done.stdout.splitlines()[0] == "User(name='ada', age=36) 3 2"
+    found, refused = done.stdout.splitlines()
+    assert found == "User(name='ada', age=36) 3 2"
+    assert "install lmdb" in refused
 
 
-NAMES = "from stones import Collection, MemoryStore, StoreOpenError, index, migrate, stone"
+NAMES = "from stones import Collection, MemoryStore, UnsupportedError, index, migrate, stone"
 
 
 # -- a full disk -----------------------------------------------------------------------------------

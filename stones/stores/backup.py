@@ -4,6 +4,7 @@ import os
 from functools import partial
 
 from stones.engine import Engine, Space, Transaction
+from stones.errors import UnsupportedError
 
 
 def write_backup(
@@ -19,12 +20,18 @@ def write_backup(
     which takes less of the processor.
 
     Raises StoreOpenError where there is something at `path`, StorageError where it cannot be
-    written, StoreClosedError for a closed engine.
+    written, StoreClosedError for a closed engine, UnsupportedError where LMDB is not installed.
     """
     # LMDB's client loads only now: a store in memory may never need it.
-    from stones.engines.lmdb.directory import path_of
-    from stones.engines.lmdb.engine import LmdbEngine
-    from stones.engines.lmdb.new_directory import new_directory
+    try:
+        from stones.engines.lmdb.directory import path_of
+        from stones.engines.lmdb.engine import LmdbEngine
+        from stones.engines.lmdb.new_directory import new_directory
+    except ImportError as error:
+        raise UnsupportedError(
+            f"a backup is a store on LMDB, and lmdb cannot be imported ({error}): install lmdb, or "
+            "open another store and update() it with this one"
+        ) from error
 
     engine.begin().abort()  # a closed engine says so before a directory is made
     with new_directory(path_of(path)) as partial_copy:
