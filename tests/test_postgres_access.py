@@ -120,6 +120,37 @@ def test_a_url_with_a_typo_is_refused_and_its_password_not_shown(server, table, 
     assert_refused(server, change(url(server, "owner")), table=table)
 
 
+@pytest.mark.parametrize(
+    ("typo", "hint"),
+    [
+        ("sslmod=require", "is sslmode meant"),
+        ("Table=shop", "is table meant"),
+        ("sslmode=disable&aplication_name=shop", "is application_name meant"),
+        ("readonly=1", "readonly is an argument of PostgresStore"),
+    ],
+)
+def test_a_parameter_with_a_typo_is_refused_and_the_right_name_is_told(server, typo, hint):
+    with pytest.raises(StoreOpenError, match=hint):
+        stone(f"{url(server, 'owner')}?{typo}")
+
+
+def test_a_part_of_a_password_that_looks_like_a_parameter_is_not_shown(server):
+    with pytest.raises(StoreOpenError) as failure:
+        stone("postgresql://owner:a/b?secretword=x@127.0.0.1/postgres")
+    assert "secretword" not in str(failure.value)
+
+
+def test_a_role_that_only_reads_by_default_is_told_why_it_cannot_write(server, full, table):
+    server.execute("ALTER ROLE owner SET default_transaction_read_only = on")
+    try:
+        with pytest.raises(StoreOpenError, match="default_transaction_read_only"):
+            stone(url(server, "owner"), table=table)
+        with stone(url(server, "owner"), table=table, readonly=True) as store:
+            assert len(store) > 0
+    finally:
+        server.execute("ALTER ROLE owner RESET default_transaction_read_only")
+
+
 def test_a_port_where_nobody_listens_is_refused(server, table):
     nobody = url(server, "owner").replace(f":{server.port}/", ":1/")
     assert_refused(server, nobody, match="127.0.0.1", table=table)

@@ -46,8 +46,9 @@ def open_tables(
     """Make the tables where they are not there yet. Raises StoreOpenError."""
     if server.is_readonly and not readonly:
         raise StoreOpenError(
-            f"the server of {address.name!r} takes no writes, as a standby does: open the store "
-            "with readonly=True, or name the primary in the URL"
+            f"the server of {address.name!r} takes no writes: it is a standby, or "
+            "default_transaction_read_only is on for the role or the database; open the store with "
+            "readonly=True, or name the primary in the URL"
         )
     for left in reversed(range(_TRIES)):
         found = _look(wire, statements)

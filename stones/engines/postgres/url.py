@@ -6,18 +6,21 @@ libpq reads, and `table`, which is ours.
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from typing import Any
 from urllib.parse import quote, unquote, urlencode
 
 import psycopg
 from attrs import field, frozen
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.pq import Conninfo
 
 from stones.errors import StoreOpenError
 
 SCHEMES = ("postgresql://", "postgres://")
 _LOCAL = re.compile(r"(/.*|@.*|localhost|127\.[0-9.]+|::1|)", re.IGNORECASE)
+_ARGUMENTS = ("readonly", "create", "timeout", "serialize", "trust_pickle", "checksums")
 _DEFAULTS = {
     "application_name": "stones",
     "connect_timeout": "10",
@@ -59,19 +62,22 @@ def address_of(url: object, table: str, *, readonly: bool) -> Address:
             f"is {'another one' if isinstance(url, str) else type(url).__name__}"
         )
     head, mark, query = url.partition("?")
-    options = []
+    options, names = [], []
     for option in query.split("&") if mark else ():
         name, _, value = option.partition("=")
         if name == "table":
             table = unquote(value)
         elif option:
             options.append(option)
+            names.append(name)
     try:
         given = conninfo_to_dict(head + "?" + "&".join(options) if options else head)
     except psycopg.Error as error:
         # What is in quotes may be a part of the password.
         text = re.sub(r'".*"', "...", " ".join(str(error).split()))
-        raise StoreOpenError(f"the URL of the store cannot be read: {text}") from None
+        raise StoreOpenError(
+            f"the URL of the store cannot be read: {text}{_what_is_meant(names)}"
+        ) from None
     # With a plain slash in a password, a part of it is taken for the port or the database.
     _, _, path = head.partition("://")[2].partition("/")
     if "@" in path or not all(port.isdigit() for _, port in _hosts(given) if port):
@@ -80,6 +86,21 @@ def address_of(url: object, table: str, *, readonly: bool) -> Address:
             "password with characters that a URL writes by numbers (%2F for /, %40 for @)"
         )
     return Address(_completed(given, readonly), table, _shown(given, table))
+
+
+def _what_is_meant(names: Iterable[str]) -> str:
+    """A hint for a parameter that libpq does not know.
+
+    It shows names that are known, and no other: the rest may be a part of the password.
+    """
+    known = {"table", *(option.keyword.decode() for option in Conninfo.get_defaults())}
+    for name in names:
+        if name in _ARGUMENTS:
+            return f" ({name} is an argument of PostgresStore, and no part of the URL)"
+        close = [] if name in known else get_close_matches(name, known, 1)
+        if close:
+            return f" (is {close[0]} meant?)"
+    return ""
 
 
 def _completed(given: Mapping[str, Any], readonly: bool) -> dict[str, Any]:
