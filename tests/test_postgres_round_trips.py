@@ -184,7 +184,7 @@ COLLECTION = {
     "find().first()": (4, lambda g: g.users.find().first()),
     "find() by an index": (6, lambda g: list(g.employees.find(age=7))),
     "find().count() by an index": (5, lambda g: g.employees.find(age=7).count()),
-    "first() of a scan with a filter": (10, lambda g: g.users.find(age=0).first()),
+    "first() of a scan with a filter": (4, lambda g: g.users.find(age=0).first()),
 }
 
 

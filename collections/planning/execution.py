@@ -28,6 +28,8 @@ Point = Callable[
     [StoredRecords[Any, Any], Selection, Transaction, UsableIndexes], Sequence[T] | None
 ]
 """Answers a query without a plan, or gives None."""
+Scanned = Callable[[StoredRecords[Any, Any], Selection, Transaction], Iterator[T]]
+"""Answers a query by reading all records of its span."""
 
 
 def matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
@@ -44,9 +46,13 @@ def first_matches(
     """At most `limit` of the matching records, one or more, in the order of the selection."""
     if is_point(selection):  # in line, for the shortest way to one record
         with records.database.reading() as txn:
-            found = point_matches(records, selection, txn, usable_indexes(records, txn))
-        if found is not None:
-            return found
+            indexes = usable_indexes(records, txn)
+            found = point_matches(records, selection, txn, indexes)
+            if found is not None:
+                return found
+            wanted = selection.limited(limit)
+            ask = IndexExecution.matches
+            return list(_answered(records, wanted, txn, indexes, ask, scanned_matches))
     return matches(records, selection.limited(limit))
 
 
@@ -79,9 +85,9 @@ def values(
         choice = None
         if may_use_index(selection):
             choice = choose(records, selection, txn, usable_indexes(records, txn))
-    if choice is None or choice.way is Way.SCAN:
-        yield from scanned_values(records, selection, paths)
-        return
+        if choice is None or choice.way is Way.SCAN:
+            yield from scanned_values(records, selection, paths, txn)
+            return
     finders = [path.find for path in paths]
     for stored, value in matches(records, selection):
         yield stored, tuple([find(value) for find in finders])
@@ -127,9 +133,10 @@ def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
             execution = IndexExecution(records, selection, choice, txn, scan_span)
             if choice.uses_entries:
                 return count_of_part(execution.count(), selection)
-        selection = choice.key_order or selection
-        if choice.way is Way.RANGE:
-            return sum(1 for _ in execution.matching_keys())
+            selection = choice.key_order or selection
+            if choice.way is Way.RANGE:
+                return sum(1 for _ in execution.matching_keys())
+            return scanned_count(records, selection, txn)
     return scanned_count(records, selection)
 
 
@@ -137,7 +144,7 @@ def _planned(
     records: StoredRecords[Any, Any],
     selection: Selection,
     ask: Callable[[IndexExecution], Iterator[T]],
-    otherwise: Callable[[StoredRecords[Any, Any], Selection], Iterator[T]],
+    otherwise: Scanned[T],
     point: Point[T] | None = None,
 ) -> Iterator[T]:
     """What an execution gives if an index is used, and what a scan gives if not.
@@ -151,11 +158,19 @@ def _planned(
         if found is not None:
             yield from found
             return
-        choice = choose(records, selection, txn, indexes)
-        if choice.uses_entries:
-            yield from ask(IndexExecution(records, selection, choice, txn, scan_span))
-            return
-    if choice.way is Way.RANGE:
-        yield from ask(IndexExecution(records, selection, choice, txn, scan_span))
-    else:
-        yield from otherwise(records, choice.key_order or selection)
+        yield from _answered(records, selection, txn, indexes, ask, otherwise)
+
+
+def _answered(
+    records: StoredRecords[Any, Any],
+    selection: Selection,
+    txn: Transaction,
+    indexes: UsableIndexes,
+    ask: Callable[[IndexExecution], Iterator[T]],
+    otherwise: Scanned[T],
+) -> Iterator[T]:
+    """The same, in a transaction and without `point`. It is no generator, but returns one."""
+    choice = choose(records, selection, txn, indexes)
+    if choice.way is Way.SCAN:
+        return otherwise(records, choice.key_order or selection, txn)
+    return ask(IndexExecution(records, selection, choice, txn, scan_span))

@@ -25,7 +25,7 @@ from .record_fetching import fetch, fetch_batches
 from .result_order import Match, part, sorted_matches, span_in_key_order
 from .selection import Selection
 
-Scan = Callable[[StoredRecords[Any, Any], Selection, Span], Iterator[Match]]
+Scan = Callable[[StoredRecords[Any, Any], Selection, Span, Transaction], Iterator[Match]]
 """Reads and tests the records in a span, in its order."""
 
 BATCHES: Final = (16, 64, 256)
@@ -132,7 +132,7 @@ class IndexExecution:
                 stop = span.stop
             inside = Span(max(start, span.start), stop, span.reverse)
             if inside.stop is None or inside.start < inside.stop:
-                yield from self._scan(self._records, self._selection, inside)
+                yield from self._scan(self._records, self._selection, inside, self._txn)
 
     def _keys(self, span: Span | None = None) -> list[bytes]:
         """The keys that the reader has found, sorted, each once, of those in a span."""
@@ -257,7 +257,7 @@ class IndexExecution:
     def _otherwise(self) -> Iterator[Match]:
         selection, reader = self._selection, self._choice.reader
         if reader is None:
-            entries = self._scan(self._records, selection, selection.span)
+            entries = self._scan(self._records, selection, selection.span, self._txn)
         else:
             entries = self._fetched(self._keys())
         return sorted_matches(entries, selection, len(self._prefix))

@@ -7,11 +7,10 @@ to know the places, it takes half of the time, also with a small limit.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
-from copy import copy
 from typing import Any
 
 from stones.collections.stored_records import StoredRecords
+from stones.engine import Transaction
 from stones.stores.database import Database
 
 from .record_fetching import fetch
@@ -19,7 +18,7 @@ from .result_order import Match, most_of
 from .selection import Selection
 
 Records = StoredRecords[Any, Any]
-OrderedKeys = Callable[[Records, Selection], Iterator[bytes]]
+OrderedKeys = Callable[[Records, Selection, Transaction], Iterator[bytes]]
 """Gives the stored keys of the matching records, in the order of the selection."""
 
 BATCH = 500
@@ -47,31 +46,13 @@ def pays(records: Records, selection: Selection, *, needs_dicts: bool) -> bool:
 
 
 def ordered_matches(
-    records: Records, selection: Selection, ordered_keys: OrderedKeys
+    records: Records,
+    selection: Selection,
+    ordered_keys: OrderedKeys,
+    txn: Transaction | None = None,
 ) -> Iterator[Match]:
     """The matching records in the order of a selection."""
-    with _at_one_time(records) as frozen:
-        keys = list(ordered_keys(frozen, selection))
-        with frozen.database.reading() as txn:
-            for start in range(0, len(keys), BATCH):
-                yield from fetch(frozen, txn, keys[start : start + BATCH])
-
-
-class _Frozen(AbstractContextManager[Records]):
-    """These records as they are now: all that is read of them comes from one snapshot."""
-
-    def __init__(self, records: Records, database: Database) -> None:
-        self._snapshot = database.snapshot()
-        self._records = copy(records)
-        self._records.database = self._snapshot
-
-    def __enter__(self) -> Records:
-        return self._records
-
-    def __exit__(self, *exc_info: object) -> None:
-        self._snapshot.close()
-
-
-def _at_one_time(records: Records) -> AbstractContextManager[Records]:
-    database = records.database
-    return _Frozen(records, database) if isinstance(database, Database) else nullcontext(records)
+    with records.database.reading_in(txn) as txn:
+        keys = list(ordered_keys(records, selection, txn))
+        for start in range(0, len(keys), BATCH):
+            yield from fetch(records, txn, keys[start : start + BATCH])

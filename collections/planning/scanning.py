@@ -1,6 +1,7 @@
 """How a selection is answered by reading all records of its span, without an index.
 
-`stones.collections.scans` reads the records, `execution` asks.
+`stones.collections.scans` reads the records, `execution` asks. Each function reads in
+`txn`, or in a transaction of its own.
 """
 
 from collections.abc import Iterator, Sequence
@@ -12,6 +13,7 @@ from stones.collections.language.comparisons import MISSING
 from stones.collections.language.field_paths import FieldPath
 from stones.collections.scans import scan
 from stones.collections.stored_records import StoredRecords
+from stones.engine import Transaction
 from stones.stores.spans import Span
 
 from .ordered_scan import ordered_matches, pays
@@ -27,29 +29,36 @@ from .selection import Selection
 from .sort_fields import place_of_values
 
 
-def scanned_matches(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[Match]:
+def scanned_matches(
+    records: StoredRecords[Any, Any], selection: Selection, txn: Transaction | None = None
+) -> Iterator[Match]:
     """The matching records, in the order of the selection."""
     if selection.order:
         if pays(records, selection, needs_dicts=not _places_need_no_dict(selection)):
-            return ordered_matches(records, selection, _ordered_keys)
-        entries = scan_span(records, selection, selection.span)
+            return ordered_matches(records, selection, _ordered_keys, txn)
+        entries = scan_span(records, selection, selection.span, txn)
         return sorted_matches(entries, selection, len(records.prefix))
     span = span_in_key_order(selection, records.prefix)
-    return part(scan_span(records, selection, span), selection)
+    return part(scan_span(records, selection, span, txn), selection)
 
 
-def scanned_keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[bytes]:
+def scanned_keys(
+    records: StoredRecords[Any, Any], selection: Selection, txn: Transaction | None = None
+) -> Iterator[bytes]:
     """The stored keys of the matching records, in the order of the selection."""
     if selection.order:
-        return _ordered_keys(records, selection)
+        return _ordered_keys(records, selection, txn)
     if _can_scan(selection):
         span = span_in_key_order(selection, records.prefix)
-        return part(scan.keys(records, span, selection.filters), selection)
-    return (stored for stored, _ in scanned_matches(records, selection))
+        return part(scan.keys(records, span, selection.filters, txn=txn), selection)
+    return (stored for stored, _ in scanned_matches(records, selection, txn))
 
 
 def scanned_values(
-    records: StoredRecords[Any, Any], selection: Selection, paths: Sequence[FieldPath]
+    records: StoredRecords[Any, Any],
+    selection: Selection,
+    paths: Sequence[FieldPath],
+    txn: Transaction | None = None,
 ) -> Iterator[tuple[bytes, tuple[Sequence[Any], ...]]]:
     """The stored key of each matching record, and what each path finds in the record.
 
@@ -59,42 +68,48 @@ def scanned_values(
     names = _names([*order, *paths])
     if names and _can_scan(selection):
         if order:
-            entries = scan.field_values(records, selection.span, selection.filters, names)
+            entries = scan.field_values(records, selection.span, selection.filters, names, txn=txn)
             place = place_of_values(order)
             found = sorted_matches(entries, selection, len(records.prefix), place=place)
         else:
             span = span_in_key_order(selection, records.prefix)
-            found = part(scan.field_values(records, span, selection.filters, names), selection)
+            found = part(
+                scan.field_values(records, span, selection.filters, names, txn=txn), selection
+            )
         for stored, taken in found:
             given = taken[len(order) :]
             yield stored, tuple([() if value is MISSING else (value,) for value in given])
         return
     finders = [path.find for path in paths]
-    for stored, value in scanned_matches(records, selection):
+    for stored, value in scanned_matches(records, selection, txn):
         yield stored, tuple([find(value) for find in finders])
 
 
-def scanned_count(records: StoredRecords[Any, Any], selection: Selection) -> int:
+def scanned_count(
+    records: StoredRecords[Any, Any], selection: Selection, txn: Transaction | None = None
+) -> int:
     """How many records match."""
     if selection.after is None:  # the order makes no difference
         selection = evolve(selection, order=(), reverse=False)
     if selection.is_everything and selection.span == records.span and selection.after is None:
         return count_of_part(records.count(), selection)
     if selection.after is not None or not _can_scan(selection):
-        return sum(1 for _ in scanned_keys(records, selection))
+        return sum(1 for _ in scanned_keys(records, selection, txn))
     most = most_of(selection)
-    found = scan.count(records, selection.span, selection.filters, limit=most)
+    found = scan.count(records, selection.span, selection.filters, limit=most, txn=txn)
     return count_of_part(found, selection)
 
 
-def _ordered_keys(records: StoredRecords[Any, Any], selection: Selection) -> Iterator[bytes]:
+def _ordered_keys(
+    records: StoredRecords[Any, Any], selection: Selection, txn: Transaction | None
+) -> Iterator[bytes]:
     """The stored keys of the matching records, sorted."""
     if _places_need_no_dict(selection):
         names = _names(selection.order)
-        entries = scan.field_values(records, selection.span, selection.filters, names)
+        entries = scan.field_values(records, selection.span, selection.filters, names, txn=txn)
         place = place_of_values(selection.order)
     else:
-        entries, place = scan_span(records, selection, selection.span), None
+        entries, place = scan_span(records, selection, selection.span, txn), None
     ordered = sorted_matches(entries, selection, len(records.prefix), keep=False, place=place)
     return (stored for stored, _ in ordered)
 
@@ -105,14 +120,17 @@ def _places_need_no_dict(selection: Selection) -> bool:
 
 
 def scan_span(
-    records: StoredRecords[Any, Any], selection: Selection, span: Span
+    records: StoredRecords[Any, Any],
+    selection: Selection,
+    span: Span,
+    txn: Transaction | None = None,
 ) -> Iterator[Match]:
     """The records in a span that match the filters, in key order or the opposite order."""
     filters = selection.filters
     selectors = [each.selector for each in filters if each.selector is not None]
     if not selectors:
-        return scan.matches(records, span, filters)
-    listed = list(scan.matches(records, records.span))
+        return scan.matches(records, span, filters, txn=txn)
+    listed = list(scan.matches(records, records.span, txn=txn))
     values = [value for _, value in listed]
     places = {*range(len(listed))}.intersection(*(select(values) for select in selectors))
     predicates = [each.predicate for each in filters if each.predicate is not None]

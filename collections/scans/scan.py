@@ -1,8 +1,9 @@
 """The records of a span of keys that match some filters, in the order of the span.
 
-Each function reads one snapshot, a page at a time. `PageFilter` finds out which records of the
-page match, as far as bytes and single fields can tell. Only the rest is decoded and tested here. So
-a record is decoded if its dict is asked for, or if nothing less can decide.
+Each function reads one snapshot, a page at a time: that of `txn`, or a new one. `PageFilter` finds
+out which records of the page match, as far as bytes and single fields can tell. Only the rest is
+decoded and tested here. So a record is decoded if its dict is asked for, or if nothing less can
+decide.
 
 The filters have a predicate: a filter that refers to all records with `$` is no matter of a scan.
 """
@@ -31,6 +32,7 @@ def matches(
     filters: Filters = (),
     *,
     lane: Lane | None = None,
+    txn: Transaction | None = None,
 ) -> Iterator[tuple[bytes, Any]]:
     """The stored keys and the dicts of the matches, as a query sees them.
 
@@ -38,7 +40,7 @@ def matches(
     value that it decodes.
     """
     engine, check_open = records.database.engine, records.database.check_open
-    with records.database.reading() as txn:
+    with records.database.reading_in(txn) as txn:
         reader = records.reader_at(txn)
         pages = _Pages(records, txn, span)
         filter = PageFilter(filters, reader, lane=lane, how_many=pages.how_many)
@@ -60,10 +62,11 @@ def keys(
     filters: Filters = (),
     *,
     lane: Lane | None = None,
+    txn: Transaction | None = None,
 ) -> Iterator[bytes]:
     """The stored keys of the matches. Opens its snapshot when the first one is asked for."""
     engine, check_open = records.database.engine, records.database.check_open
-    with records.database.reading() as txn:
+    with records.database.reading_in(txn) as txn:
         reader = records.reader_at(txn)
         pages = _Pages(records, txn, span)
         filter = PageFilter(filters, reader, lane=lane, how_many=pages.how_many)
@@ -85,9 +88,10 @@ def count(
     *,
     limit: int | None = None,
     lane: Lane | None = None,
+    txn: Transaction | None = None,
 ) -> int:
     """How many records match. With a `limit` it stops there."""
-    with records.database.reading() as txn:
+    with records.database.reading_in(txn) as txn:
         reader = records.reader_at(txn)
         pages = _Pages(records, txn, span)
 
@@ -114,6 +118,7 @@ def field_values(
     paths: Sequence[Path],
     *,
     lane: Lane | None = None,
+    txn: Transaction | None = None,
 ) -> Iterator[tuple[bytes, tuple[Any, ...]]]:
     """The stored keys of the matches, and what some paths of names lead to in each of them.
 
@@ -123,7 +128,7 @@ def field_values(
     """
     take = _taking(paths)
     engine, check_open = records.database.engine, records.database.check_open
-    with records.database.reading() as txn:
+    with records.database.reading_in(txn) as txn:
         reader = records.reader_at(txn)
         pages = _Pages(records, txn, span)
         filter = PageFilter(filters, reader, wanted=paths, lane=lane, how_many=pages.how_many)

@@ -53,6 +53,10 @@ class DatabaseReader(ABC):
     def reading(self) -> AbstractContextManager[Transaction]:
         """The transaction to read from: the ambient one, or one that lasts as long as the block."""
 
+    def reading_in(self, txn: Transaction | None) -> AbstractContextManager[Transaction]:
+        """`txn` for the block, which does not end it. Without one, as `reading`."""
+        return self.reading() if txn is None else nullcontext(txn)
+
     def look(self, look: Callable[[Transaction], T]) -> T:
         """The result of `look`, called with such a transaction. It may be called more than once."""
         with self.reading() as txn:
