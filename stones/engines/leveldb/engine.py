@@ -94,16 +94,15 @@ class LevelDBEngine(Engine):
     def get(self, space: Space, key: bytes) -> bytes | None:
         # As in `OpenDatabase.use`, without its call: a fifth of the whole read.
         database = self._database
-        using, me = database.using, get_ident()
-        using.append(me)
+        using = database.using
+        using.append(None)
         try:
             if not database.closed:
-                found: bytes | None = database.raw.get(PREFIXES[space] + key)
-                return found
+                return database.get(PREFIXES[space] + key)
         except plyvel.Error as error:
             raise database.translated(error) from error
         finally:
-            using.remove(me)
+            using.pop()
             if database.closed:
                 database.close()
         raise database.gone()

@@ -9,7 +9,6 @@ they do not end outside of `use` either.
 import os
 import shutil
 from collections.abc import Callable
-from threading import get_ident
 from time import monotonic, sleep
 from typing import Any, ParamSpec, TypeVar
 
@@ -39,11 +38,12 @@ class OpenDatabase:
         self.path = path
         self.closed = False
         self._forked = False
-        self.using: list[int] = []
-        """The threads that are inside of a call."""
+        self.using: list[None] = []
+        """An entry for each thread that is inside of a call."""
         self._held: set[Any] = set()  # snapshots and iterators
         self._failed: plyvel.Error | None = None  # of the last write, if it has failed
         self.raw = opened(path, create=create)
+        self.get: Callable[[bytes], bytes | None] = self.raw.get
         self._to_close = [self.raw]
         try:
             self._check_mark(create)
@@ -55,8 +55,8 @@ class OpenDatabase:
 
     def use(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of a call into the database. Raises StoreClosedError, StorageError."""
-        me, using = get_ident(), self.using
-        using.append(me)
+        using = self.using
+        using.append(None)
         try:
             if self.closed:
                 raise self.gone()
@@ -64,7 +64,7 @@ class OpenDatabase:
         except plyvel.Error as error:
             raise self.translated(error) from error
         finally:
-            using.remove(me)
+            using.pop()
             if self.closed:
                 self._close_unused()
 
@@ -126,7 +126,7 @@ class OpenDatabase:
         for kept in (self.raw, self._held, self._to_close):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
         self._forked = self.closed = True
-        self.using = [0]  # it is never left
+        self.using = [None]  # it is never left
 
     def _close_unused(self) -> None:
         if self.using:
