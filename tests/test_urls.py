@@ -213,3 +213,23 @@ except StoreOpenError as error:
     assert done.stderr == ""
     assert advice in done.stdout
     assert not list(tmp_path.iterdir())
+
+
+def test_a_class_whose_client_is_missing_can_be_imported_and_says_what_to_install(tmp_path):
+    code = """
+import sys
+for client in ('plyvel', 'psycopg', 'redis'):
+    sys.modules[client] = None  # as if it were not installed
+from stones import *
+opened = {'db': LevelDBStore, 'postgresql://db': PostgresStore, 'redis://db': RedisStore}
+for place, store in opened.items():
+    try:
+        store(place)
+    except StoreOpenError as error:
+        print(error)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.stderr == ""
+    advice = [line.partition("run `")[2] for line in done.stdout.splitlines()]
+    assert advice == [f"pip install stones[{extra}]`" for extra in ("leveldb", "postgres", "redis")]

@@ -1,19 +1,20 @@
 """The store on LevelDB: one directory a store, many threads of one process, crash-proof.
 
-`stones.engines.leveldb` is the engine below it.
+`stones.engines.leveldb` is the engine below it. It is loaded when a store is opened, since it needs
+plyvel.
 """
 
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
-from stones.engines.leveldb.engine import LevelDBEngine, destroy
 from stones.engines.lmdb.directory import path_of
 from stones.errors import StoreOpenError
 from stones.formats.messages import show
 
 from .options import Functions
 from .reader import K, V
+from .schemes import naming_the_client
 from .store import Store
 from .timeout import TIMEOUT
 
@@ -36,7 +37,8 @@ class LevelDBStore(Store[K, V]):
       are open on one directory, the stricter one counts for both.
     - `timeout` is how many seconds a write waits for another writer, as in `Store`.
 
-    Raises StoreOpenError if the store cannot be opened, also if another process has it open.
+    Raises StoreOpenError if the store cannot be opened, also if another process has it open
+    or plyvel is not installed.
     Raises FormatMismatchError if the store is written by another serializer than the one named.
 
     >>> from stones import LevelDBStore
@@ -70,6 +72,8 @@ class LevelDBStore(Store[K, V]):
                 f"{show(durability)}"
             )
         self.path = path_of(path)
+        with naming_the_client("leveldb"):
+            from stones.engines.leveldb.engine import LevelDBEngine
         engine = LevelDBEngine.open(
             self.path, create=create and not readonly, durability=durability
         )
@@ -97,5 +101,7 @@ class LevelDBStore(Store[K, V]):
         process has the directory open.
         """
         if yes_im_sure:
+            from stones.engines.leveldb.engine import destroy
+
             self.close()
             destroy(self._directory)

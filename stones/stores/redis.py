@@ -1,15 +1,18 @@
-"""The store on a server of Redis or Valkey. `stones.engines.redis` is the engine below it."""
+"""The store on a server of Redis or Valkey. `stones.engines.redis` is the engine below it.
+
+It is loaded when a store is opened, since it needs the package redis.
+"""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Literal, Self, get_args
 
 from stones.engines.redis.address import address_of
-from stones.engines.redis.engine import RedisEngine, destroy
 from stones.errors import StoreOpenError
 from stones.formats.messages import show
 
 from .options import Functions
 from .reader import K, V
+from .schemes import naming_the_client
 from .store import Store
 
 RedisDurability = Literal["full", "lazy", "none"]
@@ -40,7 +43,8 @@ class RedisStore(Store[K, V]):
     ConflictError with nothing written: run it again, or give a function to `Store.transact`. So
     there is no `timeout`.
 
-    Raises StoreOpenError if the store cannot be opened. No error shows the password.
+    Raises StoreOpenError if the store cannot be opened, also without the package redis.
+    No error shows the password.
 
     With `url = 'redis://cache:6379/0'`, or another one:
 
@@ -77,6 +81,8 @@ class RedisStore(Store[K, V]):
                 f"{show(durability)}"
             )
         address = address_of(url, prefix)
+        with naming_the_client("redis"):
+            from stones.engines.redis.engine import RedisEngine
         engine = RedisEngine.open(address, readonly=readonly, create=create, durability=durability)
         self._address = address
         super().__init__(
@@ -106,5 +112,7 @@ class RedisStore(Store[K, V]):
         or find it empty.
         """
         if yes_im_sure:
+            from stones.engines.redis.engine import destroy
+
             self.close()
             destroy(self._address)
