@@ -6,7 +6,6 @@ from urllib.parse import parse_qsl, urlencode, urlsplit
 from attrs import frozen
 
 from stones.errors import StoreOpenError
-from stones.formats.messages import show
 
 _SCHEMES = {"redis": "redis", "rediss": "rediss", "unix": "unix"}
 _SCHEMES |= {"valkey": "redis", "valkeys": "rediss"}
@@ -49,7 +48,7 @@ def address_of(url: object, prefix: str | None) -> Address:
     options = dict(parse_qsl(parts.query, keep_blank_values=True))
     number = options.get("db", "0" if scheme == "unix" else parts.path.strip("/") or "0")
     if not _NUMBER.fullmatch(number):  # the client would take 0
-        raise StoreOpenError(f"the database in the URL is a number, not {show(number)}: " + _FORM)
+        raise StoreOpenError(f"the database in the URL is a number, not {number!r:.100}: " + _FORM)
     for name in _OF_TEXT & options.keys():
         raise StoreOpenError(f"a store on Redis takes bytes from the client: leave out {name}=")
     named = options.pop("prefix", None)
