@@ -6,7 +6,6 @@ transaction   PostgresTransaction: keeps the changes until the commit
 session       the SQL transaction below it: reads, sends the changes, commits
 fetching      reads entries page by page, without a cursor at the server
 writing       the statements that make changes
-counting      reads sums, and makes one row of many
 connections   opens connections, keeps some for later, leaves a parent's alone after a fork
 wire          one connection: several statements in one message, and their results
 parameters    values and arrays as the protocol has them
