@@ -324,7 +324,9 @@ def test_what_stones_keeps_for_itself_is_not_written_to_a_file_of_another_progra
     make_dumb(path, ENTRIES)
     engine = DbmEngine(str(path))
     for space in (Space.META, Space.INDEX):
-        with pytest.raises(TransactionError, match="migrate it first"):
+        with pytest.raises(
+            TransactionError, match=r"call stones.migrate\(store, to=SERIALIZER\) first"
+        ):
             engine.write(lambda txn, space=space: txn.put(space, b"k", b"v"))
     assert read_dumb(path) == ENTRIES
 
