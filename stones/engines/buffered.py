@@ -358,7 +358,7 @@ class BufferedTransaction(Transaction):
 
 
 _NO_CHANGES = Buffer.empty()
-"""Of transactions that only read, and of those that have ended. It is never written to."""
+"""The buffer of a transaction that only reads, or has ended. It is never written to."""
 
 
 class _Source:

@@ -227,8 +227,8 @@ def _write_sqlite(path: str, entries: Entries) -> None:
 def _guard_sqlite(path: str) -> Callable[[], None]:
     found = _sqlite(path, "rw")
     try:
-        # What others have written to the log has to be in the file, and the log must be gone: it
-        # would be taken for that of the new file.
+        # What others have written to the log has to be in the file. The log must be gone: SQLite
+        # would take it for the log of the new file.
         (mode,) = found.execute("PRAGMA journal_mode = DELETE").fetchone()
         found.execute("BEGIN EXCLUSIVE")
     except sqlite3.Error as error:

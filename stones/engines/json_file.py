@@ -16,8 +16,8 @@ The keys of the user come first, in key order, and each of them begins a line. `
 keys and values are written. What stones keeps for itself is under "$stones". That part is left out
 as long as it says nothing: in a store without collections whose values are in JSON.
 
-The digest is that of all entries. It is there once a layer above keeps something that it derives
-from the entries, as the number of records. So the layer can be told if somebody has edited them.
+The digest is a hash of all entries. It is there if a layer above has derived something from the
+entries, the number of records for instance. It tells the layer whether somebody has edited them.
 """
 
 import json

@@ -136,7 +136,7 @@ class WholeFileEngine(MemoryEngine):
             self._lock.release()
 
     def remove(self) -> None:
-        """Delete the files of a closed engine, if they are those that it has read or written last.
+        """Delete the files of a closed engine, if nobody has written them since it last did.
 
         Raises StorageError if others have taken their place.
         """

@@ -32,7 +32,7 @@ leveldb          LevelDBStore and its options
 redis            RedisStore and its options
 json_file        JsonFileStore and its options
 dbm              DbmStore and its options
-whole_file       the option durability of these two
+whole_file       what these two have in common
 timeout          the option that limits how long a write waits for other writers
 backup           a copy of a whole store
 

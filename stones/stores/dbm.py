@@ -7,19 +7,17 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from stones.engine import Space
 from stones.engines.dbm_files import DbmEngine
 from stones.engines.lmdb.directory import path_of
-from stones.engines.memory import MemoryEngine
 from stones.errors import FormatMismatchError
-from stones.formats.metadata import STONES03_ENCODINGS, new_metadata, write_formats
+from stones.formats.metadata import STONES03_ENCODINGS, new_metadata
 from stones.formats.request import FormatRequest
 
 from .options import Functions, checked_request
 from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
-from .whole_file import Durability, check_durability
+from .whole_file import Durability, check_durability, metadata_entries
 
 DbmKind = Literal["gnu", "ndbm", "sqlite3", "dumb"]
 """The kinds of files that `dbm` has: `dbm.gnu` and so on."""
@@ -152,7 +150,4 @@ def _check_named(engine: DbmEngine, request: FormatRequest) -> None:
 
 def _first_metadata(request: FormatRequest) -> dict[bytes, bytes]:
     """The entries of `Space.META` in new files."""
-    engine = MemoryEngine()
-    metadata = new_metadata(request.name or "pickle", bool(request.checksums))
-    engine.write(lambda txn: write_formats(txn, metadata))
-    return dict(engine.begin().scan(Space.META))
+    return metadata_entries(new_metadata(request.name or "pickle", bool(request.checksums)))

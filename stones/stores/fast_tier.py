@@ -129,7 +129,7 @@ class FastTier:
 
     @contextmanager
     def changing(self, *keys: bytes) -> Iterator[Use]:
-        """A change of the slow store; in a transaction of this thread or task, that of it.
+        """A change of the slow store, or of the transaction that this thread or task is in.
 
         `touch` names further keys. If the block raises, nothing is put.
 

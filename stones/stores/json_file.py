@@ -9,12 +9,11 @@ from typing import Any, ClassVar
 
 from attrs import evolve
 
-from stones.engine import Engine, Space
+from stones.engine import Engine
 from stones.engines.json_file import JsonFile
 from stones.engines.lmdb.directory import path_of
-from stones.engines.memory import MemoryEngine
 from stones.engines.whole_file import WholeFileEngine
-from stones.formats.metadata import IDS, Format, Metadata, new_metadata, write_formats
+from stones.formats.metadata import IDS, Format, Metadata, new_metadata
 from stones.formats.request import FormatRequest
 
 from .edited_records import renew_derived
@@ -22,7 +21,7 @@ from .options import Functions, checked_request
 from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
-from .whole_file import Durability, check_durability
+from .whole_file import Durability, check_durability, metadata_entries
 
 
 class JsonFileStore(Store[K, V]):
@@ -150,7 +149,5 @@ def _first_metadata(request: FormatRequest, plain: Metadata) -> Metadata:
 
 def _entries_of(metadata: Metadata) -> dict[bytes, bytes]:
     """The entries of `Space.META` that say what `metadata` says."""
-    engine = MemoryEngine()
-    engine.write(lambda txn: write_formats(txn, metadata))
-    entries = dict(engine.begin().scan(Space.META))
+    entries = metadata_entries(metadata)
     return {**entries, b"generation": _PLAIN} if metadata == new_metadata("json") else entries

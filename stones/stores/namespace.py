@@ -1,6 +1,6 @@
 """Namespace: a whole dict under a key prefix of a store.
 
-The dict face is that of a store. `namespace_database` and `namespace_transaction` show it only the
+It is a dict as a store is. `namespace_database` and `namespace_transaction` show it only the
 keys of the namespace, and keep the count of the entries.
 """
 
@@ -64,8 +64,8 @@ class StoreWithNamespaces(_Whole[K, V], Transacting[K, V]):
         `key_type` and `value_type` are those of the store, unless they are given. Opening it reads
         once and writes nothing.
 
-        Raises CollectionError for a name that cannot be used, for the name of a collection, and if
-        the store has keys with the prefix that it has not got from the namespace.
+        Raises CollectionError for a name that cannot be used, and for the name of a collection.
+        Also if the store has keys with the prefix that were not written through the namespace.
 
         >>> from stones import MemoryStore
         >>> store = MemoryStore()

@@ -110,7 +110,7 @@ def unknown_scheme(scheme: str) -> StoreOpenError:
 
 
 def class_for(scheme: str) -> Any:
-    """The class that opens URLs with this scheme: ours, or that of an entry point.
+    """The class that opens URLs with this scheme: ours, or the class of an entry point.
 
     Raises StoreOpenError for a scheme that nobody has registered, for one that two packages have
     registered, and for a class that cannot be loaded.

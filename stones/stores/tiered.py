@@ -40,9 +40,10 @@ class Tiered(BoundToStore, MutableMapping[K, V]):
     transaction. A key that is not there is not remembered: each look goes to `slow`. The values of
     `get_many` may be of several moments.
 
-    `fast` belongs to one Tiered. It is empty at first, or has the entries of an earlier Tiered over
-    the same `slow`, if that was closed or its program has ended. After a crash it starts empty. If
-    `fast` cannot store an entry, the entry is read from `slow`. The serializers may differ.
+    `fast` belongs to one Tiered. It is empty at first. It may have the entries of an earlier Tiered
+    over the same `slow` which was closed, or whose program has ended. After a crash it starts
+    empty. If `fast` cannot store an entry, the entry is read from `slow`. The serializers may
+    differ.
 
     Threads may share it. Collections work on the slow store: `Collection(tiered.slow, User)`. Their
     records are never kept in `fast`. Raises StoreOpenError if `fast` has entries of its own,

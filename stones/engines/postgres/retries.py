@@ -73,8 +73,8 @@ def run(begin: Begins, change: Callable[[Transaction], T], timeout: float | None
 def _cause(txn: PostgresTransaction, error: Exception) -> Exception:
     """Why the change failed: the error, or what came before it.
 
-    The change may have gone wrong since something was not as it was expected, and it may have
-    caught the error that says that its transaction can only be undone.
+    An entry may not have been as the change expected. The change may also have caught the error
+    which says that its transaction can only be undone.
     """
     session = txn.session
     if session.failure is None:

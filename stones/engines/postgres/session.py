@@ -217,7 +217,7 @@ class Session(Backing):
         expected, statements = self._expected, self._host.statements
         new: set[tuple[Space, bytes]] = set()
         absent = {place for place, value in expected.items() if value is None}
-        if absent:  # the primary key sees to those that are put
+        if absent:  # for a key that is put, the primary key of the table finds that out
             put = (
                 (at, key) for at in Space for key, value in changes.writes[at] if value is not None
             )

@@ -25,8 +25,8 @@ ROLLBACK = Statement(b"ROLLBACK")
 BEGIN = Statement(b"BEGIN")
 READ = Statement(b"BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
 SERIALIZABLE = Statement(b"BEGIN ISOLATION LEVEL SERIALIZABLE")
-# Whoever writes alone need not be serializable. The lock is released a moment before the server's
-# books of serializable transactions are closed, so a serializable one could be in conflict.
+# Whoever writes alone need not be serializable. The server releases the
+# lock a moment before it forgets the transaction. A serializable one could be in conflict then.
 ALONE = Statement(b"BEGIN ISOLATION LEVEL REPEATABLE READ")
 ABOUT_SERVER = Statement(
     b"SELECT version(), current_setting('transaction_read_only'), current_user, pg_backend_pid()"
@@ -60,7 +60,8 @@ _NAME = re.compile("[a-z_][a-z0-9_]{0,50}")
 def check_name(table: object) -> str:
     """The name of a table, as it is. Raises StoreOpenError.
 
-    A server cuts longer names without a word, and folds upper case: two stores would be one.
+    A server cuts a longer name and makes its letters lower case, without an error. Two stores could
+    then have the same tables.
     """
     if not isinstance(table, str) or not _NAME.fullmatch(table):
         raise StoreOpenError(

@@ -98,7 +98,7 @@ class Wire:
         return results
 
     def tell(self, message: Message) -> None:
-        """Send a statement, and do not wait. If the connection is lost, nothing is to be done.
+        """Send a statement, and do not wait. It does nothing if the connection is lost.
 
         The statement runs before all that is asked later.
         """

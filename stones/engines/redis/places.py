@@ -51,8 +51,8 @@ class Places:
 def open_places(server: Server, places: Places, *, readonly: bool, create: bool) -> None:
     """Make an empty store, unless there is one, and see whether the user may write to it.
 
-    Raises StoreOpenError if there is no store and none is to be made, if other keys have these
-    names, or if a newer version of stones has made the store.
+    Raises StoreOpenError if there is no store and `create` is not set, or if other keys have these
+    names. Also if a newer version of stones has made the store.
     """
     types = {}
     for key in places.keys:

@@ -1,10 +1,11 @@
 """Waiting for the writers of other processes, and who they are.
 
 SQLite's own waiting looks again after up to 100 ms, and cannot be interrupted. Here the pauses are
-shorter. Whoever writes without a break would still find the lock free again and again, and the
-others would not. So those who wait have a shared lock of the directory (flock), and whoever writes
-without a break looks for it every few milliseconds, and makes a pause then. It is a hint only: no
-program waits for that lock, and stores in one directory only make a few pauses too many.
+shorter. A process that writes without a break would still take the lock again and again, and the
+others would never find it free. So a process that waits has a shared lock of the directory (flock).
+A process that writes without a break looks for that lock every few milliseconds, and makes a pause
+if it is there. It is a hint only: no program waits for it. Two stores in one directory make a few
+pauses too many.
 """
 
 import os
