@@ -17,6 +17,17 @@ from .json_keys import MAX_LEVELS
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _WORD = re.compile(r"true|false|null")
+_STRANGERS = {
+    "<<<<<<<": "a merge has left its mark of a conflict",
+    "=======": "a merge has left its mark of a conflict",
+    ">>>>>>>": "a merge has left its mark of a conflict",
+    "//": "JSON has no comments",
+    "/*": "JSON has no comments",
+    "#": "JSON has no comments",
+    "'": "JSON has text in double quotes",
+}
+"""What people write into a file that is no JSON, and what to say of it."""
+_NO_KEY = "a key in double quotes is missing"
 _MAX_DIGITS = 4300
 _decode_one = JSONDecoder().raw_decode
 
@@ -115,7 +126,7 @@ class _Reader:
     def _key(self, keys: set[str], level: int) -> None:
         place = self._at
         if self._char() != '"':
-            self._fail("a key in double quotes is missing")
+            self._fail(_NO_KEY)
         key = self._string()
         if key in keys:
             self._fail(f"the key {key[:60]!r} is there twice", place)
@@ -153,4 +164,10 @@ class _Reader:
         return self.text[self._at : self._at + 1]
 
     def _fail(self, reason: str, place: int | None = None) -> NoReturn:
-        raise ProblemError(self._at if place is None else place, reason)
+        at = self._at if place is None else place
+        for stranger, why in _STRANGERS.items():
+            if self.text.startswith(stranger, at):
+                raise ProblemError(at, why)
+        if reason == _NO_KEY and self.text.startswith("}", at):
+            reason = "a comma is too many before it"
+        raise ProblemError(at, reason)
