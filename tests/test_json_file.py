@@ -469,3 +469,10 @@ def test_a_transaction_as_a_function_runs_again_after_an_edit(path):
 
         store.transact(double)
         assert store["n"] == 20
+
+
+@pytest.mark.parametrize("scheme", ["json", "dbm"])
+def test_a_file_in_a_directory_that_is_not_there_is_told_of(tmp_path, scheme):
+    with pytest.raises(StoreOpenError, match="the directory above it is not there"):
+        stone(f"{scheme}:{tmp_path / 'none' / 'file'}")
+    assert not list(tmp_path.iterdir())

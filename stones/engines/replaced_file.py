@@ -93,6 +93,8 @@ def write_error(path: str, error: OSError) -> StorageError:
     if error.errno in NO_ROOM:
         return StoreFullError(f"no room for more in {path!r}: {error}; nothing was changed")
     hint = ""
+    if error.errno == errno.ENOENT and not os.path.isdir(os.path.dirname(path)):
+        hint = "; the directory above it is not there"
     if error.errno in _REFUSED:
         hint = (
             "; the file and its folder have to be writable, since each commit writes a new file "
