@@ -39,6 +39,8 @@ from stones.stores.database_reader import DATA
 from stones.stores.reader import Reader
 from stones.stores.store import Store
 
+from .old_values import scan_from, still_there
+
 Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
 Progress = Callable[[int, int], object]
 
@@ -304,26 +306,28 @@ def _reencode_some(
             f"another migration, to {codec.metadata.write_name}, has begun: this one, to {target}, "
             "stops here; no value is lost, and any mixture can be read"
         )
-    changes: list[tuple[bytes, bytes]] = []
+    changes: list[tuple[bytes, bytes, bytes]] = []
     left: list[str] = []
-    scanned = size = 0
+    looked_at = size = 0
     next_start = None
     # Closed before the first put: at a put, an open scan would read on to the end of the store.
-    with closing(_closable(txn.scan(DATA, start))) as entries:
+    with closing(scan_from(database.engine, txn, start)) as entries:
         for key, raw in entries:
-            if len(changes) >= BATCH_VALUES or size >= BATCH_BYTES or scanned >= BATCH_SCAN:
+            if len(changes) >= BATCH_VALUES or size >= BATCH_BYTES or looked_at >= BATCH_SCAN:
                 next_start = key
                 break
-            scanned += 1
+            looked_at += 1
             if raw[:1] == codec.prefix:
                 continue
             size += len(raw)
             try:
-                changes.append((key, codec.wrap(key, _reencoded(codec, target, key, raw))))
+                new = codec.wrap(key, _reencoded(codec, target, key, raw))
+                changes.append((key, raw, new))
             except StoneError as error:
                 left.append(_at(key, error))
-    txn.put_many(DATA, changes)
-    return _Batch(len(changes), scanned, left, next_start)
+    puts = still_there(database.engine, txn, changes)
+    txn.put_many(DATA, puts)
+    return _Batch(len(puts), looked_at, left, next_start)
 
 
 def _end(database: Database, migration: str | None, txn: Transaction) -> None:
@@ -372,11 +376,6 @@ def _at(key: bytes, error: StoneError) -> str:
     """The error, with the key that it is about."""
     message = str(error)
     return message if repr(key) in message else f"the value of {key!r}: {message}"
-
-
-def _closable(entries: Any) -> Any:
-    """A generator over `entries`: a generator can be closed, an iterator may have no close()."""
-    yield from entries
 
 
 class _Steps:

@@ -1,5 +1,6 @@
 """RedisStore: conflicts, lost connections, strange servers, and what Redis cannot promise."""
 
+import json
 import os
 import socket
 import threading
@@ -26,6 +27,8 @@ from stones import (
     UnknownOutcomeError,
     UnsupportedError,
     key,
+    migrate,
+    register_serializer,
     stone,
 )
 from stones.engine import Space
@@ -756,3 +759,28 @@ def test_a_store_that_the_server_has_lost_is_never_written_without_its_head(open
     with open_redis() as again:
         again["b"] = 2
         assert dict(again) == {b"b": 2}
+
+
+def test_a_migration_goes_on_although_others_write_all_the_time(open_redis):
+    store, other = open_redis(serialize="json"), open_redis()
+    writes = []
+
+    def decode(raw):
+        if target:  # another program writes, wherever the migration is
+            writes.append(raw)
+            other["n"] = len(writes)
+            if raw == b'"k7"':
+                other["k7"] = "written in between"
+        return json.loads(raw)
+
+    target = ""
+    register_serializer("read-slowly", lambda value: json.dumps(value).encode(), decode)
+    store.update((f"k{number}", f"k{number}") for number in range(50))
+    store["n"] = 0
+    migrate(store, to="read-slowly")
+    target = "cbor"
+    migrate(store, to=target)
+    expected = {f"k{number}".encode(): f"k{number}" for number in range(50)}
+    assert dict(store) == {**expected, b"k7": "written in between", b"n": len(writes)}
+    assert store.stats()["serializer"] == "cbor"
+    assert migrate(store, to=target).values == 0
