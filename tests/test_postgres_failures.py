@@ -499,10 +499,16 @@ def test_an_interrupt_at_any_point_leaves_neither_a_lock_nor_a_transaction(
     in_transactions = (
         "SELECT count(*) FROM pg_stat_activity WHERE state LIKE 'idle in transaction%'"
     )
+    active = (
+        "SELECT count(*) FROM pg_stat_activity WHERE state = 'active'"
+        " AND backend_type = 'client backend' AND pid <> pg_backend_pid()"
+    )
     store.update(a=-1, b=-1)
     for number in count():
         before = store["a"]
         interrupted = is_interrupted(lambda number=number: action(store, number), number)
+        # A commit that was on its way is made or undone a moment later.
+        wait_for(lambda: server.execute(active) == [(0,)], "the end of the last statement", 10)
         assert (store["a"], store["b"]) in [(before, before), (number, number)]
         direct["other"] = number  # which would wait for a lock
         assert in_thread(lambda number=number: store.put("other", number)) == [True]
