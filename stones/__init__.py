@@ -11,7 +11,7 @@ from stones.formats.registered_types import register_type
 from stones.formats.serializers import register_serializer, serializer_names
 from stones.stores.copied_indexes import provide_copied_indexes
 from stones.stores.edited_records import provide_renewal
-from stones.stores.namespace import Namespace
+from stones.stores.namespaces.namespace import Namespace
 from stones.stores.opening import stone
 from stones.stores.store import MemoryStore, Snapshot, Store
 

@@ -24,8 +24,8 @@ from stones import (
     SqliteStore,
     stone,
 )
-from stones.engines.dbm_files import DbmEngine
-from stones.engines.json_file import JsonFileEngine
+from stones.engines.dbm.engine import DbmEngine
+from stones.engines.json_file.engine import JsonFileEngine
 from stones.engines.leveldb.engine import LevelDBEngine
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.memory import MemoryEngine

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from stones.engine import Engine, Page, Space, Supports, Transaction
-from stones.engines.backing import Backing, Changes
-from stones.engines.buffered import BufferedTransaction
+from stones.engines.buffered.backing import Backing, Changes
+from stones.engines.buffered.transaction import BufferedTransaction
 from stones.errors import (
     CorruptValueError,
     ReadOnlyError,

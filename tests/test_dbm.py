@@ -31,7 +31,7 @@ from stones import (
     stone,
 )
 from stones.engine import Space
-from stones.engines.dbm_files import DbmEngine
+from stones.engines.dbm.engine import DbmEngine
 
 
 @define

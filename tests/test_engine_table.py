@@ -14,8 +14,8 @@ ENGINES = {
     "[PostgreSQL](postgres.md)": "postgres.engine.PostgresEngine",
     "[LevelDB](leveldb.md)": "leveldb.engine.LevelDBEngine",
     "[Redis](redis.md)": "redis.engine.RedisEngine",
-    "[JSON file](json-file.md)": "json_file.JsonFileEngine",
-    "[DBM](dbm.md)": "dbm_files.DbmEngine",
+    "[JSON file](json-file.md)": "json_file.engine.JsonFileEngine",
+    "[DBM](dbm.md)": "dbm.engine.DbmEngine",
     "[memory](memory.md)": "memory.MemoryEngine",
 }
 

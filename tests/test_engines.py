@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from stones.engine import Engine, Space
-from stones.engines.dbm_files import DbmEngine
-from stones.engines.json_file import JsonFileEngine
+from stones.engines.dbm.engine import DbmEngine
+from stones.engines.json_file.engine import JsonFileEngine
 from stones.engines.leveldb.engine import LevelDBEngine
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.engines.memory import MemoryEngine

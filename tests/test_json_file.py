@@ -2,6 +2,8 @@
 
 import json
 import os
+import subprocess
+import sys
 from datetime import date
 from decimal import Decimal
 
@@ -25,8 +27,8 @@ from stones import (
     stone,
 )
 from stones.engine import Space
-from stones.engines.json_file import JsonFileEngine
-from stones.engines.json_keys import key_bytes, key_text, value_bytes, value_text
+from stones.engines.json_file.engine import JsonFileEngine
+from stones.engines.json_file.keys import key_bytes, key_text, value_bytes, value_text
 
 from .hostile import Bomb
 
@@ -476,3 +478,29 @@ def test_a_file_in_a_directory_that_is_not_there_is_told_of(tmp_path, scheme):
     with pytest.raises(StoreOpenError, match="the directory above it is not there"):
         stone(f"{scheme}:{tmp_path / 'none' / 'file'}")
     assert not list(tmp_path.iterdir())
+
+
+def test_a_store_is_opened_and_read_while_others_replace_the_file_all_the_time(tmp_path):
+    path = tmp_path / "busy.json"
+    with JsonFileStore(path, durability="none") as store:
+        store.update((f"k{number}", "x" * 50) for number in range(3_000))
+    code = """
+import sys
+from stones import JsonFileStore
+with JsonFileStore(sys.argv[1], durability='none') as store:
+    print(flush=True)
+    while True:
+        store['n'] = 1
+"""
+    command = [sys.executable, "-c", code, str(path)]
+    writers = [subprocess.Popen(command, stdout=subprocess.PIPE) for _ in range(2)]
+    try:
+        for writer in writers:
+            assert writer.stdout.readline()
+        for _ in range(20):
+            with JsonFileStore(path) as store:
+                assert (len(store), store["k7"]) == (3_001, "x" * 50)
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.communicate()

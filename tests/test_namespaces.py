@@ -39,7 +39,7 @@ from stones.command_line.main import main
 from stones.engine import Space
 from stones.stores.database import Database
 from stones.stores.database_reader import DatabaseReader
-from stones.stores.namespace_database import NamespaceDatabase, NamespaceReader
+from stones.stores.namespaces.database import NamespaceDatabase, NamespaceReader
 
 from .processes import Follower, run
 
@@ -287,7 +287,15 @@ NOT_OF_A_NAMESPACE = {
     "sync",
 }
 """What a namespace does not use, and takes over from `Database` as it is."""
-BY_WHAT_IS_OVERRIDDEN = {"check_open", "decode_record", "entries", "get_many", "keys", "metadata"}
+BY_WHAT_IS_OVERRIDDEN = {
+    "check_open",
+    "decode_record",
+    "entries",
+    "get_many",
+    "keys",
+    "metadata",
+    "reading_in",
+}
 
 
 def test_no_method_of_a_database_passes_a_namespace_by():
@@ -347,8 +355,9 @@ def test_a_snapshot_of_the_store_has_the_namespace_as_it_was(store, sessions):
         for write in (lambda: frozen.put("a", 2), frozen.clear):
             with pytest.raises(ReadOnlyError, match="snapshot"):
                 write()
+        shown = ": 2 entries" if store.database.engine.supports.counts else ""
         assert repr(frozen) == (
-            f"<SnapshotNamespace 'sessions/' of {store.database.name!r}: 2 entries>"
+            f"<SnapshotNamespace 'sessions/' of {store.database.name!r}{shown}>"
         )
     with pytest.raises(StoreClosedError):
         frozen["a"]

@@ -7,7 +7,10 @@ store            Store, Snapshot, MemoryStore: a store as a whole
 reader           the half of the dict that reads
 writer           the half of the dict that writes
 many_values      writes many values in one transaction: what update() does
-namespace        Namespace: a dict of its own under a prefix of a store
+namespaces/      dicts of their own under a prefix of a store
+tiered           Tiered: a small store in front of a large one
+fast_tier        the store in front: its bound, and who may put a value into it
+tier_mark        whose the store in front is, and what is left in it after a crash
 transacting      transaction() and transact()
 views            keys(), values(), items(), range()
 spans            the keys between two bounds, and the arguments of range()
@@ -23,9 +26,6 @@ options          the options that every class has
 figures          what stats() gives
 shown_counts     the count of entries in a repr, if it can be had
 lmdb             LmdbStore and its options
-tiered           Tiered: a small store in front of a large one
-fast_tier        the store in front: its bound, and who may put a value into it
-tier_mark        whose the store in front is, and what is left in it after a crash
 sqlite           SqliteStore and its options
 postgres         PostgresStore and its options
 leveldb          LevelDBStore and its options
@@ -38,8 +38,6 @@ backup           a copy of a whole store
 
 database         an engine, its formats and the open transaction; collections work on it too
 database_reader  what a database and a snapshot of it have in common
-namespace_database     a database as a namespace sees it
-namespace_transaction  a transaction as a namespace sees it, which keeps its claim and its count
 transactions     the transaction that a thread or an asyncio task is in
 claims           which keys belong to which collection, and how many records it has
 """

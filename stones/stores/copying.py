@@ -15,6 +15,7 @@ from stones.formats.messages import show
 from stones.formats.metadata import CLAIMS
 from stones.formats.registered_types import unknown_types_kept
 from stones.formats.serializers import SAFE
+from stones.stores.namespaces.transaction import NamespaceClaim
 
 from .claims import (
     MAX_NAME_SIZE,
@@ -30,7 +31,6 @@ from .copied_indexes import CopiedIndexes, copied_indexes
 from .database import Database
 from .database_reader import DATA, DatabaseReader
 from .dict_keys import encode_new_key
-from .namespace_transaction import NamespaceClaim
 from .spans import prefix_span
 
 

@@ -1,13 +1,13 @@
 """The store in the files of Python's `dbm` and `shelve`, for files that people have.
 
-`stones.engines.dbm_files` is the engine below it.
+`stones.engines.dbm.engine` is the engine below it.
 """
 
 import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal
 
-from stones.engines.dbm_files import DbmEngine
+from stones.engines.dbm.engine import DbmEngine
 from stones.engines.lmdb.directory import path_of
 from stones.errors import FormatMismatchError
 from stones.formats.metadata import STONES03_ENCODINGS, new_metadata

@@ -1,6 +1,6 @@
 """The store in one JSON file, which people can read and edit.
 
-`stones.engines.json_file` is the engine below it.
+`stones.engines.json_file.engine` is the engine below it.
 """
 
 import os
@@ -10,9 +10,9 @@ from typing import Any, ClassVar
 from attrs import evolve
 
 from stones.engine import Engine
-from stones.engines.json_file import JsonFile
+from stones.engines.json_file.engine import JsonFile
 from stones.engines.lmdb.directory import path_of
-from stones.engines.whole_file import WholeFileEngine
+from stones.engines.whole_file.engine import WholeFileEngine
 from stones.formats.metadata import IDS, Format, Metadata, new_metadata
 from stones.formats.request import FormatRequest
 

@@ -37,10 +37,14 @@ class PostgresStore(Store[K, V]):
     SerializerError for an unknown serializer, and FormatMismatchError if the store is written by
     another serializer than the one named.
 
-        from stones import PostgresStore
+    With `url = 'postgresql://app@db1,db2/shop?sslmode=verify-full'`, or another one:
 
-        with PostgresStore('postgresql://app@db1,db2/shop?sslmode=verify-full') as store:
-            store['greeting'] = 'hello'
+    >>> with PostgresStore(url, table='greetings') as store:
+    ...     store['greeting'] = 'hello'
+    >>> with PostgresStore(url, table='greetings', create=False) as store:
+    ...     store['greeting']
+    'hello'
+    >>> store.destroy(yes_im_sure=True)
     """
 
     default_serializer: ClassVar[str] = "cbor"

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from stones.engine import Engine
 from stones.engines.memory import MemoryEngine
 from stones.errors import ReadOnlyError
+from stones.stores.namespaces.namespace import SnapshotWithNamespaces, StoreWithNamespaces
 
 from .backup import write_backup
 from .database import Database
 from .database_reader import DatabaseSnapshot
 from .figures import figures
-from .namespace import SnapshotWithNamespaces, StoreWithNamespaces
 from .options import Functions, checked_request
 from .reader import K, Reader, V
 from .schemes import path_in

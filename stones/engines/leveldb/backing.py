@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 from stones.engine import PAGE_BYTES, Page, Space, page_sizes, parse_sum
-from stones.engines.backing import Backing, Changes
+from stones.engines.buffered.backing import Backing, Changes
 
 from .open_database import OpenDatabase
 

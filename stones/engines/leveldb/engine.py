@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import plyvel
 
 from stones.engine import Engine, Space, Supports, Transaction
-from stones.engines.buffered import BufferedTransaction
+from stones.engines.buffered.transaction import BufferedTransaction
 from stones.engines.group_commit import GroupCommit
 from stones.engines.lmdb.directory import identity, sync
 from stones.engines.sharing import SharedEngines

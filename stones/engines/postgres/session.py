@@ -13,7 +13,7 @@ import psycopg
 from psycopg.pq.abc import PGresult
 
 from stones.engine import Page, Space
-from stones.engines.backing import Backing, Changes
+from stones.engines.buffered.backing import Backing, Changes
 from stones.errors import StorageError, StoreClosedError, TransactionError
 
 from .errors import lost, unknown

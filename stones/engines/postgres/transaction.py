@@ -3,7 +3,7 @@
 from collections.abc import Callable
 
 from stones.engine import Space
-from stones.engines.buffered import BufferedTransaction
+from stones.engines.buffered.transaction import BufferedTransaction
 from stones.errors import UnexpectedError
 
 from .session import Session

@@ -4,7 +4,7 @@ import os
 from collections.abc import Collection, Iterator, Mapping, Sequence
 
 from stones.engine import Space
-from stones.engines.backing import Changes
+from stones.engines.buffered.backing import Changes
 
 from .parameters import bigint, bigint_array, bytes_array, uuid_array
 from .statements import Statements

@@ -12,7 +12,7 @@ from typing import Any
 from uuid import uuid4
 
 from stones.engine import PAGE_BYTES, Page, Space, page_sizes, parse_sum
-from stones.engines.backing import Backing, Changes
+from stones.engines.buffered.backing import Backing, Changes
 from stones.errors import ConflictError, StorageError, TransactionError, UnknownOutcomeError
 
 from .places import Places

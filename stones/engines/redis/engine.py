@@ -17,7 +17,7 @@ from weakref import WeakSet
 from attrs import evolve
 
 from stones.engine import Engine, Space, Supports, Transaction, parse_sum
-from stones.engines.buffered import BufferedTransaction
+from stones.engines.buffered.transaction import BufferedTransaction
 from stones.errors import (
     ConflictError,
     ReadOnlyError,

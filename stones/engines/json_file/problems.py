@@ -12,7 +12,7 @@ from typing import NoReturn
 
 from attrs import frozen
 
-from .json_keys import MAX_LEVELS
+from .keys import MAX_LEVELS
 
 _SPACE = re.compile(r"[ \t\n\r]*")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")

@@ -22,14 +22,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from stones.engine import Space, Transaction
+from stones.engines.sorted_map import SortedMap
+from stones.engines.stones03 import Stones03Engine
+from stones.engines.whole_file.contents import Contents, Signature, WholeFile
+from stones.engines.whole_file.engine import WholeFileEngine
+from stones.engines.whole_file.replaced import finish_file, keep_rights, sync_folder
 from stones.errors import StoreOpenError, TransactionError
 
-from .dbm_kinds import KINDS, Kind, default_kind, kind_at
-from .file_contents import Contents, Signature, WholeFile
-from .replaced_file import finish_file, keep_rights, sync_folder
-from .sorted_map import SortedMap
-from .stones03 import Stones03Engine
-from .whole_file import WholeFileEngine
+from .kinds import KINDS, Kind, default_kind, kind_at
 
 _OWN = b"\0stones\0"
 _PREFIXES = {Space.DATA: _OWN + b"d", Space.INDEX: _OWN + b"i", Space.META: _OWN + b"m"}

@@ -18,6 +18,9 @@ from typing import Any, TypeVar
 from attrs import frozen
 
 from stones.engine import Space, Supports, Transaction
+from stones.engines.group_commit import GroupCommit
+from stones.engines.memory import MemoryEngine, MemoryTransaction
+from stones.engines.sorted_map import SortedMap
 from stones.errors import (
     ConflictError,
     LockTimeoutError,
@@ -30,12 +33,9 @@ from stones.errors import (
     UnknownOutcomeError,
 )
 
-from .file_contents import Contents, Signature, Spaces, WholeFile
-from .file_lock import FileLock
-from .group_commit import GroupCommit
-from .memory import MemoryEngine, MemoryTransaction
-from .replaced_file import sync_files, sync_folder, write_error
-from .sorted_map import SortedMap
+from .contents import Contents, Signature, Spaces, WholeFile
+from .lock import FileLock
+from .replaced import sync_files, sync_folder, write_error
 
 T = TypeVar("T")
 
@@ -212,12 +212,15 @@ class WholeFileEngine(MemoryEngine):
                     return self._state
                 began = time_ns()
                 contents, error = self._contents()
+                if contents is not None and contents.signature is not None:
+                    before = contents.signature  # others may replace the file all the time
                 if isinstance(error, FileNotFoundError) and self._state.signature is not None:
                     return self._state
                 settled = before is not None and all(
                     abs(began - time) > _SETTLED for _, time, _ in before
                 )
-                if contents is not None and before is not None and before == self._find():
+                is_whole = contents is not None and contents.signature is not None
+                if contents is not None and before and (is_whole or before == self._find()):
                     self._state = _State(contents, before, settled)
                     return self._state
                 # Somebody may be writing the file at this moment, and not by renaming.

@@ -12,9 +12,8 @@ from contextlib import suppress
 from threading import get_ident
 from time import monotonic, sleep
 
+from stones.engines.processes import described
 from stones.errors import TransactionError
-
-from .processes import described
 
 OTHER_THREAD = "another thread of this process"
 

@@ -15,14 +15,14 @@ from stones.errors import (
     ValueTypeError,
 )
 from stones.formats.messages import show
+from stones.stores.claims import COLLECTION_NAME
+from stones.stores.database_reader import DATA
+from stones.stores.reader import K, Reader, V
+from stones.stores.shown_counts import shown_count
+from stones.stores.transacting import Transacting
+from stones.stores.writer import Writer
 
-from .claims import COLLECTION_NAME
-from .database_reader import DATA
-from .namespace_database import NamespaceDatabase, NamespaceReader
-from .reader import K, Reader, V
-from .shown_counts import shown_count
-from .transacting import Transacting
-from .writer import Writer
+from .database import NamespaceDatabase, NamespaceReader
 
 N = TypeVar("N")
 """The type of the keys of a namespace."""

@@ -12,8 +12,7 @@ from stones.engine import Page, Space, Transaction
 from stones.errors import CollectionError, UnexpectedError
 from stones.formats.codec import Codec
 from stones.formats.messages import show
-
-from .claims import (
+from stones.stores.claims import (
     NAMESPACE,
     NAMESPACE_CLAIM,
     add_to_count,
@@ -23,8 +22,8 @@ from .claims import (
     read_count,
     write_collection,
 )
-from .database_reader import DATA
-from .spans import prefix_span
+from stones.stores.database_reader import DATA
+from stones.stores.spans import prefix_span
 
 _BATCH = 1000
 

@@ -28,10 +28,14 @@ from stat import S_ISREG
 from typing import Any
 
 from stones.engine import MAX_KEY_SIZE, Engine, Space
+from stones.engines.memory import MemoryEngine
+from stones.engines.sorted_map import SortedMap
+from stones.engines.whole_file.contents import Contents, Signature, Spaces, WholeFile
+from stones.engines.whole_file.engine import WholeFileEngine
+from stones.engines.whole_file.replaced import write_beside
 from stones.errors import StorageError
 
-from .file_contents import Contents, Signature, Spaces, WholeFile
-from .json_keys import (
+from .keys import (
     key_bytes,
     key_text,
     no_constant,
@@ -40,11 +44,7 @@ from .json_keys import (
     value_bytes,
     value_text,
 )
-from .json_problems import first_problem, key_places, where
-from .memory import MemoryEngine
-from .replaced_file import write_beside
-from .sorted_map import SortedMap
-from .whole_file import WholeFileEngine
+from .problems import first_problem, key_places, where
 
 OWN = "$stones"
 """The key under which stones keeps what it knows of the store."""
@@ -72,16 +72,17 @@ class JsonFile(WholeFile):
 
     def look(self) -> Signature | None:
         try:
-            found = os.stat(self.path)
+            return _signature(os.stat(self.path))
         except FileNotFoundError:
             return None
-        return ((found.st_ino, found.st_mtime_ns, found.st_size),)
 
     def read(self) -> Contents:
         if not S_ISREG(os.stat(self.path).st_mode):
             raise StorageError(f"{self.path!r} is no file")
         with open(self.path, "rb") as file:
+            before = _signature(os.fstat(file.fileno()))
             data = file.read()
+            is_whole = before == _signature(os.fstat(file.fileno()))
         spaces = tuple(SortedMap() for _ in Space)
         digest = _Text(self.path, data).fill(spaces)
         if not spaces[Space.META].count and not spaces[Space.INDEX].count:
@@ -90,7 +91,7 @@ class JsonFile(WholeFile):
             engine = _Lent.of(spaces)
             self._renew(engine)
             spaces = engine.spaces()
-        return Contents(spaces)
+        return Contents(spaces, signature=before if is_whole else None)
 
     def write(self, contents: Contents, durable: bool) -> Callable[[], None]:
         place = os.path.realpath(self.path)
@@ -158,6 +159,10 @@ class JsonFileEngine(WholeFileEngine):
 
     def __init__(self, path: str, **options: Any) -> None:
         super().__init__(JsonFile(path), **options)
+
+
+def _signature(found: os.stat_result) -> Signature:
+    return ((found.st_ino, found.st_mtime_ns, found.st_size),)
 
 
 class _Lent(MemoryEngine):

@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from stones.engine import Space
+from stones.engines.sorted_map import SortedMap
 
 from .backing import Changes
 from .merged_pages import GONE
-from .sorted_map import SortedMap
 
 ENTRY_BYTES = 200
 """What an entry costs in a buffer beside its key and its value."""

@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 from attrs import frozen
 
-from .sorted_map import SortedMap
+from stones.engines.sorted_map import SortedMap
 
 Signature = tuple[tuple[int, int, int], ...]
 """How files are told from later ones: the inode, time in nanoseconds and size of each."""
@@ -20,6 +20,8 @@ class Contents:
     spaces: Spaces
     foreign: bool = False
     """Whether another program has made the files, so that only `Space.DATA` can be written."""
+    signature: Signature | None = None
+    """That of the one file that was read as a whole, whatever its path leads to by now."""
 
 
 class WholeFile(ABC):

@@ -20,9 +20,8 @@ from urllib.parse import quote
 
 from attrs import frozen
 
+from stones.engines.whole_file.replaced import NO_ROOM
 from stones.errors import StorageError
-
-from .replaced_file import NO_ROOM
 
 Entries = Iterable[tuple[bytes, bytes]]
 

@@ -7,12 +7,12 @@ from typing import Any, TypeVar
 from stones.engine import Space, Transaction
 from stones.errors import CollectionError
 from stones.formats.codec import Codec
+from stones.stores import transactions
+from stones.stores.claims import read_count
+from stones.stores.database import Database
+from stones.stores.database_reader import DATA, DatabaseReader
 
-from . import transactions
-from .claims import read_count
-from .database import Database
-from .database_reader import DATA, DatabaseReader
-from .namespace_transaction import NamespaceClaim, NamespaceCodec, NamespaceTransaction
+from .transaction import NamespaceClaim, NamespaceCodec, NamespaceTransaction
 
 T = TypeVar("T")
 
