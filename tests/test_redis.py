@@ -450,8 +450,8 @@ class Breaking:
     def pump(self, one: socket.socket, two: socket.socket, asking: bool) -> None:
         try:
             while data := one.recv(1 << 20):
+                self.sent += asking  # first: the answer may be there before this thread goes on
                 two.sendall(data) if asking or not self.cut else self.drop(one, two)
-                self.sent += asking
         except OSError:
             pass
         finally:

@@ -1,6 +1,7 @@
 """Writes many values of the dict face in one transaction: encoded one by one, put in batches."""
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from stones.engine import Transaction
@@ -53,7 +54,7 @@ def put_values(
 def _put(database: Database, txn: Transaction, batch: list[tuple[bytes, bytes]]) -> None:
     """Put a batch, unless a key belongs to a collection."""
     # Only now: the iterator that the entries are from may have made a collection.
-    database.check_all_unclaimed(txn, (key for key, _ in batch))
+    database.check_all_unclaimed(txn, map(itemgetter(0), batch))
     if len(batch) == 1:  # the usual case inside a transaction
         txn.put(DATA, *batch[0])
     else:
