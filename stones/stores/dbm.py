@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from stones.engines.dbm.engine import DbmEngine
 from stones.engines.lmdb.directory import path_of
@@ -13,11 +13,11 @@ from stones.errors import FormatMismatchError
 from stones.formats.metadata import STONES03_ENCODINGS, new_metadata
 from stones.formats.request import FormatRequest
 
-from .options import Functions, checked_request
+from .options import Functions, check_durability, checked_request
 from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
-from .whole_file import Durability, check_durability, metadata_entries
+from .whole_file import Durability, metadata_entries
 
 DbmKind = Literal["gnu", "ndbm", "sqlite3", "dumb"]
 """The kinds of files that `dbm` has: `dbm.gnu` and so on."""
@@ -76,7 +76,7 @@ class DbmStore(Store[K, V]):
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
-        check_durability(durability)
+        check_durability(durability, get_args(Durability))
         self.path = path_of(path)
         request = checked_request(
             key_type,

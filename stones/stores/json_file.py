@@ -5,7 +5,7 @@
 
 import os
 from collections.abc import Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, get_args
 
 from attrs import evolve
 
@@ -17,11 +17,11 @@ from stones.formats.metadata import IDS, Format, Metadata, new_metadata
 from stones.formats.request import FormatRequest
 
 from .edited_records import renew_derived
-from .options import Functions, checked_request
+from .options import Functions, check_durability, checked_request
 from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
-from .whole_file import Durability, check_durability, metadata_entries
+from .whole_file import Durability, metadata_entries
 
 
 class JsonFileStore(Store[K, V]):
@@ -79,7 +79,7 @@ class JsonFileStore(Store[K, V]):
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
-        check_durability(durability)
+        check_durability(durability, get_args(Durability))
         self.path = path_of(path)
         request = checked_request(
             key_type,

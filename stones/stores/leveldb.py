@@ -9,10 +9,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 from stones.engines.lmdb.directory import path_of
-from stones.errors import StoreOpenError
-from stones.formats.messages import show
 
-from .options import Functions
+from .options import Functions, check_durability
 from .reader import K, V
 from .schemes import naming_the_client
 from .store import Store
@@ -66,11 +64,7 @@ class LevelDBStore(Store[K, V]):
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
-        if durability not in get_args(LevelDBDurability):
-            raise StoreOpenError(
-                f"durability is one of {', '.join(get_args(LevelDBDurability))}, not "
-                f"{show(durability)}"
-            )
+        check_durability(durability, get_args(LevelDBDurability))
         self.path = path_of(path)
         with naming_the_client("leveldb"):
             from stones.engines.leveldb.engine import LevelDBEngine

@@ -9,11 +9,9 @@ from typing import Any, Literal, get_args
 
 from stones.engines.lmdb.directory import path_of
 from stones.engines.lmdb.engine import LmdbEngine
-from stones.errors import StoreOpenError
-from stones.formats.messages import show
 from stones.formats.stones03_codec import check_table
 
-from .options import Functions
+from .options import Functions, check_durability
 from .reader import K, V
 from .schemes import scheme_of
 from .store import Store
@@ -68,10 +66,7 @@ class LmdbStore(Store[K, V]):
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
-        if durability not in get_args(Durability):
-            raise StoreOpenError(
-                f"durability is one of {', '.join(get_args(Durability))}, not {show(durability)}"
-            )
+        check_durability(durability, get_args(Durability))
         check_table(table)
         self.path = path_of(path)
         engine = LmdbEngine.open(

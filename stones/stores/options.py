@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from stones.errors import KeyTypeError, SerializerError, ValueTypeError
+from stones.errors import KeyTypeError, SerializerError, StoreOpenError, ValueTypeError
 from stones.formats.messages import show
 from stones.formats.request import FormatRequest, check_checksums
 
@@ -34,3 +34,9 @@ def checked_request(
     return FormatRequest.from_arguments(
         serialize, dump_load, trust_pickle, checksums, default_serializer
     )
+
+
+def check_durability(durability: object, names: tuple[str, ...]) -> None:
+    """Raise StoreOpenError unless the option `durability` is one of these names."""
+    if durability not in names:
+        raise StoreOpenError(f"durability is one of {', '.join(names)}, not {show(durability)}")

@@ -9,10 +9,8 @@ from typing import Any, Literal, get_args
 
 from stones.engines.lmdb.directory import path_of
 from stones.engines.sqlite.engine import SqliteEngine
-from stones.errors import StoreOpenError
-from stones.formats.messages import show
 
-from .options import Functions
+from .options import Functions, check_durability
 from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
@@ -65,10 +63,7 @@ class SqliteStore(Store[K, V]):
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
-        if durability not in get_args(Durability):
-            raise StoreOpenError(
-                f"durability is one of {', '.join(get_args(Durability))}, not {show(durability)}"
-            )
+        check_durability(durability, get_args(Durability))
         self.path = path_of(path)
         engine = SqliteEngine.open(
             self.path,
