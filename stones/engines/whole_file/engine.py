@@ -205,7 +205,7 @@ class WholeFileEngine(MemoryEngine):
     def _read(self) -> _State:
         """Read the files, and remember what they hold."""
         with self._loading:
-            until = monotonic() + _PATIENCE
+            until = monotonic() + PATIENCE
             while True:
                 before = self._look()
                 if before == self._state.signature and self._state.settled:
@@ -216,15 +216,15 @@ class WholeFileEngine(MemoryEngine):
                     before = contents.signature  # others may replace the file all the time
                 if isinstance(error, FileNotFoundError) and self._state.signature is not None:
                     return self._state
-                settled = before is not None and all(
-                    abs(began - time) > _SETTLED for _, time, _ in before
-                )
+                age = min((abs(began - time) for _, time, _ in before or ()), default=0)
+                settled = age > _SETTLED
                 is_whole = contents is not None and contents.signature is not None
                 if contents is not None and before and (is_whole or before == self._find()):
                     self._state = _State(contents, before, settled)
                     return self._state
                 # Somebody may be writing the file at this moment, and not by renaming.
-                if (settled and before == self._look()) or monotonic() > until:
+                is_old = age > PATIENCE * 1e9 and before == self._look()
+                if is_old or monotonic() > until:
                     if isinstance(error, StorageError):
                         raise error
                     reason = error or "it is changed all the time"
@@ -282,7 +282,7 @@ class WholeFileEngine(MemoryEngine):
             raise self._late(timeout or 0)
 
     def _check_is_there(self) -> None:
-        until = monotonic() + _PATIENCE
+        until = monotonic() + PATIENCE
         while self._find() is None:
             # An editor may have renamed the file, and be about to write another one.
             if monotonic() > until:
@@ -371,7 +371,7 @@ def _again(change: Callable[[], T]) -> T:
 _TRIES = 5
 _REMOVAL = 60.0
 """Seconds to wait for another writer before the files are deleted."""
-_PATIENCE = 0.5
+PATIENCE = 1.0
 """Seconds to wait for the end of a file that somebody is writing."""
 _PAUSE = 0.02
 """Seconds between two looks at such a file."""
