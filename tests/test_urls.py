@@ -1,12 +1,13 @@
 """URLs choose the class of a store: the schemes of stones, and those of other packages."""
 
+import os
 import subprocess
 import sys
 from importlib.util import find_spec
 
 import pytest
 
-from stones import LmdbStore, MemoryStore, StoreOpenError, stone
+from stones import JsonFileStore, LmdbStore, MemoryStore, StoreOpenError, stone
 
 PLUGIN = """
 from stones import MemoryStore, StoreOpenError
@@ -177,6 +178,20 @@ def test_from_url_opens_what_a_url_stands_for(tmp_path):
     with LmdbStore.from_url(f"lmdb://{tmp_path / 'db'}", readonly=True) as store:
         assert dict(store) == {b"a": 1}
     assert repr(MemoryStore.from_url("memory:notes")).startswith("<MemoryStore 'notes'")
+
+
+def test_a_class_takes_no_url_of_another_class(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for cls in (MemoryStore, JsonFileStore, LmdbStore):
+        with pytest.raises(StoreOpenError, match="is that of a SqliteStore"):
+            cls.from_url("sqlite:x")
+    assert not os.listdir()
+
+
+def test_a_space_before_a_url_does_not_make_it_the_name_of_a_store_in_memory():
+    with pytest.raises(StoreOpenError, match="a space before the URL"):
+        stone(" sqlite:app.db")
+    assert repr(stone(" notes")).startswith("<MemoryStore ' notes'")
 
 
 def test_from_url_takes_no_path():

@@ -9,7 +9,7 @@ from stones.formats.messages import show
 
 from .options import Functions
 from .reader import K
-from .schemes import class_for, is_ours, is_registered, naming_the_client, scheme_of
+from .schemes import check_class, class_for, is_registered, naming_the_client, scheme_of
 from .store import MemoryStore, Store
 from .timeout import TIMEOUT
 
@@ -201,14 +201,10 @@ def _is_url_for(store: Any, scheme: str) -> bool:
     """
     if not is_registered(scheme):
         return False
-    meant = class_for(scheme)
-    if isinstance(store, type) and issubclass(store, meant):
-        return True
-    if not is_ours(scheme):
+    if not isinstance(store, type):
         return False
-    raise StoreOpenError(
-        f"a name that begins with {scheme}: is that of a {meant.__name__}, not {show(store)}"
-    )
+    check_class(store, scheme)
+    return issubclass(store, class_for(scheme))
 
 
 def _class_of_plain(name: Any) -> type[Store[Any, Any]]:
@@ -217,6 +213,8 @@ def _class_of_plain(name: Any) -> type[Store[Any, Any]]:
     Raises StoreOpenError for a name that its user may have taken for a path. A store in memory
     would show nothing of the entries on disk, and its entries would end with the process.
     """
+    if isinstance(name, str) and is_registered(scheme_of(name.strip())):
+        raise StoreOpenError("there is a space before the URL: remove it")
     if isinstance(name, os.PathLike) or _looks_like_a_path(name):
         path = str.__str__(os.fsdecode(name))  # the repr of a subclass may be anything
         raise StoreOpenError(

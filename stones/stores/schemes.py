@@ -151,6 +151,14 @@ def naming_the_client(scheme: str) -> Iterator[None]:
         ) from error
 
 
+def check_class(store: type, scheme: str) -> None:
+    """Raise StoreOpenError if URLs with this scheme are opened by another class of ours."""
+    if is_ours(scheme) and not issubclass(store, meant := class_for(scheme)):
+        raise StoreOpenError(
+            f"a name that begins with {scheme}: is that of a {meant.__name__}, not {show(store)}"
+        )
+
+
 def path_in(url: str) -> str:
     """The path in a URL of a store on this machine: `scheme:PATH` or `scheme:///PATH`.
 

@@ -22,7 +22,7 @@ from .database_reader import DatabaseSnapshot
 from .figures import figures
 from .options import Functions, checked_request
 from .reader import K, Reader, V
-from .schemes import path_in
+from .schemes import check_class, path_in, scheme_of
 from .shown_counts import shown_count
 from .spelling import check_spelling
 from .timeout import TIMEOUT, timeout_of
@@ -197,6 +197,7 @@ class Store(Copyable[K, V], StoreWithNamespaces[K, V]):
         >>> LmdbStore.from_url('lmdb:my-db', serialize='json')
         <LmdbStore 'my-db': 0 entries, json>
         """
+        check_class(cls, scheme_of(url))
         opener: Any = cls  # a subclass takes a path, and no engine
         return opener(path_in(url), **options)  # type: ignore[no-any-return]  # as `cls` says
 
@@ -342,6 +343,7 @@ class MemoryStore(Store[K, V]):
     @classmethod
     def from_url(cls, url: str, **options: Any) -> Self:
         """A new store in memory for `memory:NAME`, which shows NAME."""
+        check_class(cls, scheme_of(url))
         return cls(url.partition(":")[2] or "memory", **options)
 
     def destroy(self, *, yes_im_sure: bool = False) -> None:
