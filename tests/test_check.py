@@ -195,6 +195,14 @@ def test_a_database_of_stones_03_is_checked_as_far_as_can_be(path, table):
     assert "cannot be read" in what
 
 
+def test_pickles_of_a_database_of_stones_03_that_are_not_trusted_are_unread_and_not_damaged(path):
+    with lmdb.open(str(path)) as env, env.begin(write=True) as txn:
+        txn.put(b"key", pickle.dumps(1))
+    report = check(path, serialize="pickle")
+    assert (report.findings, report.unread) == ((), 1)
+    assert check(path, serialize="pickle", trust_pickle=True).unread == 0
+
+
 def test_a_table_that_is_not_there_is_a_finding(path):
     with lmdb.open(str(path), max_dbs=1) as env, env.begin(write=True) as txn:
         txn.put(b"key", b"1")

@@ -3,6 +3,7 @@
 Damage is put in by hand, through transactions of the engine below the store.
 """
 
+import shelve
 import sqlite3
 
 import pytest
@@ -11,6 +12,7 @@ from attrs import define
 from stones import (
     Collection,
     CorruptValueError,
+    DbmStore,
     FormatMismatchError,
     LevelDBStore,
     LmdbStore,
@@ -366,6 +368,21 @@ def test_a_url_is_not_trusted_with_pickles_unless_told(url):
         store["key"] = 1
     assert check(url).unread == 1
     assert check(url, trust_pickle=True).unread == 0
+
+
+def test_files_of_shelve_are_sound_and_their_values_are_read_if_their_serializer_is_named(tmp_path):
+    url = f"dbm:{tmp_path}/old"
+    with shelve.open(f"{tmp_path}/old") as made:
+        made["a"] = {"n": 1}
+    for named, unread in [({}, 1), ({"serialize": "pickle"}, 1)]:
+        report = check(url, repair=True, **named)
+        assert (report.version, report.findings, report.unread) == ("0.3", (), unread)
+    assert check(url, serialize="pickle", trust_pickle=True).unread == 0
+    with DbmStore(f"{tmp_path}/old", serialize="pickle") as store:
+        assert (check(store).sound, check(store).unread) == (True, 0)
+        store.database.engine.write(lambda txn: txn.put(Space.DATA, b"b", b"no pickle"))
+        assert [finding.key for finding in check(store).findings] == [b"b"]
+    assert inspect(url).serializer is None
 
 
 def test_a_check_by_url_changes_nothing_and_makes_nothing(url, at_url, tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import re
+import shelve
 import shlex
 import subprocess
 import sys
@@ -173,6 +174,20 @@ def test_what_is_for_lmdb_only_is_refused_in_one_line(run, place, store, tmp_pat
     assert "for LMDB only" in run("info", place, "--table", "x", code=1)
     assert "for LMDB only" in run("get", place, "key", "--from", "json", code=1)
     assert "give a path" in run("backup", place, f"sqlite:{tmp_path}/new.db", code=2)
+
+
+def test_the_serializer_of_a_file_of_shelve_is_named_as_that_of_a_database_of_03(run, tmp_path):
+    path, url = tmp_path / "old", f"dbm:{tmp_path}/old"
+    with shelve.open(str(path)) as made:
+        made["a"] = {"n": 1}
+    named = ("--from", "pickle", "--trust-pickle")
+    assert "was written by dbm or shelve" in run("get", url, "a", code=1)
+    assert run("get", url, "a", *named) == "{'n': 1}\n"
+    assert "is sound: 1 value" in run("check", url, *named)
+    assert "for LMDB only" in run("get", url, "a", *named, "--table", "x", code=1)
+    run("migrate", url, *named, "--to", "cbor")
+    run("migrate", url, *named, "--to", "cbor")
+    assert run("get", url, "a") == "{'n': 1}\n"
 
 
 @pytest.mark.parametrize("command", ["info", "keys", "check"])

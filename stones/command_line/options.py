@@ -11,6 +11,7 @@ from stones.errors import FormatMismatchError
 from stones.formats.serializers import serializer_names
 from stones.stores.existing import check_lmdb_options, is_url, lmdb_path, shown_url
 from stones.stores.existing import open_store as open_url
+from stones.stores.schemes import scheme_of
 from stones.stores.store import Store
 
 from .keys import Key
@@ -38,7 +39,7 @@ from_option = click.option(
     "serialize",
     type=serializer_choice,
     metavar="NAME",
-    help="The serializer of a stones 0.3 database.",
+    help="The serializer of a stones 0.3 database, or of dbm files of another program.",
 )
 
 
@@ -68,16 +69,21 @@ def open_store(
 ) -> Store[bytes, Any]:
     """The store at a path or URL, which has to be there.
 
-    `serialize` is the serializer of a stones 0.3 database. If the store says another one, that one
-    counts. So a command that migrates a 0.3 database can be repeated after an interruption.
+    `serialize` is the serializer of a stones 0.3 database, or of dbm files of another program. If
+    the store says another one, that one counts. So a command that migrates such a database can be
+    repeated after an interruption.
     """
     path = lmdb_path(place)
-    if path is None:
+    if path is None and scheme_of(place) != "dbm":
         check_lmdb_options(place, serialize, table)
-        return open_url(place, readonly=readonly, trust_pickle=trust_pickle)
-    from stones.stores.lmdb import LmdbStore  # it loads the client of LMDB
+    elif path is None:
+        check_lmdb_options(place, table)
 
     def opened(name: str | None) -> Store[bytes, Any]:
+        if path is None:
+            return open_url(place, readonly=readonly, trust_pickle=trust_pickle, serialize=name)
+        from stones.stores.lmdb import LmdbStore  # it loads the client of LMDB
+
         return LmdbStore(
             path,
             readonly=readonly,
@@ -93,7 +99,7 @@ def open_store(
         except FormatMismatchError:
             if serialize is None:
                 raise
-    # Another process began to migrate the 0.3 database after the first attempt.
+    # Another process began to migrate the database after the first attempt.
     return opened(None)
 
 

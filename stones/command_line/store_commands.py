@@ -97,7 +97,7 @@ def info_text(found: StoreInfo) -> str:
     written = found.serializer and format_name(found.serializer, found.checksums)
     rows = [
         ("entries", f"{found.entries:,}, {_size(found.size)}"),
-        ("written by", written or "stones 0.3, which did not note the serializer"),
+        ("written by", written or "a program that did not note the serializer, as stones 0.3"),
     ]
     if found.file_size is not None:
         used = "" if found.used_size is None else f", of which {_size(found.used_size)} in use"

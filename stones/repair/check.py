@@ -49,9 +49,9 @@ class CheckReport:
     path: str
     """The path or URL as it was given, without a password; for an open store, its name."""
     version: str | None
-    """The layout: "1", "2" if the store has had an index, "0.3" for stones 0.3.
+    """The layout: "1", "2" if the store has had an index, None if that cannot be seen.
 
-    None if that cannot be seen.
+    It is "0.3" for a database of stones 0.3, and for dbm files of another program.
     """
     entries: int
     """How many entries were checked."""
@@ -113,7 +113,8 @@ def check(
     With `trust_pickle` it also reads pickled values, which can run code. An open store is trusted
     as it was opened, unless you say otherwise. For a store that was written by a pair of functions,
     pass them as `dump_load`. For a database of stones 0.3, `serialize` names its serializer, and
-    `table` its table if the values are in one. Without `serialize` only the file is checked.
+    `table` its table if the values are in one. `serialize` is also for dbm files of another
+    program. Without it only the file is checked.
 
     It reads everything, an LMDB file twice: about ten seconds for a million small entries, and as
     long for a million entries of indexes. It takes about 30 MB for indexes, and for an LMDB file a

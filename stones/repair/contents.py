@@ -90,7 +90,7 @@ class StoredMetadata:
             with unknown_types_kept():  # a type that is not registered here is no damage
                 return codec.decode(key, raw)
         except FormatMismatchError:
-            if raw[0] & CHECKSUM_BIT:
+            if not isinstance(codec, Stones03Codec) and raw[0] & CHECKSUM_BIT:
                 without_checksum(key, raw)  # it reveals damage, though the value cannot be read
             raise
 

@@ -8,13 +8,14 @@ from typing import Any
 from attrs import evolve, frozen
 
 from stones.engine import Engine, Space, Transaction
+from stones.engines.stones03 import Stones03Engine
 from stones.errors import LockTimeoutError, StorageError, StoreClosedError
 from stones.formats.request import FormatRequest
 from stones.stores.database import Database
 from stones.stores.existing import open_database, shown_url
 from stones.stores.store import Store
 
-from .contents import COUNT, parse_metadata
+from .contents import COUNT, StoredMetadata, parse_metadata, stones03_metadata
 from .examination import Examination
 from .findings import DamageFinding
 from .sorted_entries import Pair
@@ -95,6 +96,10 @@ def _examine(
     stored = dict(reading.entries(Space.META))
     if reading.failed:
         return examination
+    if isinstance(reading.engine, Stones03Engine) and reading.engine.legacy:
+        examination.version = "0.3"
+        examination.values = _value_check(stones03_metadata(request), reading)
+        return examination
     if not stored and next(reading.txn.keys(Space.DATA), None) is None:
         findings.append(DamageFinding("there is no store in it: it has no entries"))
         return examination
@@ -102,13 +107,17 @@ def _examine(
     metadata = parse_metadata(stored, request)
     examination.version = metadata.layout
     findings += metadata.findings
-    examination.values = ValueCheck(
+    examination.values = _value_check(metadata, reading)
+    return examination
+
+
+def _value_check(metadata: StoredMetadata, reading: "_Reading") -> ValueCheck:
+    return ValueCheck(
         metadata,
         reading.entries(Space.DATA),
         reading.entries(Space.INDEX),
         is_lost=lambda: reading.failed,
     )
-    return examination
 
 
 class _Reading:

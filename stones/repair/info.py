@@ -108,9 +108,12 @@ class StoreInfo:
     path: str
     """The path or URL as it was given, without a password; for an open store, its name."""
     version: str
-    """The layout: "1", "2" if the store has had an index, "0.3" for stones 0.3."""
+    """The layout: "1", "2" if the store has had an index.
+
+    It is "0.3" for a database of stones 0.3, and for dbm files of another program.
+    """
     serializer: str | None
-    """The serializer of new values. None for stones 0.3, which did not note it."""
+    """The serializer of new values. None for the layout "0.3", where it is not noted."""
     checksums: bool
     """Whether new values get a checksum."""
     migrating: bool

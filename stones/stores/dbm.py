@@ -7,12 +7,14 @@ import os
 from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
+from stones.engine import Engine
 from stones.engines.dbm.engine import DbmEngine
 from stones.engines.lmdb.directory import path_of
 from stones.errors import FormatMismatchError
 from stones.formats.metadata import STONES03_ENCODINGS, new_metadata
 from stones.formats.request import FormatRequest
 
+from .database import Database
 from .options import Functions, check_durability, checked_request
 from .reader import K, V
 from .store import Store
@@ -96,11 +98,6 @@ class DbmStore(Store[K, V]):
             durability=durability,
             timeout=timeout_of(timeout),
         )
-        try:
-            _check_named(self._engine, request)
-        except FormatMismatchError:
-            self._engine.close()
-            raise
         super().__init__(
             self._engine,
             name=self.path,
@@ -117,6 +114,11 @@ class DbmStore(Store[K, V]):
             kwargs=kwargs,
         )
 
+    @staticmethod
+    def _open(database: Database, request: FormatRequest) -> None:
+        _check_named(database.engine, request)
+        database.open(request)
+
     def destroy(self, *, yes_im_sure: bool = False) -> None:
         """Close the store and delete its files. Does nothing without `yes_im_sure=True`.
 
@@ -130,9 +132,9 @@ class DbmStore(Store[K, V]):
             self._engine.remove()
 
 
-def _check_named(engine: DbmEngine, request: FormatRequest) -> None:
+def _check_named(engine: Engine, request: FormatRequest) -> None:
     """Raise FormatMismatchError if files of another program are to be read in a wrong way."""
-    if not engine.legacy:
+    if not (isinstance(engine, DbmEngine) and engine.legacy):
         return
     problem = None
     if request.name is None:
