@@ -93,7 +93,10 @@ class StoreOpenError(StorageError):
 
 
 class StoreFullError(StorageError):
-    """The disk, or the memory map, has no room left. The transaction was rolled back."""
+    """The disk, or the memory map, has no room left. The transaction was rolled back.
+
+    Opening a store that is not there yet raises it too.
+    """
 
 
 class ReadOnlyError(StoneError, TypeError):

@@ -222,3 +222,22 @@ with stone(place / 'db', LmdbStore) as store:
     print(dict(store) == before)
 """
     assert run_full(code) == "True ['data.mdb', 'lock.mdb']\nTrue\nTrue\nTrue\n"
+
+
+def test_a_store_that_has_no_room_to_begin_with_is_not_made_until_there_is_some(run_full):
+    code = """
+kinds = (LmdbStore, SqliteStore, LevelDBStore, JsonFileStore, DbmStore)
+fill(0)
+for cls in kinds:
+    try:
+        cls(place / cls.__name__, serialize='json')
+    except StoreFullError:
+        pass
+    else:
+        print('made', cls)
+make_room()
+for cls in kinds:
+    with cls(place / cls.__name__, serialize='json', iterable={'a': 1}) as store:
+        print(dict(store))
+"""
+    assert run_full(code) == "{b'a': 1}\n" * 5

@@ -14,9 +14,9 @@ from typing import Any, ParamSpec, TypeVar
 
 import plyvel
 
-from stones.errors import StorageError, StoreClosedError, StoreFullError, StoreOpenError
+from stones.errors import StorageError, StoreClosedError, StoreOpenError
 
-from .place import log_files, opened, text_of
+from .place import full_error, log_files, opened, text_of
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -187,11 +187,8 @@ class OpenDatabase:
     def translated(self, error: plyvel.Error) -> StorageError:
         """The error of stones for an error of LevelDB."""
         text = text_of(error)
-        if "No space left" in text or "quota" in text or "too large" in text:
-            return StoreFullError(
-                f"no room for more in {self.path!r}: {text}; nothing was changed; "
-                "make room, and open the store again if it still refuses to write"
-            )
+        if full := full_error(self.path, text):
+            return full
         if isinstance(error, plyvel.CorruptionError):
             return StorageError(f"the LevelDB database {self.path!r} is damaged: {text}")
         return StorageError(f"LevelDB failed on {self.path!r}: {text}")

@@ -10,7 +10,7 @@ import re
 import plyvel
 
 from stones.engines.lmdb.directory import open_error
-from stones.errors import StorageError, StoreOpenError
+from stones.errors import StorageError, StoreFullError, StoreOpenError
 
 _UNFINISHED = re.compile(r"LOCK|LOG(\.old)?|MANIFEST-\d+|\d+\.dbtmp")
 """What a process leaves that is killed while it makes a database. CURRENT comes last."""
@@ -50,7 +50,10 @@ def check_place(path: str, *, create: bool) -> None:
 
 
 def opened(path: str, *, create: bool) -> plyvel.DB:
-    """The database at `path`, made where it is not there yet. Raises StoreOpenError."""
+    """The database at `path`, made where it is not there yet.
+
+    Raises StoreOpenError if it cannot be opened, StoreFullError if the disk has no room for it.
+    """
     check_place(path, create=create)
     try:
         return plyvel.DB(
@@ -77,7 +80,18 @@ def opened(path: str, *, create: bool) -> plyvel.DB:
                 f"the LevelDB database {path!r} is damaged: {text}; restore it from a backup, or "
                 "try plyvel.repair_db() on a copy of it"
             ) from error
-        raise StoreOpenError(f"cannot open the store {path!r}: {text}") from error
+        problem = f"cannot open the store {path!r}: {text}"
+        raise (full_error(path, text) or StoreOpenError(problem)) from error
+
+
+def full_error(path: str, text: str) -> StoreFullError | None:
+    """The error for what LevelDB says of a disk without room; None if it says something else."""
+    if "No space left" not in text and "quota" not in text and "too large" not in text:
+        return None
+    return StoreFullError(
+        f"no room for more in {path!r}: {text}; nothing was changed; "
+        "make room, and open the store again if it still refuses to write"
+    )
 
 
 def log_files(path: str) -> dict[str, int]:

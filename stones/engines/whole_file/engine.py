@@ -28,6 +28,7 @@ from stones.errors import (
     StoneError,
     StorageError,
     StoreClosedError,
+    StoreFullError,
     StoreOpenError,
     TransactionError,
     UnknownOutcomeError,
@@ -94,7 +95,8 @@ class WholeFileEngine(MemoryEngine):
             self._open(create and not readonly, timeout)
         except BaseException as error:
             self.close()
-            if isinstance(error, OSError) and not isinstance(error, StoreOpenError | TimeoutError):
+            told = isinstance(error, StoreOpenError | StoreFullError | TimeoutError)
+            if isinstance(error, OSError) and not told:
                 text = error if isinstance(error, StorageError) else f"{files.path!r}: {error}"
                 raise StoreOpenError(f"cannot open the store: {text}") from error
             raise
