@@ -8,6 +8,8 @@ is there.
 """
 
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from functools import partial
 
 from attrs import evolve
 
@@ -18,12 +20,13 @@ from stones.collections.indexes.definition import (
     write_definition,
 )
 from stones.engine import Space, Transaction
-from stones.errors import CollectionError, DuplicateKeyError
+from stones.errors import CollectionError, ConflictError, DuplicateKeyError
 from stones.stores.claims import claim_key, count_key, read_count
 from stones.stores.database import Database
 
 from .index_building import IndexBuilder, sweep_step
 from .stored_indexes import StoredIndexes
+from .unindexed_records import reads_apart
 
 SMALL = 10_000
 """A collection with fewer records is indexed at once."""
@@ -48,7 +51,8 @@ class DeclaredIndexes:
         the description keeps.
 
         Raises CollectionError if the store has another index of the same name, DuplicateKeyError
-        if the records do not fit a unique index. Nothing is written then.
+        if the records do not fit a unique index. Nothing is written then, or the index is dropped
+        again: the latter where others write all the time and a commit may find conflicts.
         """
         with database.reading() as read:
             if read.get(Space.META, claim_key(self._name)) is None:
@@ -56,13 +60,13 @@ class DeclaredIndexes:
             missing = self._missing(read)
             is_due = missing or self._is_small_build(read)
 
-        def change(txn: Transaction) -> None:
+        def define(txn: Transaction, *, builds: bool) -> None:
             if missing:
                 describe(txn)
-            self.add_missing(txn, database)
+            self.add_missing(txn, database, builds=builds)
 
         if is_due:
-            database.transact(change)
+            self._settle(database, define, missing)
         with database.reading() as read:
             self.are_unfinished = self._is_building(read)
         self.note_stored(database)
@@ -84,18 +88,18 @@ class DeclaredIndexes:
         have the same values in a unique index, the index fails, as `Collection.indexes` tells.
         """
         if not database.in_transaction():
-            taken = database.transact(IndexBuilder(database, self._stored).step)
+            taken = IndexBuilder(database, self._stored).take_step()
             self.are_unfinished = taken is not None
 
-    def add_missing(self, txn: Transaction, database: Database) -> None:
-        """Define what the store lacks, and build it if the collection is small.
+    def add_missing(self, txn: Transaction, database: Database, *, builds: bool = True) -> None:
+        """Define what the store lacks, and build it if the collection is small and it `builds`.
 
         The collection has a description. Raises as `settle` does.
         """
         for index in self._missing(txn):
             write_definition(txn, self._name, evolve(index, id=next_id(txn), state="building"))
         database.reload(txn)
-        if self._is_small_build(txn):
+        if builds and self._is_small_build(txn):
             builder = IndexBuilder(database, self._stored)
             while builder.step(txn) is not None:
                 pass
@@ -103,6 +107,42 @@ class DeclaredIndexes:
             self._check_failed(txn)
         # Never made False here: the transaction may be undone, and the next write looks again.
         self.are_unfinished |= self._is_building(txn)
+
+    def _settle(
+        self, database: Database, define: Callable[..., None], missing: Sequence[IndexDefinition]
+    ) -> None:
+        at_once = partial(define, builds=True)
+        if not reads_apart(database):
+            database.transact(at_once)
+            return
+        if any(index.unique for index in missing):
+            # So that nothing is written if the records do not fit. Others may write too often.
+            with suppress(ConflictError):
+                database.transact(at_once)
+                return
+        database.transact(partial(define, builds=False))
+        self._build_in_steps(database, [index.name for index in missing])
+
+    def _build_in_steps(self, database: Database, defined: Sequence[str]) -> None:
+        """Build what is defined if the collection is small, in many transactions.
+
+        One transaction would be in conflict with whoever writes. Of the indexes that were `defined`
+        just now, those that the records do not fit are dropped again.
+        """
+        with database.reading() as read:
+            if not self._is_small_build(read):
+                return
+        builder = IndexBuilder(database, self._stored)
+        while builder.take_step() is not None:
+            pass
+        builder.sweep()
+        with database.reading() as read:
+            found = read_definitions(read, self._name)
+            failed = [index for index in found if index.state == "failed"]
+        for index in failed:
+            if index.name in defined:
+                builder.drop(index.name)
+        self._raise_failed(failed)
 
     def forget(self, name: str) -> None:
         """Declare an index no more: it was dropped."""
@@ -127,16 +167,18 @@ class DeclaredIndexes:
         return not {index.name for index in self._declared} <= {index.name for index in present}
 
     def _is_small_build(self, txn: Transaction) -> bool:
-        if read_count(txn, count_key(self._name)) >= SMALL:
-            return False
-        return self._is_building(txn)
+        # In this order: a count that is read may be in conflict with others who add records.
+        return self._is_building(txn) and read_count(txn, count_key(self._name)) < SMALL
 
     def _is_building(self, txn: Transaction) -> bool:
         return any(index.state == "building" for index in read_definitions(txn, self._name))
 
     def _check_failed(self, txn: Transaction) -> None:
+        self._raise_failed(read_definitions(txn, self._name))
+
+    def _raise_failed(self, indexes: Sequence[IndexDefinition]) -> None:
         names = {index.name for index in self._declared}
-        for index in read_definitions(txn, self._name):
+        for index in indexes:
             if index.state == "failed" and index.name in names:
                 raise DuplicateKeyError(index.problem)
 

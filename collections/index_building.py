@@ -3,12 +3,15 @@
 A definition is written first. From then on every writer keeps the index, whatever its state. A step
 takes in the next records in key order, and notes the last of them in the same transaction. So a
 build that was killed goes on where it was, in any process. The step that finds no more records
-makes the index ready. Memory is bounded by the records of one step.
+makes the index ready. Memory is bounded by the records of one step. Where a commit may find
+conflicts, another transaction reads the records: see `unindexed_records`.
 
 A unique index fails on two records with the same values: its state tells which.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import partial
+from itertools import islice
 
 from attrs import evolve
 
@@ -28,10 +31,11 @@ from stones.errors import CollectionError, DuplicateKeyError
 from stones.formats.messages import show
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA
-from stones.stores.spans import after_prefix, prefix_span
+from stones.stores.spans import Span, after_prefix, prefix_span
 
 from .field_decoding import FieldDecoder
 from .stored_indexes import StoredIndexes, restart
+from .unindexed_records import SHORT_STEP, UnindexedRecords, reads_apart
 
 STEP: int = 5_000
 """So many records are taken in, or entries removed, in one transaction."""
@@ -56,7 +60,7 @@ class IndexBuilder:
         self._restart_failed()
         taken = 0
         while True:
-            step = self._database.transact(self.step)
+            step = self.take_step()
             if step is None:
                 break
             taken += step
@@ -68,8 +72,20 @@ class IndexBuilder:
         for problem in filter(None, problems):
             raise DuplicateKeyError(problem)
 
-    def step(self, txn: Transaction) -> int | None:
-        """Take in the next records. Returns how many, or None if no index is being built."""
+    def take_step(self) -> int | None:
+        """A step in a transaction of its own: the indexes were defined before.
+
+        Returns how many records it has taken in, or None if no index is being built.
+        """
+        apart = self._database if reads_apart(self._database) else None
+        return self._database.transact(partial(self.step, apart=apart))
+
+    def step(self, txn: Transaction, *, apart: Database | None = None) -> int | None:
+        """Take in the next records. Returns how many, or None if no index is being built.
+
+        If the database is given as `apart`, another transaction of it reads the records. Then this
+        transaction must not be the one that defines the indexes.
+        """
         building = [x for x in read_definitions(txn, self._name) if x.state == "building"]
         if not building:
             return None
@@ -79,7 +95,7 @@ class IndexBuilder:
             self._finish(txn, together)
             return 0
         step = _Step(txn, self._indexes, indexes, together)
-        last = step.take(building[0].at)
+        last = step.take(building[0].at, apart)
         for index in step.failed:
             drop_entries(txn, index)
             write_definition(txn, self._name, index)
@@ -113,7 +129,7 @@ class IndexBuilder:
         with self._database.reading() as read:
             is_due = bool(dropped_prefixes(read))
         while is_due:
-            is_due = self._database.transact(sweep_step)
+            is_due = take_sweep_step(self._database)
 
     def _prepared(
         self, txn: Transaction, building: Sequence[IndexDefinition]
@@ -163,17 +179,37 @@ class _Step:
         self._floats: list[bytes] = []
         self._entries: dict[bytes, bytes] = {}
 
-    def take(self, at: bytes) -> bytes | None:
-        """Take in the records after the key `at`. The last key, or None if no record is left."""
+    def take(self, at: bytes, apart: Database | None = None) -> bytes | None:
+        """Take in the records after the key `at`. The last key, or None if no record is left.
+
+        If the database is given, another transaction of it reads the records.
+        """
         prefix = self._stored.prefix
         span = prefix_span(prefix)
         start = prefix + at + b"\0" if at else span.start
+        decode = self._decoder()
+        if apart is None:
+            last = self._take_in(self._records(start, span.stop), decode)
+            return last[len(prefix) :] if self.taken >= STEP else None
+        read = UnindexedRecords.read(
+            apart,
+            self._indexes,
+            Span(start, span.stop, limit=min(STEP, SHORT_STEP)),
+            prefix,
+            decode,
+        )
+        self._take_in(read.as_of_now(self._txn), decode)
+        self.taken = read.looked_at
+        return None if read.last is None else read.last[len(prefix) :]
+
+    def _take_in(self, records: Iterable[tuple[bytes, bytes]], decode: FieldDecoder) -> bytes:
+        """Take in these records. The stored key of the last one."""
         has_unique = any(index.unique for index in self.alive)
         view, add_entries = self._indexes.view, self._indexes.add_entries
-        decode, size = self._decoder(), len(prefix)
+        size = len(self._stored.prefix)
         plain, floats, entries = self._plain, self._floats, self._entries
         stored = b""
-        for stored, raw in self._records(start, span.stop):
+        for stored, raw in records:
             self.taken += 1
             found = decode(stored, raw)
             if found is None:  # it is damaged: `check` tells
@@ -184,7 +220,7 @@ class _Step:
             else:
                 add_entries(record, key, plain, floats, entries)
         self._flush()
-        return stored[size:] if self.taken >= STEP else None
+        return stored
 
     def _records(self, start: bytes, stop: bytes | None) -> Iterator[tuple[bytes, bytes]]:
         left = STEP
@@ -237,10 +273,28 @@ class _Step:
         put_entries(self._txn, self._plain, self._floats, self._entries)
 
 
-def sweep_step(txn: Transaction) -> bool:
-    """Remove some entries of dropped indexes. Is there more to do?"""
+def take_sweep_step(database: Database) -> bool:
+    """`sweep_step` in a transaction of its own: the indexes were dropped before."""
+    return database.transact(partial(sweep_step, apart=database if reads_apart(database) else None))
+
+
+def sweep_step(txn: Transaction, *, apart: Database | None = None) -> bool:
+    """Remove some entries of dropped indexes. Is there more to do?
+
+    If the database is given as `apart`, another transaction of it reads the entries. Then this
+    transaction must not have written entries.
+    """
     left = STEP
     for prefix in dropped_prefixes(txn):
+        if apart is not None:  # nobody writes these entries any more
+            with apart.reading() as read:
+                entries = [*islice(read.keys(INDEX, prefix, after_prefix(prefix)), left + 1)]
+            txn.delete_many(INDEX, entries[:left])
+            if len(entries) > left:
+                return True
+            left -= len(entries)
+            forget_dropped(txn, prefix)
+            continue
         for entry in txn.keys(INDEX, prefix, after_prefix(prefix)):
             if left == 0:
                 return True

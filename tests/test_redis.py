@@ -16,7 +16,9 @@ from stones import (
     Collection,
     ConflictError,
     CorruptValueError,
+    DuplicateKeyError,
     FormatMismatchError,
+    Index,
     ReadOnlyError,
     RedisStore,
     StorageError,
@@ -26,11 +28,13 @@ from stones import (
     TransactionError,
     UnknownOutcomeError,
     UnsupportedError,
+    check,
     key,
     migrate,
     register_serializer,
     stone,
 )
+from stones.collections.unindexed_records import UnindexedRecords
 from stones.engine import Space
 from stones.engines.redis.address import address_of
 from stones.engines.redis.engine import RedisEngine
@@ -43,6 +47,15 @@ from .servers.redis import RedisServer, redis_server
 class User:
     email: str = key()
     age: int = 0
+
+
+@define
+class Named:
+    """A later version of `User`."""
+
+    email: str = key()
+    age: int = 0
+    name: str = ""
 
 
 @pytest.fixture
@@ -276,7 +289,8 @@ def test_a_full_server_refuses_a_write_and_nothing_is_half_done():
     [
         lambda store: store["a"],
         lambda store: store.get("missing"),
-        lambda store: list(store.range(prefix="a")),
+        lambda store: list(store.range(prefix="a").items()),
+        lambda store: list(store.range(prefix="m")),
         len,
     ],
 )
@@ -784,3 +798,141 @@ def test_a_migration_goes_on_although_others_write_all_the_time(open_redis):
     assert dict(store) == {**expected, b"k7": "written in between", b"n": len(writes)}
     assert store.stats()["serializer"] == "cbor"
     assert migrate(store, to=target).values == 0
+
+
+# -- beside others who write all the time ----------------------------------------------------------
+
+
+def test_an_iteration_is_in_conflict_only_with_changes_of_what_it_has_read(open_redis):
+    store, other = open_redis(), open_redis()
+    store.update((f"k{number}", number) for number in range(1000))
+    with store.transaction():
+        store["sum"] = sum(store.range(prefix="k").values())
+        other["n"] = 1
+    assert store["sum"] == sum(range(1000))
+    with store.transaction():  # the keys alone were read, and they are the same
+        store["count"] = len(list(store.range(prefix="k")))
+        other["k7"] = 8
+    assert store["count"] == 1000
+    for change in ({"k999": 0}, {"k1": 0}, {"k5000": 0}):
+        with pytest.raises(ConflictError, match="run it again"), store.transaction():
+            store["sum"] = sum(store.range(prefix="k").values())
+            other.update(change)
+    assert store["sum"] == sum(range(1000))
+
+
+def test_an_iteration_over_too_much_is_in_conflict_with_every_write(open_redis, monkeypatch):
+    store, other = open_redis(), open_redis()
+    store.update((f"k{number}", number) for number in range(100))
+    monkeypatch.setattr("stones.engines.redis.backing._MOST_COMPARED", 10_000)
+    with pytest.raises(ConflictError, match="run it again"), store.transaction():
+        store["sum"] = sum(store.range(prefix="k").values())
+        other["n"] = 1
+    with pytest.raises(ConflictError, match="run it again"), store.transaction():
+        for value in store.range(prefix="k").values():
+            other["n"] = value
+    assert "sum" not in store
+
+
+def test_a_change_that_is_in_conflict_each_time_says_what_to_do(open_redis, monkeypatch):
+    monkeypatch.setattr("stones.engines.redis.engine._TRIES", 3)
+    store, other = open_redis(kwargs={"n": 0}), open_redis()
+
+    def change():
+        other["n"] += 1
+        store["sum"] = sum(store.values())
+        other["n"] += 1
+
+    with pytest.raises(ConflictError, match=r"gave up after 3 tries, .* smaller operations"):
+        store.transact(change)
+    assert "sum" not in store
+
+
+@pytest.fixture
+def busy_store(open_redis):
+    """A store with 60 users. At each value that a program reads, `write` is called."""
+    is_writing = True
+
+    def decode(raw):
+        nonlocal is_writing
+        if not is_writing:
+            is_writing = True  # its own reads write nothing
+            try:
+                busy_store.write()
+            finally:
+                is_writing = False
+        return json.loads(raw)
+
+    register_serializer("busy", lambda value: json.dumps(value).encode(), decode)
+    busy_store = open_redis(serialize="busy")
+    users = Collection(busy_store, User)
+    users.add_many([User(f"u{number:02}", number) for number in range(60)])
+    other = open_redis()
+    others = Collection(other, User)
+    writes = []
+
+    def write():
+        writes.append(0)
+        other["n"] = len(writes)
+        if not others.indexes or len(writes) % 100 == 0:  # some steps are in conflict, but not all
+            others.put(User("u30", 1000 + len(writes)))
+
+    busy_store.write, is_writing = write, False
+    return busy_store
+
+
+@pytest.mark.parametrize("unique", [False, True])
+@pytest.mark.parametrize("small", [0, 10_000])
+def test_an_index_is_built_although_others_write_all_the_time(
+    busy_store, small, unique, monkeypatch
+):
+    monkeypatch.setattr("stones.collections.declared_indexes.SMALL", small)
+    monkeypatch.setattr("stones.collections.index_building.STEP", 20)
+    monkeypatch.setattr("stones.engines.redis.engine._TRIES", 5)
+    users = Collection(busy_store, User, indexes=[Index("age", unique=unique)])
+    users.build_indexes()
+    assert [index.state for index in users.indexes] == ["ready"]
+    busy_store.write = lambda: None
+    assert users.find("$[?(@.age == 7)]").one().email == "u07"
+    assert check(busy_store).findings == ()
+
+
+def test_a_unique_index_that_does_not_fit_is_dropped_again_beside_busy_writers(
+    busy_store, monkeypatch
+):
+    monkeypatch.setattr("stones.engines.redis.engine._TRIES", 5)
+    Collection(busy_store, User).put(User("twin", 7))
+    with pytest.raises(DuplicateKeyError, match="unique"):
+        Collection(busy_store, User, indexes=[Index("age", unique=True)])
+    assert Collection(busy_store, User).indexes == ()
+    busy_store.write = lambda: None
+    assert check(busy_store).findings == ()
+
+
+def test_a_record_that_changes_in_a_step_of_a_build_gets_its_entry(open_redis, monkeypatch):
+    monkeypatch.setattr("stones.collections.declared_indexes.SMALL", 0)
+    store, other = open_redis(), open_redis()
+    users = Collection(store, User)
+    users.add_many([User(f"u{number:02}", number) for number in range(60)])
+    users = Collection(store, User, name="User", indexes=["age"])
+    look = UnindexedRecords.read
+
+    def look_and_wait(*arguments):
+        found = look(*arguments)
+        if not writes:  # an age that stays, and one that changes
+            writes.append(Collection(other, Named, name="User").put(Named("u07", 7, "Eve")))
+            Collection(other, User).put(User("u09", 90))
+            del Collection(other, User)["u10"]
+        return found
+
+    writes = []
+    monkeypatch.setattr(UnindexedRecords, "read", look_and_wait)
+    users.build_indexes()
+    assert users.find("$[?(@.age == 90)]").one().email == "u09"
+    assert check(store).findings == ()
+
+
+def test_the_last_record_is_popped_although_others_write_all_the_time(busy_store):
+    users = Collection(busy_store, User, indexes=["age"])
+    assert users.popitem() == ("u59", User("u59", 59))
+    assert "u59" not in users

@@ -11,7 +11,7 @@ from contextlib import suppress
 
 from attrs import frozen
 
-from stones.collections.index_building import IndexBuilder, sweep_step
+from stones.collections.index_building import IndexBuilder, take_sweep_step
 from stones.collections.indexes.definition import (
     DROPPED,
     ID_KEY,
@@ -138,9 +138,10 @@ def _finish(database: Database) -> Iterator[str]:
     for name in dict(building):
         builder = IndexBuilder(database, StoredIndexes(database, name))
         with suppress(FormatMismatchError):  # its records are pickles, which are not trusted
-            _build(database, builder)
+            while builder.take_step() is not None:
+                pass
     while is_due:
-        is_due = database.transact(sweep_step)
+        is_due = take_sweep_step(database)
     with database.reading() as read:
         now = {(name, index.name): index for name, index in all_definitions(read)}
     for pair in building:
@@ -153,9 +154,3 @@ def _finish(database: Database) -> Iterator[str]:
         elif index.state == "building":
             result = "is left unfinished: its records are pickles, which are not trusted"
         yield f"the index {index.name!r} of the collection {pair[0]!r} {result}"
-
-
-def _build(database: Database, builder: IndexBuilder) -> None:
-    step: int | None = 0
-    while step is not None:
-        step = database.transact(builder.step)

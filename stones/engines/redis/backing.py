@@ -1,8 +1,9 @@
 """What a transaction on Redis has read, and its commit by one script.
 
-Others write meanwhile. So a write transaction remembers what it has read: the values of keys, and
-the version of a space where it has iterated or counted. The script of the commit compares these
-first. Only then it is sure that all that was read belongs together.
+Others write meanwhile. So a write transaction remembers what it has read: the values of keys, the
+pages of an iteration, and the version of a space. The script of the commit compares these first.
+Only then it is sure that all that was read belongs together. Pages are compared if the version
+differs. A transaction that has counted, or iterated over many entries, needs the same version.
 """
 
 import os
@@ -13,6 +14,7 @@ from uuid import uuid4
 
 from stones.engine import PAGE_BYTES, Page, Space, page_sizes, parse_sum
 from stones.engines.buffered.backing import Backing, Changes
+from stones.engines.buffered.buffer import ENTRY_BYTES
 from stones.errors import ConflictError, StorageError, TransactionError, UnknownOutcomeError
 
 from .places import Places
@@ -24,12 +26,18 @@ MAX_VALUE_SIZE = 512 << 20
 
 _SUMS = 3
 """The number of the sums, beside those of the spaces."""
+_PAGE_PARTS = 8
+"""A page is so many parts of the commit."""
 _NAMES = b"0", b"1", b"2", b"s"
 """What the script of the commit calls them."""
 _AT_ONCE = 10_000, 8 << 20
 """So many parts and bytes of a transaction go with the script itself. More go before it."""
+_CONFLICT = "others have changed what this transaction has read; nothing was written: run it again"
 _STAGED_FOR = 3600
 """Seconds after which the server forgets a transaction whose commit never came."""
+
+_MOST_COMPARED = 8 << 20
+"""So many bytes of pages are compared at most, since the server does nothing else meanwhile."""
 
 _Place = tuple[int, bytes]
 
@@ -49,7 +57,10 @@ class RedisBacking(Backing):
         self._release: Callable[[], None] | None = release
         self._process = os.getpid()
         self._read: dict[_Place, bytes | None] = {}
-        self._versions: dict[Space, bytes] = {}
+        self._versions: dict[Space, bytes] = {}  # as of the first page or count
+        self._counted: set[Space] = set()
+        self._pages: list[bytes] = []  # the parts of the commit that tell of the pages
+        self._in_pages = 0
 
     def check(self) -> None:
         if self._process != os.getpid():
@@ -102,7 +113,9 @@ class RedisBacking(Backing):
             version, found, contents = self._server.run(
                 PAGE, self._places.keys, space.value, *bounds, size, PAGE_BYTES, kind
             )
-            self._note_version(space, version)
+            if self._write:
+                self._note_page(space, (*bounds, b"%d" % size), kind, found, contents)
+                self._note_version(space, version)
             if not found:
                 return
             yield found if keys else (), contents if values else ()
@@ -115,7 +128,9 @@ class RedisBacking(Backing):
 
     def count(self, space: Space) -> int:
         version, count = self._server.run(COUNT, self._places.keys, space.value)
-        self._note_version(space, version)
+        if self._write:
+            self._counted.add(space)
+            self._note_version(space, version)
         return int(count)
 
     def sum(self, key: bytes) -> int:
@@ -139,7 +154,8 @@ class RedisBacking(Backing):
         try:
             self.check()
             # Several reads may be of different moments, whether or not anything is written.
-            if changes or len(self._read) + len(self._versions) > 1:
+            pages = len(self._pages) // _PAGE_PARTS
+            if changes or len(self._read) + len(self._counted) + pages > 1 or self._too_many:
                 self._commit(changes)
         finally:
             self.abort()
@@ -163,8 +179,31 @@ class RedisBacking(Backing):
             return True
         return False
 
+    @property
+    def _too_many(self) -> bool:
+        """Whether it has iterated over more than can be compared entry by entry."""
+        return self._in_pages > _MOST_COMPARED
+
+    def _note_page(
+        self,
+        space: Space,
+        bounds: tuple[bytes, ...],
+        kind: str,
+        keys: Sequence[bytes],
+        values: Sequence[bytes],
+    ) -> None:
+        self._in_pages += ENTRY_BYTES * len(keys) + sum(map(len, keys)) + sum(map(len, values))
+        if self._too_many:
+            self._pages.clear()
+            return
+        text = b"".join([b"%d:%s" % (len(part), part) for part in (*keys, *values)])
+        digest = sha1(text, usedforsecurity=False).hexdigest().encode()
+        self._pages += _NAMES[space], *bounds, b"%d" % PAGE_BYTES, kind.encode(), digest
+
     def _note_version(self, space: Space, version: bytes) -> None:
-        if self._write and self._versions.setdefault(space, version) != version:
+        if self._versions.setdefault(space, version) != version and (
+            self._too_many or space in self._counted
+        ):
             raise ConflictError(
                 "others have written while this transaction was reading; nothing was written: run "
                 "it again"
@@ -177,6 +216,8 @@ class RedisBacking(Backing):
         if len(parts) <= most_parts and sum(map(len, parts)) <= most_bytes:
             outcome = self._server.run_change(COMMIT, keys, *parts)
         else:
+            if any(changes.writes) and self.is_stale(changes):  # before much is sent
+                raise ConflictError(_CONFLICT)
             staged = self._places.staged(uuid4().hex)
             self._stage(staged, parts)
             outcome = self._server.run_change(COMMIT, (*keys, staged), len(parts))
@@ -188,10 +229,7 @@ class RedisBacking(Backing):
                 "lost its entries; nothing was written. Open it again to make a new one"
             )
         if outcome != b"done":
-            raise ConflictError(
-                "others have changed what this transaction has read; nothing was written: run it "
-                "again"
-            )
+            raise ConflictError(_CONFLICT)
 
     def _stage(self, staged: bytes, parts: list[bytes]) -> None:
         chunk: list[bytes] = []
@@ -217,7 +255,9 @@ class RedisBacking(Backing):
             names.append(_NAMES[_SUMS])
         parts = [b"".join(names), b"%d" % len(self._versions)]
         for read, version in self._versions.items():
-            parts += _NAMES[read], version
+            is_all = self._too_many or read in self._counted
+            parts += _NAMES[read], version, b"1" if is_all else b"0"
+        parts += b"%d" % (len(self._pages) // _PAGE_PARTS), *self._pages
         seen = self._read | dict[_Place, bytes | None](changes.expected.items())
         parts.append(b"%d" % len(seen))
         for (number, key), value in seen.items():

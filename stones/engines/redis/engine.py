@@ -131,9 +131,13 @@ class RedisEngine(Engine):
             with self._again if tried else nullcontext():
                 try:
                     return self._try(change, defer=tried == 0)
-                except ConflictError:
+                except ConflictError as error:
                     if tried == _TRIES - 1:
-                        raise
+                        raise ConflictError(
+                            f"gave up after {_TRIES} tries, and nothing was written: each time, "
+                            "others had changed what this operation reads before it was committed; "
+                            "do it in several smaller operations, or while others write less"
+                        ) from error
             if tried > 1:  # the other one is another process
                 time.sleep(random.random() * 0.001 * 2 ** min(tried, 6))
         raise AssertionError  # the last try returns or raises

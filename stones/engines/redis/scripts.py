@@ -21,27 +21,40 @@ def _script(text: str) -> Script:
     return Script(text, sha1(text.encode(), usedforsecurity=False).hexdigest())
 
 
-PAGE = _script("""
+_READ_PAGE = """
+-- The keys of a page, and their values if they are wanted; nil if a key has no value.
+local function read_page(order, values, command, from, to, size, most, wanted)
+    local keys = redis.call(command, order, from, to, 'LIMIT', 0, size)
+    local found, bytes = {}, 0
+    if wanted ~= 'v' then return keys, found end
+    for i, key in ipairs(keys) do
+        local value = redis.call('HGET', values, key)
+        if not value then return nil end
+        found[i] = value
+        bytes = bytes + #value
+        if bytes >= most and i < #keys then
+            local kept = {}
+            for j = 1, i do kept[j] = keys[j] end
+            return kept, found
+        end
+    end
+    return keys, found
+end
+"""
+
+PAGE = _script(
+    _READ_PAGE
+    + """
 -- ARGV: space, command, from, to, most entries, most bytes, 'v' for values.
 -- The version of the space, the keys, and their values.
 local order, values = KEYS[2 + 2 * ARGV[1]], KEYS[3 + 2 * ARGV[1]]
 local version = redis.call('HGET', KEYS[1], 'version' .. ARGV[1]) or '0'
-local keys = redis.call(ARGV[2], order, ARGV[3], ARGV[4], 'LIMIT', 0, ARGV[5])
-local found, size, most = {}, 0, tonumber(ARGV[6])
-if ARGV[7] ~= 'v' then return {version, keys, found} end
-for i, key in ipairs(keys) do
-    local value = redis.call('HGET', values, key)
-    if not value then return redis.error_reply('DAMAGED a key of the order has no value') end
-    found[i] = value
-    size = size + #value
-    if size >= most and i < #keys then
-        local kept = {}
-        for j = 1, i do kept[j] = keys[j] end
-        return {version, kept, found}
-    end
-end
+local keys, found = read_page(
+    order, values, ARGV[2], ARGV[3], ARGV[4], ARGV[5], tonumber(ARGV[6]), ARGV[7])
+if not keys then return redis.error_reply('DAMAGED a key of the order has no value') end
 return {version, keys, found}
-""")
+"""
+)
 
 COUNT = _script("""
 -- ARGV: space. The version of the space, and the number of its keys.
@@ -49,7 +62,9 @@ local version = redis.call('HGET', KEYS[1], 'version' .. ARGV[1]) or '0'
 return {version, redis.call('ZCARD', KEYS[2 + 2 * ARGV[1]])}
 """)
 
-COMMIT = _script("""
+COMMIT = _script(
+    _READ_PAGE
+    + """
 -- ARGV: the whole transaction; or nothing, and it is in the list KEYS[9], as long as ARGV[1] says.
 -- First what was read is compared. Nothing is written unless all of it is as it was.
 local batch, at = ARGV, 0
@@ -70,10 +85,28 @@ local function conflict() return refused('conflict') end
 local function number() return tonumber(take()) end
 if redis.call('HEXISTS', KEYS[1], 'layout') == 0 then return refused('gone') end
 local touched = take()
+-- Where others have written since, the pages that were read must still be the same.
+local differs = false
 for _ = 1, number() do
-    local space, version = take(), take()
+    local space, version, is_all = take(), take(), take()
     local now = redis.call('HGET', KEYS[1], 'version' .. space) or '0'
-    if now ~= version then return conflict() end
+    if now ~= version then
+        if is_all == '1' then return conflict() end
+        differs = true
+    end
+end
+for _ = 1, number() do
+    local space, command, from, to = take(), take(), take(), take()
+    local size, most, wanted, digest = take(), number(), take(), take()
+    if differs then
+        local order, values = KEYS[2 + 2 * space], KEYS[3 + 2 * space]
+        local keys, found = read_page(order, values, command, from, to, size, most, wanted)
+        if not keys then return conflict() end
+        local parts = {}
+        for _, key in ipairs(keys) do parts[#parts + 1] = #key .. ':' .. key end
+        for _, value in ipairs(found) do parts[#parts + 1] = #value .. ':' .. value end
+        if redis.sha1hex(table.concat(parts)) ~= digest then return conflict() end
+    end
 end
 for _ = 1, number() do
     local values, key, wanted = KEYS[take() == 's' and 8 or 3 + 2 * batch[at]], take(), take()
@@ -117,7 +150,8 @@ for space in touched:gmatch('.') do
     end
 end
 return 'done'
-""")
+"""
+)
 
 PROBE = _script("""
 -- ARGV: the layout. Each command that writes, in a way that changes nothing: a user who may not run
