@@ -115,11 +115,11 @@ class KeyAndValueTests:
 
     def test_count_and_clear(self, engine: Engine) -> None:
         fill(engine, KEYS)
-        engine.write(lambda txn: txn.put(Space.META, b"kept", b"1"))
+        engine.write(lambda txn: txn.put(Space.INDEX, b"kept", b"1"))
         txn = engine.begin(write=True)
         assert txn.count(DATA) == len(KEYS)
         txn.delete_range(DATA)
         assert txn.count(DATA) == 0
         txn.commit()
         assert entries(engine) == []
-        assert entries(engine, Space.META) == [(b"kept", b"1")]
+        assert entries(engine, Space.INDEX) == [(b"kept", b"1")]

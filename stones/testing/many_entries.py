@@ -213,11 +213,11 @@ class ManyEntriesTests:
         self, engine: Engine, start: bytes, stop: bytes | None
     ) -> None:
         fill(engine, KEYS)
-        engine.write(lambda txn: txn.put(Space.META, b"a", b"1"))
+        engine.write(lambda txn: txn.put(Space.INDEX, b"a", b"1"))
         engine.write(lambda txn: txn.delete_range(DATA, start, stop))
         kept = [key for key in KEYS if not (start <= key and (stop is None or key < stop))]
         assert [key for key, _ in entries(engine)] == kept
-        assert entries(engine, Space.META) == [(b"a", b"1")]
+        assert entries(engine, Space.INDEX) == [(b"a", b"1")]
 
     def test_delete_many_removes_keys_that_are_there_or_not(self, engine: Engine) -> None:
         fill(engine, [b"a", b"b", b"c", b"d"])

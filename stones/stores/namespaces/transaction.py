@@ -104,7 +104,8 @@ class NamespaceTransaction(Transaction):
         txn = self.txn
         if space is not DATA:
             return txn.delete(space, key)
-        is_gone = self._has_claim() and txn.delete(DATA, self._prefix + key)
+        self._has_claim()  # raises an error if the keys belong to others
+        is_gone = txn.delete(DATA, self._prefix + key)
         if is_gone:
             add_to_count(txn, self._claim.count_key, -1, kind="namespace")
         return is_gone
