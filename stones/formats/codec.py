@@ -51,6 +51,8 @@ class Codec:
 
         It is `first`, or NO_FORMAT if new values have a checksum.
         """
+        self.plain_prefix = b"" if self.id == NO_FORMAT else self.prefix
+        """What `removeprefix` takes off the values that `loads` takes, and off no other value."""
         self.loads = writer.decode
         """Decodes `raw[1:]` if `raw[0] == id`. Raises anything on damaged bytes."""
         self.read = value_reader(metadata.first, writer.decode)

@@ -40,7 +40,7 @@ class Stones03Codec(Codec):
             )
         self.metadata = Metadata(None, Format(NO_FORMAT, request.name), {})
         self.id = self.first = NO_FORMAT
-        self.prefix = b""
+        self.prefix = self.plain_prefix = b""
         self.read = self.decode
         self._request = request
         from .stones03 import stones03_serializer  # few stores need it
