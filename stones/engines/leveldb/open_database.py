@@ -1,9 +1,11 @@
 """A LevelDB database that is open: `OpenDatabase`.
 
 plyvel lets a thread close a database while another thread reads from it, which crashes the
-process. So each call goes through `use`, which notes the thread; if the database is closed
-meanwhile, the last thread that leaves closes it. Snapshots and iterators are held here, and so
-they do not end outside of `use` either.
+process. So each call has a reference to one object, `OpenDatabase.get`, as long as it lasts. `close`
+lets go of that object. When nobody has a reference to it any more, the database is closed: by the
+last thread that leaves a call. Python counts the references anyway, so this costs a reader nothing.
+Most calls go through `use`. Snapshots and iterators are held here, and so they do not end outside
+of `use` either.
 """
 
 import os
@@ -11,6 +13,7 @@ import shutil
 from collections.abc import Callable
 from time import monotonic, sleep
 from typing import Any, ParamSpec, TypeVar
+from weakref import ref
 
 import plyvel
 
@@ -38,12 +41,16 @@ class OpenDatabase:
         self.path = path
         self.closed = False
         self._forked = False
-        self.using: list[None] = []
-        """An entry for each thread that is inside of a call."""
         self._held: set[Any] = set()  # snapshots and iterators
         self._failed: plyvel.Error | None = None  # of the last write, if it has failed
         self.raw = opened(path, create=create)
         self.get: Callable[[bytes], bytes | None] = self.raw.get
+        """Reads a value. A caller has it in a variable during the call, and lets go of it then.
+
+        Once the database is closed it raises StoreClosedError.
+        """
+        self._in_use = ref(self.get)
+        self._when_unused: list[object] = []
         self._to_close = [self.raw]
         try:
             self._check_mark(create)
@@ -55,18 +62,15 @@ class OpenDatabase:
 
     def use(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of a call into the database. Raises StoreClosedError, StorageError."""
-        using = self.using
-        using.append(None)
         try:
+            inside: object = self.get  # in this order: `close` changes `closed` first
             if self.closed:
                 raise self.gone()
             return call(*args, **kwargs)
         except plyvel.Error as error:
             raise self.translated(error) from error
         finally:
-            using.pop()
-            if self.closed:
-                self._close_unused()
+            inside = None  # an error that somebody keeps has this frame in its traceback
 
     def write(self, batch: Any) -> None:
         """Write a batch. Call it by `use`, in one thread at a time."""
@@ -100,11 +104,15 @@ class OpenDatabase:
 
     def is_open(self) -> bool:
         """Whether its files are still in use: a closed database is, until no thread is in it."""
-        return bool(self._to_close or self.using)
+        return bool(self._to_close)
 
     def close(self) -> None:
         """Let go of the database, or leave that to the threads that are inside of a call."""
         self.closed = True
+        inside, self.get = self.get, _refusal(self.gone())
+        # It is called when the last reference is gone, here or in another thread.
+        self._when_unused.append(ref(inside, lambda _: self._close_unused()))
+        del inside
         self._close_unused()
 
     def wait_closed(self, seconds: float = 10) -> None:
@@ -126,16 +134,21 @@ class OpenDatabase:
         for kept in (self.raw, self._held, self._to_close):
             ctypes.pythonapi.Py_IncRef(ctypes.py_object(kept))
         self._forked = self.closed = True
-        self.using = [None]  # it is never left
+        self.get = _refusal(self.gone())
 
     def _close_unused(self) -> None:
-        if self.using:
+        """Close the database, unless it was closed or a call lasts.
+
+        It must not become part of a circle of references: plyvel cannot free a database with one.
+        """
+        if self._forked or self._in_use() is not None:
             return
         try:
             raw = self._to_close.pop()  # for one thread only
         except IndexError:
             return
         self._held.clear()
+        self._when_unused.clear()
         raw.close()
 
     def _leave_log(self, failed: plyvel.Error) -> None:
@@ -192,3 +205,12 @@ class OpenDatabase:
         if isinstance(error, plyvel.CorruptionError):
             return StorageError(f"the LevelDB database {self.path!r} is damaged: {text}")
         return StorageError(f"LevelDB failed on {self.path!r}: {text}")
+
+
+def _refusal(error: StoreClosedError) -> Callable[[bytes], bytes | None]:
+    """What reads from a closed database. It has no reference to the database: see `_close_unused`."""
+
+    def refuse(key: bytes) -> bytes | None:
+        raise StoreClosedError(*error.args)
+
+    return refuse
