@@ -6,6 +6,7 @@ writes to it for the first time.
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator
+from itertools import chain
 
 LEAF_SIZE = 512
 """The largest number of entries in a leaf."""
@@ -74,6 +75,11 @@ class SortedMap:
         if not leaf.keys and place > 0:
             del self._leaves[place], self._firsts[place]
         return True
+
+    def entries(self) -> Iterator[tuple[bytes, bytes]]:
+        """All entries, in key order. Nobody may change the map before the last one is read."""
+        leaves = [zip(leaf.keys, leaf.values, strict=True) for leaf in self._leaves]
+        return chain.from_iterable(leaves)
 
     def scan(
         self, start: bytes, stop: bytes | None, reverse: bool

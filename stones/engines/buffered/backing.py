@@ -6,14 +6,12 @@ whole `Transaction` of the contract above it.
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping, Sequence
-
-from attrs import frozen
+from typing import NamedTuple
 
 from stones.engine import Page, Space
 
 
-@frozen
-class Changes:
+class Changes(NamedTuple):
     """What a transaction has changed, and what it expects."""
 
     writes: tuple[Sequence[tuple[bytes, bytes | None]], ...]

@@ -51,17 +51,20 @@ class Buffer(NamedTuple):
                     added[key] = added.get(key, 0) - n
         return Changes(
             writes=tuple([self._writes(at, before) for at in range(len(self.maps))]),
-            added={key: n for key, n in added.items() if n},
+            added={key: n for key, n in added.items() if n} if added else added,
             dropped=frozenset(dropped),
             expected=expected,
         )
 
     def _writes(self, at: int, before: "Buffer | None") -> list[tuple[bytes, bytes | None]]:
-        if not self.maps[at].count:
+        changed = self.maps[at]
+        if not changed.count:
             return []
-        outer = before.maps[at] if before else None
+        if before is None:
+            return [(key, None if value is GONE else value) for key, value in changed.entries()]
+        outer = before.maps[at]
         return [
             (key, None if value is GONE else value)
-            for key, value in self.maps[at].scan(b"", None, False)
-            if outer is None or outer.get(key) is not value
+            for key, value in changed.entries()
+            if outer.get(key) is not value
         ]

@@ -1,11 +1,11 @@
 """A LevelDB database that is open: `OpenDatabase`.
 
 plyvel lets a thread close a database while another thread reads from it, which crashes the
-process. So each call has a reference to one object, `OpenDatabase.get`, as long as it lasts. `close`
-lets go of that object. When nobody has a reference to it any more, the database is closed: by the
-last thread that leaves a call. Python counts the references anyway, so this costs a reader nothing.
-Most calls go through `use`. Snapshots and iterators are held here, and so they do not end outside
-of `use` either.
+process. So each call has a reference to one object, `OpenDatabase.get`, as long as it lasts.
+`close` lets go of that object. When nobody has a reference to it any more, the last thread that
+leaves a call closes the database. Python counts the references anyway, so this costs a reader
+nothing. Most calls go through `use`. Snapshots and iterators are held here, and so they do not end
+outside of `use` either.
 """
 
 import os
@@ -63,14 +63,15 @@ class OpenDatabase:
     def use(self, call: Callable[P, T], /, *args: P.args, **kwargs: P.kwargs) -> T:
         """The result of a call into the database. Raises StoreClosedError, StorageError."""
         try:
-            inside: object = self.get  # in this order: `close` changes `closed` first
+            inside: object = self.get  # before the look at `closed`, which `close` changes first
             if self.closed:
                 raise self.gone()
             return call(*args, **kwargs)
         except plyvel.Error as error:
             raise self.translated(error) from error
         finally:
-            inside = None  # an error that somebody keeps has this frame in its traceback
+            # An error that somebody keeps has this frame in its traceback.
+            inside = None  # noqa: F841  # the reference is what it is for
 
     def write(self, batch: Any) -> None:
         """Write a batch. Call it by `use`, in one thread at a time."""
@@ -107,7 +108,11 @@ class OpenDatabase:
         return bool(self._to_close)
 
     def close(self) -> None:
-        """Let go of the database, or leave that to the threads that are inside of a call."""
+        """Let go of the database, or leave that to the threads that are inside of a call.
+
+        No circle of references may lead to a plyvel database: plyvel prints an error when the
+        garbage collector frees it.
+        """
         self.closed = True
         inside, self.get = self.get, _refusal(self.gone())
         # It is called when the last reference is gone, here or in another thread.
@@ -137,10 +142,7 @@ class OpenDatabase:
         self.get = _refusal(self.gone())
 
     def _close_unused(self) -> None:
-        """Close the database, unless it was closed or a call lasts.
-
-        It must not become part of a circle of references: plyvel cannot free a database with one.
-        """
+        """Close the database, unless it was closed or a call lasts."""
         if self._forked or self._in_use() is not None:
             return
         try:
@@ -208,9 +210,9 @@ class OpenDatabase:
 
 
 def _refusal(error: StoreClosedError) -> Callable[[bytes], bytes | None]:
-    """What reads from a closed database. It has no reference to the database: see `_close_unused`."""
+    """What `get` of a closed database is. It does not refer to the database: see `close`."""
 
-    def refuse(key: bytes) -> bytes | None:
+    def refuse(_: bytes) -> bytes | None:
         raise StoreClosedError(*error.args)
 
     return refuse
