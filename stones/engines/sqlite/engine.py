@@ -113,6 +113,7 @@ class SqliteEngine(Engine):
             raise open_error(path, error) from error
         self._readonly = readonly
         self._durability = durability
+        self.is_new = [True] * len(Space)
         self._start()
         _all.add(self)
 

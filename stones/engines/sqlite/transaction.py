@@ -34,6 +34,9 @@ from .statements import (
 class File(Protocol):
     """The open file, as far as a transaction knows it: `SqliteEngine` describes the methods."""
 
+    is_new: list[bool]
+    """For each space, whether the last key that was put was a new one. It is only a hint."""
+
     def check_commit(self) -> None: ...
     def translated(self, error: sqlite3.Error) -> StoneError: ...
     def give(self, link: Link, *, writer: bool) -> None: ...
@@ -107,11 +110,19 @@ class SqliteTransaction(Reading):
             self._before_write()
         if len(value) > MAX_VALUE_SIZE:
             raise too_large(key, value)
+        is_new = self._file.is_new
         try:
-            if self._run(ADD[space], (key, value)).rowcount:
+            # One statement is enough if it is the right one: mostly it is the one for the last key.
+            if is_new[space]:
+                if self._run(ADD[space], (key, value)).rowcount:
+                    self._added[space] += 1
+                else:
+                    is_new[space] = False
+                    self._run(SET[space], (value, key))
+            elif not self._run(SET[space], (value, key)).rowcount:
+                is_new[space] = True
+                self._run(ADD[space], (key, value))
                 self._added[space] += 1
-            else:
-                self._run(SET[space], (value, key))
         except sqlite3.Error as error:
             self._fail(error)
         except BaseException:
@@ -260,11 +271,13 @@ class SqliteTransaction(Reading):
     def _commit(self) -> None:
         if self.writable:
             self._file.check_commit()
-            for space, added in enumerate(self._added):
-                if self._count_again:
-                    self._run(COUNT_AGAIN[space])
-                elif added:
-                    self._run(ADD_COUNT, (added, space))
+            if self._count_again:
+                for query in COUNT_AGAIN:
+                    self._run(query)
+            else:
+                for space, added in enumerate(self._added):
+                    if added:
+                        self._run(ADD_COUNT, (added, space))
         # An open statement would keep the snapshot after the end of the transaction.
         run = self._run
         self.refuse(ended)
