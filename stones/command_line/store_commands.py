@@ -94,10 +94,15 @@ def info(path: str, table: bytes | None, as_json: bool) -> None:
 
 def info_text(found: StoreInfo) -> str:
     """The facts about a store, as `stones info` prints them."""
-    written = found.serializer and format_name(found.serializer, found.checksums)
+    written = "stones 0.3 or another program, which did not note the serializer"
+    if found.serializer is not None:
+        written = format_name(found.serializer, found.checksums)
     rows = [
         ("entries", f"{found.entries:,}, {_size(found.size)}"),
-        ("written by", written or "a program that did not note the serializer, as stones 0.3"),
+        (
+            "written by",
+            written or "stones 0.3 or another program, which did not note the serializer",
+        ),
     ]
     if found.file_size is not None:
         used = "" if found.used_size is None else f", of which {_size(found.used_size)} in use"

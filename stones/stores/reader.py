@@ -60,7 +60,7 @@ class Reader(Mapping[K, V]):
         codec = source.codec
         # As in decode(), without its call. One call looks at the first byte, and takes it off.
         plain = raw.removeprefix(codec.plain_prefix)
-        if plain is not raw:
+        if plain != raw:
             try:
                 return codec.loads(plain)  # type: ignore[no-any-return]  # a V was stored
             except MemoryError:

@@ -114,10 +114,11 @@ class OpenDatabase:
         garbage collector frees it.
         """
         self.closed = True
-        inside, self.get = self.get, _refusal(self.gone())
-        # It is called when the last reference is gone, here or in another thread.
-        self._when_unused.append(ref(inside, lambda _: self._close_unused()))
-        del inside
+        self.get = _refusal(self.gone())
+        inside = self._in_use()
+        if inside is not None:  # another thread is in a call: it closes the database when it leaves
+            self._when_unused.append(ref(inside, lambda _: self._close_unused()))
+            del inside
         self._close_unused()
 
     def wait_closed(self, seconds: float = 10) -> None:
