@@ -37,7 +37,7 @@ from stones import (
 from stones.collections.unindexed_records import UnindexedRecords
 from stones.engine import Space
 from stones.engines.redis.address import address_of
-from stones.engines.redis.engine import RedisEngine
+from stones.engines.redis.engine import RedisEngine, destroy
 
 from .processes import fork, in_child
 from .servers.redis import RedisServer, redis_server
@@ -832,6 +832,56 @@ def test_an_iteration_over_too_much_is_in_conflict_with_every_write(open_redis, 
         for value in store.range(prefix="k").values():
             other["n"] = value
     assert "sum" not in store
+
+
+def test_a_key_that_goes_after_it_was_read_is_not_put_as_if_it_had_been_missing(open_redis):
+    store, other = open_redis(kwargs={"a": 1}), open_redis()
+    seen = []
+
+    def change():
+        seen.append(store.get("a"))
+        other.pop("a", None)
+        return seen[-1], store.put("a", 2, overwrite=False)
+
+    assert store.transact(change) == (None, True)
+    assert seen == [1, None]
+
+
+def test_pages_are_compared_although_the_store_was_made_again_meanwhile(redis_url, redis_prefix):
+    address = address_of(redis_url, redis_prefix())
+    engine = RedisEngine.open(address)
+    engine.transact(lambda txn: txn.put(Space.DATA, b"old", b"1"))
+    txn = engine.begin(write=True)
+    assert [*txn.keys(Space.DATA)] == [b"old"]
+    destroy(address)
+    again = RedisEngine.open(address)
+    again.transact(lambda txn: txn.put(Space.DATA, b"new", b"1"))
+    txn.put(Space.DATA, b"keys", b"1")
+    with pytest.raises(ConflictError, match="run it again"):
+        txn.commit()
+    assert again.get(Space.DATA, b"keys") is None
+    engine.close()
+    again.close()
+
+
+@pytest.mark.parametrize("change", [lambda txn: txn.add(b"a", 1), lambda txn: txn.add(b"b", 1)])
+@pytest.mark.parametrize("looks", [1, 2])
+def test_all_sums_belong_to_the_moment_of_the_commit(redis_url, redis_prefix, change, looks):
+    address = address_of(redis_url, redis_prefix())
+    engine, other = RedisEngine.open(address), RedisEngine.open(address)
+    engine.transact(lambda txn: txn.add(b"a", 1))
+    txn = engine.begin(write=True)
+    assert dict(txn.sums()) == {b"a": 1}
+    other.transact(change)
+    with pytest.raises(ConflictError, match="run it again"):
+        if looks == 2:
+            assert len(dict(txn.sums())) == 2  # or it raises
+        txn.put(Space.DATA, b"key", b"value")
+        txn.commit()
+    txn.abort()
+    assert other.get(Space.DATA, b"key") is None
+    engine.close()
+    other.close()
 
 
 def test_a_change_that_is_in_conflict_each_time_says_what_to_do(open_redis, monkeypatch):

@@ -61,6 +61,7 @@ class RedisBacking(Backing):
         self._counted: set[Space] = set()
         self._pages: list[bytes] = []  # the parts of the commit that tell of the pages
         self._in_pages = 0
+        self._sums: int | None = None  # how many there were, if all were read
 
     def check(self) -> None:
         if self._process != os.getpid():
@@ -147,7 +148,12 @@ class RedisBacking(Backing):
         found = self._server.call("HGETALL", self._places.sums)
         sums = dict(zip(found[::2], found[1::2], strict=True))
         if self._write:
+            known = {key: raw for (number, key), raw in self._read.items() if number == _SUMS}
+            if any(sums.get(key) != raw for key, raw in known.items()):
+                raise ConflictError(_CONFLICT)
             self._read.update({(_SUMS, key): raw for key, raw in sums.items()})
+            if self._sums is None:
+                self._sums = len(sums)
         return iter([(key, parse_sum(key, raw)) for key, raw in sorted(sums.items())])
 
     def commit(self, changes: Changes) -> None:
@@ -155,7 +161,8 @@ class RedisBacking(Backing):
             self.check()
             # Several reads may be of different moments, whether or not anything is written.
             pages = len(self._pages) // _PAGE_PARTS
-            if changes or len(self._read) + len(self._counted) + pages > 1 or self._too_many:
+            wholes = len(self._counted) + (self._sums is not None)
+            if changes or len(self._read) + wholes + pages > 1 or self._too_many:
                 self._commit(changes)
         finally:
             self.abort()
@@ -210,6 +217,9 @@ class RedisBacking(Backing):
             )
 
     def _commit(self, changes: Changes) -> None:
+        for place, value in changes.expected.items():  # one may have been read before, and differ
+            if self._read.get(place, value) != value:
+                raise ConflictError(_CONFLICT)
         parts = self._parts(changes)
         keys = self._places.keys
         most_parts, most_bytes = _AT_ONCE
@@ -253,11 +263,12 @@ class RedisBacking(Backing):
         names = [_NAMES[space] for space in touched]
         if changes.added or changes.dropped:
             names.append(_NAMES[_SUMS])
-        parts = [b"".join(names), b"%d" % len(self._versions)]
+        parts = [b"".join(names), _step(), b"%d" % len(self._versions)]
         for read, version in self._versions.items():
             is_all = self._too_many or read in self._counted
             parts += _NAMES[read], version, b"1" if is_all else b"0"
         parts += b"%d" % (len(self._pages) // _PAGE_PARTS), *self._pages
+        parts.append(b"" if self._sums is None else b"%d" % self._sums)
         seen = self._read | dict[_Place, bytes | None](changes.expected.items())
         parts.append(b"%d" % len(seen))
         for (number, key), value in seen.items():
@@ -285,6 +296,15 @@ def _wanted(value: bytes | None) -> bytes:
     if len(value) <= 64:
         return b"=" + value
     return b"#" + sha1(value, usedforsecurity=False).hexdigest().encode()
+
+
+def _step() -> bytes:
+    """The number that a commit adds to the version of each space that it changes.
+
+    It is random. If a server loses its last commits, or the store is made again, the versions go
+    back. Later commits must not lead to a version that a transaction has met before.
+    """
+    return b"%d" % (1 + int.from_bytes(os.urandom(2), "big"))
 
 
 def _is_full(values: Sequence[Any]) -> bool:

@@ -18,7 +18,7 @@ class Places:
     """The names of the keys of a store. Their braces keep them in one slot of a cluster."""
 
     head: bytes
-    """A hash: the layout, and for each space a number that each commit makes larger."""
+    """A hash: the layout, and for each space its version, which each commit makes larger."""
     orders: tuple[bytes, ...]
     """For each space a sorted set of its keys, all with the score 0."""
     values: tuple[bytes, ...]

@@ -84,7 +84,7 @@ end
 local function conflict() return refused('conflict') end
 local function number() return tonumber(take()) end
 if redis.call('HEXISTS', KEYS[1], 'layout') == 0 then return refused('gone') end
-local touched = take()
+local touched, step = take(), take()
 -- Where others have written since, the pages that were read must still be the same.
 local differs = false
 for _ = 1, number() do
@@ -108,6 +108,8 @@ for _ = 1, number() do
         if redis.sha1hex(table.concat(parts)) ~= digest then return conflict() end
     end
 end
+local sums = take()
+if sums ~= '' and redis.call('HLEN', KEYS[8]) ~= tonumber(sums) then return conflict() end
 for _ = 1, number() do
     local values, key, wanted = KEYS[take() == 's' and 8 or 3 + 2 * batch[at]], take(), take()
     local found, kind = redis.call('HGET', values, key), wanted:sub(1, 1)
@@ -146,7 +148,7 @@ for space in touched:gmatch('.') do
             local new = redis.call('HSET', values, key, take())
             if new == 1 then redis.call('ZADD', order, 0, key) end
         end
-        redis.call('HINCRBY', KEYS[1], 'version' .. space, 1)
+        redis.call('HINCRBY', KEYS[1], 'version' .. space, step)
     end
 end
 return 'done'
