@@ -119,9 +119,18 @@ class StoredDescription:
         Raises CollectionError for keys of another type, for a record that the class cannot read,
         and for keys that are no records.
         """
-        with self._database.reading() as txn:
-            raw = txn.get(Space.META, self.key)
-            self._check(txn, raw, None if raw is None else self._parse(raw))
+        is_checked = False
+        while not is_checked:
+            with self._database.reading() as txn:
+                raw = txn.get(Space.META, self.key)
+                try:
+                    self._check(txn, raw, None if raw is None else self._parse(raw))
+                    is_checked = True
+                except CollectionError:
+                    # Where reading is no snapshot, the records may be of later than the
+                    # description: another program has written the first one, for instance.
+                    if txn.get(Space.META, self.key) == raw:
+                        raise
 
     def read_at(self, txn: Transaction) -> ReadDescription:
         """The description that a transaction sees. Raises CorruptValueError. One read."""
