@@ -7,7 +7,7 @@ larger one, each write of the program first takes some thousand records in, and
 is there.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from functools import partial
 
@@ -60,10 +60,10 @@ class DeclaredIndexes:
             missing = self._missing(read)
             is_due = missing or self._is_small_build(read)
 
-        def define(txn: Transaction, *, builds: bool) -> None:
+        def define(txn: Transaction, *, builds: bool) -> list[str]:
             if missing:
                 describe(txn)
-            self.add_missing(txn, database, builds=builds)
+            return self.add_missing(txn, database, builds=builds)
 
         if is_due:
             self._settle(database, define, missing)
@@ -91,12 +91,16 @@ class DeclaredIndexes:
             taken = IndexBuilder(database, self._stored).take_step()
             self.are_unfinished = taken is not None
 
-    def add_missing(self, txn: Transaction, database: Database, *, builds: bool = True) -> None:
+    def add_missing(
+        self, txn: Transaction, database: Database, *, builds: bool = True
+    ) -> list[str]:
         """Define what the store lacks, and build it if the collection is small and it `builds`.
 
-        The collection has a description. Raises as `settle` does.
+        The collection has a description. Returns the names of what it defines. Raises as `settle`
+        does.
         """
-        for index in self._missing(txn):
+        missing = self._missing(txn)
+        for index in missing:
             write_definition(txn, self._name, evolve(index, id=next_id(txn), state="building"))
         database.reload(txn)
         if builds and self._is_small_build(txn):
@@ -107,9 +111,13 @@ class DeclaredIndexes:
             self._check_failed(txn)
         # Never made False here: the transaction may be undone, and the next write looks again.
         self.are_unfinished |= self._is_building(txn)
+        return [index.name for index in missing]
 
     def _settle(
-        self, database: Database, define: Callable[..., None], missing: Sequence[IndexDefinition]
+        self,
+        database: Database,
+        define: Callable[..., list[str]],
+        missing: Sequence[IndexDefinition],
     ) -> None:
         at_once = partial(define, builds=True)
         if not reads_apart(database):
@@ -120,18 +128,22 @@ class DeclaredIndexes:
             with suppress(ConflictError):
                 database.transact(at_once)
                 return
-        database.transact(partial(define, builds=False))
-        self._build_in_steps(database, [index.name for index in missing])
+        defined: set[str] = set()
+        is_complete = False
+        while not is_complete:
+            defined.update(database.transact(partial(define, builds=False)))
+            is_complete = self._build_in_steps(database, defined)
 
-    def _build_in_steps(self, database: Database, defined: Sequence[str]) -> None:
+    def _build_in_steps(self, database: Database, defined: Container[str]) -> bool:
         """Build what is defined if the collection is small, in many transactions.
 
         One transaction would be in conflict with whoever writes. Of the indexes that were `defined`
-        just now, those that the records do not fit are dropped again.
+        just now, those that the records do not fit are dropped again. Returns False if the store
+        lacks one of the declared indexes: another program has defined it, and dropped it again.
         """
         with database.reading() as read:
             if not self._is_small_build(read):
-                return
+                return not self._lacks(read_definitions(read, self._name))
         builder = IndexBuilder(database, self._stored)
         while builder.take_step() is not None:
             pass
@@ -139,10 +151,9 @@ class DeclaredIndexes:
         with database.reading() as read:
             found = read_definitions(read, self._name)
             failed = [index for index in found if index.state == "failed"]
-        for index in failed:
-            if index.name in defined:
-                builder.drop(index.name)
+        builder.drop_failed([index for index in failed if index.name in defined])
         self._raise_failed(failed)
+        return not self._lacks(found)
 
     def forget(self, name: str) -> None:
         """Declare an index no more: it was dropped."""

@@ -124,6 +124,20 @@ class IndexBuilder:
         self._database.transact(change)
         self.sweep()
 
+    def drop_failed(self, indexes: Sequence[IndexDefinition]) -> None:
+        """Remove those of these indexes that are still there, and have failed."""
+
+        def change(txn: Transaction) -> None:
+            ids = {index.id for index in indexes}
+            for index in read_definitions(txn, self._name):
+                if index.id in ids and index.state == "failed":
+                    drop_definition(txn, self._name, index)
+            self._database.reload(txn)
+
+        if indexes:
+            self._database.transact(change)
+            self.sweep()
+
     def sweep(self) -> None:
         """Remove the entries of all indexes of the store that were dropped, in steps."""
         with self._database.reading() as read:

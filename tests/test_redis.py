@@ -34,9 +34,11 @@ from stones import (
     register_serializer,
     stone,
 )
+from stones.collections.index_building import IndexBuilder
 from stones.collections.unindexed_records import UnindexedRecords
 from stones.engine import Space
 from stones.engines.redis.address import address_of
+from stones.engines.redis.backing import RedisBacking
 from stones.engines.redis.engine import RedisEngine, destroy
 
 from .processes import fork, in_child
@@ -957,6 +959,43 @@ def test_a_unique_index_that_does_not_fit_is_dropped_again_beside_busy_writers(
     assert Collection(busy_store, User).indexes == ()
     busy_store.write = lambda: None
     assert check(busy_store).findings == ()
+
+
+@pytest.mark.parametrize("method", ["sweep", "drop_failed"])
+def test_an_opener_tells_of_duplicates_although_another_one_drops_the_index_again(
+    busy_store, open_redis, method, monkeypatch
+):
+    monkeypatch.setattr("stones.engines.redis.engine._TRIES", 5)
+    users = Collection(busy_store, User)
+    users.put(User("twin", 7))
+    go_on = getattr(IndexBuilder, method)
+
+    def drop_and_go_on(builder, *arguments):
+        monkeypatch.setattr(IndexBuilder, method, go_on)
+        Collection(open_redis(), User).drop_index("age")
+        return go_on(builder, *arguments)
+
+    monkeypatch.setattr(IndexBuilder, method, drop_and_go_on)
+    with pytest.raises(DuplicateKeyError, match="unique"):
+        Collection(busy_store, User, indexes=[Index("age", unique=True)])
+    assert users.indexes == ()
+    busy_store.write = lambda: None
+    assert check(busy_store).findings == ()
+
+
+def test_a_collection_is_opened_while_another_program_writes_its_first_record(
+    open_redis, monkeypatch
+):
+    store, other = open_redis(), open_redis()
+    pages = RedisBacking.pages
+
+    def wait_and_read(*arguments, **options):
+        monkeypatch.setattr(RedisBacking, "pages", pages)
+        Collection(other, User).put(User("ann", 30))
+        return pages(*arguments, **options)
+
+    monkeypatch.setattr(RedisBacking, "pages", wait_and_read)
+    assert list(Collection(store, User).values()) == [User("ann", 30)]
 
 
 def test_a_record_that_changes_in_a_step_of_a_build_gets_its_entry(open_redis, monkeypatch):
