@@ -58,6 +58,7 @@ class StoredRecords(ReadableRecords[K, R]):
     ) -> None:
         super().__init__(database, record_type, name)
         self.declared = DeclaredIndexes(declared, self.indexes)
+        self._has_conflicts = isinstance(database, Database) and database.engine.supports.conflicts
         if declared and isinstance(database, Database) and not database.readonly:
             self.declared.settle(database, lambda txn: self._description.write(txn, database))
 
@@ -134,6 +135,10 @@ class StoredRecords(ReadableRecords[K, R]):
         key, known = self._description.key, self._description.known
         if known is None:
             return RecordChanges(txn, _is_claim(txn.get(Space.META, key)), is_described=False)
+        if self._has_conflicts:
+            # Before the description is expected: it may be another one. The transaction is not
+            # committed then, but the indexes are remembered, and would be made of the wrong one.
+            self.indexes.kept(txn)
         try:
             txn.expect(Space.META, key, known)
         except UnexpectedError as error:

@@ -983,6 +983,17 @@ def test_an_opener_tells_of_duplicates_although_another_one_drops_the_index_agai
     assert check(busy_store).findings == ()
 
 
+def test_an_index_sees_the_defaults_of_another_program_from_its_definition_on(open_redis):
+    store, other = open_redis(), open_redis()
+    users = Collection(store, User, unknown="drop")
+    users.put(User("ann"))
+    named = Collection(other, Named, name="User", indexes=["name"])
+    store["n"] = 1  # the store has read the metadata again, the collection has not
+    users.put(User("zoe"))
+    assert named.find("$[?(@.name == '')]").count() == 2
+    assert check(store).findings == ()
+
+
 def test_a_collection_is_opened_while_another_program_writes_its_first_record(
     open_redis, monkeypatch
 ):
