@@ -127,8 +127,8 @@ class StoredDescription:
                     self._check(txn, raw, None if raw is None else self._parse(raw))
                     is_checked = True
                 except CollectionError:
-                    # Where reading is no snapshot, the records may be of later than the
-                    # description: another program has written the first one, for instance.
+                    # Where a read is no snapshot, the records may be newer than the
+                    # description: another program has just written the first one, for instance.
                     if txn.get(Space.META, self.key) == raw:
                         raise
 
