@@ -15,5 +15,6 @@ stones03      what an engine offers that may find a database of stones 0.3
 sharing       one engine a file in a process
 full_disk     has a write failed because there is no room?
 processes     the name of another process, for errors
+nested_write  the error for a second write transaction of a thread
 group_commit  threads that write at once share one commit
 """

@@ -30,6 +30,7 @@ from stones.errors import (
     TransactionError,
 )
 
+from .nested_write import nested_write
 from .sorted_map import SortedMap
 
 T = TypeVar("T")
@@ -64,10 +65,7 @@ class MemoryEngine(Engine):
         if not write:
             return MemoryTransaction(self, self._opened(), writable=False)
         if self._writer == get_ident():
-            raise TransactionError(
-                "this thread has a transaction open on the store already: end that one first "
-                "(in asyncio: do not await inside a transaction)"
-            )
+            raise nested_write()
         if not self._writing.acquire(timeout=-1 if timeout is None else timeout):
             raise LockTimeoutError(
                 "nothing was written: another thread of this process has had the write lock of the "

@@ -16,8 +16,9 @@ from stones.engine import Engine, Space, Supports, Transaction
 from stones.engines.buffered.transaction import BufferedTransaction
 from stones.engines.group_commit import GroupCommit
 from stones.engines.lmdb.directory import identity, sync
+from stones.engines.nested_write import nested_write
 from stones.engines.sharing import SharedEngines
-from stones.errors import LockTimeoutError, StorageError, StoreOpenError, TransactionError
+from stones.errors import LockTimeoutError, StorageError, StoreOpenError
 
 from .backing import MAX_VALUE_SIZE, PREFIXES, LevelDBBacking
 from .open_database import OpenDatabase
@@ -128,10 +129,7 @@ class LevelDBEngine(Engine):
     def _check_writer(self) -> None:
         self._database.check()
         if self._writer == get_ident():
-            raise TransactionError(
-                "this thread has a transaction open on the store already: end that one first "
-                "(in asyncio: do not await inside a transaction)"
-            )
+            raise nested_write()
 
     def _release(self, lock: Any) -> None:
         if lock is self._writing:  # not after a fork

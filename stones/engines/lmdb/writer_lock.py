@@ -13,6 +13,7 @@ from collections.abc import Callable
 from threading import RLock
 from typing import Any, Protocol
 
+from stones.engines.nested_write import nested_write
 from stones.errors import TransactionError
 
 
@@ -58,7 +59,4 @@ class WriterLock:
                 )
             left.abort()
         if self.is_mine():
-            raise TransactionError(
-                "this thread has a transaction open on the store already: end that one first "
-                "(in asyncio: do not await inside a transaction)"
-            )
+            raise nested_write()

@@ -16,13 +16,13 @@ import psycopg
 from attrs import evolve
 
 from stones.engine import Engine, Space, Supports, Transaction, parse_sum
+from stones.engines.nested_write import nested_write
 from stones.errors import (
     ReadOnlyError,
     StoneError,
     StorageError,
     StoreClosedError,
     StoreOpenError,
-    TransactionError,
 )
 
 from . import retries
@@ -194,10 +194,7 @@ class PostgresEngine(Engine):
             raise ReadOnlyError(f"the store {self.name!r} was opened read-only")
         known = self._writers.get(get_ident())
         if known is not None and known() is not None:
-            raise TransactionError(
-                "this thread has a transaction open on the store already: end that one first "
-                "(in asyncio: do not await inside a transaction)"
-            )
+            raise nested_write()
 
     def _write_ended(self, session: Session) -> None:
         known = self._writers.get(session.thread)

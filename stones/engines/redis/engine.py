@@ -18,12 +18,12 @@ from attrs import evolve
 
 from stones.engine import Engine, Space, Supports, Transaction, parse_sum
 from stones.engines.buffered.transaction import BufferedTransaction
+from stones.engines.nested_write import nested_write
 from stones.errors import (
     ConflictError,
     ReadOnlyError,
     StorageError,
     StoreOpenError,
-    TransactionError,
     UnexpectedError,
 )
 
@@ -109,10 +109,7 @@ class RedisEngine(Engine):
         if write and self._readonly:
             raise ReadOnlyError(f"the store {self._server.shown!r} was opened read-only")
         if write and me in self._writers:
-            raise TransactionError(
-                "this thread has a transaction open on the store already: end that one first "
-                "(in asyncio: do not await inside a transaction)"
-            )
+            raise nested_write()
         if write:
             self._writers.add(me)
         release = partial(self._writers.discard, me) if write else _nothing

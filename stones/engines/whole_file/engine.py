@@ -20,6 +20,7 @@ from attrs import frozen
 from stones.engine import Space, Supports, Transaction
 from stones.engines.group_commit import GroupCommit
 from stones.engines.memory import MemoryEngine, MemoryTransaction
+from stones.engines.nested_write import nested_write
 from stones.engines.sorted_map import SortedMap
 from stones.errors import (
     ConflictError,
@@ -244,10 +245,7 @@ class WholeFileEngine(MemoryEngine):
 
     def _check_may_write(self) -> None:
         if self._writer == get_ident():
-            raise TransactionError(
-                "this thread has a transaction open on the store already: end that one first "
-                "(in asyncio: do not await inside a transaction)"
-            )
+            raise nested_write()
         if self._readonly:
             raise ReadOnlyError(f"the store {self.path!r} was opened read-only")
 
