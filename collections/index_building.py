@@ -10,6 +10,7 @@ A unique index fails on two records with the same values: its state tells which.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from functools import partial
 from itertools import islice
 
@@ -300,19 +301,12 @@ def sweep_step(txn: Transaction, *, apart: Database | None = None) -> bool:
     """
     left = STEP
     for prefix in dropped_prefixes(txn):
-        if apart is not None:  # nobody writes these entries any more
-            with apart.reading() as read:
-                entries = [*islice(read.keys(INDEX, prefix, after_prefix(prefix)), left + 1)]
-            txn.delete_many(INDEX, entries[:left])
-            if len(entries) > left:
-                return True
-            left -= len(entries)
-            forget_dropped(txn, prefix)
-            continue
-        for entry in txn.keys(INDEX, prefix, after_prefix(prefix)):
-            if left == 0:
-                return True
-            txn.delete(INDEX, entry)
-            left -= 1
+        # Nobody writes these entries any more.
+        with nullcontext(txn) if apart is None else apart.reading() as read:
+            entries = [*islice(read.keys(INDEX, prefix, after_prefix(prefix)), left + 1)]
+        txn.delete_many(INDEX, entries[:left])
+        if len(entries) > left:
+            return True
+        left -= len(entries)
         forget_dropped(txn, prefix)
     return False
