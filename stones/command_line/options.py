@@ -74,10 +74,8 @@ def open_store(
     repeated after an interruption.
     """
     path = lmdb_path(place)
-    if path is None and scheme_of(place) != "dbm":
-        check_lmdb_options(place, serialize, table)
-    elif path is None:
-        check_lmdb_options(place, table)
+    if path is None:
+        check_lmdb_options(place, None if scheme_of(place) == "dbm" else serialize, table)
 
     def opened(name: str | None) -> Store[bytes, Any]:
         if path is None:

@@ -99,10 +99,7 @@ def info_text(found: StoreInfo) -> str:
         written = format_name(found.serializer, found.checksums)
     rows = [
         ("entries", f"{found.entries:,}, {_size(found.size)}"),
-        (
-            "written by",
-            written or "stones 0.3 or another program, which did not note the serializer",
-        ),
+        ("written by", written),
     ]
     if found.file_size is not None:
         used = "" if found.used_size is None else f", of which {_size(found.used_size)} in use"

@@ -79,7 +79,7 @@ class EngineTests(KeyAndValueTests, ManyEntriesTests, TransactionTests, ChangeTe
         assert engine.get(DATA, b"k") == b"v"
         engine.write(lambda txn: txn.put(DATA, b"k", b"after"), timeout=0)
 
-    def test_a_second_writer_in_the_same_thread_is_an_error_not_a_deadlock(
+    def test_a_nested_write_in_the_same_thread_is_an_error_not_a_deadlock(
         self, engine: Engine
     ) -> None:
         txn = engine.begin(write=True)
