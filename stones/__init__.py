@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from stones.collections.queries.query import Query
     from stones.collections.records.record_type import key
     from stones.engines.lmdb.compaction import CompactReport
+    from stones.migrations.migration import Migration
     from stones.migrations.reencode import MigrationReport, migrate
     from stones.repair.check import CheckReport, check
     from stones.repair.compacting import compact
@@ -92,6 +93,7 @@ __all__ = [
     "LmdbStore",
     "LockTimeoutError",
     "MemoryStore",
+    "Migration",
     "MigrationError",
     "MigrationReport",
     "Namespace",
@@ -147,6 +149,7 @@ _LAZY = {
     "LevelDBStore": "stones.stores.leveldb",
     "JsonFileStore": "stones.stores.json_file",
     "LmdbStore": "stones.stores.lmdb",
+    "Migration": "stones.migrations.migration",
     "MigrationReport": "stones.migrations.reencode",
     "PostgresStore": "stones.stores.postgres",
     "Query": "stones.collections.queries.query",

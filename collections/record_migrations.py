@@ -1,0 +1,50 @@
+"""What a collection asks of the layer above it, and who answers: `stones.migrations`.
+
+The methods of a collection that change all of its records at once are short. The work is in
+`stones.migrations`, which is above this layer. `stones/__init__.py` names the class that does it,
+and how to import it.
+"""
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+
+class RecordMigrations(Protocol):
+    """The work on all records of one collection. Each method is explained in `Collection`."""
+
+    def migrate(self, progress: Callable[[int, int], object] | None, dry_run: bool) -> Any:
+        """See `Collection.migrate`."""
+
+    def undo(self, to: int, progress: Callable[[int, int], object] | None) -> Any:
+        """See `Collection.undo`."""
+
+    def rename(self, name: str) -> None:
+        """See `Collection.rename`."""
+
+    def copy(self, name: str, filter: str | None, values: dict[str, Any]) -> int:
+        """See `Collection.copy`."""
+
+    def split(self, name: str, filter: str, values: dict[str, Any]) -> int:
+        """See `Collection.split`."""
+
+    def merge(self, name: str) -> int:
+        """See `Collection.merge`."""
+
+    def drop(self) -> None:
+        """See `Collection.drop`."""
+
+
+_importers: list[Callable[[], Callable[[Any], RecordMigrations]]] = []
+
+
+def provide_record_migrations(
+    importer: Callable[[], Callable[[Any], RecordMigrations]],
+) -> None:
+    """Name the function that imports the class."""
+    _importers[:] = [importer]
+
+
+def record_migrations(collection: Any) -> RecordMigrations:
+    """What does the work on all records of a collection."""
+    (importer,) = _importers
+    return importer()(collection)
