@@ -164,5 +164,5 @@ class NotOneError(StoneError, LookupError):
     """`one()` found no record, or more than one record."""
 
 
-class MigrationError(StoneError, RuntimeError):
-    """A migration that cannot start, or cannot go on."""
+class MigrationError(StoneError, ValueError, RuntimeError):
+    """A migration that cannot start, or cannot go on. Also a step that cannot be meant."""
