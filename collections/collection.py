@@ -2,7 +2,8 @@
 
 A collection works on the database of the store, beside the dict face. Whatever one operation
 changes, the record and what is kept about it, it changes in one transaction (see
-`stones.collections.stored_records`). The reading half is in `collection_reader`.
+`stones.collections.stored_records`). The reading half is in `collection_reader`. What runs
+steps is in `migrated_collection`.
 """
 
 from collections.abc import Callable, Iterable, MutableMapping
@@ -17,8 +18,9 @@ from stones.stores.claims import COLLECTION_NAME
 from stones.stores.missing_keys import missing_key
 from stones.stores.reader import Reader
 
-from .collection_reader import CollectionReader, K, R
+from .collection_reader import K, R
 from .index_declarations import Index, declared_indexes
+from .migrated_collection import MigratedCollection
 from .record_batch import OnDuplicate, RecordBatch
 from .record_changes import RecordChanges
 from .stored_records import StoredRecords
@@ -28,7 +30,7 @@ T = TypeVar("T")
 MISSING: Any = object()
 
 
-class Collection(CollectionReader[K, R], MutableMapping[K, R]):
+class Collection(MigratedCollection[K, R], MutableMapping[K, R]):
     """A mutable mapping from keys to records of an attrs class.
 
     `store` is an open store, or a snapshot of one for a collection that is only read. `record` is

@@ -18,6 +18,9 @@ class RecordMigrations(Protocol):
     def undo(self, to: int, progress: Callable[[int, int], object] | None) -> Any:
         """See `Collection.undo`."""
 
+    def ledger(self) -> Any:
+        """See `Collection.ledger`."""
+
     def rename(self, name: str) -> None:
         """See `Collection.rename`."""
 
@@ -44,7 +47,7 @@ def provide_record_migrations(
     _importers[:] = [importer]
 
 
-def record_migrations(collection: Any) -> RecordMigrations:
-    """What does the work on all records of a collection."""
+def record_migrations(queried: Any) -> RecordMigrations:
+    """What does the work on all records of a collection. `queried` are its `QueriedRecords`."""
     (importer,) = _importers
-    return importer()(collection)
+    return importer()(queried)

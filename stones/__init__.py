@@ -7,6 +7,7 @@ is the public face: it hands out what lies in the folders below.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from stones.collections.record_migrations import provide_record_migrations
 from stones.formats.registered_types import register_type
 from stones.formats.serializers import register_serializer, serializer_names
 from stones.stores.copied_indexes import provide_copied_indexes
@@ -52,8 +53,10 @@ if TYPE_CHECKING:
     from stones.collections.queries.query import Query
     from stones.collections.records.record_type import key
     from stones.engines.lmdb.compaction import CompactReport
+    from stones.migrations.ledger import LedgerEntry, ledger
     from stones.migrations.migration import Migration
     from stones.migrations.reencode import MigrationReport, migrate
+    from stones.migrations.steps_report import StepFailure, StepsReport
     from stones.repair.check import CheckReport, check
     from stones.repair.compacting import compact
     from stones.repair.findings import DamageFinding
@@ -89,6 +92,7 @@ __all__ = [
     "JsonFileStore",
     "KeyTooLongError",
     "KeyTypeError",
+    "LedgerEntry",
     "LevelDBStore",
     "LmdbStore",
     "LockTimeoutError",
@@ -109,6 +113,8 @@ __all__ = [
     "SerializerError",
     "Snapshot",
     "SqliteStore",
+    "StepFailure",
+    "StepsReport",
     "StoneError",
     "StorageError",
     "Store",
@@ -128,6 +134,7 @@ __all__ = [
     "inspect",
     "key",
     "known",
+    "ledger",
     "migrate",
     "register_serializer",
     "register_type",
@@ -146,6 +153,7 @@ _LAZY = {
     "DbmStore": "stones.stores.dbm",
     "Index": "stones.collections.index_declarations",
     "IndexInfo": "stones.collections.indexes.definition",
+    "LedgerEntry": "stones.migrations.ledger",
     "LevelDBStore": "stones.stores.leveldb",
     "JsonFileStore": "stones.stores.json_file",
     "LmdbStore": "stones.stores.lmdb",
@@ -156,6 +164,8 @@ _LAZY = {
     "RedisStore": "stones.stores.redis",
     "SalvageReport": "stones.repair.salvage",
     "SqliteStore": "stones.stores.sqlite",
+    "StepFailure": "stones.migrations.steps_report",
+    "StepsReport": "stones.migrations.steps_report",
     "StoreInfo": "stones.repair.info",
     "Tiered": "stones.stores.tiered",
     "check": "stones.repair.check",
@@ -165,6 +175,7 @@ _LAZY = {
     "inspect": "stones.repair.info",
     "key": "stones.collections.records.record_type",
     "known": "stones.collections.language.typed_conditions",
+    "ledger": "stones.migrations.ledger",
     "migrate": "stones.migrations.reencode",
     "salvage": "stones.repair.salvage",
 }
@@ -173,6 +184,9 @@ _LAZY = {
 provide_copied_indexes(lambda: import_module("stones.collections.copied_indexes").IndexesOfCopy)
 # A file that people edit gets the counts and indexes of its collections anew, by the same layer.
 provide_renewal(lambda: import_module("stones.collections.edited_records").renew_collections)
+
+# The methods of a collection that change all records at once: by the layer above collections.
+provide_record_migrations(lambda: import_module("stones.migrations.collection_work").CollectionWork)
 
 # Names of the reports before they said what they are of. Imports of them go on working.
 _FORMER = {"Finding": "DamageFinding", "Report": "CheckReport", "Salvaged": "SalvageReport"}

@@ -25,8 +25,8 @@ from stones.collections.stored_indexes import StoredIndexes
 from stones.engine import Space
 from stones.engines.lmdb.engine import LmdbEngine
 from stones.errors import StorageError
-from stones.repair import sorted_entries
 from stones.repair.index_check import LOST, PICKLED
+from stones.stores import sorted_entries
 from stones.stores.claims import count_key
 
 INDEX, DATA, META = Space.INDEX, Space.DATA, Space.META

@@ -7,7 +7,6 @@ engine_check      looks for damage through an engine, in one transaction
 examination       what was seen of a store, and what is to be mended
 value_check       the values of a store, and what is derived from them
 index_check       compares all entries of indexes with all records
-sorted_entries    sorts more entries than memory should hold
 mending           makes counts and indexes again from the records
 salvage           writes what can be read of an LMDB file into a new store
 salvaged_indexes  builds the indexes of a salvaged store

@@ -13,12 +13,12 @@ from stones.errors import LockTimeoutError, StorageError, StoreClosedError
 from stones.formats.request import FormatRequest
 from stones.stores.database import Database
 from stones.stores.existing import open_database, shown_url
+from stones.stores.sorted_entries import Pair
 from stones.stores.store import Store
 
 from .contents import COUNT, StoredMetadata, parse_metadata, stones03_metadata
 from .examination import Examination
 from .findings import DamageFinding
-from .sorted_entries import Pair
 from .value_check import ValueCheck
 
 

@@ -19,10 +19,10 @@ from stones.collections.keys import KeyCodec
 from stones.errors import CorruptValueError
 from stones.formats.messages import show, show_count
 from stones.formats.registered_types import UnknownTypeError, known
+from stones.stores.sorted_entries import Pair, SortedEntries
 
 from .findings import DamageFinding
 from .index_metadata import IndexMetadata
-from .sorted_entries import Pair, SortedEntries
 
 MOST_DAMAGED = 10_000
 """So many keys of damaged records of a collection are remembered."""

@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 
 from stones.errors import FormatMismatchError
 from stones.formats.messages import show_count
+from stones.stores.sorted_entries import Pair, SortedEntries
 
 from .contents import COUNT, StoredMetadata
 from .findings import DamageFinding
 from .index_check import LOST, IndexComparison, IndexReport
-from .sorted_entries import Pair, SortedEntries
 
 _PLURALS = {"record": "records", "entry": "entries"}
 

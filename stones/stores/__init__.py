@@ -39,5 +39,6 @@ backup           a copy of a whole store
 database         an engine, its formats and the open transaction; collections work on it too
 database_reader  what a database and a snapshot of it have in common
 transactions     the transaction that a thread or an asyncio task is in
+sorted_entries   sorts more entries than memory should hold
 claims           which keys belong to which collection, and how many records it has
 """

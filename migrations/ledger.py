@@ -1,0 +1,183 @@
+"""The ledger of a store: which steps ran on its collections, when, how long, how many records.
+
+It is in the metadata, an entry a step, as JSON:
+
+    ledger/NAME/000004      the step 4 of the collection NAME
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from attrs import frozen
+
+from stones.collections.record_steps import Step
+from stones.engine import Space, Transaction
+from stones.errors import CorruptValueError, ValueTypeError
+from stones.formats.messages import show_value
+from stones.stores.database_reader import DatabaseReader
+from stones.stores.reader import Reader
+
+from .fingerprints import fingerprint
+from .migration import Migration
+
+LEDGER = b"ledger/"
+
+
+@frozen
+class LedgerEntry:
+    """A step that ran on a collection. Steps that ran together have the same figures."""
+
+    collection: str
+    """The name of the collection."""
+    number: int
+    """The number of the step."""
+    name: str
+    """What the step does, in words."""
+    at: datetime
+    """When it ended, in UTC."""
+    seconds: float
+    """How long the records were worked on, without the check before."""
+    changed: int
+    """The records that were written anew."""
+    removed: int
+    """The records that a step removed."""
+    reversed: datetime | None = None
+    """When the step was undone, in UTC. None if it was not."""
+    fingerprint: str = ""
+    """What the step was, so that a change of its code is noticed."""
+
+
+def ledger(store: Reader[Any, Any]) -> tuple[LedgerEntry, ...]:
+    """The steps that ran on the collections of a store, by collection and number. O(steps).
+
+    >>> from attrs import define
+    >>> from stones import Collection, MemoryStore, Migration, key
+    >>> @define
+    ... class User:
+    ...     name: str = key()
+    ...     mail: str
+    >>> store = MemoryStore()
+    >>> Collection(store, User).add(User('ada', 'ada@example.org'))
+    'ada'
+    >>> @define
+    ... class User:
+    ...     name: str = key()
+    ...     email: str
+    >>> steps = [Migration(1, rename={'mail': 'email'})]
+    >>> report = Collection(store, User, migrations=steps).migrate()
+    >>> [(entry.collection, entry.number, entry.name) for entry in ledger(store)]
+    [('User', 1, 'rename mail to email')]
+
+    Raises ValueTypeError for what is no store, CorruptValueError for a damaged ledger.
+    """
+    if not isinstance(store, Reader) or not store.is_whole:
+        raise ValueTypeError(f"ledger() takes an open store, not {show_value(store)}")
+    return entries_of(store.database)
+
+
+def entries_of(database: DatabaseReader, name: str | None = None) -> tuple[LedgerEntry, ...]:
+    """The entries of a collection, or of all collections."""
+    with database.reading() as txn:
+        return tuple(read_entries(txn, name))
+
+
+def read_entries(txn: Transaction, name: str | None = None) -> Iterator[LedgerEntry]:
+    """The entries of a collection, or of all collections, as a transaction sees them."""
+    start = LEDGER if name is None else ledger_span(name)[0]
+    for key, raw in txn.scan(Space.META, start, start[:-1] + b"0"):
+        yield _parse(key, raw)
+
+
+def ledger_span(name: str) -> tuple[bytes, bytes]:
+    """Where the entries of a collection are in the metadata: start and stop."""
+    start = LEDGER + name.encode() + b"/"
+    return start, start[:-1] + b"0"
+
+
+def write_entry(txn: Transaction, entry: LedgerEntry) -> None:
+    """Store an entry, in the place of an earlier one of the same step."""
+    stored = {
+        "name": entry.name,
+        "at": entry.at.isoformat(timespec="seconds"),
+        "seconds": round(entry.seconds, 3),
+        "changed": entry.changed,
+        "removed": entry.removed,
+        "reversed": entry.reversed and entry.reversed.isoformat(timespec="seconds"),
+        "fingerprint": entry.fingerprint,
+    }
+    key = ledger_span(entry.collection)[0] + b"%06d" % entry.number
+    txn.put(Space.META, key, json.dumps(stored).encode())
+
+
+def write_ran(
+    txn: Transaction,
+    collection: str,
+    steps: Iterable[Step],
+    *,
+    seconds: float,
+    changed: int,
+    removed: int,
+) -> None:
+    """Note that these steps have run."""
+    at = datetime.now(UTC).replace(microsecond=0)
+    for step in steps:
+        name, print_ = "", ""
+        if isinstance(step, Migration):
+            name, print_ = step.name, fingerprint(step)
+        entry = LedgerEntry(
+            collection, step.number, name, at, seconds, changed, removed, None, print_
+        )
+        write_entry(txn, entry)
+
+
+def edited_steps(entries: Iterable[LedgerEntry], steps: Iterable[Step]) -> tuple[int, ...]:
+    """The numbers of the steps whose code has changed since they ran."""
+    ran = {entry.number: entry.fingerprint for entry in entries if entry.reversed is None}
+    return tuple(
+        step.number
+        for step in steps
+        if isinstance(step, Migration)
+        and step.number in ran
+        and ran[step.number] != fingerprint(step)
+    )
+
+
+def _parse(key: bytes, raw: bytes) -> LedgerEntry:
+    """An entry as it was read. The checks are strict: an attacker may have made the file."""
+    name, _, number = key.removeprefix(LEDGER).decode("utf-8", "replace").partition("/")
+    try:
+        if not re.fullmatch(r"\d{6,9}", number) or not name.isprintable():
+            raise ValueError("it has no number of a step")
+        return LedgerEntry(name, int(number), **_parts(**json.loads(raw)))
+    except (ValueError, TypeError, RecursionError) as error:
+        raise CorruptValueError(
+            f"the entry {key[:80]!r} of the ledger is damaged: {repr(error)[:200]}"
+        ) from error
+
+
+def _parts(
+    *,
+    name: Any,
+    at: Any,
+    seconds: Any,
+    changed: Any,
+    removed: Any,
+    reversed: Any,
+    fingerprint: Any,
+) -> dict[str, Any]:
+    if not all(type(text) is str and text.isprintable() for text in (name, fingerprint)):
+        raise ValueError("its name or its fingerprint is no text")
+    if type(seconds) not in (int, float) or not all(type(n) is int for n in (changed, removed)):
+        raise ValueError("its figures are no numbers")
+    return {
+        "name": name,
+        "at": datetime.fromisoformat(at),
+        "seconds": float(seconds),
+        "changed": changed,
+        "removed": removed,
+        "reversed": None if reversed is None else datetime.fromisoformat(reversed),
+        "fingerprint": fingerprint,
+    }
