@@ -14,7 +14,7 @@ from attrs import evolve
 
 from stones.collections.records.classes import TAG, Schema
 from stones.collections.records.conversion import MisfitError
-from stones.collections.records.defaults import COMPUTED, constant_default
+from stones.collections.records.defaults import COMPUTED, VOLATILE, constant_default
 from stones.collections.records.parts import Part
 from stones.collections.records.plain_values import ATOMS
 from stones.collections.records.reading_rules import KeptDefaults
@@ -88,6 +88,24 @@ def computed_names(found: Description, schema: Schema) -> frozenset[str] | None:
             return None
         computed |= names
     return frozenset(computed)
+
+
+def class_places(found: Description, schema: Schema) -> Iterator[tuple[str, Schema, Shape]]:
+    """Each class that has a shape, with the path of a field that holds it, and with the shape.
+
+    The path of the record class is empty. A class in several fields is given for each of its
+    shapes, with the first path to it.
+    """
+    paths = {(schema, 0): ""}
+    for known, place in _places(found, schema):
+        path, shape = paths[known, place], found.shapes[place]
+        yield path, known, shape
+        for name, classes in _classes_inside(known).items():
+            places = shape.classes.get(name, {})
+            for class_name, inside in classes.items():
+                at = _place_of(class_name, classes, places)
+                if at is not None:
+                    paths.setdefault((inside, at), f"{path}.{name}" if path else name)
 
 
 def kept_defaults(found: Description, schema: Schema) -> Mapping[Part, KeptDefaults]:
@@ -233,7 +251,7 @@ def _classes_inside(schema: Schema) -> dict[str, dict[str, Schema]]:
 def _packed_default(schema: Schema, name: str) -> Any:
     """The default of a field as the description keeps it. COMPUTED if it cannot be kept."""
     default = constant_default(schema.cls, schema.fields[name])
-    if default is COMPUTED:
+    if default is COMPUTED or default is VOLATILE:
         return COMPUTED
     try:
         return json.loads(json_serializer.encode(default))

@@ -623,8 +623,12 @@ def test_an_index_cannot_be_used_where_the_class_computes_what_a_record_lacks(st
     @define
     class Later:
         name: str = key()
-        nick: str = index(factory=lambda: "computed")
+        nick: str = index()
         age: int = index(default=7)
+
+        @nick.default
+        def _nick(self):
+            return self.name
 
     Collection(store, Early, "User").add(Early("a"))
     users = Collection(store, Later, "User", indexes=[Index("name", where="@.nick == 'x'")])

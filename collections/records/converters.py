@@ -22,7 +22,7 @@ from stones.formats.registered_types import registered_type
 from .annotations import field_types, unwrap, unwrap_once
 from .classes import Schema
 from .conversion import Conversion, Convert
-from .field_classes import ClassField, class_fields, constant_factory, has_fields
+from .field_classes import ClassField, class_fields, has_fields, is_empty_container
 from .fields import Field
 from .messages import show_annotation
 from .parts import Later
@@ -159,6 +159,7 @@ class ConversionBuilder:
             field.default is not attrs.NOTHING,
             _converter(field),
             _default_maker(field),
+            _has_factory(field),
         )
 
     def _class_field(self, cls: type, field: ClassField) -> Field:
@@ -173,6 +174,7 @@ class ConversionBuilder:
             field.is_argument,
             field.has_default,
             make_default=field.make_default,
+            has_factory=field.has_factory,
         )
 
     def _wrapped(self, annotation: Any, inside: Any) -> Conversion:
@@ -224,8 +226,13 @@ def _default_maker(field: "Attribute[Any]") -> Callable[[], Any] | None:
     if getattr(field.converter, "takes_self", False):
         return None
     if hasattr(default, "takes_self"):  # an attrs.Factory
-        return None if default.takes_self else constant_factory(default.factory)
+        return None if default.takes_self else default.factory
     return None if default is attrs.NOTHING else lambda: default
+
+
+def _has_factory(field: "Attribute[Any]") -> bool:
+    factory = getattr(field.default, "factory", None)
+    return factory is not None and not is_empty_container(factory)
 
 
 def why_not_attrs(cls: Any) -> str | None:

@@ -26,12 +26,14 @@ class ClassField:
     """Whether the constructor takes it."""
     has_default: bool
     make_default: Callable[[], Any] | None
-    """Makes the default. None if it is not the same for each record."""
+    """Makes the default. None if there is none."""
+    has_factory: bool = False
+    """Whether `make_default` is a function of the user, which may give another value each time."""
 
 
-def constant_factory(factory: Callable[[], Any]) -> Callable[[], Any] | None:
-    """A factory that always makes the same value, such as `list`. None for any other one."""
-    return factory if factory in _EMPTY else None
+def is_empty_container(factory: object) -> bool:
+    """Whether a factory is a type that makes an empty value, always the same: `list`, `dict`."""
+    return any(factory is kind for kind in _EMPTY)
 
 
 def is_named_tuple(cls: Any) -> bool:
@@ -75,6 +77,7 @@ def class_fields(cls: Any, arguments: Sequence[Any]) -> list[ClassField]:
             field.init,
             field.default is not missing or field.default_factory is not missing,
             _default_maker(field),
+            field.default_factory is not missing and not is_empty_container(field.default_factory),
         )
         for field in dataclasses.fields(cls)
     ]
@@ -93,7 +96,7 @@ def _default_maker(field: "dataclasses.Field[Any]") -> Callable[[], Any] | None:
     if field.default is not dataclasses.MISSING:
         return _constant(field.default)
     if field.default_factory is not dataclasses.MISSING:
-        return constant_factory(field.default_factory)
+        return field.default_factory
     return None
 
 

@@ -23,7 +23,9 @@ class Field:
     converter: Convert | None = None
     """The converter of attrs, if it needs no record: the constructor calls it with the value."""
     make_default: Callable[[], Any] | None = None
-    """Makes the default, before the converter. None if it is not the same for each record."""
+    """Makes the default, before the converter. None if it depends on the record."""
+    has_factory: bool = False
+    """Whether `make_default` is a function of the user, which may give another value each time."""
 
     def conversion_of_given(self) -> Conversion:
         """The conversion of a value as the constructor takes it, before the converter."""

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from stones.collections.completed_records import completed_record
 from stones.errors import StoreOpenError
 from stones.formats.serializers import serializer
 from stones.stores.existing import lmdb_path
@@ -43,11 +44,13 @@ def get(path: str, key: tuple[bytes, ...], form: str | None, **options: Any) -> 
     """Print the value of KEY, as Python writes it.
 
     KEY is a key of the store. Or it is the name of a collection and then the parts of the key of a
-    record: Note 1.
+    record: Note 1. A record that was stored before its class had a field is shown with the default
+    that the collection keeps for this field.
     """
     with open_store(path, readonly=True, **options) as store:
+        stored = stored_key(store, path, key)
         try:
-            value = store[stored_key(store, path, key)]
+            value = completed_record(store.database, stored, store[stored])
         except KeyError:
             raise NoSuchKey(shown(path), key) from None
     if form == "json":

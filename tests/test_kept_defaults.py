@@ -1,0 +1,162 @@
+"""The defaults that a collection keeps hold wherever a record is shown, found or computed with."""
+
+import json
+from datetime import UTC, date, datetime
+from itertools import count
+from random import random
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from attrs import define, field
+
+from stones import Collection, Index, LmdbStore, MemoryStore, key, stone
+from stones.collections.records.defaults import COMPUTED, VOLATILE, constant_default
+from stones.collections.records.record_type import record_type
+
+
+@define
+class Street:
+    name: str
+
+
+@define
+class Early:
+    name: str = key()
+    home: Street = field(default=Street("High Street"))
+    score: int = 1
+
+
+@define
+class Place:
+    name: str
+    city: str = "Rome"
+
+
+@define
+class Later:
+    name: str = key()
+    home: Place = field(default=Place("High Street"))
+    score: int = 1
+    team: str = "red"
+    weight: int = field(factory=lambda: 5)
+    tags: list[str] = field(factory=lambda: ["new", "old"])
+
+
+INDEXES = [
+    "team",
+    "home.city",
+    ("team", "score"),
+    Index("tags", each=True),
+    Index("weight", where="@.team == 'red'"),
+]
+WHERE = {
+    "a field": {"team": "red"},
+    "a field inside": "$[?(@.home.city == 'Rome')]",
+    "two fields": "$[?(@.team == 'red' && @.score > 2)]",
+    "an item": "$[?(@.tags[*] == 'new')]",
+    "a partial index": "$[?(@.weight > 4 && @.team == 'red')]",
+}
+
+
+def found(users, where):
+    return users.find(**where) if isinstance(where, dict) else users.find(where)
+
+
+@pytest.fixture
+def store():
+    return MemoryStore(serialize="json")
+
+
+@pytest.fixture
+def users(store):
+    """Ten records that are older than their fields, and one that is not, with every index."""
+    Collection(store, Early, "users").add_many(Early(f"{n:02}", score=n) for n in range(10))
+    users = Collection(store, Later, "users", indexes=INDEXES)
+    users.add(Later("new", Place("x", "Oslo"), 3, "blue", 50, ["other"]))
+    return users
+
+
+@pytest.mark.parametrize("where", WHERE.values(), ids=WHERE)
+def test_an_index_finds_the_records_that_have_a_default(users, where):
+    query = found(users, where)
+    as_dict = [user for user in users.values() if user.team == "red"]
+    expected = as_dict if where != WHERE["two fields"] else [u for u in as_dict if u.score > 2]
+    assert list(query) == expected
+    assert query.count() == len(expected)
+    assert query.explain().index is not None
+
+
+def test_aggregates_compute_with_defaults(users):
+    assert users.find().sum("weight") == 10 * 5 + 50
+    assert users.find(team="red").max("weight") == 5
+    assert users.find().group_by("team").count() == {"red": 10, "blue": 1}
+    assert users.find().group_by("home.city").sum("weight") == {"Rome": 50, "Oslo": 50}
+    assert [user.name for user in users.find().order_by("-weight").limit(1)] == ["new"]
+
+
+def test_a_factory_that_gives_the_same_value_is_kept_as_a_constant_is(store, users):
+    @define
+    class Changed:
+        name: str = key()
+        weight: int = field(factory=lambda: 7)
+        tags: list[str] = field(factory=list)
+
+    users = Collection(store, Changed, "users", unknown="drop")
+    assert (users["00"].weight, users["00"].tags) == (5, ["new", "old"])
+
+
+def test_get_shows_a_record_with_its_defaults(tmp_path, run):
+    path = tmp_path / "db"
+    with stone(path, LmdbStore, serialize="json") as store:
+        Collection(store, Early, "users").add(Early("ada"))
+        store["plain"] = {"name": "ada"}
+        Collection(store, Later, "users").add(Later("eve"))
+        assert "team" not in store["users/ada"]
+
+    shown = json.loads(run("get", path, "users", "ada", "--json"))
+    assert shown["team"] == "red"
+    assert shown["home"] == {"name": "High Street", "city": "Rome"}
+    assert json.loads(run("get", path, "users/ada", "--json")) == shown
+    assert run("get", path, "plain") == "{'name': 'ada'}\n"
+
+
+# -- factories that give another value each time ---------------------------------------------------
+
+
+def default_of(annotation: Any, **options: Any) -> Any:
+    @define
+    class One:
+        value: annotation = field(**options)  # type: ignore[valid-type]
+
+    return constant_default(One, record_type(One).schema.fields["value"])
+
+
+VOLATILE_FACTORIES = {
+    "uuid": uuid4,
+    "a moment": lambda: datetime.now(UTC),
+    "a moment without a zone": datetime.utcnow,
+    "a second": lambda: datetime.now(UTC).replace(microsecond=0),
+    "a day": date.today,
+    "seconds": lambda: int(datetime.now(UTC).timestamp()),
+    "a counter": count().__next__,
+    "a lot": random,
+    "a list": lambda: [random()],
+}
+
+
+@pytest.mark.filterwarnings("ignore:.*utcnow:DeprecationWarning")
+@pytest.mark.parametrize("factory", VOLATILE_FACTORIES.values(), ids=VOLATILE_FACTORIES)
+def test_a_factory_that_gives_another_value_each_time_is_known(factory):
+    assert default_of(Any, factory=factory) is VOLATILE
+
+
+def test_other_defaults_are_constant_or_computed():
+    def fails():
+        raise LookupError
+
+    assert default_of(list[int], factory=lambda: [1]) == [1]
+    assert default_of(Place, factory=lambda: Place("x")) == {"name": "x", "city": "Rome"}
+    assert default_of(Any, default=datetime(2020, 1, 1, tzinfo=UTC)).year == 2020
+    assert default_of(int, factory=fails) is COMPUTED
+    assert default_of(int) is COMPUTED
