@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from stones.migrations.migration import Migration
     from stones.migrations.reencode import MigrationReport, migrate
     from stones.migrations.steps_report import StepFailure, StepsReport
+    from stones.migrations.transfer.copying import CopyReport, copy
     from stones.repair.check import CheckReport, check
     from stones.repair.compacting import compact
     from stones.repair.findings import DamageFinding
@@ -80,6 +81,7 @@ __all__ = [
     "CollectionError",
     "CompactReport",
     "ConflictError",
+    "CopyReport",
     "CorruptValueError",
     "DamageFinding",
     "DbmStore",
@@ -129,6 +131,7 @@ __all__ = [
     "ValueTypeError",
     "check",
     "compact",
+    "copy",
     "each",
     "index",
     "inspect",
@@ -149,6 +152,7 @@ _LAZY = {
     "CheckReport": "stones.repair.check",
     "Collection": "stones.collections.collection",
     "CompactReport": "stones.engines.lmdb.compaction",
+    "CopyReport": "stones.migrations.transfer.copying",
     "DamageFinding": "stones.repair.findings",
     "DbmStore": "stones.stores.dbm",
     "Index": "stones.collections.index_declarations",
@@ -170,6 +174,7 @@ _LAZY = {
     "Tiered": "stones.stores.tiered",
     "check": "stones.repair.check",
     "compact": "stones.repair.compacting",
+    "copy": "stones.migrations.transfer.copying",
     "index": "stones.collections.index_declarations",
     "each": "stones.collections.language.typed_conditions",
     "inspect": "stones.repair.info",

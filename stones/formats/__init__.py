@@ -3,6 +3,7 @@
 codec               encodes and decodes values, by one generation of the metadata
 request             how the opener of a store wants values written, and what it trusts
 metadata            the formats that a store lists; the format byte
+unfinished          the mark of an unfinished copy, which no version opens
 checksums           the first byte of a value, and its CRC-32
 serializers         the registry of serializers; pickle and noop
 json_serializer     JSON, and its notation for other types

@@ -33,6 +33,7 @@ from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, FormatMismatchError, MigrationError
 
 from .checksums import CHECKSUM_BIT
+from .unfinished import NOTE, UNFINISHED_LAYOUT, unfinished_error
 
 LAYOUT = b"1"
 """The layout of the metadata that this version of stones writes to a store without indexes."""
@@ -148,12 +149,15 @@ def read_layout(txn: Transaction) -> str:
 def read_metadata(txn: Transaction) -> Metadata | None:
     """The metadata, or None if the store has no metadata yet.
 
-    Raises FormatMismatchError for a later layout, CorruptValueError for damaged metadata.
+    Raises StoreOpenError for an unfinished copy, FormatMismatchError for a later layout,
+    CorruptValueError for damaged metadata.
     """
     generation = read_generation(txn)
     if generation is None:
         return None
     layout = txn.get(Space.META, b"version")
+    if layout == UNFINISHED_LAYOUT:
+        raise unfinished_error(txn.get(Space.META, NOTE))
     if layout not in LAYOUTS:
         raise FormatMismatchError(
             f"the store has the layout {layout!r:.80}, this version of stones knows {LAYOUT!r} "

@@ -29,6 +29,7 @@ from stones.formats.metadata import (
 from stones.formats.registered_types import unknown_types_kept
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec
+from stones.formats.unfinished import NOTE, UNFINISHED_LAYOUT, unfinished_error
 from stones.stores.claims import COUNTS, is_namespace, parse_collection
 
 from .findings import DamageFinding
@@ -163,6 +164,8 @@ def _parse_claim(name: bytes, raw: bytes) -> Description:
 
 def _parse_formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list[DamageFinding]]:
     version = stored.get(b"version", b"")
+    if version == UNFINISHED_LAYOUT:
+        raise unfinished_error(stored.get(NOTE))
     if version.isdigit() and int(version) > int(LAYOUTS[-1]):
         raise FormatMismatchError(
             f"the store has the layout {version.decode()}, this version of stones knows "

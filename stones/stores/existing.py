@@ -115,31 +115,33 @@ def open_store(url: str, *, readonly: bool = False, **options: Any) -> Store[Any
 
 
 @contextmanager
-def open_database(url: str, *, readonly: bool = False) -> Iterator[Database]:
+def open_database(url: str, *, readonly: bool = False, create: bool = False) -> Iterator[Database]:
     """The database of the store that a URL names, until the block ends.
 
-    Its metadata was not read, since that may be damaged: `open` it before anything but its engine
-    is used.
+    If there is no store, `create` makes one without metadata. Its metadata was not read, since that
+    may be damaged: `open` it before anything but its engine is used.
     """
     cls = class_for(scheme_of(url))
     if not (isinstance(cls, type) and issubclass(cls, Store)):
         raise StoreOpenError(f"{cls!r} is no kind of store")
     names = {"_open": staticmethod(lambda *_: None)}
     engine_only = types.new_class(cls.__name__, (cls,), exec_body=lambda body: body.update(names))
-    store = _open(engine_only, url, readonly, {})
+    store = _open(engine_only, url, readonly, {}, create=create)
     try:
         yield store.database
     finally:
         store.database.abandon()
 
 
-def _open(cls: Any, url: str, readonly: bool, options: dict[str, Any]) -> Store[Any, Any]:
+def _open(
+    cls: Any, url: str, readonly: bool, options: dict[str, Any], *, create: bool = False
+) -> Store[Any, Any]:
     if issubclass(cls, MemoryStore):
         raise StoreOpenError(
             f"{shown_url(url)!r} is a store in memory: it has no entries in another program, or "
             "after its end"
         )
-    wanted = {"create": False, "readonly": True} if readonly else {"create": False}
+    wanted = {"create": create, **({"readonly": True} if readonly else {})}
     with naming_the_client(scheme_of(url)):
         return cls.from_url(url, **options, **wanted)  # type: ignore[no-any-return]  # as it says
 

@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections.abc import Callable
-from contextlib import nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 from threading import Lock, get_ident
 from typing import Any, TypeVar
@@ -16,8 +16,9 @@ from weakref import WeakSet
 
 from attrs import evolve
 
-from stones.engine import Engine, Space, Supports, Transaction, parse_sum
+from stones.engine import Space, Supports, Transaction, parse_sum
 from stones.engines.buffered.transaction import BufferedTransaction
+from stones.engines.frozen_copies import FrozenCopies
 from stones.engines.nested_write import nested_write
 from stones.errors import (
     ConflictError,
@@ -29,6 +30,7 @@ from stones.errors import (
 
 from .address import Address
 from .backing import MAX_VALUE_SIZE, RedisBacking
+from .frozen import frozen
 from .places import Places, durability_of, open_places
 from .server import Server
 
@@ -40,7 +42,7 @@ _TRIES = 100
 """How often a change runs before ConflictError."""
 
 
-class RedisEngine(Engine):
+class RedisEngine(FrozenCopies):
     """The store below a prefix of a Redis server. Threads share it, and so do programs."""
 
     supports = Supports(
@@ -115,6 +117,15 @@ class RedisEngine(Engine):
         release = partial(self._writers.discard, me) if write else _nothing
         backing = RedisBacking(self._server, self._places, write=write, release=release)
         return BufferedTransaction(backing, writable=write, defer=defer), backing
+
+    def frozen(self) -> AbstractContextManager[Transaction]:
+        self._server.check()
+        if self._readonly:
+            raise ReadOnlyError(
+                f"the store {self._server.shown!r} was opened read-only, and a copy on the server "
+                "has to be written"
+            )
+        return frozen(self._server, self._places)
 
     def get(self, space: Space, key: bytes) -> bytes | None:
         found: bytes | None = self._server.call("HGET", self._places.values[space], key)

@@ -47,6 +47,16 @@ class Places:
         """A list, in which a large transaction is sent before its commit."""
         return self.head + b":" + name.encode()
 
+    def frozen(self, name: str) -> "Places":
+        """The keys of a copy of the store."""
+        stem = self.staged(name) + b":"
+        return Places(
+            head=stem + self.head,
+            orders=tuple(stem + key for key in self.orders),
+            values=tuple(stem + key for key in self.values),
+            sums=stem + self.sums,
+        )
+
 
 def open_places(server: Server, places: Places, *, readonly: bool, create: bool) -> None:
     """Make an empty store, unless there is one, and see whether the user may write to it.

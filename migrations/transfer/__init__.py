@@ -1,0 +1,10 @@
+"""A store in another place: `copy`, between any two engines, while programs use the store.
+
+copying      `copy`: the rounds of a copy, and what it reports
+places       opens the two stores, and says which place a store has
+source       the store that is copied: its states, its sums, its formats
+target       the store that is written: the note of an unfinished copy, batches, the end
+differences  what differs between two states, by pages of entries
+conversion   the stored bytes in the target: as they are, or encoded anew
+limits       what the engine of the target cannot hold
+"""

@@ -1,0 +1,136 @@
+"""The store that is copied: its states, its formats, its counts."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from attrs import frozen
+
+from stones.engine import Engine, Page, Space, Transaction
+from stones.engines.frozen_copies import FrozenCopies
+from stones.errors import FormatMismatchError, UnsupportedError
+from stones.formats.metadata import GENERATION, read_metadata
+from stones.formats.stones03_codec import Stones03Codec, metadata_from_stones03
+from stones.formats.unfinished import NOTE
+from stones.stores.claims import COUNTS
+from stones.stores.database import Database
+from stones.stores.transactions import begin_writing
+from stones.stores.whole_file import metadata_entries
+
+FORMATS = (b"version", GENERATION, b"formats")
+"""The keys in the metadata that say how values are written. A copy gets them at its end."""
+
+
+class CopySource:
+    """The store that is copied."""
+
+    def __init__(self, database: Database) -> None:
+        """Raises StoreOpenError for an unfinished copy, FormatMismatchError for a later layout."""
+        self.database = database
+        self.engine: Engine = database.engine
+        self._prefix, self._formats = b"", None
+        if database.is_stones03:
+            self._prefix, self._formats = _stones03(database)
+        else:
+            self.engine.read(read_metadata)
+
+    @property
+    def is_stones03(self) -> bool:
+        """Whether it is a database of stones 0.3, whose values get a format byte in the copy."""
+        return self._formats is not None
+
+    def total(self) -> int:
+        """How many entries it has, those of indexes included."""
+        return self.engine.read(lambda txn: txn.count(Space.DATA) + txn.count(Space.INDEX))
+
+    def pages(self, txn: Transaction, space: Space, start: bytes = b"") -> Iterator[Page]:
+        """The entries of a space as the copy is to have them, from the key `start` on.
+
+        Without the formats and counts, which are set at the end of a copy.
+        """
+        pages = txn.pages(space, start)
+        if space is Space.META:
+            return _without_own(pages)
+        if space is Space.DATA and self._prefix:
+            prefix = self._prefix
+            return ((keys, [prefix + raw for raw in values]) for keys, values in pages)
+        return pages
+
+    def formats(self, txn: Transaction) -> dict[bytes, bytes]:
+        """The metadata of the formats, as this transaction sees it."""
+        if self._formats is not None:
+            return self._formats
+        found = zip(FORMATS, txn.get_many(Space.META, FORMATS), strict=True)
+        return {key: raw for key, raw in found if raw is not None}
+
+    @contextmanager
+    def one_state(self) -> Iterator[Transaction]:
+        """A read transaction whose state does not change, however long it is read.
+
+        An engine without snapshots has a copy on its server in their place. Another engine lets
+        writers wait.
+        """
+        engine = self.engine
+        if not engine.supports.snapshots and isinstance(engine, FrozenCopies):
+            with engine.frozen() as txn:
+                yield txn
+            return
+        if engine.supports.snapshots:
+            txn = engine.begin()
+        elif engine.supports.conflicts:
+            raise UnsupportedError(
+                f"{self.database.name!r} cannot be copied: its engine has no snapshots, and does "
+                "not let writers wait; update() another store with it while no program writes"
+            )
+        else:
+            txn = begin_writing(engine, self.database.timeout)
+        try:
+            yield txn
+        finally:
+            txn.abort()
+
+
+@frozen
+class Counts:
+    """The sums of a state: how many records the collections have."""
+
+    sums: dict[bytes, int]
+
+    @classmethod
+    def read(cls, txn: Transaction) -> "Counts":
+        """The sums that this transaction sees. Raises CorruptValueError for a damaged one."""
+        keys = {*txn.keys(Space.META, *COUNTS), *(key for key, _ in txn.sums())}
+        return cls({key: txn.sum(key) for key in sorted(keys)})
+
+    def write(self, txn: Transaction) -> None:
+        """Let the store of this write transaction have these sums and no others."""
+        keys = {*txn.keys(Space.META, *COUNTS), *(key for key, _ in txn.sums())}
+        for key in keys:
+            txn.drop_sum(key)
+        for key, number in self.sums.items():
+            txn.add(key, number)
+
+
+def is_own(key: bytes) -> bool:
+    """Whether a key in the metadata is of the formats, the counts, or the note of a copy."""
+    return key in _OWN or COUNTS[0] <= key < COUNTS[1]
+
+
+_OWN = {*FORMATS, NOTE}
+
+
+def _without_own(pages: Iterator[Page]) -> Iterator[Page]:
+    for keys, values in pages:
+        kept = [entry for entry in zip(keys, values, strict=True) if not is_own(entry[0])]
+        yield [key for key, _ in kept], [value for _, value in kept]
+
+
+def _stones03(database: Database) -> tuple[bytes, dict[bytes, bytes]]:
+    codec = getattr(database, "codec", None)
+    if not isinstance(codec, Stones03Codec):
+        raise FormatMismatchError(
+            f"{database.name!r} is a database of stones 0.3, or of another program, which does not "
+            "note its serializer: open it with serialize=, and give copy() the open store "
+            "(`stones copy`: with --from)"
+        )
+    metadata = metadata_from_stones03(codec)
+    return bytes([metadata.write.id]), metadata_entries(metadata)
