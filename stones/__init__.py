@@ -8,6 +8,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from stones.collections.record_migrations import provide_record_migrations
+from stones.formats.encryption_keys import key_from_environment, key_from_file
 from stones.formats.registered_types import register_type
 from stones.formats.serializers import register_serializer, serializer_names
 from stones.stores.copied_indexes import provide_copied_indexes
@@ -21,6 +22,7 @@ from .errors import (
     ConflictError,
     CorruptValueError,
     DuplicateKeyError,
+    EncryptionKeyError,
     FormatMismatchError,
     InvalidKeyError,
     KeyTooLongError,
@@ -87,6 +89,7 @@ __all__ = [
     "DbmStore",
     "DuplicateKeyError",
     "EncoderException",
+    "EncryptionKeyError",
     "FormatMismatchError",
     "Index",
     "IndexInfo",
@@ -136,6 +139,8 @@ __all__ = [
     "index",
     "inspect",
     "key",
+    "key_from_environment",
+    "key_from_file",
     "known",
     "ledger",
     "migrate",

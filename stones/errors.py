@@ -69,6 +69,10 @@ class FormatMismatchError(StoneError, ValueError):
     """
 
 
+class EncryptionKeyError(FormatMismatchError):
+    """The key that decrypts a store is missing, or is another one, or is no key."""
+
+
 class CorruptValueError(StoneError, ValueError):
     """Stored bytes that are damaged: they do not decode, or do not match their checksum."""
 

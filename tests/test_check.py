@@ -177,7 +177,7 @@ def test_a_database_without_entries_is_a_finding(path):
 
 
 def test_a_store_of_a_later_version_is_refused(store, path):
-    put(path, Space.META, b"version", b"3")
+    put(path, Space.META, b"version", b"4")
     with pytest.raises(FormatMismatchError, match="a newer one"):
         check(path)
 

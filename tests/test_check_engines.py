@@ -260,7 +260,7 @@ def test_damage_of_records_does_not_keep_a_repair_from_the_counts(store, users):
 
 
 def test_a_store_of_a_later_version_is_refused(store):
-    put(store, Space.META, b"version", b"3")
+    put(store, Space.META, b"version", b"4")
     with pytest.raises(FormatMismatchError, match="a newer one"):
         check(store)
 

@@ -287,7 +287,7 @@ def test_the_keys_of_a_collection_are_claimed_and_no_others():
 
 def test_a_store_of_a_later_layout_is_refused(path):
     with stone(path, LmdbStore) as store:
-        put_raw(store, Space.META, b"version", b"3")
+        put_raw(store, Space.META, b"version", b"4")
     with pytest.raises(FormatMismatchError, match="the version that wrote it, or a newer one"):
         stone(path, LmdbStore)
 

@@ -324,7 +324,7 @@ def test_the_first_index_changes_the_layout_for_good(txn):
     write_formats(txn, read_metadata(txn))
 
     assert txn.get(Space.META, b"version") == b"2"
-    txn.put(Space.META, b"version", b"3")
+    txn.put(Space.META, b"version", b"4")
     with pytest.raises(FormatMismatchError, match="layout"):
         read_metadata(txn)
 

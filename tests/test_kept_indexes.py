@@ -26,7 +26,7 @@ from stones import (
 )
 from stones.engine import Space
 from stones.engines.lmdb.engine import LmdbEngine
-from stones.formats import metadata
+from stones.formats import layout as layouts
 
 SERIALIZERS = ["pickle", "json", "cbor", "msgpack"]
 INDEXES = [("age", "nick"), Index("age", where="@.age > 30")]
@@ -220,7 +220,7 @@ def test_a_program_that_knows_no_indexes_refuses_the_store_also_where_it_is_open
         older["key"] = 1
         Collection(store, Item, indexes=["number"]).add(Item(1))
         # What the version before had: it reads the metadata again, since the generation changed.
-        monkeypatch.setattr(metadata, "LAYOUTS", (b"1",))
+        monkeypatch.setattr(layouts, "LAYOUTS", (b"1",))
         with pytest.raises(FormatMismatchError, match="the store has the layout b'2'"):
             older["key"] = 2
         with pytest.raises(FormatMismatchError, match="the store has the layout b'2'"):

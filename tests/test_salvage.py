@@ -389,7 +389,7 @@ def test_a_description_of_a_collection_that_is_lost_leaves_its_records_as_dicts(
 
 
 def test_a_store_of_a_later_version_is_refused(large, tmp_path):
-    put(large.path, Space.META, b"version", b"3")
+    put(large.path, Space.META, b"version", b"4")
     with pytest.raises(FormatMismatchError, match="a newer one"):
         salvage(large.path, tmp_path / "new")
     assert not (tmp_path / "new").exists()

@@ -4,6 +4,15 @@ codec               encodes and decodes values, by one generation of the metadat
 request             how the opener of a store wants values written, and what it trusts
 metadata            the formats that a store lists; the format byte
 unfinished          the mark of an unfinished copy, which no version opens
+format_writer       how the values of one format are written and read
+rules               which keys have another format than the rest
+layout              the number of the layout of the metadata
+listed_formats      checks the list of formats of a store
+compression         zstd, and training of dictionaries
+dictionaries        the dictionaries of a store
+encryption          AES-GCM, sessions, numbers that no two values share
+encryption_keys     where keys come from: bytes, functions, files, the environment
+optional_packages   imports zstandard and cryptography when they are needed
 checksums           the first byte of a value, and its CRC-32
 serializers         the registry of serializers; pickle and noop
 json_serializer     JSON, and its notation for other types

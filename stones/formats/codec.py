@@ -1,15 +1,16 @@
 """Values to stored bytes and back, as the store's metadata and its opener say.
 
 A `Codec` works for one generation of the metadata (`stones.formats.metadata`) and one request
-(`stones.formats.request`). `stones.formats.checksums` says what stored bytes are made of.
+(`stones.formats.request`). `stones.formats.format_writer` says what stored bytes are made of.
 """
 
 from collections.abc import Callable
 from typing import Any
 
-from stones.errors import CorruptValueError
+from stones.errors import CorruptValueError, StoneError
 
-from .checksums import CHECKSUM_BIT, value_reader, with_checksum, without_checksum
+from .checksums import CHECKSUM_BIT, value_reader, without_checksum
+from .format_writer import FormatWriter, Read, format_decoder, format_reader, format_writer
 from .metadata import NO_FORMAT, Format, Metadata
 from .request import FormatRequest
 from .serializers import CUSTOM
@@ -40,38 +41,64 @@ class Codec:
         self._dumps = writer.encode
         self._dumps_simple = writer.encode_simple or writer.encode
         self.prefix = bytes([metadata.first])
-        """The first byte of each value that this codec writes."""
+        """The first byte of each value that this codec writes, for keys without a rule."""
+        self._is_plain = not (metadata.checksums or metadata.write.is_packed or metadata.rules)
+        """Whether each new value is the first byte and the serializer's bytes, and nothing else."""
+        self._writers: dict[int, FormatWriter] = {}
+        self.loads = writer.decode
+        """Decodes `raw[1:]` if `raw[0] == id`. Raises anything on damaged bytes."""
+        self.read: Read = value_reader(metadata.first, writer.decode)
+        """Decodes `key, raw` if `raw[0] == first`. Raises CorruptValueError."""
         self.first = metadata.first if request.trusts(metadata.write) else NO_FORMAT
         """The first byte, as a number, of the values that `read` takes.
 
-        It is `prefix`, or NO_FORMAT if such values are pickled and not trusted.
+        It is `prefix`, or NO_FORMAT if such values are pickled and not trusted, or if the key for
+        them was not given.
         """
         self.id = NO_FORMAT if metadata.checksums else self.first
         """The first byte, as a number, of the values that `loads` takes.
 
-        It is `first`, or NO_FORMAT if new values have a checksum.
+        It is `first`, or NO_FORMAT if new values have a checksum, or are encrypted.
         """
+        self._readers: dict[int, Read] = {}
+        if metadata.write.is_packed and self.first != NO_FORMAT:
+            self._read_packed(writer.decode)
+        self._readers[self.first] = self.read
         self.plain_prefix = b"" if self.id == NO_FORMAT else self.prefix
         """What `removeprefix` takes off the values that `loads` takes, and off no other value."""
-        self.loads = writer.decode
-        """Decodes `raw[1:]` if `raw[0] == id`. Raises anything on damaged bytes."""
-        self.read = value_reader(metadata.first, writer.decode)
-        """Decodes `key, raw` if `raw[0] == first`. Raises CorruptValueError."""
-        self._readers = {self.first: self.read}
+        self.serialized = NO_FORMAT if metadata.write.is_packed else self.first
+        """The first byte, as a number, of values that have the serializer's bytes as they are.
+
+        These are at the end, after the checksum if there is one. It is `first`, or NO_FORMAT if new
+        values are compressed or encrypted.
+        """
+
+    def _read_packed(self, decode: Callable[[bytes], Any]) -> None:
+        """Set what reads new values which are compressed or encrypted."""
+        metadata, write = self.metadata, self.metadata.write
+        try:
+            self.read = format_reader(metadata.first, write, metadata, self._request, decode)
+        except StoneError:  # there is no key, for instance: then `decode` raises it
+            self.first = self.id = NO_FORMAT
+            return
+        if write.encryption is not None:
+            self.id = NO_FORMAT
+        elif self.id != NO_FORMAT:
+            self.loads = format_decoder(write, metadata, decode)
 
     def encode(self, key: bytes, value: Any) -> bytes:
         """The stored bytes of a value.
 
-        Raises SerializerError, with the path to the part of the value that cannot be held.
+        Raises SerializerError, with the path to the part of the value that cannot be held, and
+        EncryptionKeyError if the key for new values was not given.
         """
-        encoded = self._dumps(value)  # as in wrap(), without its call
-        if self.metadata.checksums:
-            return with_checksum(self.prefix, key, encoded)
-        return self.prefix + encoded
+        if self._is_plain:
+            return self.prefix + self._dumps(value)
+        return self.writer(key).encode(key, value)
 
     def encoder(self) -> Callable[[bytes, Any], bytes]:
         """`encode` for a loop over many values, which saves looks at the metadata."""
-        if self.metadata.checksums:
+        if not self._is_plain:
             return self.encode
         dumps, prefix = self._dumps, self.prefix
         return lambda _, value: prefix + dumps(value)
@@ -81,28 +108,48 @@ class Codec:
 
         `stones.formats.serializers.Serializer` says which values are simple.
         """
+        writer = None if self._is_plain else self.writer(key)
         try:
-            encoded = self._dumps_simple(value)
+            encoded = (self._dumps_simple if writer is None else writer.dumps_simple)(value)
         except MemoryError:
             raise
         except Exception:  # noqa: BLE001  # an int that is too large for it, or a lone surrogate
             return self.encode(key, value)
-        return self.prefix + encoded if not self.metadata.checksums else self.wrap(key, encoded)
+        return self.prefix + encoded if writer is None else writer.wrap(key, encoded)
 
     def wrap(self, key: bytes, encoded: bytes) -> bytes:
-        """The stored bytes, from the bytes that the serializer made of a value."""
-        if self.metadata.checksums:
-            return with_checksum(self.prefix, key, encoded)
-        return self.prefix + encoded
+        """The stored bytes, from the bytes that the serializer of `writer(key)` made of a value."""
+        return self.prefix + encoded if self._is_plain else self.writer(key).wrap(key, encoded)
+
+    def writer(self, key: bytes) -> FormatWriter:
+        """What writes new values of this key: a rule may say another format than the store's.
+
+        Raises as `format_writer` does.
+        """
+        format = self.metadata.format_of(key)
+        writer = self._writers.get(format.id)
+        if writer is None:
+            writer = self._writers[format.id] = format_writer(format, self.metadata, self._request)
+        return writer
+
+    def is_current(self, key: bytes, raw: bytes) -> bool:
+        """Whether these stored bytes are in the format of new values of the key."""
+        return raw[:1] == (self.writer(key).prefix if self.metadata.rules else self.prefix)
 
     def is_written_by(self, name: str, raw: bytes) -> bool:
-        """Whether the serializer `name` made these stored bytes, with or without a checksum."""
+        """Whether the serializer `name` made these stored bytes, however they are packed."""
         format = self.metadata.formats.get(raw[0] & ~CHECKSUM_BIT) if raw else None
         return format is not None and format.serializer == name
 
     def unwrap(self, key: bytes, raw: bytes) -> bytes:
-        """The bytes that a serializer made, from the stored bytes. Raises CorruptValueError."""
-        self._format_of(key, raw)
+        """The bytes that a serializer made, from the stored bytes. Raises CorruptValueError.
+
+        Raises as `format_reader` does.
+        """
+        format = self._format_of(key, raw)
+        if format.is_packed:
+            reader = format_reader(raw[0], format, self.metadata, self._request, bytes)
+            return reader(key, raw)  # type: ignore[no-any-return]  # bytes() returned it
         return without_checksum(key, raw) if raw[0] & CHECKSUM_BIT else raw[1:]
 
     def knows(self, raw: bytes) -> bool:
@@ -124,7 +171,8 @@ class Codec:
         if read is None:
             format = self._format_of(key, raw)
             decode = self._request.reader(format, f"the value of {key!r}").decode
-            read = self._readers[raw[0]] = value_reader(raw[0], decode)
+            read = format_reader(raw[0], format, self.metadata, self._request, decode)
+            self._readers[raw[0]] = read
         return read(key, raw)
 
     def _format_of(self, key: bytes, raw: bytes) -> Format:
@@ -146,4 +194,9 @@ class Codec:
             named: dict[str, Any] = {"dump_load": (custom.encode, custom.decode)}
         else:
             named = {"serialize": self.metadata.write.serializer}
-        return {**named, "checksums": self.metadata.checksums}
+        return {
+            **named,
+            "checksums": self.metadata.checksums,
+            "compress": self.metadata.write.compression,
+            "encrypt": self._request.keys.sources() or None,
+        }

@@ -7,12 +7,14 @@ read at any time, and a store can be re-encoded while others use it
 
 The metadata lives in a space of its own, outside the user's keys:
 
-    version             the number of this layout: 1, or 2 once the store has had an index
+    version             the number of this layout: 1, or 2 once the store has had an index, or 3
+                        once it has had compressed or encrypted values, or steps of records
     generation          changes with each change of a `Metadata`; whoever finds another generation
                         reads the metadata again
     formats             JSON: the format of new values, whether they get a checksum, all formats
-                        that the store has had, and the id of the migration that is under way;
-                        during a migration a value may be in any of the formats
+                        that the store has had, the id of the migration that is under way, and in
+                        layout 3 the rules and what recognizes the keys of encrypted values
+    dictionary/N        the dictionary N, by which values are compressed (layout 3)
     collection/NAME     JSON: the description of the collection NAME, which claims the keys NAME/...
                         (`stones.stores.claims`); {"namespace": true} for a namespace
     count/NAME          the number of its records, or of its entries
@@ -22,24 +24,31 @@ The metadata lives in a space of its own, outside the user's keys:
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from types import NoneType
-from typing import Any
+from typing import Any, Final, Literal
 
-from attrs import asdict, evolve, frozen
+from attrs import asdict, evolve, field, frozen
 
 from stones.engine import Space, Transaction
-from stones.errors import CorruptValueError, FormatMismatchError, MigrationError
+from stones.errors import CorruptValueError, MigrationError
 
 from .checksums import CHECKSUM_BIT
-from .unfinished import NOTE, UNFINISHED_LAYOUT, unfinished_error
+from .dictionaries import read_dictionaries, write_dictionaries
+from .encryption import EncryptionKey
+from .encryption_keys import id_in
+from .layout import check_layout, write_layout
+from .listed_formats import (
+    checked_compression,
+    checked_dictionary,
+    checked_id,
+    checked_ids,
+    checked_keys,
+    checked_rules,
+    checked_serializer,
+)
+from .rules import needed_rules, rule_for
 
-LAYOUT = b"1"
-"""The layout of the metadata that this version of stones writes to a store without indexes."""
-LAYOUT_WITH_INDEXES = b"2"
-"""The layout once a store has had an index. Versions that know no indexes refuse to open it."""
-LAYOUTS = (LAYOUT, LAYOUT_WITH_INDEXES)
 # The ids of stones' own serializers are fixed, so that values can be told apart even if the
 # metadata is lost. Other serializers get the next number from FIRST_OWN on. A store never gives a
 # number to another serializer later: a reader with older metadata would take it for the first one.
@@ -56,6 +65,14 @@ STONES03_SUFFIX = "-0.3"
 """Ends the name of such an encoding in the list of formats: "json-0.3"."""
 
 
+class Keep:
+    """The type of KEEP."""
+
+
+KEEP: Final = Keep()
+"""The part of a format stays as it is: see `Metadata.migrating_to`."""
+
+
 @frozen
 class Format:
     """The format of a stored value."""
@@ -64,6 +81,22 @@ class Format:
     """The first byte of the value, without the bit for a checksum."""
     serializer: str
     """The name of the serializer that wrote the value."""
+    compression: Literal["zstd"] | None = None
+    """How the bytes of the serializer are compressed, if they are."""
+    dictionary: int | None = None
+    """The number of the dictionary for that, if there is one."""
+    encryption: str | None = None
+    """The id, in this store, of the key by which the value is encrypted, if it is."""
+
+    @property
+    def is_packed(self) -> bool:
+        """Whether values are compressed or encrypted."""
+        return self.compression is not None or self.encryption is not None
+
+    @property
+    def parts(self) -> tuple[object, ...]:
+        """What tells two formats of one store apart, beside their ids."""
+        return self.serializer, self.compression, self.dictionary, self.encryption
 
 
 @frozen
@@ -73,7 +106,7 @@ class Metadata:
     generation: bytes | None
     """Changes with each change of the metadata. None if the metadata is not stored."""
     write: Format
-    """The format of new values."""
+    """The format of new values, if no rule has another one."""
     formats: Mapping[int, Format]
     """The formats that values are in, or once were in, by their ids."""
     has_collections: bool = False
@@ -83,6 +116,17 @@ class Metadata:
     migration: str | None = None
     """The id of the migration that is under way. If None, every value is written as new ones are.
     """
+    rules: Mapping[bytes, int] = field(factory=dict)
+    """Prefixes of keys whose new values have another format than `write`, and its id.
+
+    The longest prefix of a key counts.
+    """
+    left: frozenset[int] = frozenset()
+    """During a migration, the formats that values may still be in."""
+    keys: Mapping[str, str] = field(factory=dict)
+    """What recognizes the keys of encrypted values, by their ids: see `EncryptionKey.check`."""
+    dictionaries: Mapping[int, bytes] = field(factory=dict, repr=False)
+    """The dictionaries of formats that values may be in, by their numbers."""
 
     @property
     def first(self) -> int:
@@ -94,31 +138,113 @@ class Metadata:
         """The format of new values, in words: "json with checksums"."""
         return format_name(self.write.serializer, self.checksums)
 
-    def migrating_to(self, name: str, checksums: bool) -> "Metadata":
-        """The metadata at the start of a migration: the serializer `name` writes new values.
+    @property
+    def in_use(self) -> frozenset[int]:
+        """The ids of the formats that values may be in."""
+        return frozenset({self.write.id, *self.rules.values()}) | self.left
 
-        Raises MigrationError if no number is left for a serializer of the user's own.
+    def format_of(self, key: bytes) -> Format:
+        """The format of a new value of `key`. O(rules)."""
+        prefix = rule_for(key, self.rules) if self.rules else None
+        return self.write if prefix is None else self.formats[self.rules[prefix]]
+
+    def migrating_to(
+        self,
+        name: str | None = None,
+        checksums: bool | None = None,
+        *,
+        compression: Literal["zstd"] | Keep | None = KEEP,
+        dictionary: bytes | Keep | None = KEEP,
+        encryption: EncryptionKey | Keep | None = KEEP,
+        prefix: bytes = b"",
+    ) -> "Metadata":
+        """The metadata at the start of a migration. What is not named stays as it is.
+
+        `name` is that of a serializer, and `dictionary` the bytes of a dictionary. With `prefix`,
+        new values of the keys that begin with it change, by a rule, and otherwise all of them: a
+        rule keeps the parts that are not named. `checksums` is for the store as a whole.
+
+        Raises MigrationError if no number is left for another format.
         """
-        known = [format for format in self.formats.values() if format.serializer == name]
-        format = known[0] if known else Format(self._free_id(name), name)
-        formats = {**self.formats, format.id: format}
-        migration = os.urandom(6).hex()
-        return evolve(self, write=format, formats=formats, checksums=checksums, migration=migration)
+        known = dict(self.keys)
+        parts: dict[str, Any] = {} if name is None else {"serializer": name}
+        if not isinstance(compression, Keep):
+            parts["compression"] = compression
+        if not isinstance(encryption, Keep):
+            parts["encryption"] = None if encryption is None else _id_of(encryption, known)
+        dictionaries = dict(self.dictionaries)
+        if self.migration is None:  # no value is in another format than these
+            used = {self.formats[id].dictionary for id in self.in_use}
+            dictionaries = {
+                number: dictionaries[number] for number in dictionaries if number in used
+            }
+        if not isinstance(dictionary, Keep):
+            parts["dictionary"] = self._number_of(dictionary, dictionaries)
+        formats = dict(self.formats)
+
+        def changed(format: Format) -> Format:
+            new = evolve(format, **parts)
+            if new.compression is None:
+                new = evolve(new, dictionary=None)
+            same = [each for each in formats.values() if each.parts == new.parts]
+            new = same[0] if same else evolve(new, id=_free_id(new, formats))
+            formats[new.id] = new
+            return new
+
+        write = self.write if prefix else changed(self.write)
+        rules = {
+            each: changed(formats[id]).id if each.startswith(prefix) else id
+            for each, id in self.rules.items()
+        }
+        if prefix and prefix not in rules:
+            rules[prefix] = changed(self.format_of(prefix)).id
+        return evolve(
+            self,
+            write=write,
+            formats=formats,
+            checksums=self.checksums if checksums is None else checksums,
+            migration=os.urandom(6).hex(),
+            rules=needed_rules(rules, write.id),
+            left=self.in_use,
+            keys=known,
+            dictionaries=dictionaries,
+        )
 
     def migrated(self) -> "Metadata":
         """The metadata at the end of a migration: every value is in the format of new values."""
-        return evolve(self, migration=None)
+        return evolve(self, migration=None, left=frozenset())
 
-    def _free_id(self, name: str) -> int:
-        if name in IDS:
-            return IDS[name]
-        free = max(FIRST_OWN - 1, *self.formats) + 1
-        if free > LAST_OWN:
-            raise MigrationError(
-                f"the store has been in {LAST_OWN - FIRST_OWN + 1} formats of your own, and cannot "
-                "list one more: migrate to one of those, or to one that stones ships"
-            )
-        return free
+    def _number_of(self, dictionary: bytes | None, dictionaries: dict[int, bytes]) -> int | None:
+        """The number of a dictionary, which is added if it is not there."""
+        if dictionary is None:
+            return None
+        for number, each in dictionaries.items():
+            if each == dictionary:
+                return number
+        number = 1 + max((each.dictionary or 0 for each in self.formats.values()), default=0)
+        dictionaries[number] = dictionary
+        return number
+
+
+def _id_of(key: EncryptionKey, known: dict[str, str]) -> str:
+    """The id of a key, which is added to `known` if it is not there."""
+    id = id_in(key, known)
+    if id is None:
+        id = os.urandom(16).hex()
+        known[id] = key.check(id)
+    return id
+
+
+def _free_id(format: Format, formats: Mapping[int, Format]) -> int:
+    if format.serializer in IDS and not format.is_packed:
+        return IDS[format.serializer]
+    free = max(FIRST_OWN - 1, *formats) + 1
+    if free > LAST_OWN:
+        raise MigrationError(
+            f"the store has been in {LAST_OWN - FIRST_OWN + 1} formats of your own, and cannot "
+            "list one more: migrate to one of those, or to one that stones ships"
+        )
+    return free
 
 
 def format_name(serializer: str, checksums: bool) -> str:
@@ -126,10 +252,20 @@ def format_name(serializer: str, checksums: bool) -> str:
     return f"{serializer} with checksums" if checksums else serializer
 
 
-def new_metadata(name: str, checksums: bool = False) -> Metadata:
+def new_metadata(
+    name: str,
+    checksums: bool = False,
+    *,
+    compression: Literal["zstd"] | None = None,
+    encryption: EncryptionKey | None = None,
+) -> Metadata:
     """The metadata of an empty store whose serializer is `name`."""
-    format = Format(IDS.get(name, FIRST_OWN), name)
-    return Metadata(b"", format, {format.id: format}, checksums=checksums)
+    keys: dict[str, str] = {}
+    id = None if encryption is None else _id_of(encryption, keys)
+    format = Format(FIRST_OWN, name, compression, None, id)
+    if name in IDS and not format.is_packed:
+        format = Format(IDS[name], name)
+    return Metadata(b"", format, {format.id: format}, checksums=checksums, keys=keys)
 
 
 GENERATION = b"generation"
@@ -141,62 +277,79 @@ def read_generation(txn: Transaction) -> bytes | None:
     return txn.get(Space.META, GENERATION)
 
 
-def read_layout(txn: Transaction) -> str:
-    """The layout of a store that has metadata: "1", or "2" once it has had an index. One read."""
-    return (txn.get(Space.META, b"version") or b"").decode("utf-8", "replace")
-
-
 def read_metadata(txn: Transaction) -> Metadata | None:
     """The metadata, or None if the store has no metadata yet.
 
-    Raises StoreOpenError for an unfinished copy, FormatMismatchError for a later layout,
-    CorruptValueError for damaged metadata.
+    Raises FormatMismatchError for a later layout, CorruptValueError for damaged metadata.
     """
     generation = read_generation(txn)
     if generation is None:
         return None
-    layout = txn.get(Space.META, b"version")
-    if layout == UNFINISHED_LAYOUT:
-        raise unfinished_error(txn.get(Space.META, NOTE))
-    if layout not in LAYOUTS:
-        raise FormatMismatchError(
-            f"the store has the layout {layout!r:.80}, this version of stones knows {LAYOUT!r} "
-            f"and {LAYOUT_WITH_INDEXES!r}: open it with the version that wrote it, or a newer one"
-        )
+    check_layout(txn)
     try:
         listed = _parse_formats(**json.loads(txn.get(Space.META, b"formats") or b""))
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise CorruptValueError(
             f"the metadata of the store cannot be read: {repr(error)[:200]}"
         ) from error
-    return evolve(listed, generation=generation, has_collections=has_collections(txn))
+    return evolve(
+        listed,
+        generation=generation,
+        has_collections=has_collections(txn),
+        dictionaries=read_dictionaries(txn, [each.dictionary for each in listed.formats.values()]),
+    )
 
 
-# The checks below are strict, because an attacker may have made the file. A name from it could be
-# of a wrong type, very long, or contain the control characters of a terminal.
-
-
-def _parse_formats(*, write: Any, checksums: Any, formats: Any, migration: Any) -> Metadata:
+def _parse_formats(
+    *,
+    write: Any,
+    checksums: Any,
+    formats: Any,
+    migration: Any,
+    rules: Any = None,
+    left: Any = None,
+    keys: Any = None,
+) -> Metadata:
     known = [_format(**entry) for entry in formats]
     by_id = {format.id: format for format in known}
-    if len(by_id) < len(known) or len({format.serializer for format in known}) < len(known):
+    if len(by_id) < len(known) or len({format.parts for format in known}) < len(known):
         raise ValueError("a format is listed twice")
     if type(write) is not int or type(checksums) is not bool:
         raise ValueError("'write' is not the id of a format, or 'checksums' is not a bool")
     if type(migration) not in (str, NoneType):
         raise ValueError("the id of the migration is not text")
-    return Metadata(None, by_id[write], by_id, checksums=checksums, migration=migration)
+    by_key = checked_keys({} if keys is None else keys)
+    if not {format.encryption for format in known} <= {None, *by_key}:
+        raise ValueError("a format has a key that is not listed")
+    if left is None:  # as before layout 3, where any format may be left during a migration
+        left = [] if migration is None else [*by_id]
+    return Metadata(
+        None,
+        by_id[write],
+        by_id,
+        checksums=checksums,
+        migration=migration,
+        rules=checked_rules({} if rules is None else rules, by_id),
+        left=checked_ids(left, by_id),
+        keys=by_key,
+    )
 
 
-def _format(id: Any, serializer: Any) -> Format:
-    if type(id) is not int or not 1 <= id <= LAST_OWN:
-        raise ValueError(f"the id of a format is not a number from 1 to {LAST_OWN}")
-    if type(serializer) is not str or not _SERIALIZER_NAME.fullmatch(serializer):
-        raise ValueError(f"the serializer of the format {id} has no valid name")
-    return Format(id, serializer)
-
-
-_SERIALIZER_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,67}")
+def _format(
+    id: Any,
+    serializer: Any,
+    compression: Any = None,
+    dictionary: Any = None,
+    encryption: Any = None,
+) -> Format:
+    number = checked_id(id, LAST_OWN)
+    if not (encryption is None or type(encryption) is str):
+        raise ValueError(f"the id of the key of the format {number} is not text")
+    name, compressed = checked_serializer(serializer, number), checked_compression(compression)
+    format = Format(number, name, compressed, checked_dictionary(dictionary), encryption)
+    if format.is_packed and number < FIRST_OWN:
+        raise ValueError(f"the format {number} is neither compressed nor encrypted")
+    return format
 
 
 def has_collections(txn: Transaction) -> bool:
@@ -209,18 +362,23 @@ def write_formats(txn: Transaction, metadata: Metadata) -> None:
     listed = {
         "write": metadata.write.id,
         "checksums": metadata.checksums,
-        "formats": [asdict(format) for format in metadata.formats.values()],
+        "formats": [_listed(format) for format in metadata.formats.values()],
         "migration": metadata.migration,
     }
-    if txn.get(Space.META, b"version") != LAYOUT_WITH_INDEXES:
-        txn.put(Space.META, b"version", LAYOUT)
+    write_layout(txn, 1)
+    if any(format.is_packed for format in metadata.formats.values()) or metadata.rules:
+        write_layout(txn, 3)
+        listed["rules"] = {prefix.hex(): id for prefix, id in metadata.rules.items()}
+        listed["left"] = sorted(metadata.left)
+        listed["keys"] = dict(metadata.keys)
+        write_dictionaries(txn, metadata.dictionaries)
     txn.put(Space.META, b"formats", json.dumps(listed).encode())
     next_generation(txn)
 
 
-def write_layout_with_indexes(txn: Transaction) -> None:
-    """Note that the store has had an index."""
-    txn.put(Space.META, b"version", LAYOUT_WITH_INDEXES)
+def _listed(format: Format) -> dict[str, Any]:
+    parts = asdict(format)
+    return {name: part for name, part in parts.items() if part is not None}
 
 
 def next_generation(txn: Transaction) -> None:

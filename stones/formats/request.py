@@ -5,14 +5,28 @@ A `Codec` (`stones.formats.codec`) works by such a request and by the store's me
 
 import os
 import shlex
-from typing import Any
+from typing import Any, Literal
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
-from stones.errors import FormatMismatchError, SerializerError, ValueTypeError
+from stones.errors import (
+    EncryptionKeyError,
+    FormatMismatchError,
+    SerializerError,
+    ValueTypeError,
+)
 
+from .compression import ZSTD, check_compression_package
+from .encryption_keys import Encrypt, KeyRing
 from .messages import show
-from .metadata import IDS, STONES03_ENCODINGS, STONES03_SUFFIX, Format, Metadata
+from .metadata import (
+    IDS,
+    STONES03_ENCODINGS,
+    STONES03_SUFFIX,
+    Format,
+    Metadata,
+    new_metadata,
+)
 from .serializers import CUSTOM, Serializer, custom_serializer, serializer
 
 
@@ -34,6 +48,12 @@ class FormatRequest:
     """Whether new values get a checksum. None takes what the store's metadata says."""
     default: str = "pickle"
     """The serializer of a new store if `name` is None."""
+    compress: Literal["zstd", False] | None = None
+    """How new values are compressed. None takes what the store's metadata says."""
+    encrypts: bool | None = None
+    """Whether new values are encrypted. None takes what the store's metadata says."""
+    keys: KeyRing = field(factory=KeyRing)
+    """The keys that decrypt values, with the key for new values first."""
 
     @classmethod
     def from_arguments(
@@ -43,6 +63,8 @@ class FormatRequest:
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
         default: str = "pickle",
+        compress: str | bool | None = None,
+        encrypt: Encrypt = None,
     ) -> "FormatRequest":
         """The request that the arguments of a store make. `default` names its default serializer.
 
@@ -51,18 +73,33 @@ class FormatRequest:
 
         Raises SerializerError for a serializer that is not known, for functions that are no pair,
         and for both together; ValueTypeError for a `trust_pickle` that is neither bool nor None.
+        Raises as `KeyRing.of` does, and as `checked_compress`.
         """
         if not (trust_pickle is None or isinstance(trust_pickle, bool)):
             raise ValueTypeError(f"trust_pickle is True, False or None, not {show(trust_pickle)}")
+        compress = checked_compress(compress)
+        keys = KeyRing.of(encrypt)
+        packing = compress, None if encrypt is None else encrypt is not False, keys
         if dump_load:
             if serialize is not None:
                 raise SerializerError("give serialize= or dump_load=, not both")
             custom = custom_serializer(dump_load)
-            return cls(CUSTOM, custom, trust_pickle is True, checksums, default)
+            return cls(CUSTOM, custom, trust_pickle is True, checksums, default, *packing)
         if serialize is not None:
             serializer(serialize)
         trusts = (serialize or default) == "pickle" if trust_pickle is None else trust_pickle
-        return cls(serialize, None, trusts, checksums, default)
+        return cls(serialize, None, trusts, checksums, default, *packing)
+
+    def new_metadata(self) -> Metadata:
+        """The metadata of a new store. Raises StoreOpenError without the package for it."""
+        if self.compress:
+            check_compression_package()
+        return new_metadata(
+            self.name or self.default,
+            bool(self.checksums),
+            compression=self.compress or None,
+            encryption=self.keys.newest,
+        )
 
     def widened(self, name: str, custom: Serializer | None = None) -> "FormatRequest":
         """The request of an opener who has later named the serializer `name` as well."""
@@ -78,6 +115,8 @@ class FormatRequest:
         command takes, or empty if no command can open the store.
         """
         self._check_serializer(metadata, store, place)
+        self._check_keys(metadata, store)
+        self._check_packing(metadata, store, place)
         if self.checksums in (None, metadata.checksums):
             return
         has, flag = ("has", "--no-") if metadata.checksums else ("has no", "--")
@@ -109,6 +148,65 @@ class FormatRequest:
             f"{store!r} is written by {_writer_name(written)}, not by {_writer_name(self.name)}: "
             f"open it with {how}; to re-encode it, {migrate}"
         )
+
+    def _check_keys(self, metadata: Metadata, store: str) -> None:
+        """Raise EncryptionKeyError if a key is missing, by which values are encrypted.
+
+        Raises StoreOpenError without the package that decrypts or decompresses them.
+        """
+        in_use = [metadata.formats[id] for id in sorted(metadata.in_use)]
+        if any(format.compression for format in in_use):
+            check_compression_package()
+        for id in {format.encryption: None for format in in_use}:
+            if id is None or self.keys.find(id, metadata.keys[id]) is not None:
+                continue
+            if not len(self.keys):
+                raise EncryptionKeyError(
+                    f"{store!r} is encrypted: open it with encrypt=key, where key is its 32 bytes "
+                    "or a function that returns them (`stones` commands: with --key-file PATH, or "
+                    "with the key in the environment variable STONES_KEY)"
+                )
+            is_older = id != metadata.write.encryption and len(in_use) > 1
+            hint = (
+                "some of its values are left under an older key: open it with "
+                "encrypt=[newest, *older]"
+                if is_older and self.knows_key_of(metadata.write, metadata)
+                else "take the key with which it was encrypted, or restore a backup of the key"
+            )
+            raise EncryptionKeyError(
+                f"the key given does not decrypt {store!r}, which is encrypted by another key: "
+                f"{hint}; nothing was read or written"
+            )
+
+    def _check_packing(self, metadata: Metadata, store: str, place: str) -> None:
+        write = metadata.write
+        is_encrypted = any(metadata.formats[id].encryption for id in metadata.in_use)
+        problem = None
+        if self.compress is not None and (self.compress or None) != write.compression:
+            has = f"compressed by {write.compression}" if write.compression else "not compressed"
+            problem = has, f"compress={write.compression or False!r}", f"compress={self.compress!r}"
+            flag = "--no-compress" if not self.compress else f"--compress {self.compress}"
+        elif self.encrypts is not None and self.encrypts != is_encrypted:
+            has = "encrypted" if is_encrypted else "not encrypted"
+            now, then = ("key", "False") if is_encrypted else ("False", "key")
+            problem = has, f"encrypt={now}", f"encrypt={then}"
+            flag = "--encrypt" if self.encrypts else "--no-encrypt"
+        if problem is None:
+            return
+        has, now, then = problem
+        option = now.partition("=")[0]
+        migrate = f"open it that way and call stones.migrate(store, {then})"
+        if place and write.serializer in IDS:
+            migrate = f"run `stones migrate {_shell_word(place)} {flag}`"
+        raise FormatMismatchError(
+            f"{store!r} is {has}: open it with {now}, or leave {option}= out; to change the store, "
+            f"{migrate}"
+        )
+
+    def knows_key_of(self, format: Format, metadata: Metadata) -> bool:
+        """Whether values in `format` are not encrypted, or by one of the keys given."""
+        id = format.encryption
+        return id is None or self.keys.find(id, metadata.keys[id]) is not None
 
     def trusts(self, format: Format) -> bool:
         """Whether values in `format` may be read: no pickle, or pickles are trusted."""
@@ -161,6 +259,15 @@ def check_checksums(checksums: object) -> None:
     """Raise ValueTypeError unless the argument `checksums=` is True, False or None."""
     if not (checksums is None or isinstance(checksums, bool)):
         raise ValueTypeError(f"checksums is True, False or None, not {show(checksums)}")
+
+
+def checked_compress(compress: object) -> Literal["zstd", False] | None:
+    """The argument `compress=`. Raises ValueTypeError unless it is 'zstd', True, False or None."""
+    if compress is None or compress is False:
+        return compress
+    if compress is True or compress == ZSTD:
+        return "zstd"
+    raise ValueTypeError(f"compress is 'zstd', False or None, not {show(compress)}")
 
 
 def _writer_name(serializer: str | None) -> str:

@@ -38,9 +38,15 @@ class Stones03Codec(Codec):
                 "a database of stones 0.3 has no checksums: open it without checksums=, and give "
                 "it some by migrate(store, checksums=True)"
             )
+        if request.compress or request.encrypts:
+            raise FormatMismatchError(
+                "a database of stones 0.3 is neither compressed nor encrypted: open it without "
+                "compress= and encrypt=, and give it either by migrate()"
+            )
         self.metadata = Metadata(None, Format(NO_FORMAT, request.name), {})
-        self.id = self.first = NO_FORMAT
+        self.id = self.first = self.serialized = NO_FORMAT
         self.prefix = self.plain_prefix = b""
+        self._is_plain = True
         self.read = self.decode
         self._request = request
         from .stones03 import stones03_serializer  # few stores need it

@@ -16,16 +16,8 @@ from stones.engines.memory import MemoryEngine
 from stones.errors import CollectionError, CorruptValueError, FormatMismatchError
 from stones.formats.checksums import CHECKSUM_BIT, without_checksum
 from stones.formats.codec import Codec
-from stones.formats.metadata import (
-    CLAIMS,
-    IDS,
-    LAYOUT,
-    LAYOUTS,
-    Format,
-    Metadata,
-    new_metadata,
-    read_metadata,
-)
+from stones.formats.layout import LAYOUT, LAYOUTS
+from stones.formats.metadata import CLAIMS, IDS, Format, Metadata, new_metadata, read_metadata
 from stones.formats.registered_types import unknown_types_kept
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec

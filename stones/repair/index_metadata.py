@@ -19,8 +19,8 @@ from stones.collections.kept_view import kept_view
 from stones.collections.language.ordering import equal
 from stones.collections.stored_indexes import condition
 from stones.errors import CorruptValueError
+from stones.formats.layout import LAYOUT
 from stones.formats.messages import show
-from stones.formats.metadata import LAYOUT
 
 from .findings import DamageFinding
 

@@ -14,7 +14,8 @@ from attrs import frozen
 from stones.collections.indexes.definition import State, read_definitions
 from stones.engine import Engine, Space, Transaction
 from stones.formats.checksums import CHECKSUM_BIT
-from stones.formats.metadata import Format, Metadata, read_layout, read_metadata
+from stones.formats.layout import read_layout
+from stones.formats.metadata import Format, Metadata, read_metadata
 from stones.formats.stones03_codec import check_table
 from stones.stores.claims import collection_names, namespace_names, read_collection
 from stones.stores.existing import check_lmdb_options, lmdb_path, open_database, shown_url

@@ -26,7 +26,7 @@ from stones.collections.indexes.definition import (
 from stones.collections.stored_indexes import StoredIndexes, restart
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, FormatMismatchError
-from stones.formats.metadata import write_layout_with_indexes
+from stones.formats.layout import write_layout_with_indexes
 from stones.stores.claims import COUNTS, claim_key, is_namespace
 from stones.stores.database import Database
 from stones.stores.spans import after_prefix, prefix_span

@@ -19,7 +19,6 @@ from stones.formats.codec import Codec
 from stones.formats.metadata import (
     GENERATION,
     Metadata,
-    new_metadata,
     read_generation,
     read_metadata,
     write_formats,
@@ -297,10 +296,7 @@ class Database(DatabaseReader):
     def _create(self, txn: Transaction) -> Metadata:
         metadata = read_metadata(txn)  # another process may have been quicker
         if metadata is None:
-            request = self.request
-            write_formats(
-                txn, new_metadata(request.name or request.default, bool(request.checksums))
-            )
+            write_formats(txn, self.request.new_metadata())
             metadata = read_metadata(txn)
             assert metadata is not None
         return metadata

@@ -11,11 +11,12 @@ from stones.engine import Engine
 from stones.engines.dbm.engine import DbmEngine
 from stones.engines.lmdb.directory import path_of
 from stones.errors import FormatMismatchError
+from stones.formats.encryption_keys import Encrypt
 from stones.formats.metadata import STONES03_ENCODINGS, new_metadata
 from stones.formats.request import FormatRequest
 
 from .database import Database
-from .options import Functions, check_durability, checked_request
+from .options import Functions, check_durability, check_unpacked, checked_request
 from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
@@ -75,6 +76,8 @@ class DbmStore(Store[K, V]):
         key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
+        compress: str | bool | None = None,
+        encrypt: Encrypt = None,
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
@@ -87,8 +90,11 @@ class DbmStore(Store[K, V]):
             dump_load,
             trust_pickle,
             checksums,
+            compress,
+            encrypt,
             self.default_serializer,
         )
+        check_unpacked(request, "dbm")
         self._engine = DbmEngine(
             self.path,
             kind,
@@ -110,6 +116,8 @@ class DbmStore(Store[K, V]):
             key_type=key_type,
             trust_pickle=trust_pickle,
             checksums=checksums,
+            compress=compress,
+            encrypt=encrypt,
             iterable=iterable,
             kwargs=kwargs,
         )

@@ -13,11 +13,12 @@ from stones.engine import Engine
 from stones.engines.json_file.engine import JsonFile
 from stones.engines.lmdb.directory import path_of
 from stones.engines.whole_file.engine import WholeFileEngine
+from stones.formats.encryption_keys import Encrypt
 from stones.formats.metadata import IDS, Format, Metadata, new_metadata
 from stones.formats.request import FormatRequest
 
 from .edited_records import renew_derived
-from .options import Functions, check_durability, checked_request
+from .options import Functions, check_durability, check_unpacked, checked_request
 from .reader import K, V
 from .store import Store
 from .timeout import TIMEOUT, timeout_of
@@ -76,6 +77,8 @@ class JsonFileStore(Store[K, V]):
         key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
+        compress: str | bool | None = None,
+        encrypt: Encrypt = None,
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
@@ -88,8 +91,11 @@ class JsonFileStore(Store[K, V]):
             dump_load,
             trust_pickle,
             checksums,
+            compress,
+            encrypt,
             self.default_serializer,
         )
+        check_unpacked(request, "a JSON file")
         # Another name or format is an error once the store is open; until then any is read.
         reading = evolve(request, name=None, checksums=None)
 
@@ -117,6 +123,8 @@ class JsonFileStore(Store[K, V]):
             key_type=key_type,
             trust_pickle=trust_pickle,
             checksums=checksums,
+            compress=compress,
+            encrypt=encrypt,
             iterable=iterable,
             kwargs=kwargs,
         )

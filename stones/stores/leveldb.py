@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Literal, get_args
 
 from stones.engines.lmdb.directory import path_of
+from stones.formats.encryption_keys import Encrypt
 
 from .options import Functions, check_durability
 from .reader import K, V
@@ -61,6 +62,8 @@ class LevelDBStore(Store[K, V]):
         key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
+        compress: str | bool | None = None,
+        encrypt: Encrypt = None,
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
@@ -84,6 +87,8 @@ class LevelDBStore(Store[K, V]):
             key_type=key_type,
             trust_pickle=trust_pickle,
             checksums=checksums,
+            compress=compress,
+            encrypt=encrypt,
             iterable=iterable,
             kwargs=kwargs,
         )

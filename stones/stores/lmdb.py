@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from stones.engines.lmdb.directory import path_of
 from stones.engines.lmdb.engine import LmdbEngine
+from stones.formats.encryption_keys import Encrypt
 from stones.formats.stones03_codec import check_table
 
 from .options import Functions, check_durability
@@ -63,6 +64,8 @@ class LmdbStore(Store[K, V]):
         key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
+        compress: str | bool | None = None,
+        encrypt: Encrypt = None,
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
@@ -90,6 +93,8 @@ class LmdbStore(Store[K, V]):
             key_type=key_type,
             trust_pickle=trust_pickle,
             checksums=checksums,
+            compress=compress,
+            encrypt=encrypt,
             iterable=iterable,
             kwargs=kwargs,
         )

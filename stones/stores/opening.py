@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from stones.errors import StoreOpenError, ValueTypeError
+from stones.formats.encryption_keys import Encrypt
 from stones.formats.messages import show
 
 from .options import Functions
@@ -34,6 +35,8 @@ def stone(
     *,
     trust_pickle: bool | None = None,
     checksums: bool | None = None,
+    compress: str | bool | None = None,
+    encrypt: Encrypt = None,
     iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
     kwargs: Mapping[str, Any] | None = None,
     readonly: bool = False,
@@ -54,6 +57,8 @@ def stone(
     *,
     trust_pickle: bool | None = None,
     checksums: bool | None = None,
+    compress: str | bool | None = None,
+    encrypt: Encrypt = None,
     iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
     kwargs: Mapping[str, Any] | None = None,
     timeout: float | None = TIMEOUT,
@@ -70,6 +75,8 @@ def stone(
     *,
     trust_pickle: bool | None = None,
     checksums: bool | None = None,
+    compress: str | bool | None = None,
+    encrypt: Encrypt = None,
     iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
     kwargs: Mapping[str, Any] | None = None,
     readonly: bool = False,
@@ -90,6 +97,8 @@ def stone(
     *,
     trust_pickle: bool | None = None,
     checksums: bool | None = None,
+    compress: str | bool | None = None,
+    encrypt: Encrypt = None,
     iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
     kwargs: Mapping[str, Any] | None = None,
     readonly: bool = False,
@@ -109,6 +118,8 @@ def stone(
     *,
     trust_pickle: bool | None = None,
     checksums: bool | None = None,
+    compress: str | bool | None = None,
+    encrypt: Encrypt = None,
     iterable: Mapping[Any, Any] | Iterable[tuple[Any, Any]] = (),
     kwargs: Mapping[str, Any] | None = None,
     readonly: bool = False,
@@ -177,6 +188,8 @@ def stone(
         "key_type": key_type,
         "trust_pickle": trust_pickle,
         "checksums": checksums,
+        "compress": compress,
+        "encrypt": encrypt,
         "iterable": iterable,
         "kwargs": kwargs,
     }

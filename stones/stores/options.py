@@ -3,7 +3,14 @@
 from collections.abc import Callable
 from typing import Any
 
-from stones.errors import KeyTypeError, SerializerError, StoreOpenError, ValueTypeError
+from stones.errors import (
+    KeyTypeError,
+    SerializerError,
+    StoreOpenError,
+    UnsupportedError,
+    ValueTypeError,
+)
+from stones.formats.encryption_keys import Encrypt
 from stones.formats.messages import show
 from stones.formats.request import FormatRequest, check_checksums
 
@@ -18,11 +25,13 @@ def checked_request(
     dump_load: Functions,
     trust_pickle: bool | None,
     checksums: bool | None,
+    compress: str | bool | None,
+    encrypt: Encrypt,
     default_serializer: str,
 ) -> FormatRequest:
     """How the opener of a store wants its values. Raises an error for an option that cannot be.
 
-    The errors are KeyTypeError, SerializerError and ValueTypeError.
+    The errors are KeyTypeError, SerializerError, ValueTypeError and EncryptionKeyError.
     """
     if key_type not in (bytes, str):
         raise KeyTypeError(f"key_type is bytes or str, not {show(key_type)}")
@@ -32,8 +41,18 @@ def checked_request(
         raise ValueTypeError(f"value_type is a class, list for instance, not {show(value_type)}")
     check_checksums(checksums)
     return FormatRequest.from_arguments(
-        serialize, dump_load, trust_pickle, checksums, default_serializer
+        serialize, dump_load, trust_pickle, checksums, default_serializer, compress, encrypt
     )
+
+
+def check_unpacked(request: FormatRequest, kind: str) -> None:
+    """Raise UnsupportedError if values are to be compressed or encrypted in a file for people."""
+    if request.compress or request.encrypts:
+        option = "compress=" if request.compress else "encrypt="
+        raise UnsupportedError(
+            f"{kind} does not support {option}: open another kind of store, LmdbStore or "
+            "SqliteStore for instance"
+        )
 
 
 def check_durability(durability: object, names: tuple[str, ...]) -> None:

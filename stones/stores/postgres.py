@@ -7,6 +7,8 @@ needs psycopg.
 from collections.abc import Iterable, Mapping
 from typing import Any, ClassVar, Self
 
+from stones.formats.encryption_keys import Encrypt
+
 from .options import Functions
 from .reader import K, V
 from .schemes import naming_the_client
@@ -63,6 +65,8 @@ class PostgresStore(Store[K, V]):
         key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
+        compress: str | bool | None = None,
+        encrypt: Encrypt = None,
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
@@ -83,6 +87,8 @@ class PostgresStore(Store[K, V]):
             key_type=key_type,
             trust_pickle=trust_pickle,
             checksums=checksums,
+            compress=compress,
+            encrypt=encrypt,
             iterable=iterable,
             kwargs=kwargs,
         )

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal, Self, get_args
 
 from stones.engines.redis.address import address_of
 from stones.errors import StoreOpenError
+from stones.formats.encryption_keys import Encrypt
 from stones.formats.messages import show
 
 from .options import Functions
@@ -72,6 +73,8 @@ class RedisStore(Store[K, V]):
         key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
+        compress: str | bool | None = None,
+        encrypt: Encrypt = None,
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
@@ -96,6 +99,8 @@ class RedisStore(Store[K, V]):
             key_type=key_type,
             trust_pickle=trust_pickle,
             checksums=checksums,
+            compress=compress,
+            encrypt=encrypt,
             iterable=iterable,
             kwargs=kwargs,
         )

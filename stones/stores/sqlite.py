@@ -9,6 +9,7 @@ from typing import Any, Literal, get_args
 
 from stones.engines.lmdb.directory import path_of
 from stones.engines.sqlite.engine import SqliteEngine
+from stones.formats.encryption_keys import Encrypt
 
 from .options import Functions, check_durability
 from .reader import K, V
@@ -60,6 +61,8 @@ class SqliteStore(Store[K, V]):
         key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
+        compress: str | bool | None = None,
+        encrypt: Encrypt = None,
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
@@ -85,6 +88,8 @@ class SqliteStore(Store[K, V]):
             key_type=key_type,
             trust_pickle=trust_pickle,
             checksums=checksums,
+            compress=compress,
+            encrypt=encrypt,
             iterable=iterable,
             kwargs=kwargs,
         )

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 from stones.engine import Engine
 from stones.engines.memory import MemoryEngine
 from stones.errors import ReadOnlyError
+from stones.formats.encryption_keys import Encrypt
 from stones.stores.namespaces.namespace import SnapshotWithNamespaces, StoreWithNamespaces
 
 from .backup import write_backup
@@ -162,6 +163,8 @@ class Store(Copyable[K, V], StoreWithNamespaces[K, V]):
         key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
+        compress: str | bool | None = None,
+        encrypt: Encrypt = None,
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
     ) -> None:
@@ -176,6 +179,8 @@ class Store(Copyable[K, V], StoreWithNamespaces[K, V]):
                 dump_load,
                 trust_pickle,
                 checksums,
+                compress,
+                encrypt,
                 self.default_serializer,
             )
             self._open(database, request)
@@ -315,6 +320,8 @@ class MemoryStore(Store[K, V]):
         key_type: type[K] = bytes,  # type: ignore[assignment]  # K is bytes where it is not given
         trust_pickle: bool | None = None,
         checksums: bool | None = None,
+        compress: str | bool | None = None,
+        encrypt: Encrypt = None,
         iterable: Mapping[Any, V] | Iterable[tuple[Any, V]] = (),
         kwargs: Mapping[str, V] | None = None,
         **more: V,
@@ -332,6 +339,8 @@ class MemoryStore(Store[K, V]):
             key_type=key_type,
             trust_pickle=trust_pickle,
             checksums=checksums,
+            compress=compress,
+            encrypt=encrypt,
         )
         given = [] if entries is None else [entries]
         given += [filling for filling in (iterable, kwargs, more) if filling]

@@ -11,6 +11,7 @@ from typing import Any
 from stones.engine import Page, Space, Transaction
 from stones.errors import CollectionError, UnexpectedError
 from stones.formats.codec import Codec
+from stones.formats.format_writer import FormatWriter
 from stones.formats.messages import show
 from stones.stores.claims import (
     NAMESPACE,
@@ -226,7 +227,7 @@ class NamespaceTransaction(Transaction):
 
 
 class NamespaceCodec(Codec):
-    """A codec for keys without the prefix. The checksum of a value is over its whole key."""
+    """A codec for keys without the prefix. A checksum, and encryption, are over the whole key."""
 
     def __init__(self, codec: Codec, prefix: bytes) -> None:
         vars(self).update(vars(codec))
@@ -239,13 +240,19 @@ class NamespaceCodec(Codec):
         return self._codec.encode(self._key_prefix + key, value)
 
     def encoder(self) -> Callable[[bytes, Any], bytes]:
-        return self.encode if self.metadata.checksums else self._codec.encoder()
+        return self._codec.encoder() if self._is_plain else self.encode
 
     def encode_simple(self, key: bytes, value: Any) -> bytes:
         return self._codec.encode_simple(self._key_prefix + key, value)
 
     def wrap(self, key: bytes, encoded: bytes) -> bytes:
         return self._codec.wrap(self._key_prefix + key, encoded)
+
+    def writer(self, key: bytes) -> FormatWriter:
+        return self._codec.writer(self._key_prefix + key)
+
+    def is_current(self, key: bytes, raw: bytes) -> bool:
+        return self._codec.is_current(self._key_prefix + key, raw)
 
     def unwrap(self, key: bytes, raw: bytes) -> bytes:
         return self._codec.unwrap(self._key_prefix + key, raw)

@@ -1,0 +1,29 @@
+"""The dictionaries of a store, by which its small values are compressed, in `Space.META`."""
+
+from collections.abc import Iterable, Mapping
+
+from stones.engine import Space, Transaction
+
+PREFIX = b"dictionary/"
+"""The metadata key of a dictionary is this prefix and its number."""
+
+
+def read_dictionaries(txn: Transaction, numbers: Iterable[int | None]) -> dict[int, bytes]:
+    """Those of the dictionaries that are there. One read for each number."""
+    found = {}
+    for number in numbers:
+        stored = None if number is None else txn.get(Space.META, PREFIX + b"%d" % number)
+        if number is not None and stored is not None:
+            found[number] = stored
+    return found
+
+
+def write_dictionaries(txn: Transaction, dictionaries: Mapping[int, bytes]) -> None:
+    """Let the store have these dictionaries, and no others."""
+    names = {PREFIX + b"%d" % number: each for number, each in dictionaries.items()}
+    for name in list(txn.keys(Space.META, PREFIX, b"dictionary0")):
+        if name not in names:
+            txn.delete(Space.META, name)
+    for name, dictionary in names.items():
+        if txn.get(Space.META, name) != dictionary:
+            txn.put(Space.META, name, dictionary)

@@ -1,0 +1,152 @@
+"""Encrypts the bytes of single values with AES-256-GCM.
+
+No two values are encrypted with the same key and the same nonce, ever: that would reveal both, and
+let others forge values. So the 32 bytes of the user are never a key of AES. From them and 12 random
+bytes, the *salt*, HKDF-SHA256 derives a key of a *session*. A session numbers its values from 0 to
+2**32 - 1. A process begins another session when it opens a store, after a fork, and when the
+numbers are used up. A session is only in the memory of its process. So a file that is copied, or
+restored from a backup, brings no number back.
+
+An encrypted value is the salt, the number in 4 bytes (big-endian), the encrypted bytes, and a tag
+of 16 bytes. The nonce is the last 8 bytes of the salt and the number. The tag also proves the first
+byte of the stored value and the key of the entry: a value under another key is not accepted.
+"""
+
+import hmac
+import os
+import weakref
+from collections.abc import Callable
+from itertools import count
+from typing import Any, NamedTuple
+
+from .optional_packages import optional_module
+
+KEY_SIZE = 32
+"""A key has so many bytes."""
+_SALT = 12
+_NUMBER = 4
+LAST_NUMBER = 2**32 - 1
+"""The number of the last value of a session."""
+HEAD = _SALT + _NUMBER
+"""So many bytes are before the encrypted ones."""
+_MOST_SESSIONS = 4096
+"""A reader keeps the keys of so many sessions, of some kB each."""
+
+Decrypt = Callable[[bytes, bytes, bytes], bytes]
+
+
+class _Session(NamedTuple):
+    """The values that one process encrypts in a row."""
+
+    process: int
+    salt: bytes
+    encrypt: Callable[[bytes, bytes, bytes], bytes]
+    numbers: "count[int]"
+    """`next` of it is one step: no two threads get the same number."""
+
+
+class EncryptionKey:
+    """32 bytes that only the user has, and the sessions of this process. Threads may share it.
+
+    No repr and no message shows the bytes. Raises StoreOpenError if the package cryptography is not
+    installed.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._session: _Session | None = None
+        self._decrypts: dict[bytes, Decrypt] = {}
+        self._ciphers = optional_module("cryptography.hazmat.primitives.ciphers.aead", "encryption")
+        self._hkdf = optional_module("cryptography.hazmat.primitives.kdf.hkdf", "encryption").HKDF
+        self._sha256 = optional_module("cryptography.hazmat.primitives.hashes", "encryption").SHA256
+        _keys.add(self)
+
+    @property
+    def secret(self) -> bytes:
+        """The bytes of the key, for another store with the same key."""
+        return self._secret
+
+    def check(self, id: str) -> str:
+        """What a store keeps to recognize the key, from the id that it has there.
+
+        The key cannot be computed from it.
+        """
+        return self._derive(bytes.fromhex(id), b"stones: check", 16).hex()
+
+    def matches(self, id: str, check: str) -> bool:
+        """Whether the key is the one with which a store has kept `id` and `check`."""
+        return hmac.compare_digest(self.check(id), check)
+
+    def encrypt(self, bound: bytes, content: bytes) -> bytes:
+        """The encrypted value. `decrypter` needs the same `bound`, which is not stored."""
+        session = self._session
+        if session is None or session.process != os.getpid():
+            session = self._begin()
+        number = next(session.numbers)
+        while number > LAST_NUMBER:
+            session = self._begin()
+            number = next(session.numbers)
+        head = session.salt + number.to_bytes(_NUMBER, "big")
+        return head + session.encrypt(head[-12:], content, bound)
+
+    def decrypting(
+        self, first: int, start: int, decode: Callable[[bytes], Any]
+    ) -> Callable[[bytes, bytes], Any]:
+        """The function that decrypts the stored value of a key, and decodes the result.
+
+        `first` is the first byte of such values. The encrypted value begins at `start`. The
+        function raises InvalidTag or ValueError for other bytes and keys, and what `decode` raises.
+        """
+        known, begin, head = self._decrypts, self._decrypt_of, bytes([first])
+        number, end = start + _SALT - 8, start + HEAD
+        salt_end = start + _SALT
+
+        def decrypt_and_decode(key: bytes, raw: bytes) -> Any:
+            salt = raw[start:salt_end]
+            decrypt = known.get(salt) or begin(salt)
+            return decode(decrypt(raw[number:end], raw[end:], head + key))
+
+        return decrypt_and_decode
+
+    def forget_session(self) -> None:
+        """Begin another session with the next value."""
+        self._session = None
+
+    def _begin(self) -> _Session:
+        # Two threads may do so at once: then there are two sessions, and either is good.
+        salt = os.urandom(_SALT)
+        self._session = session = _Session(os.getpid(), salt, self._cipher(salt).encrypt, count())
+        return session
+
+    def _decrypt_of(self, salt: bytes) -> Decrypt:
+        if len(salt) != _SALT:
+            raise ValueError("it is cut short")
+        if len(self._decrypts) >= _MOST_SESSIONS:
+            self._decrypts.clear()
+        decrypt: Decrypt = self._cipher(salt).decrypt
+        self._decrypts[salt] = decrypt
+        return decrypt
+
+    def _cipher(self, salt: bytes) -> Any:
+        return self._ciphers.AESGCM(self._derive(salt, b"stones: values", KEY_SIZE))
+
+    def _derive(self, salt: bytes, purpose: bytes, size: int) -> bytes:
+        derived: bytes = self._hkdf(self._sha256(), size, salt, purpose).derive(self._secret)
+        return derived
+
+
+def is_refused(error: BaseException) -> bool:
+    """Whether decryption failed: the key, the value or what it is bound to is another one."""
+    return type(error).__name__ == "InvalidTag"
+
+
+_keys: "weakref.WeakSet[EncryptionKey]" = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for key in list(_keys):
+        key.forget_session()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
