@@ -8,7 +8,8 @@ from stones.engine import Engine, Page, Space, Transaction
 from stones.engines.memory import MemoryEngine
 from stones.errors import FormatMismatchError, MigrationError, StorageError, UnexpectedError
 from stones.formats.codec import Codec
-from stones.formats.metadata import LAYOUT, next_generation, read_metadata
+from stones.formats.layout import LAYOUT
+from stones.formats.metadata import next_generation, read_metadata
 from stones.formats.request import FormatRequest
 from stones.formats.unfinished import NOTE, UNFINISHED_LAYOUT, UnfinishedCopy
 from stones.stores.database import Database
