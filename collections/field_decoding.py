@@ -25,7 +25,7 @@ def field_decoder(codec: Codec, names: Iterable[str], decode: FieldDecoder) -> F
     other keys than str, in another format. If the first records are all like that, msgspec is not
     tried again.
     """
-    if codec.metadata.write.serializer != "msgpack" or codec.id < 0:
+    if codec.metadata.write.serializer != "msgpack" or min(codec.id, codec.serialized) < 0:
         return decode
     first = codec.id
     fields = TypedDict("fields", dict.fromkeys(names, Any), total=False)  # type: ignore[misc]  # its names are known only now

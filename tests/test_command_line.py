@@ -450,7 +450,7 @@ def test_check_says_that_a_store_is_sound(run, store, path):
 
 
 def test_check_counts_what_it_must_not_read(run, pickled):
-    expected = "; 1 could not be looked into, --trust-pickle reads pickles\n"
+    expected = "; 1 could not be looked into: --trust-pickle reads pickles, --key-file decrypts\n"
     assert run("check", pickled).endswith(expected)
 
 

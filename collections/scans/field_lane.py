@@ -65,10 +65,10 @@ def field_lane(
 ) -> FieldLane | None:
     """The fields lane for a filter, and for wanted values. None where it could tell nothing."""
     serializer = codec.metadata.write.serializer
-    if serializer not in DECODABLE:
+    if serializer not in DECODABLE or codec.serialized < 0:
         return None
     try:
         source = FieldSource(whole, wanted, description, tags_are_dicts=serializer == "json")
-        return FieldLane(source, Documents(serializer, source.row, codec.first, pages.start))
+        return FieldLane(source, Documents(serializer, source.row, codec.serialized, pages.start))
     except (TooComplicatedError, RecursionError, SyntaxError, UnicodeEncodeError, MemoryError):
         return None

@@ -56,7 +56,7 @@ class PageMaker:
     """Makes the pages of one scan."""
 
     def __init__(self, codec: Codec) -> None:
-        self.first = codec.first
+        self.first = codec.serialized
         """The first byte of the values that the fast lanes can read."""
         self.checksums = codec.metadata.checksums
         """Whether a checksum follows the first byte. The keys are needed to check it."""

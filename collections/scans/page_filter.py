@@ -149,7 +149,7 @@ class PageFilter:
     def _made_pretests(self, *, with_numbers: bool) -> Sequence[Pretest]:
         codec, description = self._reader.codec, self._reader.description
         notation = NOTATIONS.get(codec.metadata.write.serializer)
-        if notation is None or codec.first < 0 or self._lane == "fields":
+        if notation is None or codec.serialized < 0 or self._lane == "fields":
             return ()
         made = _pretests.get(self._filters[0]) if len(self._filters) == 1 else None
         if made is not None and made.suits(notation, description, with_numbers):

@@ -1,5 +1,6 @@
 """What the commands share: options, how they open a store, exit codes."""
 
+import os
 import re
 import sys
 from collections.abc import Callable
@@ -7,7 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from stones.errors import FormatMismatchError
+from stones.errors import EncryptionKeyError, FormatMismatchError
+from stones.formats.encryption_keys import KeySource, key_from_environment, key_from_file
 from stones.formats.serializers import serializer_names
 from stones.stores.existing import check_lmdb_options, is_url, lmdb_path, shown_url
 from stones.stores.existing import open_store as open_url
@@ -21,7 +23,6 @@ F = TypeVar("F", bound=Callable[..., Any])
 FAILED, NOT_THERE, INTERRUPTED = 1, 3, 130
 """Exit codes: see `stones.command_line.main`."""
 
-path_argument = click.argument("path", type=click.Path(readable=False))
 key_argument = click.argument("key", type=Key(), nargs=-1, required=True)
 serializer_choice = click.Choice(serializer_names())
 trust_option = click.option(
@@ -54,6 +55,44 @@ class Limit(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
         return int(value) if len(value) < 19 else sys.maxsize
 
 
+KEY_VARIABLE = "STONES_KEY"
+"""The environment variable with the key of encrypted stores."""
+_KEY_FILES = "stones.key_files"
+
+
+def _note_key_files(ctx: click.Context, _: click.Parameter, files: tuple[str, ...]) -> None:
+    ctx.meta[_KEY_FILES] = files
+
+
+key_file_option = click.option(
+    "--key-file",
+    type=click.Path(),
+    multiple=True,
+    expose_value=False,
+    callback=_note_key_files,
+    metavar="FILE",
+    help="The key of an encrypted store. Repeat it for older keys. "
+    f"Without it, {KEY_VARIABLE} in the environment has the key.",
+)
+
+
+def path_argument(command: F) -> F:
+    """Give a command the argument PATH, and the option for the key of an encrypted store.
+
+    The command does not get the key: `open_store` finds it, and `given_keys` tells it.
+    """
+    return key_file_option(click.argument("path", type=click.Path(readable=False))(command))
+
+
+def given_keys() -> list[KeySource] | None:
+    """The keys that the user of the running command gave, for `encrypt=`. None without any."""
+    context = click.get_current_context(silent=True)
+    files = context.meta.get(_KEY_FILES, ()) if context is not None else ()
+    if files:
+        return [key_from_file(file) for file in files]
+    return [key_from_environment(KEY_VARIABLE)] if KEY_VARIABLE in os.environ else None
+
+
 def stones03_options(command: F) -> F:
     """Give a command the options for a database of stones 0.3."""
     return from_option(table_option(command))
@@ -71,15 +110,25 @@ def open_store(
 
     `serialize` is the serializer of a stones 0.3 database, or of dbm files of another program. If
     the store says another one, that one counts. So a command that migrates such a database can be
-    repeated after an interruption.
+    repeated after an interruption. A key of the user's is for a store that is encrypted.
     """
     path = lmdb_path(place)
     if path is None:
         check_lmdb_options(place, None if scheme_of(place) == "dbm" else serialize, table)
 
     def opened(name: str | None) -> Store[bytes, Any]:
+        try:
+            return opened_by(name, None)
+        except EncryptionKeyError:
+            keys = given_keys()
+            if keys is None:
+                raise
+            return opened_by(name, keys)
+
+    def opened_by(name: str | None, keys: list[KeySource] | None) -> Store[bytes, Any]:
+        options: dict[str, Any] = {"trust_pickle": trust_pickle, "serialize": name, "encrypt": keys}
         if path is None:
-            return open_url(place, readonly=readonly, trust_pickle=trust_pickle, serialize=name)
+            return open_url(place, readonly=readonly, **options)
         from stones.stores.lmdb import LmdbStore  # it loads the client of LMDB
 
         return LmdbStore(
@@ -87,8 +136,7 @@ def open_store(
             readonly=readonly,
             create=False,
             table=table,
-            serialize=name,
-            trust_pickle=trust_pickle,
+            **options,
         )
 
     for name in [None, serialize]:

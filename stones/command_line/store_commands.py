@@ -21,6 +21,7 @@ from .keys import show_key
 from .options import (
     FAILED,
     INTERRUPTED,
+    given_keys,
     json_option,
     open_store,
     path_argument,
@@ -162,7 +163,7 @@ def check(path: str, repair: bool, as_json: bool, **options: Any) -> None:
     """
     from stones.repair.check import check
 
-    found = check(path, repair=repair, **options)
+    found = check(path, repair=repair, encrypt=given_keys(), **options)
     if as_json:
         click.echo(json.dumps({**_plain(found), "sound": found.sound}, indent=2))
     else:
@@ -219,7 +220,7 @@ def salvage(path: str, new: str, as_json: bool, **options: Any) -> None:
     """
     from stones.repair.salvage import salvage
 
-    done = salvage(path, new, **options)
+    done = salvage(path, new, encrypt=given_keys(), **options)
     if as_json:
         click.echo(json.dumps({**_plain(done), "whole": done.whole}, indent=2))
     else:
@@ -314,7 +315,8 @@ def _one_line(text: str) -> str:
 
 
 def _unread(count: int) -> str:
-    return f"; {count:,} could not be looked into, --trust-pickle reads pickles" if count else ""
+    advice = "--trust-pickle reads pickles, --key-file decrypts"
+    return f"; {count:,} could not be looked into: {advice}" if count else ""
 
 
 class Interrupted(click.ClickException):

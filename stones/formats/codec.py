@@ -10,6 +10,7 @@ from typing import Any
 from stones.errors import CorruptValueError, StoneError
 
 from .checksums import CHECKSUM_BIT, value_reader, without_checksum
+from .encryption_keys import KeyRing
 from .format_writer import FormatWriter, Read, format_decoder, format_reader, format_writer
 from .metadata import NO_FORMAT, Format, Metadata
 from .request import FormatRequest
@@ -188,15 +189,18 @@ class Codec:
         return self.metadata.formats[raw[0] & ~CHECKSUM_BIT]
 
     def options(self) -> dict[str, Any]:
-        """The options that make another store write as this codec does."""
+        """The options that make another store write by the same serializer.
+
+        `metadata` and `keys` say the rest: whether values are compressed or encrypted, and rules.
+        """
         custom = self._request.custom
         if custom is not None and self.metadata.write.serializer == CUSTOM:
             named: dict[str, Any] = {"dump_load": (custom.encode, custom.decode)}
         else:
             named = {"serialize": self.metadata.write.serializer}
-        return {
-            **named,
-            "checksums": self.metadata.checksums,
-            "compress": self.metadata.write.compression,
-            "encrypt": self._request.keys.sources() or None,
-        }
+        return {**named, "checksums": self.metadata.checksums}
+
+    @property
+    def keys(self) -> KeyRing:
+        """The keys that decrypt values, which the opener of the store gave."""
+        return self._request.keys

@@ -7,8 +7,7 @@ and without the magic number and the number of the dictionary: the format of the
 
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
-from threading import local
-from typing import Any
+from typing import Any, NamedTuple
 
 from .optional_packages import optional_module
 
@@ -27,44 +26,43 @@ def compressor(dictionary: bytes | None) -> Callable[[bytes], bytes]:
 
     Raises StoreOpenError if the package zstandard is not installed.
     """
-    tools = _tools(dictionary)
-
-    def compress(content: bytes) -> bytes:
-        compressed: bytes = tools.compress(content)  # each thread has another method
-        return compressed
-
-    return compress
-
-
-def decompressor(dictionary: bytes | None) -> Callable[[bytes], bytes]:
-    """The function that decompresses bytes. Threads may share it.
-
-    It raises anything on bytes that `compressor` did not make with this dictionary. Raises
-    StoreOpenError if the package zstandard is not installed.
-    """
-    return decompressing(bytes, dictionary)
+    return partial(_run, _tools(dictionary).compressors)
 
 
 def decompressing(
     decode: Callable[[bytes], Any], dictionary: bytes | None
 ) -> Callable[[bytes], Any]:
-    """The function that decompresses bytes and decodes the result, as one call.
+    """The function that decompresses bytes and decodes the result. Threads may share it.
 
-    Its errors are those of `decompressor`, and those of `decode`.
+    It raises anything on bytes that `compressor` did not make with this dictionary. Raises
+    StoreOpenError if the package zstandard is not installed.
     """
-    tools = _tools(dictionary)
+    pool = _tools(dictionary).decompressors
+    take, give_back, new = pool.free.pop, pool.free.append, pool.new
 
     def decompress_and_decode(frame: bytes) -> Any:
         try:
-            # Neither a size of its own, nor frames one after the other, nor anything at the end.
-            content = tools.decompress(frame, 0, False, False)
+            decompress = take()
+        except IndexError:
+            decompress = new()
+        try:
+            # Not of a size told here, no frames one after the other, and nothing at the end.
+            content = decompress(frame, 0, False, False)
         except MemoryError:
-            if tools.can_hold(frame):
+            if can_hold(frame):
                 raise
             raise ValueError("its size is damaged") from None
+        give_back(decompress)
         return decode(content)
 
     return decompress_and_decode
+
+
+def can_hold(frame: bytes) -> bool:
+    """Whether so many bytes as a frame claims can be in it: a damaged frame may claim anything."""
+    zstandard = _zstandard()
+    claimed = zstandard.get_frame_parameters(frame, format=zstandard.FORMAT_ZSTD1_MAGICLESS)
+    return bool(claimed.content_size <= _MOST_IN_A_BYTE * len(frame))
 
 
 def train(samples: Sequence[bytes], size: int = DICTIONARY_SIZE) -> bytes | None:
@@ -90,29 +88,45 @@ def _zstandard() -> Any:
     return optional_module("zstandard", "compression")
 
 
-class _Tools(local):
-    """The two objects of zstandard: one thread at a time may use one, so each has its own."""
+class _Pool:
+    """Objects of zstandard that do one thing. Each is used by one thread at a time."""
 
-    def __init__(self, dictionary: Any) -> None:
-        zstandard = _zstandard()
-        magicless = zstandard.FORMAT_ZSTD1_MAGICLESS
-        parameters = zstandard.ZstdCompressionParameters.from_level(
-            LEVEL, format=magicless, write_content_size=1, write_dict_id=0, write_checksum=0
-        )
-        self.compress = zstandard.ZstdCompressor(
-            dict_data=dictionary, compression_params=parameters
-        ).compress
-        self.decompress = zstandard.ZstdDecompressor(
-            dict_data=dictionary, format=magicless
-        ).decompress
-        self._parameters = partial(zstandard.get_frame_parameters, format=magicless)
+    def __init__(self, new: Callable[[], Callable[..., Any]]) -> None:
+        self.new = new
+        self.free: list[Callable[..., Any]] = [new()]
+        """Those in no use. To take one, and to give it back, is one step of the list."""
 
-    def can_hold(self, frame: bytes) -> bool:
-        """Whether so many bytes as the frame says can be in it."""
-        return bool(self._parameters(frame).content_size <= _MOST_IN_A_BYTE * len(frame))
+
+class _Tools(NamedTuple):
+    compressors: _Pool
+    decompressors: _Pool
+
+
+def _run(pool: _Pool, content: bytes) -> bytes:
+    try:
+        function = pool.free.pop()
+    except IndexError:
+        function = pool.new()
+    result: bytes = function(content)
+    pool.free.append(function)
+    return result
 
 
 @lru_cache(32)
 def _tools(dictionary: bytes | None) -> _Tools:
     zstandard = _zstandard()
-    return _Tools(None if dictionary is None else zstandard.ZstdCompressionDict(dictionary))
+    magicless = zstandard.FORMAT_ZSTD1_MAGICLESS
+    shared = None if dictionary is None else zstandard.ZstdCompressionDict(dictionary)
+
+    def new_compressor() -> Callable[..., Any]:
+        parameters = zstandard.ZstdCompressionParameters.from_level(
+            LEVEL, format=magicless, write_content_size=1, write_dict_id=0, write_checksum=0
+        )
+        made = zstandard.ZstdCompressor(dict_data=shared, compression_params=parameters)
+        return made.compress  # type: ignore[no-any-return]  # zstandard is imported late
+
+    def new_decompressor() -> Callable[..., Any]:
+        made = zstandard.ZstdDecompressor(dict_data=shared, format=magicless)
+        return made.decompress  # type: ignore[no-any-return]  # as above
+
+    return _Tools(_Pool(new_compressor), _Pool(new_decompressor))

@@ -8,6 +8,20 @@ PREFIX = b"dictionary/"
 """The metadata key of a dictionary is this prefix and its number."""
 
 
+def number_for(dictionary: bytes | None, dictionaries: dict[int, bytes], last: int) -> int | None:
+    """The number of a dictionary, which is added to `dictionaries` if it is not there.
+
+    `last` is the largest number that the store has given. No number is given twice.
+    """
+    if dictionary is None:
+        return None
+    for number, each in dictionaries.items():
+        if each == dictionary:
+            return number
+    dictionaries[last + 1] = dictionary
+    return last + 1
+
+
 def read_dictionaries(txn: Transaction, numbers: Iterable[int | None]) -> dict[int, bytes]:
     """Those of the dictionaries that are there. One read for each number."""
     found = {}

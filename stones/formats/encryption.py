@@ -8,8 +8,9 @@ numbers are used up. A session is only in the memory of its process. So a file t
 restored from a backup, brings no number back.
 
 An encrypted value is the salt, the number in 4 bytes (big-endian), the encrypted bytes, and a tag
-of 16 bytes. The nonce is the last 8 bytes of the salt and the number. The tag also proves the first
-byte of the stored value and the key of the entry: a value under another key is not accepted.
+of 16 bytes. The nonce is the last 8 bytes of the salt and the number. The tag also proves the key
+of the entry: a value under another key is not accepted. The first byte of the stored value takes
+part in the derivation, so it is proved too.
 """
 
 import hmac
@@ -45,40 +46,17 @@ class _Session(NamedTuple):
     """`next` of it is one step: no two threads get the same number."""
 
 
-class EncryptionKey:
-    """32 bytes that only the user has, and the sessions of this process. Threads may share it.
+class Encryptor:
+    """Encrypts the values of one format. Threads may share it."""
 
-    No repr and no message shows the bytes. Raises StoreOpenError if the package cryptography is not
-    installed.
-    """
-
-    def __init__(self, secret: bytes) -> None:
-        self._secret = secret
+    def __init__(self, key: "EncryptionKey", first: int) -> None:
+        self._key = key
+        self._first = first
         self._session: _Session | None = None
-        self._decrypts: dict[bytes, Decrypt] = {}
-        self._ciphers = optional_module("cryptography.hazmat.primitives.ciphers.aead", "encryption")
-        self._hkdf = optional_module("cryptography.hazmat.primitives.kdf.hkdf", "encryption").HKDF
-        self._sha256 = optional_module("cryptography.hazmat.primitives.hashes", "encryption").SHA256
-        _keys.add(self)
+        _encryptors.add(self)
 
-    @property
-    def secret(self) -> bytes:
-        """The bytes of the key, for another store with the same key."""
-        return self._secret
-
-    def check(self, id: str) -> str:
-        """What a store keeps to recognize the key, from the id that it has there.
-
-        The key cannot be computed from it.
-        """
-        return self._derive(bytes.fromhex(id), b"stones: check", 16).hex()
-
-    def matches(self, id: str, check: str) -> bool:
-        """Whether the key is the one with which a store has kept `id` and `check`."""
-        return hmac.compare_digest(self.check(id), check)
-
-    def encrypt(self, bound: bytes, content: bytes) -> bytes:
-        """The encrypted value. `decrypter` needs the same `bound`, which is not stored."""
+    def encrypt(self, key: bytes, content: bytes) -> bytes:
+        """The encrypted value of the key of an entry, which is not stored in it."""
         session = self._session
         if session is None or session.process != os.getpid():
             session = self._begin()
@@ -87,26 +65,7 @@ class EncryptionKey:
             session = self._begin()
             number = next(session.numbers)
         head = session.salt + number.to_bytes(_NUMBER, "big")
-        return head + session.encrypt(head[-12:], content, bound)
-
-    def decrypting(
-        self, first: int, start: int, decode: Callable[[bytes], Any]
-    ) -> Callable[[bytes, bytes], Any]:
-        """The function that decrypts the stored value of a key, and decodes the result.
-
-        `first` is the first byte of such values. The encrypted value begins at `start`. The
-        function raises InvalidTag or ValueError for other bytes and keys, and what `decode` raises.
-        """
-        known, begin, head = self._decrypts, self._decrypt_of, bytes([first])
-        number, end = start + _SALT - 8, start + HEAD
-        salt_end = start + _SALT
-
-        def decrypt_and_decode(key: bytes, raw: bytes) -> Any:
-            salt = raw[start:salt_end]
-            decrypt = known.get(salt) or begin(salt)
-            return decode(decrypt(raw[number:end], raw[end:], head + key))
-
-        return decrypt_and_decode
+        return head + session.encrypt(head[-12:], content, key)
 
     def forget_session(self) -> None:
         """Begin another session with the next value."""
@@ -115,20 +74,89 @@ class EncryptionKey:
     def _begin(self) -> _Session:
         # Two threads may do so at once: then there are two sessions, and either is good.
         salt = os.urandom(_SALT)
-        self._session = session = _Session(os.getpid(), salt, self._cipher(salt).encrypt, count())
+        cipher = self._key.cipher(salt, self._first)
+        self._session = session = _Session(os.getpid(), salt, cipher.encrypt, count())
         return session
 
-    def _decrypt_of(self, salt: bytes) -> Decrypt:
-        if len(salt) != _SALT:
-            raise ValueError("it is cut short")
-        if len(self._decrypts) >= _MOST_SESSIONS:
-            self._decrypts.clear()
-        decrypt: Decrypt = self._cipher(salt).decrypt
-        self._decrypts[salt] = decrypt
-        return decrypt
 
-    def _cipher(self, salt: bytes) -> Any:
-        return self._ciphers.AESGCM(self._derive(salt, b"stones: values", KEY_SIZE))
+class EncryptionKey:
+    """32 bytes that only the user has. Threads may share it.
+
+    No repr and no message shows the bytes. Raises StoreOpenError if the package cryptography is not
+    installed.
+    """
+
+    def __init__(self, secret: bytes) -> None:
+        self._secret = secret
+        self._encryptors: dict[int, Encryptor] = {}
+        self._decrypts: dict[int, dict[bytes, Decrypt]] = {}
+        self._checks: dict[str, str] = {}
+        self._ciphers = optional_module("cryptography.hazmat.primitives.ciphers.aead", "encryption")
+        self._hkdf = optional_module("cryptography.hazmat.primitives.kdf.hkdf", "encryption").HKDF
+        self._sha256 = optional_module("cryptography.hazmat.primitives.hashes", "encryption").SHA256
+
+    def check(self, id: str) -> str:
+        """What a store keeps to recognize the key, from the id that it has there.
+
+        The key cannot be computed from it.
+        """
+        known = self._checks.get(id)
+        if known is None:
+            known = self._derive(bytes.fromhex(id), b"stones: check", 16).hex()
+            self._checks[id] = known
+        return known
+
+    def matches(self, id: str, check: str) -> bool:
+        """Whether the key is the one with which a store has kept `id` and `check`."""
+        return hmac.compare_digest(self.check(id), check)
+
+    def encryptor(self, first: int) -> Encryptor:
+        """What encrypts the values whose stored bytes begin with the byte `first`."""
+        known = self._encryptors.get(first)
+        return known or self._encryptors.setdefault(first, Encryptor(self, first))
+
+    def decrypting(
+        self,
+        first: int,
+        start: int,
+        decode: Callable[[bytes], Any],
+        failure: Callable[[bytes, Exception], Exception],
+    ) -> Callable[[bytes, bytes], Any]:
+        """The function that decrypts the stored value of a key, and decodes the result.
+
+        `first` is the first byte of such values. The encrypted value begins at `start`. For other
+        bytes and keys, and if `decode` fails, the function raises what `failure` makes of the key
+        and the error.
+        """
+        decrypts = self._decrypts.setdefault(first, {})
+        number, salt_end, end = start + _SALT - 8, start + _SALT, start + HEAD
+
+        def begin(salt: bytes) -> Decrypt:
+            if len(salt) != _SALT:
+                raise ValueError("it is cut short")
+            if len(decrypts) >= _MOST_SESSIONS:
+                decrypts.clear()
+            decrypts[salt] = decrypt = self.cipher(salt, first).decrypt
+            return decrypt  # type: ignore[no-any-return]  # cryptography is imported late
+
+        def decrypt_and_decode(key: bytes, raw: bytes) -> Any:
+            try:
+                try:
+                    decrypt = decrypts[raw[start:salt_end]]
+                except KeyError:
+                    decrypt = begin(raw[start:salt_end])
+                return decode(decrypt(raw[number:end], raw[end:], key))
+            except MemoryError:
+                raise
+            except Exception as error:  # a decoder may raise anything on damaged bytes
+                raise failure(key, error) from error
+
+        return decrypt_and_decode
+
+    def cipher(self, salt: bytes, first: int) -> Any:
+        """The cipher of a session for values whose stored bytes begin with the byte `first`."""
+        purpose = b"stones: values" + bytes([first])
+        return self._ciphers.AESGCM(self._derive(salt, purpose, KEY_SIZE))
 
     def _derive(self, salt: bytes, purpose: bytes, size: int) -> bytes:
         derived: bytes = self._hkdf(self._sha256(), size, salt, purpose).derive(self._secret)
@@ -140,13 +168,14 @@ def is_refused(error: BaseException) -> bool:
     return type(error).__name__ == "InvalidTag"
 
 
-_keys: "weakref.WeakSet[EncryptionKey]" = weakref.WeakSet()
+_encryptors: "weakref.WeakSet[Encryptor]" = weakref.WeakSet()
 
 
 def _after_fork() -> None:
-    for key in list(_keys):
-        key.forget_session()
+    for encryptor in list(_encryptors):
+        encryptor.forget_session()
 
 
+# A session also knows its process: some programs fork without Python's functions.
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork)

@@ -3,7 +3,7 @@
 import base64
 import binascii
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -118,10 +118,6 @@ class KeyRing:
         """These keys, and after them those of another ring."""
         return KeyRing([*self._keys, *older])
 
-    def sources(self) -> list[KeySource]:
-        """What the option `encrypt=` of another store takes to have the same keys."""
-        return [key.secret for key in self._keys]
-
     def __iter__(self) -> Iterator[EncryptionKey]:
         return iter(self._keys)
 
@@ -132,9 +128,14 @@ class KeyRing:
         return f"<KeyRing of {len(self)}>"
 
 
-def id_in(key: EncryptionKey, known: Mapping[str, str]) -> str | None:
-    """The id that a key has in a store, whose ids and checks are given, or None."""
-    return next((id for id, check in known.items() if key.matches(id, check)), None)
+def id_for(key: EncryptionKey, known: dict[str, str]) -> str:
+    """The id of a key in a store that knows these ids and checks. A new one is added to them."""
+    for id, check in known.items():
+        if key.matches(id, check):
+            return id
+    id = os.urandom(16).hex()
+    known[id] = key.check(id)
+    return id
 
 
 def _secret(source: Any) -> bytes:

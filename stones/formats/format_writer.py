@@ -125,17 +125,8 @@ def _unchecked_reader(
 ) -> Read:
     decode = format_decoder(format, metadata, decode)
     if format.encryption is not None:
-        unpack = decryption_key(format, metadata, request).decrypting(first, start, decode)
-
-        def read(key: bytes, raw: bytes) -> Any:
-            try:
-                return unpack(key, raw)
-            except MemoryError:
-                raise
-            except Exception as error:
-                raise _broken(key, error) from error
-
-        return read
+        key = decryption_key(format, metadata, request)
+        return key.decrypting(first, start, decode, _broken)
 
     def read_compressed(key: bytes, raw: bytes) -> Any:
         try:
@@ -166,12 +157,12 @@ def _wrapper(
     if format.compression is not None:
         compress = compressor(_dictionary(format, metadata))
     if format.encryption is not None:
-        encrypt = decryption_key(format, metadata, request).encrypt
+        encrypt = decryption_key(format, metadata, request).encryptor(first).encrypt
 
     def wrap(key: bytes, encoded: bytes) -> bytes:
         content = encoded if compress is None else compress(encoded)
         if encrypt is not None:
-            content = encrypt(prefix + key, content)
+            content = encrypt(key, content)
         return with_checksum(prefix, key, content) if has_checksum else prefix + content
 
     return wrap

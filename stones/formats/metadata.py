@@ -34,9 +34,9 @@ from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, MigrationError
 
 from .checksums import CHECKSUM_BIT
-from .dictionaries import read_dictionaries, write_dictionaries
+from .dictionaries import number_for, read_dictionaries, write_dictionaries
 from .encryption import EncryptionKey
-from .encryption_keys import id_in
+from .encryption_keys import id_for
 from .layout import check_layout, write_layout
 from .listed_formats import (
     checked_compression,
@@ -148,6 +148,21 @@ class Metadata:
         prefix = rule_for(key, self.rules) if self.rules else None
         return self.write if prefix is None else self.formats[self.rules[prefix]]
 
+    @property
+    def is_packed(self) -> bool:
+        """Whether some values may be compressed or encrypted."""
+        return any(self.formats[id].is_packed for id in self.in_use)
+
+    def within(self, prefix: bytes) -> "Metadata":
+        """The metadata of a new store with copies of the values of the keys under a prefix.
+
+        The copies have these keys without the prefix, and are in the same formats.
+        """
+        rules = {each: id for each, id in self.rules.items() if each.startswith(prefix)}
+        inside = {each.removeprefix(prefix): id for each, id in rules.items() if each != prefix}
+        new = evolve(self, write=self.format_of(prefix), rules=inside, has_collections=False)
+        return new.migrated()
+
     def migrating_to(
         self,
         name: str | None = None,
@@ -171,7 +186,7 @@ class Metadata:
         if not isinstance(compression, Keep):
             parts["compression"] = compression
         if not isinstance(encryption, Keep):
-            parts["encryption"] = None if encryption is None else _id_of(encryption, known)
+            parts["encryption"] = None if encryption is None else id_for(encryption, known)
         dictionaries = dict(self.dictionaries)
         if self.migration is None:  # no value is in another format than these
             used = {self.formats[id].dictionary for id in self.in_use}
@@ -179,7 +194,8 @@ class Metadata:
                 number: dictionaries[number] for number in dictionaries if number in used
             }
         if not isinstance(dictionary, Keep):
-            parts["dictionary"] = self._number_of(dictionary, dictionaries)
+            taken = [format.dictionary or 0 for format in self.formats.values()]
+            parts["dictionary"] = number_for(dictionary, dictionaries, max(taken))
         formats = dict(self.formats)
 
         def changed(format: Format) -> Format:
@@ -214,26 +230,6 @@ class Metadata:
         """The metadata at the end of a migration: every value is in the format of new values."""
         return evolve(self, migration=None, left=frozenset())
 
-    def _number_of(self, dictionary: bytes | None, dictionaries: dict[int, bytes]) -> int | None:
-        """The number of a dictionary, which is added if it is not there."""
-        if dictionary is None:
-            return None
-        for number, each in dictionaries.items():
-            if each == dictionary:
-                return number
-        number = 1 + max((each.dictionary or 0 for each in self.formats.values()), default=0)
-        dictionaries[number] = dictionary
-        return number
-
-
-def _id_of(key: EncryptionKey, known: dict[str, str]) -> str:
-    """The id of a key, which is added to `known` if it is not there."""
-    id = id_in(key, known)
-    if id is None:
-        id = os.urandom(16).hex()
-        known[id] = key.check(id)
-    return id
-
 
 def _free_id(format: Format, formats: Mapping[int, Format]) -> int:
     if format.serializer in IDS and not format.is_packed:
@@ -261,7 +257,7 @@ def new_metadata(
 ) -> Metadata:
     """The metadata of an empty store whose serializer is `name`."""
     keys: dict[str, str] = {}
-    id = None if encryption is None else _id_of(encryption, keys)
+    id = None if encryption is None else id_for(encryption, keys)
     format = Format(FIRST_OWN, name, compression, None, id)
     if name in IDS and not format.is_packed:
         format = Format(IDS[name], name)

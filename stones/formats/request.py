@@ -115,7 +115,7 @@ class FormatRequest:
         command takes, or empty if no command can open the store.
         """
         self._check_serializer(metadata, store, place)
-        self._check_keys(metadata, store)
+        self.check_keys(metadata, repr(store))
         self._check_packing(metadata, store, place)
         if self.checksums in (None, metadata.checksums):
             return
@@ -149,7 +149,7 @@ class FormatRequest:
             f"open it with {how}; to re-encode it, {migrate}"
         )
 
-    def _check_keys(self, metadata: Metadata, store: str) -> None:
+    def check_keys(self, metadata: Metadata, store: str) -> None:
         """Raise EncryptionKeyError if a key is missing, by which values are encrypted.
 
         Raises StoreOpenError without the package that decrypts or decompresses them.
@@ -162,7 +162,7 @@ class FormatRequest:
                 continue
             if not len(self.keys):
                 raise EncryptionKeyError(
-                    f"{store!r} is encrypted: open it with encrypt=key, where key is its 32 bytes "
+                    f"{store} is encrypted: open it with encrypt=key, where key is its 32 bytes "
                     "or a function that returns them (`stones` commands: with --key-file PATH, or "
                     "with the key in the environment variable STONES_KEY)"
                 )
@@ -174,7 +174,7 @@ class FormatRequest:
                 else "take the key with which it was encrypted, or restore a backup of the key"
             )
             raise EncryptionKeyError(
-                f"the key given does not decrypt {store!r}, which is encrypted by another key: "
+                f"the key given does not decrypt {store}, which is encrypted by another key: "
                 f"{hint}; nothing was read or written"
             )
 

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 from attrs import evolve, frozen
 
 from stones.errors import TransactionError
+from stones.formats.encryption_keys import Encrypt
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import check_table
 from stones.stores.existing import check_lmdb_options, lmdb_path
 from stones.stores.store import Store
 
+from .contents import keys_only
 from .engine_check import StoreToCheck, UrlToCheck
 from .examination import Examination
 from .findings import DamageFinding
@@ -58,7 +60,8 @@ class CheckReport:
     unread: int
     """How many of the entries have a value that could not be decoded.
 
-    Their values are pickles, and pickles are not trusted, or their serializer is not known.
+    Their values are pickles, and pickles are not trusted, or their serializer is not known, or they
+    are encrypted, and no key was given.
     """
     findings: tuple[DamageFinding, ...]
     """The damage, at most 10,000 findings. Empty for a sound store."""
@@ -88,6 +91,7 @@ def check(
     trust_pickle: bool | None = None,
     serialize: str | None = None,
     dump_load: tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()] = (),
+    encrypt: Encrypt = None,
     table: bytes | None = None,
     repair: bool = False,
 ) -> CheckReport:
@@ -111,10 +115,12 @@ def check(
     At the end the store is checked again, and that is what the report tells.
 
     With `trust_pickle` it also reads pickled values, which can run code. An open store is trusted
-    as it was opened, unless you say otherwise. For a store that was written by a pair of functions,
-    pass them as `dump_load`. For a database of stones 0.3, `serialize` names its serializer, and
-    `table` its table if the values are in one. `serialize` is also for dbm files of another
-    program. Without it only the file is checked.
+    as it was opened, unless you say otherwise. `encrypt` is the key of an encrypted store, or the
+    newest key and older ones. Without it such values are counted as unread, and looked at no
+    further. For a store that was written by a pair of functions, pass them as `dump_load`. For a
+    database of stones 0.3, `serialize` names its serializer, and `table` its table if the values
+    are in one. `serialize` is also for dbm files of another program. Without it only the file is
+    checked.
 
     It reads everything, an LMDB file twice: about ten seconds for a million small entries, and as
     long for a million entries of indexes. It takes about 30 MB for indexes, and for an LMDB file a
@@ -122,10 +128,10 @@ def check(
     that gets as large as they are.
 
     Raises StoreOpenError if there is no store or it cannot be read, FormatMismatchError for a store
-    of a later version, StorageError if other processes write and no snapshot can be held, or if
-    there is no room for the temporary file. A repair raises LockTimeoutError if another process
-    writes for a minute, ReadOnlyError for a store that was opened read-only, TransactionError
-    inside a transaction of the store.
+    of a later version, EncryptionKeyError for another key, StorageError if other processes write
+    and no snapshot can be held, or if there is no room for the temporary file. A repair raises
+    LockTimeoutError if another process writes for a minute, ReadOnlyError for a store that was
+    opened read-only, TransactionError inside a transaction of the store.
 
     >>> from stones import LmdbStore, check, stone
     >>> with stone('sound-db', LmdbStore, serialize='json') as store:
@@ -163,7 +169,7 @@ def check(
     check_table(table)
     if repair and isinstance(place, Store):
         _check_writable(place)
-    subject = _subject(place, trust_pickle, serialize, dump_load, table)
+    subject = _subject(place, trust_pickle, serialize, dump_load, encrypt, table)
     with subject.examined() as examination:
         report = _report(subject.name, examination)
     derived = examination.derived()
@@ -182,17 +188,20 @@ def _subject(
     trust_pickle: bool | None,
     serialize: str | None,
     dump_load: Any,
+    encrypt: Encrypt,
     table: bytes | None,
 ) -> "FileToCheck | StoreToCheck | UrlToCheck":
     """What is to be checked, and how."""
     path = lmdb_path(place)
-    request = FormatRequest.from_arguments(serialize, dump_load, bool(trust_pickle))
+    request = keys_only(serialize, dump_load, bool(trust_pickle), encrypt)
     if isinstance(place, Store):
         opened = place.database.request
         if serialize is None and not dump_load:
             request = opened if trust_pickle is None else evolve(opened, trusts_pickle=trust_pickle)
         elif trust_pickle is None:
             request = evolve(request, trusts_pickle=opened.trusts_pickle)
+        if encrypt is None:
+            request = evolve(request, keys=opened.keys)
     if path is None:
         check_lmdb_options(place, table)
         store = isinstance(place, Store)

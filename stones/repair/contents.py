@@ -16,6 +16,7 @@ from stones.engines.memory import MemoryEngine
 from stones.errors import CollectionError, CorruptValueError, FormatMismatchError
 from stones.formats.checksums import CHECKSUM_BIT, without_checksum
 from stones.formats.codec import Codec
+from stones.formats.encryption_keys import Encrypt
 from stones.formats.layout import LAYOUT, LAYOUTS
 from stones.formats.metadata import CLAIMS, IDS, Format, Metadata, new_metadata, read_metadata
 from stones.formats.registered_types import unknown_types_kept
@@ -104,6 +105,14 @@ class StoredMetadata:
             yield name, self.entries.get(COUNT + name, b"0")
 
 
+def keys_only(
+    serialize: str | None, dump_load: Any, trust_pickle: bool, encrypt: Encrypt
+) -> FormatRequest:
+    """The request of what reads any store: keys are for those that need them, and for no others."""
+    request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle, encrypt=encrypt)
+    return evolve(request, encrypts=None)
+
+
 def stones03_metadata(request: FormatRequest) -> StoredMetadata:
     """What stands for the metadata of a stones 0.3 database, which has none."""
     codec = None if request.name is None else Stones03Codec(request)
@@ -111,7 +120,11 @@ def stones03_metadata(request: FormatRequest) -> StoredMetadata:
 
 
 def parse_metadata(stored: Mapping[bytes, bytes], request: FormatRequest) -> StoredMetadata:
-    """The metadata in these entries. Raises FormatMismatchError for a store of a later version."""
+    """The metadata in these entries.
+
+    Raises FormatMismatchError for a store of a later version, EncryptionKeyError if the keys that
+    were given are others.
+    """
     findings: list[DamageFinding] = []
     claims, descriptions, namespaces = dict[bytes, KeyCodec[Any]](), {}, set()
     sound = {}
@@ -143,6 +156,8 @@ def parse_metadata(stored: Mapping[bytes, bytes], request: FormatRequest) -> Sto
         del sound[key]
     formats, wrong = _parse_formats(sound)
     findings += wrong
+    if formats is not None and len(request.keys):  # without any, encrypted values stay unread
+        request.check_keys(formats, "the store")
     codec = _make_codec(formats or _own_formats(), request)
     return StoredMetadata(
         codec, sound, formats, claims, frozenset(namespaces), indexes, tuple(findings)
@@ -175,7 +190,9 @@ def _parse_formats(stored: Mapping[bytes, bytes]) -> tuple[Metadata | None, list
         found = read_metadata(txn)
         # The ids of stones' own serializers never change.
         if found is None or any(
-            format.serializer != _OWN_IDS[id] if id in _OWN_IDS else format.serializer in IDS
+            format.serializer != _OWN_IDS[id]
+            if id in _OWN_IDS
+            else format.serializer in IDS and not format.is_packed
             for id, format in found.formats.items()
         ):
             raise CorruptValueError("it gives the id of one serializer to another")

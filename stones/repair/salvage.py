@@ -24,13 +24,14 @@ from stones.engines.lmdb.file.survey import MAIN, OrphanLeaf, Survey, describe_s
 from stones.engines.lmdb.new_directory import new_directory
 from stones.errors import FormatMismatchError, StorageError, StoreOpenError
 from stones.formats.checksums import CHECKSUM_BIT
+from stones.formats.encryption_keys import Encrypt
 from stones.formats.metadata import IDS, Format, Metadata, new_metadata, write_formats
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec, check_table, metadata_from_stones03
 from stones.stores.existing import required_lmdb_path
 
 from .check import MOST_FINDINGS
-from .contents import COUNT, parse_metadata, stones03_metadata
+from .contents import COUNT, keys_only, parse_metadata, stones03_metadata
 from .file_check import open_file, stable_metas
 from .file_entries import DATA, META, finding_of, is_stones03, walk_entries
 from .findings import DamageFinding
@@ -66,7 +67,8 @@ class SalvageReport:
     unread: int
     """How many of the entries were copied though their values could not be decoded.
 
-    Their values are pickles, and pickles are not trusted, or their serializer is not known.
+    Their values are pickles, and pickles are not trusted, or their serializer is not known, or they
+    are encrypted, and no key was given.
     """
     stray: int
     """How many of the entries were found on pages that no other page leads to.
@@ -96,6 +98,7 @@ def salvage(
     trust_pickle: bool = False,
     serialize: str | None = None,
     dump_load: tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()] = (),
+    encrypt: Encrypt = None,
     table: bytes | None = None,
 ) -> SalvageReport:
     """Write everything that can be read of the LMDB store at `path` into a new store at `new`.
@@ -107,7 +110,8 @@ def salvage(
     A value that cannot be decoded is left out and reported. Pickled values are copied as they are;
     with `trust_pickle` they are decoded too, which can run code. The collections are counted again,
     and their indexes are built again. If two records have the same values in a unique index, the
-    index fails, and that is reported.
+    index fails, and that is reported. `encrypt` is the key of an encrypted store, or the newest key
+    and older ones. Without it such values are copied as they are.
     For a store that was written by a pair of functions, pass them as `dump_load`. For a database of
     stones 0.3, `serialize` names its serializer, and `table` its table if the values are in one.
     The new store then is a store of today.
@@ -128,7 +132,7 @@ def salvage(
     >>> dict(stone('new-db', LmdbStore))
     {b'good': 'good value'}
     """
-    request = FormatRequest.from_arguments(serialize, dump_load, trust_pickle)
+    request = keys_only(serialize, dump_load, trust_pickle, encrypt)
     check_table(table)
     given = required_lmdb_path(
         path,

@@ -258,6 +258,21 @@ class Database(DatabaseReader):
         self._other_codec, self.codec = self.codec, self.read_codec(txn)
         self._clock.changes += 1
 
+    def write_as(self, codec: Codec, prefix: bytes = b"") -> None:
+        """Compress and encrypt as another store does for its keys under a prefix.
+
+        The keys here do not have the prefix. It is for a new store without entries.
+        """
+        if not (codec.metadata.is_packed or codec.metadata.rules):
+            return
+        self.request = evolve(self.request, keys=codec.keys)
+
+        def change(txn: Transaction) -> None:
+            write_formats(txn, codec.metadata.within(prefix))
+            self.reload(txn)
+
+        self.write(change)
+
     def adopt_stones03(self, prefix: bytes, finish: Callable[[Transaction], None]) -> None:
         """Turn a database of stones 0.3 into a store of this version: see `Stones03Engine.adopt`.
 

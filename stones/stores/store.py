@@ -58,9 +58,12 @@ class Copyable(Reader[K, V]):
         twin.update(self)
         return twin
 
-    def _empty_twin(self, **options: Any) -> "MemoryStore[Any, Any]":
+    def _empty_twin(self, prefix: bytes = b"", **options: Any) -> "MemoryStore[Any, Any]":
         types = {"key_type": self._key_type, "value_type": self._value_type}
-        return MemoryStore(**{**types, **self.database.codec.options(), **options})
+        codec = self.database.codec
+        twin = MemoryStore[Any, Any](**{**types, **codec.options(), **options})
+        twin.database.write_as(codec, prefix)
+        return twin
 
 
 class Snapshot(Copyable[K, V], SnapshotWithNamespaces[K, V]):

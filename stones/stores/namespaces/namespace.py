@@ -32,8 +32,8 @@ class _Whole(Reader[K, V]):
     """A store or a snapshot of one, which has namespaces."""
 
     @abstractmethod
-    def _empty_twin(self, **options: Any) -> Writer[Any, Any]:
-        """An empty store in memory with the same options."""
+    def _empty_twin(self, prefix: bytes = b"", **options: Any) -> Writer[Any, Any]:
+        """An empty store in memory with the same options, for what is under a prefix."""
 
     def _key_and_value_type(self, key_type: type | None, value_type: type | None) -> list[type]:
         if key_type not in (None, bytes, str):
@@ -136,7 +136,9 @@ class _Copyable(Reader[K, V]):
         return twin
 
     def _empty_twin(self) -> Writer[K, V]:
-        return self._whole._empty_twin(key_type=self._key_type, value_type=self._value_type)
+        return self._whole._empty_twin(
+            self.name.encode(), key_type=self._key_type, value_type=self._value_type
+        )
 
     def __repr__(self) -> str:
         name = f"{type(self).__name__} {self.name!r} of {self._whole.database.name!r}"
