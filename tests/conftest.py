@@ -66,6 +66,8 @@ NEEDS = {
     "snapshots": lambda engine: engine.supports.snapshots,
     # A block waits until no other block writes. Without that its commit may raise ConflictError.
     "waiting": lambda engine: engine.supports.timeouts,
+    # Values that are compressed or encrypted.
+    "packed values": lambda engine: engine not in {JsonFileEngine, DbmEngine},
     # Not in a place of the engine's own, which cannot hold any damage.
     "counts in META": lambda engine: engine not in {RedisEngine, PostgresEngine},
 }

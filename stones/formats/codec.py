@@ -10,7 +10,6 @@ from typing import Any
 from stones.errors import CorruptValueError, StoneError
 
 from .checksums import CHECKSUM_BIT, value_reader, without_checksum
-from .encryption_keys import KeyRing
 from .format_writer import FormatWriter, Read, format_decoder, format_reader, format_writer
 from .metadata import NO_FORMAT, Format, Metadata
 from .request import FormatRequest
@@ -191,7 +190,7 @@ class Codec:
     def options(self) -> dict[str, Any]:
         """The options that make another store write by the same serializer.
 
-        `metadata` and `keys` say the rest: whether values are compressed or encrypted, and rules.
+        `metadata` and `request` say the rest: whether values are compressed or encrypted, and rules.
         """
         custom = self._request.custom
         if custom is not None and self.metadata.write.serializer == CUSTOM:
@@ -201,6 +200,6 @@ class Codec:
         return {**named, "checksums": self.metadata.checksums}
 
     @property
-    def keys(self) -> KeyRing:
-        """The keys that decrypt values, which the opener of the store gave."""
-        return self._request.keys
+    def request(self) -> FormatRequest:
+        """What the opener of the store named and trusts, and the keys that decrypt values."""
+        return self._request

@@ -18,7 +18,7 @@ import os
 import weakref
 from collections.abc import Callable
 from itertools import count
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, NoReturn
 
 from .optional_packages import optional_module
 
@@ -152,6 +152,9 @@ class EncryptionKey:
                 raise failure(key, error) from error
 
         return decrypt_and_decode
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a key is not pickled: it would be readable in the bytes")
 
     def cipher(self, salt: bytes, first: int) -> Any:
         """The cipher of a session for values whose stored bytes begin with the byte `first`."""

@@ -265,7 +265,13 @@ class Database(DatabaseReader):
         """
         if not (codec.metadata.is_packed or codec.metadata.rules):
             return
-        self.request = evolve(self.request, keys=codec.keys)
+        theirs = codec.request
+        self.request = evolve(
+            self.request,
+            keys=theirs.keys,
+            custom=theirs.custom,
+            trusts_pickle=theirs.trusts_pickle,
+        )
 
         def change(txn: Transaction) -> None:
             write_formats(txn, codec.metadata.within(prefix))
