@@ -7,20 +7,23 @@ only the values that it changes.
 
 from collections.abc import Generator, Sequence
 
-from stones.engine import Engine, Transaction
+from stones.engine import Engine, Page, Transaction
 from stones.stores.database_reader import DATA
 
 
-def scan_from(
-    engine: Engine, txn: Transaction, start: bytes
-) -> Generator[tuple[bytes, bytes], None, None]:
-    """The entries from the key `start` on. Close it before the first put."""
+def pages_from(
+    engine: Engine, txn: Transaction, start: bytes, stop: bytes | None = None
+) -> Generator[Page]:
+    """The entries with start <= key < stop, in pages. Close it before the first put.
+
+    At a put, an open scan would read on to its end.
+    """
     if not engine.supports.conflicts:
-        yield from txn.scan(DATA, start)
+        yield from txn.pages(DATA, start, stop)
         return
     reading = engine.begin()
     try:
-        yield from reading.scan(DATA, start)
+        yield from reading.pages(DATA, start, stop)
     finally:
         reading.abort()
 

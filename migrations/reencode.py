@@ -39,17 +39,11 @@ from stones.stores.database_reader import DATA
 from stones.stores.reader import Reader
 from stones.stores.store import Store
 
-from .old_values import scan_from, still_there
+from .batches import ENTRIES, Turn, run_batches
+from .old_values import pages_from, still_there
+from .progress import Progress, ProgressCounter
 
 Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
-Progress = Callable[[int, int], object]
-
-BATCH_VALUES = 500
-"""A transaction re-encodes at most so many values before others may write."""
-BATCH_BYTES = 4_000_000
-"""A transaction re-encodes about so many bytes at most."""
-BATCH_SCAN = 20_000
-"""A transaction looks at no more values than this."""
 
 
 @frozen
@@ -106,12 +100,12 @@ def migrate(
     target = _target(database, to, dump_load, checksums)
     _check_possible(database, target)
     total = database.count()
-    steps = _Steps(progress, max(2 * total, 1))
+    counter = ProgressCounter(progress, 2 * total)
     values = 0
     if not _is_done(database, target):
-        _check_values(database, target, steps)
-        values = _reencode(database, target, _begin(database, target), steps)
-    steps.finish()
+        _check_values(database, target, counter)
+        values = _reencode(database, target, _begin(database, target), counter)
+    counter.finish()
     return MigrationReport(values, total)
 
 
@@ -191,32 +185,35 @@ def _is_done(database: Database, target: _Target) -> bool:
     return not isinstance(codec, Stones03Codec) and target.is_reached(codec.metadata)
 
 
-def _check_values(database: Database, target: _Target, steps: "_Steps") -> None:
+def _check_values(database: Database, target: _Target, counter: ProgressCounter) -> None:
     """Try to re-encode every value, and write nothing."""
     start: bytes | None = b""
     while start is not None:
         # Each transaction reads some of the values: while one is open, no space is reused.
         with database.reading() as txn:
-            start = _check_some(database.codec_at(txn), txn, target, start, steps)
+            start = _check_some(database.codec_at(txn), txn, target, start, counter)
 
 
 def _check_some(
-    codec: Codec, txn: Transaction, target: _Target, start: bytes, steps: "_Steps"
+    codec: Codec, txn: Transaction, target: _Target, start: bytes, counter: ProgressCounter
 ) -> bytes | None:
     """Try values from the key `start` on; where to go on, or None at the end."""
     done = codec.prefix if target.is_written_in(codec.metadata) else b""
-    for scanned, (key, raw) in enumerate(txn.scan(DATA, start)):
-        if scanned == BATCH_SCAN:
-            return key
-        steps.step()
-        if done and raw[:1] == done:
-            continue
-        try:
-            _reencoded(codec, target, key, raw)
-        except StoneError as error:
-            raise MigrationError(
-                f"cannot migrate to {target}: {_at(key, error)}; no value was changed"
-            ) from error
+    looked_at = 0
+    for keys, values in txn.pages(DATA, start):
+        if looked_at >= ENTRIES:
+            return keys[0]
+        for key, raw in zip(keys, values, strict=True):
+            if done and raw[:1] == done:
+                continue
+            try:
+                _reencoded(codec, target, key, raw)
+            except StoneError as error:
+                raise MigrationError(
+                    f"cannot migrate to {target}: {_at(key, error)}; no value was changed"
+                ) from error
+        looked_at += len(values)
+        counter.add(len(values))
     return None
 
 
@@ -258,76 +255,70 @@ def _adopt(database: Database, target: _Target) -> None:
     database.adopt_stones03(bytes([metadata.write.id]), finish)
 
 
-def _reencode(database: Database, target: _Target, migration: str | None, steps: "_Steps") -> int:
+def _reencode(
+    database: Database, target: _Target, migration: str | None, counter: ProgressCounter
+) -> int:
     """Re-encode what is left in old formats, and end the migration. How many values that were."""
-    changed = left = 0
-    first_left = ""
-    start: bytes | None = b""
-    while start is not None:
-        batch = database.write(partial(_reencode_some, database, target, migration, start))
-        changed += batch.changed
-        left += len(batch.left)
-        first_left = first_left or "".join(batch.left[:1])
-        start = batch.next
-        steps.step(batch.scanned)
+    reencoding = _Reencoding(database, target, migration)
+    run_batches(database, reencoding.step, counter=counter)
+    left = reencoding.left
     if left:
         raise MigrationError(
-            f"{show_count(left, 'value that was', 'values that were')} written during the "
+            f"{show_count(len(left), 'value that was', 'values that were')} written during the "
             f"migration cannot be re-encoded by {target}; each stays as it is, readable; change "
-            "it and migrate again: "
-            f"{first_left}"
+            f"it and migrate again: {next(iter(left.values()))}"
         )
     database.write(partial(_end, database, migration))
-    return changed
+    return sum(reencoding.changed.values())
 
 
-@frozen
-class _Batch:
-    changed: int
-    scanned: int
-    left: list[str]
-    """For each value that could not be re-encoded, the reason."""
-    next: bytes | None
+class _Reencoding:
+    """The second pass. Its `step` may run again, so the results are kept by the start of a step."""
 
+    def __init__(self, database: Database, target: _Target, migration: str | None) -> None:
+        self._database = database
+        self._target = target
+        self._migration = migration
+        self.changed: dict[bytes, int] = {}
+        self.left: dict[bytes, str] = {}
+        """For each value that could not be re-encoded, the reason."""
 
-def _reencode_some(
-    database: Database,
-    target: _Target,
-    migration: str | None,
-    start: bytes,
-    txn: Transaction,
-) -> _Batch:
-    """Re-encode the next few values from the key `start` on, in this transaction."""
-    codec = database.read_codec(txn)
-    if codec.metadata.migration != migration:
-        if target.is_reached(codec.metadata):
-            return _Batch(0, 0, [], None)  # another process did the rest
-        raise MigrationError(
-            f"another migration, to {codec.metadata.write_name}, has begun: this one, to {target}, "
-            "stops here; no value is lost, and any mixture can be read"
-        )
-    changes: list[tuple[bytes, bytes, bytes]] = []
-    left: list[str] = []
-    looked_at = size = 0
-    next_start = None
-    # Closed before the first put: at a put, an open scan would read on to the end of the store.
-    with closing(scan_from(database.engine, txn, start)) as entries:
-        for key, raw in entries:
-            if len(changes) >= BATCH_VALUES or size >= BATCH_BYTES or looked_at >= BATCH_SCAN:
-                next_start = key
-                break
-            looked_at += 1
-            if raw[:1] == codec.prefix:
-                continue
-            size += len(raw)
-            try:
-                new = codec.wrap(key, _reencoded(codec, target, key, raw))
-                changes.append((key, raw, new))
-            except StoneError as error:
-                left.append(_at(key, error))
-    puts = still_there(database.engine, txn, changes)
-    txn.put_many(DATA, puts)
-    return _Batch(len(puts), looked_at, left, next_start)
+    def step(self, txn: Transaction, start: bytes, turn: Turn) -> tuple[bytes | None, int]:
+        """Re-encode the next few values from the key `start` on, in this transaction."""
+        codec = self._database.read_codec(txn)
+        target = self._target
+        if codec.metadata.migration != self._migration:
+            if target.is_reached(codec.metadata):
+                return None, 0  # another process did the rest
+            raise MigrationError(
+                f"another migration, to {codec.metadata.write_name}, has begun: this one, to "
+                f"{target}, stops here; no value is lost, and any mixture can be read"
+            )
+        changes: list[tuple[bytes, bytes, bytes]] = []
+        looked_at = size = 0
+        next_start = None
+        engine = self._database.engine
+        with closing(pages_from(engine, txn, start)) as pages:
+            for keys, values in pages:
+                for key, raw in zip(keys, values, strict=True):
+                    if turn.is_over(looked_at, size):
+                        next_start = key
+                        break
+                    looked_at += 1
+                    if raw[:1] == codec.prefix:
+                        continue
+                    size += len(raw)
+                    try:
+                        new = codec.wrap(key, _reencoded(codec, target, key, raw))
+                        changes.append((key, raw, new))
+                    except StoneError as error:
+                        self.left[key] = _at(key, error)
+                if next_start is not None:
+                    break
+        puts = still_there(engine, txn, changes)
+        txn.put_many(DATA, puts)
+        self.changed[start] = len(puts)
+        return next_start, looked_at
 
 
 def _end(database: Database, migration: str | None, txn: Transaction) -> None:
@@ -376,23 +367,3 @@ def _at(key: bytes, error: StoneError) -> str:
     """The error, with the key that it is about."""
     message = str(error)
     return message if repr(key) in message else f"the value of {key!r}: {message}"
-
-
-class _Steps:
-    """Counts the steps of a migration, and reports the progress about a hundred times."""
-
-    def __init__(self, progress: Progress | None, total: int) -> None:
-        self._progress = progress
-        self._total = total
-        self._done = 0
-        self._told = 0
-
-    def step(self, count: int = 1) -> None:
-        self._done += count
-        if self._progress is not None and (self._done - self._told) * 100 >= self._total:
-            self._told = self._done
-            self._progress(min(self._done, self._total), self._total)
-
-    def finish(self) -> None:
-        if self._progress is not None:
-            self._progress(self._total, self._total)

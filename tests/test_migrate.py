@@ -36,6 +36,7 @@ from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS, read_metadata, write_formats
 from stones.formats.request import FormatRequest
 from stones.formats.serializers import serializer
+from stones.migrations import batches
 from stones.migrations.reencode import MigrationReport
 
 FULL = ["pickle", "json", "cbor", "msgpack"]
@@ -324,6 +325,7 @@ def test_a_store_migrated_to_functions_opens_with_them(path):
         assert raw_values(store) == {b"key": b"\x20eulav"}
 
 
+@pytest.mark.usefixtures("short_batches")
 def test_a_migration_to_functions_is_resumed_with_the_same_ones(path):
     with stone(path, LmdbStore, "pickle") as store:
         store.update({b"%04d" % number: b"value" for number in range(2000)})
@@ -343,6 +345,7 @@ def test_a_migration_to_functions_is_resumed_with_the_same_ones(path):
         assert formats_in_use(store) == {32}
 
 
+@pytest.mark.usefixtures("short_batches")
 def test_a_migration_from_functions_is_resumed_by_opening_with_them(path):
     with stone(path, LmdbStore, dump_load=REVERSED) as store:
         store.update({b"%04d" % number: b"value" for number in range(2000)})
@@ -373,6 +376,7 @@ def test_from_functions_to_other_functions_is_refused(opened):
     assert store["key"] == b"value"
 
 
+@pytest.mark.usefixtures("short_batches")
 def test_left_over_values_of_functions_are_never_read_by_others(path):
     with stone(path, LmdbStore, dump_load=REVERSED) as store:
         store.update({b"%04d" % number: b"value" for number in range(2000)})
@@ -464,6 +468,13 @@ def test_a_migration_that_cannot_begin_leaves_the_store_as_it_was(opened):
 # -- interrupted and resumed -----------------------------------------------------------------------
 
 
+@pytest.fixture
+def short_batches(monkeypatch):
+    """A transaction looks at 30 values at most, so that a migration of a small store has many."""
+    monkeypatch.setattr(batches, "ENTRIES", 30)
+
+
+@pytest.mark.usefixtures("short_batches")
 def test_progress_goes_up_to_the_end_in_about_a_hundred_steps(opened):
     store = opened(serialize="pickle")
     store.update({b"%05d" % number: number for number in range(3000)})
@@ -475,6 +486,7 @@ def test_progress_goes_up_to_the_end_in_about_a_hundred_steps(opened):
     assert 50 < len(seen) < 110
 
 
+@pytest.mark.usefixtures("short_batches")
 @pytest.mark.parametrize("at", [0.1, 0.5, 0.75, 0.95])
 def test_an_interrupted_migration_goes_on_where_it_stopped(opened, at):
     store = opened(serialize="pickle")
@@ -489,6 +501,7 @@ def test_an_interrupted_migration_goes_on_where_it_stopped(opened, at):
     assert formats_in_use(store) == {IDS["json"]}
 
 
+@pytest.mark.usefixtures("short_batches")
 def test_an_interrupted_migration_can_be_turned_back(opened):
     store = opened(serialize="pickle")
     entries = {b"%05d" % number: (number,) for number in range(3000)}
@@ -510,6 +523,7 @@ def overtaken(store, by, at):
     return migrate(store, "json", progress=overtake)
 
 
+@pytest.mark.usefixtures("short_batches")
 @pytest.mark.parametrize("by", [["json"], ["cbor", "json"]])
 def test_a_migration_that_others_have_done_meanwhile_is_done(opened, by):
     store = opened()
@@ -520,6 +534,7 @@ def test_a_migration_that_others_have_done_meanwhile_is_done(opened, by):
     assert formats_in_use(store) == {IDS["json"]}
 
 
+@pytest.mark.usefixtures("short_batches")
 @pytest.mark.parametrize("by", [["cbor"], ["cbor", "json", "cbor"]])
 def test_a_migration_stops_where_another_one_has_begun(opened, by):
     store = opened()
@@ -531,6 +546,7 @@ def test_a_migration_stops_where_another_one_has_begun(opened, by):
     assert formats_in_use(store) == {IDS["cbor"]}
 
 
+@pytest.mark.usefixtures("short_batches")
 def test_a_migration_never_ends_another_one(opened):
     """Or values would be taken to be in the format of the first, and in others than they are."""
     store = opened()
@@ -550,6 +566,7 @@ def test_a_migration_never_ends_another_one(opened):
     assert dict(store) == entries
 
 
+@pytest.mark.usefixtures("short_batches")
 def test_what_is_written_meanwhile_and_cannot_be_re_encoded_is_left_and_named(opened):
     store = opened(serialize="pickle")
     store.update({b"%05d" % number: number for number in range(3000)})
