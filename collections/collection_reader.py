@@ -219,3 +219,8 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         name = f"Collection {self.name!r} of {self._type.cls.__name__}"
         count = shown_count(self, self._records.database, "record")
         return f"<{name}: {count}>" if count else f"<{name}>"
+
+
+def records_of(collection: CollectionReader[Any, Any]) -> StoredRecords[Any, Any]:
+    """What a collection reads its records from: for `stones.migrations`."""
+    return collection._records

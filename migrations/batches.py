@@ -48,11 +48,12 @@ BYTES = 4_000_000
 class Turn:
     """The time and the room that a step has in one transaction."""
 
-    __slots__ = ("_until", "began", "ended")
+    __slots__ = ("_until", "ended")
 
     def __init__(self, seconds: float) -> None:
-        self.began = self.ended = perf_counter()
-        self._until = self.began + seconds
+        self.ended = perf_counter()
+        """The time of the last look at the clock, in seconds of `perf_counter`."""
+        self._until = self.ended + seconds
 
     def is_over(self, looked_at: int, size: int = 0) -> bool:
         """Whether the step has to stop, after `looked_at` entries and `size` bytes of changes.
@@ -61,6 +62,10 @@ class Turn:
         """
         self.ended = now = perf_counter()
         return looked_at > 0 and (now >= self._until or looked_at >= ENTRIES or size >= BYTES)
+
+    def since_last_look(self) -> float:
+        """The seconds since `is_over` was called last."""
+        return perf_counter() - self.ended
 
 
 Step = Callable[[Transaction, bytes, Turn], tuple[bytes | None, int]]

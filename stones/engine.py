@@ -305,6 +305,8 @@ class Engine(ABC):
 
     supports: Supports = Supports()
     """What this engine can do. A class attribute, or set by the constructor."""
+    packs_values: bool = True
+    """Whether values may be compressed and encrypted: not in files for people or other programs."""
     closed: bool = False
     """Whether the engine is closed. An iteration that is still open ends with an error then."""
 

@@ -32,6 +32,7 @@ from stones.engines.memory import MemoryEngine
 from stones.engines.postgres.engine import PostgresEngine
 from stones.engines.redis.engine import RedisEngine
 from stones.engines.sqlite.engine import SqliteEngine
+from stones.migrations import batches
 
 from .command_line import run
 from .servers.fixtures import postgres, postgres_server, postgres_url
@@ -134,3 +135,9 @@ def opened(request, tmp_path):
 def bomb(tmp_path):
     """The path of a `Bomb`: it is there once a pickle has been read."""
     return tmp_path / "unpickled"
+
+
+@pytest.fixture
+def short_batches(monkeypatch):
+    """A migration looks at few values in a transaction, so that of a small store it has many."""
+    monkeypatch.setattr(batches, "ENTRIES", 10)

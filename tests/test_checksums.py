@@ -407,6 +407,7 @@ def test_a_damaged_value_stops_a_migration_before_it_starts(opened, changes):
     assert not is_migrating(store)
 
 
+@pytest.mark.usefixtures("short_batches")
 def test_what_is_damaged_meanwhile_is_left_as_it_is_and_named(opened):
     store = opened(serialize="json", checksums=True)
     store.update((b"%04d" % number, number) for number in range(2000))
@@ -451,6 +452,7 @@ def test_whatever_is_interrupted_all_can_be_read_and_any_migration_goes_on(first
     assert not is_migrating(store)
 
 
+@pytest.mark.usefixtures("short_batches")
 def test_an_interrupted_migration_goes_on_where_it_stopped(opened):
     store = opened(serialize="json")
     store.update((b"%04d" % number, number) for number in range(3000))
@@ -470,6 +472,7 @@ def test_checksums_asked_for_in_the_middle_of_a_migration_are_made_on_its_way(op
     assert dict(store) == entries
 
 
+@pytest.mark.usefixtures("short_batches")
 @pytest.mark.parametrize("at", [0.3, 0.7])
 def test_what_a_migration_does_not_name_is_not_undone_by_it(opened, at):
     """Another migration may begin while this one tries the values, or while it re-encodes them."""

@@ -49,6 +49,13 @@ def decode(raw: bytes) -> Any:
     return _loads_tagged(str(raw, "utf-8")) if b'"$' in raw else _decode_untagged(raw)
 
 
+def decode_plain(raw: bytes) -> Any:
+    """The value if it is plain. Raises ValueError and msgspec's errors for all other bytes."""
+    if b'"$' in raw:
+        raise ValueError("a key or text in it begins with a dollar sign: it may be a tag")
+    return _decode_plain(raw)
+
+
 def _is_plain(value: Any, room: int) -> bool:
     """Whether a dict or list can be written as it is. This takes half the time of a copy.
 

@@ -41,7 +41,8 @@ _idle: list[Packer] = []
 _KEPT_SIZE = 1 << 18
 
 
-_decode_plain: Callable[[bytes], Any] = msgspec.msgpack.Decoder(PLAIN).decode
+decode_plain: Callable[[bytes], Any] = msgspec.msgpack.Decoder(PLAIN).decode
+"""The value if it is plain. Raises msgspec's errors for all other bytes."""
 _plain_checks = Tries()
 
 
@@ -92,7 +93,7 @@ def _decode_any(raw: bytes) -> Any:
     )
 
 
-decode = plain_first(_decode_plain, _decode_any)
+decode = plain_first(decode_plain, _decode_any)
 """The value. Raises ValueError and other errors on bytes that `encode` did not make."""
 
 
@@ -103,7 +104,7 @@ def _is_plain(raw: bytes) -> bool:
         tries.left_out -= 1
         return False
     try:
-        _decode_plain(raw)
+        decode_plain(raw)
     except Exception:  # noqa: BLE001  # they are not plain
         tries.fail()
         return False

@@ -66,6 +66,12 @@ class Serializer:
     such values with str keys, all of exactly these types. The caller has to know that a value is
     simple. The function raises anything if it cannot hold the value, and `encode` may hold it then.
     """
+    decode_plain: Decode | None = None
+    """Makes the value of bytes if that is plain, faster. None if there is no faster way.
+
+    `stones.formats.plain_values` says which values are plain. Each of pickle, json, cbor and
+    msgpack can hold them. A plain value is simple. The function raises anything for other values.
+    """
 
 
 def serializer(name: str) -> Serializer:
@@ -274,8 +280,9 @@ def _pickle(name: str) -> Serializer:
 
 def _from_module(name: str) -> Serializer:
     module = import_module(f".{name}_serializer", __package__)
-    encode_simple = getattr(module, "encode_simple", None)
-    return Serializer(name, with_path_in_errors(name, module.encode), module.decode, encode_simple)
+    encode = with_path_in_errors(name, module.encode)
+    ways = (getattr(module, way, None) for way in ("encode_simple", "decode_plain"))
+    return Serializer(name, encode, module.decode, *ways)
 
 
 def _noop(name: str) -> Serializer:

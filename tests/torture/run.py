@@ -1,8 +1,9 @@
 """Tear a store down, again and again, and check each time that it holds what it must.
 
 `run.py kills` kills the processes that write. `run.py cuts` cuts the power, by replaying what had
-reached the disk; `run.py making` does so while the store is made. Ends with 1 and `VIOLATION` where
-a write that was acknowledged is not there, or one is there in part. `--sabotage` breaks the
+reached the disk; `run.py making` does so while the store is made. `run.py formats` kills each kind
+of migration to another format, so often as `--rounds` says. Ends with 1 and `VIOLATION` where a
+write that was acknowledged is not there, or one is there in part. `--sabotage` breaks the
 writers, which must be noticed.
 """
 
@@ -10,6 +11,7 @@ import argparse
 import secrets
 import sys
 
+from format_kills import FormatKills
 from kills import Kills
 from powercuts import PowerCuts
 from workload import Violation
@@ -17,7 +19,7 @@ from workload import Violation
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["kills", "cuts", "making"])
+    parser.add_argument("what", choices=["kills", "cuts", "making", "formats"])
     parser.add_argument("--rounds", type=int, default=15, help="kills, or recordings to cut")
     parser.add_argument("--operations", type=int, default=60, help="in a lane of a recording")
     parser.add_argument("--cuts", type=int, default=200, help="in a recording")
@@ -36,6 +38,9 @@ def main() -> int:
         if asked.what == "kills":
             done = Kills(asked.seed, asked.sabotage, asked.durability).run(asked.rounds)
             print(f"{asked.rounds} rounds, {done} operations acknowledged, none lost")
+        elif asked.what == "formats":
+            found = FormatKills(asked.seed).run(asked.rounds)
+            print(f"{asked.rounds} kills of each kind, {found} in the middle of a migration")
         else:
             making = asked.what == "making"
             cuts = PowerCuts(asked.seed, asked.sabotage, asked.durability, making=making)

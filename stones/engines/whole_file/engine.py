@@ -61,6 +61,7 @@ class WholeFileEngine(MemoryEngine):
     Raises StoreOpenError if the files cannot be read or made.
     """
 
+    packs_values = False
     supports = Supports(
         processes=True,
         snapshots=True,

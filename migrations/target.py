@@ -1,0 +1,164 @@
+"""What a re-encoding makes of values: the parts of a format that its caller names.
+
+A format has a serializer, maybe a compression with or without a dictionary, maybe a key by which
+values are encrypted, and maybe checksums. A part that is not named stays as it is.
+"""
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from attrs import evolve, frozen
+
+from stones.errors import SerializerError, ValueTypeError
+from stones.formats.compression import check_compression_package
+from stones.formats.encryption import EncryptionKey
+from stones.formats.encryption_keys import Encrypt, KeyRing
+from stones.formats.metadata import KEEP, Format, Keep, Metadata, format_name
+from stones.formats.request import FormatRequest, check_checksums, checked_compress
+from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
+from stones.stores.spans import EVERYTHING, Span, prefix_span
+
+Functions = tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()]
+
+
+@frozen
+class Target:
+    """The parts of a format that a migration changes, for the keys that begin with `prefix`."""
+
+    serializer: Serializer | None
+    """None keeps the serializer."""
+    checksums: bool | None
+    """None keeps checksums, or their absence."""
+    compress: Literal["zstd", False] | None
+    """None keeps the compression, or its absence."""
+    encrypts: bool | None
+    """None keeps the encryption, or its absence."""
+    keys: KeyRing
+    """The keys that the caller names, the key for new values first."""
+    prefix: bytes = b""
+    dictionary: bytes | None = None
+    """The dictionary for the compression, once it is trained."""
+
+    @classmethod
+    def of(
+        cls,
+        to: str | None,
+        dump_load: Functions,
+        checksums: bool | None,
+        compress: str | bool | None,
+        encrypt: Encrypt,
+        prefix: bytes,
+    ) -> "Target":
+        """The target that the arguments of `migrate` name.
+
+        Raises SerializerError, ValueTypeError, EncryptionKeyError, and StoreOpenError without a
+        package.
+        """
+        check_checksums(checksums)
+        compress = checked_compress(compress)
+        if to is not None and dump_load:
+            raise SerializerError(
+                "give migrate() the name of a serializer, or else dump_load=, not both"
+            )
+        if to is None and not dump_load and checksums is compress is encrypt is None:
+            raise SerializerError(
+                "migrate() takes the name of a serializer, or else dump_load=, compress=, encrypt= "
+                "or checksums="
+            )
+        if prefix and checksums is not None:
+            raise ValueTypeError(
+                "checksums= is for a whole store: call migrate(store, checksums=...), and leave it "
+                "out for a collection or a prefix"
+            )
+        named = None
+        if to is not None:
+            named = serializer(to)
+        elif dump_load:
+            named = custom_serializer(dump_load)
+        if compress:
+            check_compression_package()
+        encrypts = None if encrypt is None else encrypt is not False
+        return cls(named, checksums, compress, encrypts, KeyRing.of(encrypt), prefix)
+
+    @property
+    def span(self) -> Span:
+        """The keys that it is for."""
+        return prefix_span(self.prefix) if self.prefix else EVERYTHING
+
+    def request(self, request: FormatRequest) -> FormatRequest:
+        """The request of the opener of a store who has named these parts as well."""
+        if self.serializer is not None:
+            custom = self.serializer if self.serializer.name == CUSTOM else None
+            # A rule leaves the serializer of the store as it is, so only what is trusted widens.
+            name = request.name
+            request = request.widened(self.serializer.name, custom)
+            request = evolve(request, name=name) if self.prefix else request
+        return evolve(request, keys=self.keys.joined(request.keys)) if self.keys else request
+
+    def planned(self, metadata: Metadata) -> Metadata:
+        """The metadata at the start of the migration. Raises as `Metadata.migrating_to` does."""
+        compression: Literal["zstd"] | Keep | None = KEEP
+        dictionary: bytes | Keep | None = KEEP
+        if self.compress is not None:
+            compression = self.compress or None
+        if self.dictionary is not None and not self.has_dictionary(metadata):
+            dictionary = self.dictionary
+        encryption: EncryptionKey | Keep | None = KEEP
+        if self.encrypts is not None:
+            encryption = self.keys.newest
+        return metadata.migrating_to(
+            None if self.serializer is None else self.serializer.name,
+            self.checksums,
+            compression=compression,
+            dictionary=dictionary,
+            encryption=encryption,
+            prefix=self.prefix,
+        )
+
+    def has_dictionary(self, metadata: Metadata) -> bool:
+        """Whether new values are compressed by a dictionary already."""
+        return metadata.format_of(self.prefix).dictionary is not None
+
+    def wants_dictionary(self, metadata: Metadata) -> bool:
+        """Whether a dictionary is to be trained."""
+        return bool(self.compress) and self.dictionary is None and not self.has_dictionary(metadata)
+
+    def is_written_in(self, metadata: Metadata) -> bool:
+        """Whether new values are written so."""
+        return self.outcome(metadata) == _outcome(metadata, self.keys.newest)
+
+    def is_reached(self, metadata: Metadata) -> bool:
+        """Whether all values are written so."""
+        return metadata.migration is None and self.is_written_in(metadata)
+
+    def outcome(self, metadata: Metadata) -> object:
+        """What the migration would make of the metadata, without the numbers of formats.
+
+        Two migrations with the same outcome share the work. Which dictionary they have trained does
+        not matter, since the first one that begins sets it.
+        """
+        return _outcome(self.planned(metadata), self.keys.newest)
+
+    def name(self, metadata: Metadata) -> str:
+        """The format of new values at the end, in words."""
+        planned = self.planned(metadata)
+        return written_name(planned, planned.format_of(self.prefix))
+
+
+def written_name(metadata: Metadata, format: Format) -> str:
+    """A format, in words: "json with checksums", or "json, compressed by zstd, encrypted"."""
+    name = format_name(format.serializer, metadata.checksums)
+    name += f", compressed by {format.compression}" if format.compression else ""
+    return name + (", encrypted" if format.encryption else "")
+
+
+def _outcome(metadata: Metadata, newest: EncryptionKey | None) -> object:
+    ours = {id for id, check in metadata.keys.items() if newest and newest.matches(id, check)}
+
+    def parts(format: Format) -> tuple[object, ...]:
+        # A key that the store does not know yet gets another id in each plan.
+        encryption = "newest" if format.encryption in ours else format.encryption
+        return format.serializer, format.compression, encryption
+
+    rules = {prefix: parts(metadata.formats[id]) for prefix, id in metadata.rules.items()}
+    return parts(metadata.write), rules, metadata.checksums
