@@ -48,7 +48,7 @@ from .old_values import pages_from, still_there
 from .progress import Progress, ProgressCounter
 from .recoding import Recoding
 from .samples import Samples
-from .target import Functions, Target, written_name
+from .target import Functions, Target
 
 _CHECKED = 64
 """Values that are checked at once. Of more values, the memory does not fit the processor's cache:
@@ -289,13 +289,10 @@ class _Run:
             metadata = database.read_codec(txn).metadata
             if target.outcome(metadata) != self._outcome:
                 raise MigrationError(
-                    f"another migration, to {written_name(metadata, metadata.write)}, has begun: "
-                    "this one does not start; migrate again"
+                    f"another migration, to {metadata.write_name}, has begun: this one does not "
+                    "start; migrate again"
                 )
-            brings_dictionary = target.dictionary is not None and not target.has_dictionary(
-                metadata
-            )
-            if brings_dictionary or not target.is_written_in(metadata):
+            if target.brings_dictionary(metadata) or not target.is_written_in(metadata):
                 write_formats(txn, target.planned(metadata))
             database.reload(txn)
             span = target.span if metadata.migration is None else EVERYTHING
@@ -315,7 +312,7 @@ class _Run:
             target, metadata = self._target, codec.metadata
             if target.is_reached(metadata) and target.outcome(metadata) == self._outcome:
                 return None, 0  # another process did the rest
-            now = written_name(codec.metadata, codec.metadata.write)
+            now = metadata.write_name
             raise MigrationError(
                 f"another migration, to {now}, has begun: this one, to {self._name}, stops here; "
                 "no value is lost, and any mixture can be read"

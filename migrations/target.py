@@ -13,7 +13,7 @@ from stones.errors import SerializerError, ValueTypeError
 from stones.formats.compression import check_compression_package
 from stones.formats.encryption import EncryptionKey
 from stones.formats.encryption_keys import Encrypt, KeyRing
-from stones.formats.metadata import KEEP, Format, Keep, Metadata, format_name
+from stones.formats.metadata import KEEP, Format, Keep, Metadata
 from stones.formats.request import FormatRequest, check_checksums, checked_compress
 from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
 from stones.stores.spans import EVERYTHING, Span, prefix_span
@@ -36,8 +36,8 @@ class Target:
     keys: KeyRing
     """The keys that the caller names, the key for new values first."""
     prefix: bytes = b""
-    dictionary: bytes | None = None
-    """The dictionary for the compression, once it is trained."""
+    dictionary: bytes | Keep | None = KEEP
+    """The dictionary for the compression, once it is trained. None if there is to be no one."""
 
     @classmethod
     def of(
@@ -101,7 +101,7 @@ class Target:
         dictionary: bytes | Keep | None = KEEP
         if self.compress is not None:
             compression = self.compress or None
-        if self.dictionary is not None and not self.has_dictionary(metadata):
+        if self._changes_serializer(metadata) or not self.has_dictionary(metadata):
             dictionary = self.dictionary
         encryption: EncryptionKey | Keep | None = KEEP
         if self.encrypts is not None:
@@ -120,8 +120,20 @@ class Target:
         return metadata.format_of(self.prefix).dictionary is not None
 
     def wants_dictionary(self, metadata: Metadata) -> bool:
-        """Whether a dictionary is to be trained."""
-        return bool(self.compress) and self.dictionary is None and not self.has_dictionary(metadata)
+        """Whether a dictionary is to be trained: it is for the bytes of one serializer."""
+        kept = metadata.format_of(self.prefix).compression
+        if not (kept if self.compress is None else self.compress):
+            return False
+        is_missing = self.compress is not None and not self.has_dictionary(metadata)
+        return is_missing or self._changes_serializer(metadata)
+
+    def brings_dictionary(self, metadata: Metadata) -> bool:
+        """Whether the dictionary that was trained is the first one."""
+        return isinstance(self.dictionary, bytes) and not self.has_dictionary(metadata)
+
+    def _changes_serializer(self, metadata: Metadata) -> bool:
+        named = self.serializer
+        return named is not None and named.name != metadata.format_of(self.prefix).serializer
 
     def is_written_in(self, metadata: Metadata) -> bool:
         """Whether new values are written so."""
@@ -142,14 +154,7 @@ class Target:
     def name(self, metadata: Metadata) -> str:
         """The format of new values at the end, in words."""
         planned = self.planned(metadata)
-        return written_name(planned, planned.format_of(self.prefix))
-
-
-def written_name(metadata: Metadata, format: Format) -> str:
-    """A format, in words: "json with checksums", or "json, compressed by zstd, encrypted"."""
-    name = format_name(format.serializer, metadata.checksums)
-    name += f", compressed by {format.compression}" if format.compression else ""
-    return name + (", encrypted" if format.encryption else "")
+        return evolve(planned, write=planned.format_of(self.prefix)).write_name
 
 
 def _outcome(metadata: Metadata, newest: EncryptionKey | None) -> object:

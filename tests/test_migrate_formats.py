@@ -22,11 +22,13 @@ from stones import (
     ValueTypeError,
     check,
     index,
+    inspect,
     key,
     migrate,
     stone,
 )
 from stones.engine import Space
+from stones.formats.compression import compressor, content_size
 from stones.formats.metadata import read_metadata
 from stones.formats.serializers import serializer
 from stones.migrations.reencode import MigrationReport
@@ -168,6 +170,19 @@ def test_another_serializer_compression_and_checksums_come_in_one_migration(open
     assert dict(store) == rows()
 
 
+def test_another_serializer_gets_a_dictionary_of_its_own(opened):
+    store = opened(serialize="msgpack")
+    store.update(rows())
+    migrate(store, compress="zstd")
+    migrate(store, "json")
+    changed = size(store)
+    assert dict(store) == rows()
+    assert metadata_of(store).write.dictionary == 2
+    with MemoryStore(rows(), serialize="json") as other:
+        migrate(other, compress="zstd")
+        assert changed == size(other)
+
+
 def test_an_interrupted_compression_goes_on_with_the_same_dictionary(opened, short_batches):
     store = opened(serialize="msgpack")
     store.update(rows())
@@ -294,6 +309,43 @@ def test_a_rule_under_another_rule_keeps_its_parts(opened):
     assert parts(store, b"a/1") == {("json", "zstd", False)}
     assert parts(store, b"c") == {("json", None, False)}
     assert dict(store) == {b"a/1": 1, b"a/b/1": 2, b"c": 3}
+
+
+# -- shown by `inspect` ----------------------------------------------------------------------------
+
+
+def test_inspect_shows_what_compression_saves_and_encryption_costs(path):
+    with stone(path, LmdbStore, serialize="msgpack") as store:
+        store.update(rows())
+        before = size(store)
+        migrate(store, compress="zstd", checksums=True)
+        (found,) = inspect(store).formats
+        assert (found.compression, found.encrypted) == ("zstd", False)
+        assert found.size == size(store) < found.plain_size == before + 4 * COUNT
+        assert found.dictionary_size == len(metadata_of(store).dictionaries[1])
+        migrate(store, encrypt=KEYS[0], prefix="row/00")
+    found = inspect(path)  # without the key
+    assert [(use.prefix, use.format) for use in found.rules] == [
+        ("row/00", "msgpack with checksums, compressed by zstd, encrypted")
+    ]
+    assert {use.encrypted: use.plain_size is None for use in found.formats} == {
+        True: True,
+        False: False,
+    }
+    with stone(path, LmdbStore, encrypt=KEYS[0]) as store:
+        migrate(store, compress=False, encrypt=KEYS[0], checksums=False)
+        (found,) = inspect(store).formats
+        assert found.plain_size == before == found.size - 32 * COUNT
+
+
+@given(st.binary(max_size=100) | st.integers(0, 70_000).map(bytes))
+def test_the_head_of_a_frame_tells_the_size(content):
+    assert content_size(compressor(None)(content)) == len(content)
+
+
+def test_a_frame_that_is_cut_short_or_damaged_tells_no_size():
+    assert content_size(b"") is None
+    assert content_size(compressor(None)(bytes(1000))[:2]) is None
 
 
 # -- refused ---------------------------------------------------------------------------------------

@@ -38,6 +38,10 @@ def test_a_power_cut_loses_nothing_that_was_acknowledged():
     assert_held(torture("cuts", "--rounds", "2", "--cuts", "75"))
 
 
+def test_a_killed_migration_to_another_format_ends_in_the_same_bytes():
+    assert_held(torture("formats", "--rounds", "2"))
+
+
 @pytest.mark.parametrize("durability", ["lazy", "none"])
 def test_a_killed_writer_loses_nothing_in_the_looser_modes_either(durability):
     assert_held(torture("kills", "--rounds", "6", "--durability", durability))

@@ -2,7 +2,8 @@
 
 main            the entry point: runs a command, and turns errors into exit codes
 entry_commands  get, put, delete, keys
-store_commands  migrate, info, check, salvage, backup, compact
+store_commands  info, check, salvage, backup, compact
+migrate_command migrate
 options         options and exit codes that the commands share
 keys            how a key is typed and shown
 typed_keys      how the key of a record is typed and shown

@@ -21,8 +21,9 @@ import click
 from stones.errors import StoneError
 
 from .entry_commands import delete, get, keys, put
+from .migrate_command import migrate
 from .options import FAILED, INTERRUPTED
-from .store_commands import backup, check, compact, info, migrate, salvage
+from .store_commands import backup, check, compact, info, salvage
 from .streams import (
     CLOSED_PIPE,
     ReaderEndedError,

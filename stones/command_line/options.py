@@ -58,6 +58,7 @@ class Limit(click.ParamType):  # type: ignore[type-arg]  # generic in later vers
 KEY_VARIABLE = "STONES_KEY"
 """The environment variable with the key of encrypted stores."""
 _KEY_FILES = "stones.key_files"
+_NEW_KEY_FILE = "stones.new_key_file"
 
 
 def _note_key_files(ctx: click.Context, _: click.Parameter, files: tuple[str, ...]) -> None:
@@ -76,6 +77,20 @@ key_file_option = click.option(
 )
 
 
+def _note_new_key_file(ctx: click.Context, _: click.Parameter, file: str | None) -> str | None:
+    ctx.meta[_NEW_KEY_FILE] = [] if file is None else [file]
+    return file
+
+
+new_key_file_option = click.option(
+    "--new-key-file",
+    type=click.Path(),
+    callback=_note_new_key_file,
+    metavar="FILE",
+    help="Encrypt each value by this key; --key-file has the old key, if there is one.",
+)
+
+
 def path_argument(command: F) -> F:
     """Give a command the argument PATH, and the option for the key of an encrypted store.
 
@@ -87,10 +102,13 @@ def path_argument(command: F) -> F:
 def given_keys() -> list[KeySource] | None:
     """The keys that the user of the running command gave, for `encrypt=`. None without any."""
     context = click.get_current_context(silent=True)
-    files = context.meta.get(_KEY_FILES, ()) if context is not None else ()
-    if files:
-        return [key_from_file(file) for file in files]
-    return [key_from_environment(KEY_VARIABLE)] if KEY_VARIABLE in os.environ else None
+    meta = {} if context is None else context.meta
+    keys = [key_from_file(file) for file in meta.get(_NEW_KEY_FILE, ())]
+    files = meta.get(_KEY_FILES, ())
+    keys += [key_from_file(file) for file in files]
+    if not files and KEY_VARIABLE in os.environ:
+        keys.append(key_from_environment(KEY_VARIABLE))
+    return list(keys) or None
 
 
 def stones03_options(command: F) -> F:

@@ -1,4 +1,4 @@
-"""The commands on a whole store: `migrate`, `info`, `check`, `salvage`, `backup`, `compact`."""
+"""The commands on a whole store: `info`, `check`, `salvage`, `backup`, `compact`."""
 
 import json
 import math
@@ -23,45 +23,11 @@ from .options import (
     INTERRUPTED,
     given_keys,
     json_option,
-    open_store,
     path_argument,
-    serializer_choice,
     stones03_options,
     table_option,
     trust_option,
 )
-
-
-@click.command()
-@path_argument
-@click.option("--to", type=serializer_choice, help="The new serializer.")
-@click.option(
-    "--checksums/--no-checksums", default=None, help="Whether each value gets a checksum."
-)
-@trust_option
-@stones03_options
-def migrate(path: str, to: str | None, checksums: bool | None, **options: Any) -> None:
-    """Re-encode all values: --to another serializer, with or without checksums.
-
-    Other programs may read and write the store during the migration. If you interrupt it, the store
-    at PATH stays valid. Run the command again to go on.
-    """
-    from stones.migrations.reencode import migrate
-
-    if to is None and checksums is None:
-        raise click.UsageError("say what to change: --to NAME, --checksums or --no-checksums")
-    try:
-        with open_store(path, **options) as store, progress_bar(to or "checksums") as progress:
-            done = migrate(store, to, checksums=checksums, progress=progress)
-            figures = store.stats()
-    except KeyboardInterrupt:
-        raise Interrupted(
-            "interrupted: the store is valid, with part of it re-encoded; run this again to go on"
-        ) from None
-    written = format_name(figures["serializer"], figures["checksums"])
-    click.echo(
-        f"{done.values:,} of {show_count(done.total, 'value')} re-encoded: all are {written} now"
-    )
 
 
 @contextmanager
@@ -97,7 +63,7 @@ def info_text(found: StoreInfo) -> str:
     """The facts about a store, as `stones info` prints them."""
     written = "stones 0.3 or another program, which did not note the serializer"
     if found.serializer is not None:
-        written = format_name(found.serializer, found.checksums)
+        written = format_name(found.serializer, found.checksums, found.compression, found.encrypted)
     rows = [
         ("entries", f"{found.entries:,}, {_size(found.size)}"),
         ("written by", written),
@@ -107,6 +73,7 @@ def info_text(found: StoreInfo) -> str:
         rows.insert(1, ("file", f"{_size(found.file_size)}{used}"))
     if found.version != "0.3":
         rows += [("format", _format_row(use)) for use in found.formats]
+    rows += [("keys", f"{rule.prefix}...: {rule.format}") for rule in found.rules]
     if found.migrating:
         rows.append(("migration", f"to {written}, unfinished: migrate again to go on"))
     for use in found.collections:
@@ -130,9 +97,20 @@ def _index_row(index: IndexUse) -> str:
 
 def _format_row(use: FormatUse) -> str:
     name = use.serializer or ("damaged, empty" if use.id is None else f"not listed, {use.id}")
-    return (
-        f"{format_name(name, use.checksums)}: {show_count(use.values, 'value')}, {_size(use.size)}"
+    name = format_name(name, use.checksums, use.compression, use.encrypted)
+    return f"{name}: {show_count(use.values, 'value')}, {_size(use.size)}{_saved(use)}"
+
+
+def _saved(use: FormatUse) -> str:
+    """What compression saves, and what encryption costs, where the store tells."""
+    if use.plain_size in (None, 0, use.size):
+        return ""
+    assert use.plain_size is not None
+    share = f"{use.size / use.plain_size:.0%} of {_size(use.plain_size)}"
+    dictionary = (
+        f", and a dictionary of {_size(use.dictionary_size)}" if use.dictionary_size else ""
     )
+    return f", {share}{dictionary}"
 
 
 def _size(count: float) -> str:

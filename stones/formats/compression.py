@@ -79,6 +79,23 @@ def train(samples: Sequence[bytes], size: int = DICTIONARY_SIZE) -> bytes | None
     return bytes(trained.as_bytes())
 
 
+def content_size(frame: bytes) -> int | None:
+    """How many bytes a compressed value had, by the head of its frame. None if it does not tell.
+
+    See RFC 8878, 3.1.1.1: the size is after the descriptor, the window and the dictionary's number.
+    """
+    if not frame:
+        return None
+    descriptor = frame[0]
+    is_single = descriptor & 0x20
+    width = (1 if is_single else 0, 2, 4, 8)[descriptor >> 6]
+    start = 1 + (not is_single) + (0, 1, 2, 4)[descriptor & 3]
+    field = frame[start : start + width]
+    if not width or len(field) < width:
+        return None
+    return int.from_bytes(field, "little") + (256 if width == 2 else 0)
+
+
 def check_compression_package() -> None:
     """Raise StoreOpenError if the package zstandard is not installed."""
     _zstandard()

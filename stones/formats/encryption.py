@@ -30,6 +30,8 @@ LAST_NUMBER = 2**32 - 1
 """The number of the last value of a session."""
 HEAD = _SALT + _NUMBER
 """So many bytes are before the encrypted ones."""
+TAG = 16
+"""So many bytes are after them."""
 _MOST_SESSIONS = 4096
 """A reader keeps the keys of so many sessions, of some kB each."""
 

@@ -136,7 +136,9 @@ class Metadata:
     @property
     def write_name(self) -> str:
         """The format of new values, in words: "json with checksums"."""
-        return format_name(self.write.serializer, self.checksums)
+        write = self.write
+        encrypted = write.encryption is not None
+        return format_name(write.serializer, self.checksums, write.compression, encrypted)
 
     @property
     def in_use(self) -> frozenset[int]:
@@ -243,9 +245,13 @@ def _free_id(format: Format, formats: Mapping[int, Format]) -> int:
     return free
 
 
-def format_name(serializer: str, checksums: bool) -> str:
-    """A format, in words: "json", or "json with checksums"."""
-    return f"{serializer} with checksums" if checksums else serializer
+def format_name(
+    serializer: str, checksums: bool, compression: str | None = None, encrypted: bool = False
+) -> str:
+    """A format, in words: "json", or "json with checksums, compressed by zstd, encrypted"."""
+    name = f"{serializer} with checksums" if checksums else serializer
+    name += f", compressed by {compression}" if compression else ""
+    return f"{name}, encrypted" if encrypted else name
 
 
 def new_metadata(

@@ -9,17 +9,22 @@ from collections import Counter
 from collections.abc import Mapping
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from stones.collections.indexes.definition import State, read_definitions
 from stones.engine import Engine, Space, Transaction
 from stones.formats.checksums import CHECKSUM_BIT
+from stones.formats.compression import content_size
+from stones.formats.encryption import HEAD, TAG
 from stones.formats.layout import read_layout
-from stones.formats.metadata import Format, Metadata, read_metadata
+from stones.formats.metadata import Metadata, read_metadata
 from stones.formats.stones03_codec import check_table
 from stones.stores.claims import collection_names, namespace_names, read_collection
 from stones.stores.existing import check_lmdb_options, lmdb_path, open_database, shown_url
 from stones.stores.store import Store
+
+_HEAD = 18
+"""The longest head of a frame of zstd without its magic number, in bytes."""
 
 
 @frozen
@@ -40,6 +45,28 @@ class FormatUse:
     """How many values are in the format."""
     size: int
     """The bytes of these values."""
+    compression: str | None = None
+    """How the values are compressed: 'zstd', or None."""
+    encrypted: bool = False
+    """Whether the values are encrypted."""
+    plain_size: int | None = None
+    """The bytes that these values would have if they were neither compressed nor encrypted.
+
+    None if the store does not tell: for values that are compressed and then encrypted, and for a
+    damaged value.
+    """
+    dictionary_size: int = 0
+    """The bytes of the dictionary by which the values are compressed."""
+
+
+@frozen
+class RuleUse:
+    """A part of a store whose new values have another format than the rest."""
+
+    prefix: str
+    """What the keys of this part begin with."""
+    format: str
+    """The format, in words: "json, compressed by zstd"."""
 
 
 @frozen
@@ -135,6 +162,12 @@ class StoreInfo:
     """The collections, in the order of their names."""
     namespaces: tuple[NamespaceUse, ...] = ()
     """The namespaces, in the order of their names."""
+    compression: str | None = None
+    """How new values are compressed: 'zstd', or None."""
+    encrypted: bool = False
+    """Whether new values are encrypted."""
+    rules: tuple[RuleUse, ...] = ()
+    """The parts of the store that have another format, in the order of their prefixes."""
 
 
 def inspect(
@@ -158,7 +191,8 @@ def inspect(
     >>> found.entries, found.serializer, found.checksums
     (2, 'json', False)
     >>> found.formats
-    (FormatUse(id=2, checksums=False, serializer='json', values=2, size=4),)
+    (FormatUse(id=2, checksums=False, serializer='json', values=2, size=4, compression=None, \
+encrypted=False, plain_size=4, dictionary_size=0),)
     """
     check_table(table)
     if isinstance(place, Store):
@@ -190,13 +224,13 @@ def _inspected(engine: Engine, name: str) -> StoreInfo:
 def _read_info(
     txn: Transaction, metadata: Metadata | None, path: str, sizes: Mapping[str, Any]
 ) -> StoreInfo:
-    listed = metadata.formats if metadata is not None else dict[int, Format]()
     collections = {name: read_collection(txn, name) or {} for name in collection_names(txn)}
     namespaces = list(namespace_names(txn))
     claimed = {*collections, *namespaces}
     indexes = {name: read_definitions(txn, name) for name in collections}
     entries = Counter(key[:4] for keys, _ in txn.pages(Space.INDEX, values=False) for key in keys)
     values, value_size = Counter[int | None](), Counter[int | None]()
+    frames = _Frames(metadata)
     records, record_size = Counter[str](), Counter[str]()
     size = 0
     for keys, raws in txn.pages(Space.DATA):
@@ -204,6 +238,8 @@ def _read_info(
             first = raw[0] if raw and metadata is not None else None
             values[first] += 1
             value_size[first] += len(raw)
+            if first in frames.compressed:
+                frames.add(first, raw)
             size += len(key) + len(raw)
             name_bytes, slash, _ = key.partition(b"/")
             name = name_bytes.decode("utf-8", "replace")
@@ -225,7 +261,7 @@ def _read_info(
         file_size=sizes.get("file_size"),
         used_size=sizes.get("used_size"),
         formats=tuple(
-            _format_use(first, listed, count, value_size[first])
+            _format_use(first, metadata, count, value_size[first], frames)
             for first, count in values.most_common()
         ),
         collections=tuple(
@@ -245,17 +281,74 @@ def _read_info(
         namespaces=tuple(
             NamespaceUse(f"{name}/", records[name], record_size[name]) for name in namespaces
         ),
+        compression=None if metadata is None else metadata.write.compression,
+        encrypted=metadata is not None and metadata.write.encryption is not None,
+        rules=() if metadata is None else _rules(metadata),
     )
 
 
+class _Frames:
+    """The bytes that compressed values had, by the first byte of the values.
+
+    Those of encrypted values are not seen without the key.
+    """
+
+    def __init__(self, metadata: Metadata | None) -> None:
+        self.sizes = Counter[int | None]()
+        self.unknown = set[int | None]()
+        self.compressed = frozenset(
+            first
+            for format in (metadata.formats.values() if metadata is not None else ())
+            for first in (format.id, format.id | CHECKSUM_BIT)
+            if format.compression is not None and format.encryption is None
+        )
+
+    def add(self, first: int | None, raw: bytes) -> None:
+        start = 5 if first is not None and first & CHECKSUM_BIT else 1
+        size = content_size(raw[start : start + _HEAD])
+        if size is None:
+            self.unknown.add(first)
+        else:
+            self.sizes[first] += start + size
+
+
 def _format_use(
-    first: int | None, listed: Mapping[int, Format], count: int, size: int
+    first: int | None, metadata: Metadata | None, count: int, size: int, frames: _Frames
 ) -> FormatUse:
-    if first is None:
-        return FormatUse(None, False, None, count, size)
-    id = first & ~CHECKSUM_BIT
-    serializer = listed[id].serializer if id in listed else None
-    return FormatUse(id, first >= CHECKSUM_BIT, serializer, count, size)
+    format = None
+    if first is not None and metadata is not None:
+        format = metadata.formats.get(first & ~CHECKSUM_BIT)
+    if first is None or format is None:
+        id = None if first is None else first & ~CHECKSUM_BIT
+        return FormatUse(id, first is not None and first >= CHECKSUM_BIT, None, count, size)
+    plain_size: int | None = size
+    if format.encryption is not None:
+        plain_size = None if format.compression else size - count * (HEAD + TAG)
+    elif format.compression is not None:
+        plain_size = None if first in frames.unknown else frames.sizes[first]
+    assert metadata is not None
+    dictionary = metadata.dictionaries.get(format.dictionary or 0, b"")
+    return FormatUse(
+        format.id,
+        first >= CHECKSUM_BIT,
+        format.serializer,
+        count,
+        size,
+        format.compression,
+        format.encryption is not None,
+        plain_size,
+        len(dictionary),
+    )
+
+
+def _rules(metadata: Metadata) -> tuple[RuleUse, ...]:
+    return tuple(
+        RuleUse(
+            prefix.decode("utf-8", "replace"),
+            evolve(metadata, write=metadata.formats[id]).write_name,
+        )
+        for prefix, id in sorted(metadata.rules.items())
+    )
 
 
 def _text(description: Mapping[str, Any], name: str) -> str | None:

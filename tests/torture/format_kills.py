@@ -96,9 +96,9 @@ class _Kind:
             self.indexes = _entries(store, Space.INDEX)
         shutil.copytree(self.before, after)
         started = time.monotonic()
-        child, half = self._migrating(after)
-        half.read()
-        self.seconds_to_half = time.monotonic() - started
+        child, progress = self._migrating(after)
+        self.steps = len(progress.read())
+        progress.close()
         os.waitpid(child, 0)
         self.seconds = time.monotonic() - started
         with self._opened(after) as store:
@@ -108,13 +108,13 @@ class _Kind:
         unfinished = 0
         for number in range(count):
             shutil.copytree(self.before, self.now)
-            child, half = self._migrating(self.now)
-            if number % 2:
+            child, progress = self._migrating(self.now)
+            if number % 4:
+                _read(progress, rng.randrange(1, self.steps))
+                time.sleep(rng.uniform(0, 0.002))
+            else:  # also before its first step and after its last one
                 time.sleep(rng.uniform(0, self.seconds))
-            else:  # in the second half, which changes values
-                half.read()
-                time.sleep(rng.uniform(0, self.seconds - self.seconds_to_half))
-            half.close()
+            progress.close()
             os.kill(child, signal.SIGKILL)
             os.waitpid(child, 0)
             with self._opened(self.now) as store:
@@ -128,7 +128,7 @@ class _Kind:
         return unfinished
 
     def _migrating(self, path: Path) -> tuple[int, BinaryIO]:
-        """A child process that migrates, and a pipe that ends when half of it is done.
+        """A child process that migrates, and a pipe with a byte for each of its steps.
 
         It is a fork, which begins at once.
         """
@@ -136,17 +136,12 @@ class _Kind:
         child = os.fork()
         if child:
             os.close(writing)
-            return child, open(reading, "rb")
-
-        def half(done: int, steps: int) -> None:
-            nonlocal writing
-            if 2 * done >= steps and writing:
-                os.close(writing)
-                writing = 0
-
+            return child, open(reading, "rb", buffering=0)
         try:
+            os.close(reading)
+            signal.signal(signal.SIGPIPE, signal.SIG_IGN)
             with self._opened(path) as store:
-                self._migrate(store, half)
+                self._migrate(store, lambda *_: os.write(writing, b"."))
             os._exit(0)
         finally:
             os._exit(1)
@@ -179,3 +174,9 @@ class _Kind:
 
 def _entries(store: LmdbStore[bytes, Any], space: Space) -> dict[bytes, bytes]:
     return store.database.engine.read(lambda txn: dict(txn.scan(space)))
+
+
+def _read(pipe: BinaryIO, count: int) -> None:
+    """Read so many bytes, or up to the end."""
+    while count > 0 and (read := pipe.read(count)):
+        count -= len(read)
