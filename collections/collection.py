@@ -23,6 +23,7 @@ from .index_declarations import Index, declared_indexes
 from .migrated_collection import MigratedCollection
 from .record_batch import OnDuplicate, RecordBatch
 from .record_changes import RecordChanges
+from .record_steps import Step
 from .stored_records import StoredRecords
 
 T = TypeVar("T")
@@ -49,10 +50,14 @@ class Collection(MigratedCollection[K, R], MutableMapping[K, R]):
     than 10,000 records is indexed at once, a larger one by each write of this program and by
     `build_indexes`. An index stays until `drop_index`, also if no class declares it any more.
 
+    `migrations` are the steps from older shapes of the records to the class: `Migration(1, ...)`.
+    A record that lacks steps is upgraded as it is read. What is written is in the newest shape, and
+    from then on programs with fewer steps only read. `migrate` brings all records to the last step.
+
     Records come in key order. What you get is a copy: `put` or `update` stores it again.
     Raises CollectionError for a class or a name that cannot be used, for a class that does not fit,
     and for an index of what cannot be indexed. Raises DuplicateKeyError if the records do not fit a
-    unique index.
+    unique index, and MigrationError for steps with gaps or with the same number.
 
     Type checkers cannot see the type of the key field. Name it, and they know all the rest:
 
@@ -91,6 +96,7 @@ class Collection(MigratedCollection[K, R], MutableMapping[K, R]):
         *,
         unknown: Unknown = "error",
         indexes: Iterable[str | tuple[str, ...] | Index] = (),
+        migrations: Iterable[Step] = (),
     ) -> None:
         if not isinstance(store, Reader) or not store.is_whole:
             found = getattr(record, "__name__", "Class")
@@ -108,7 +114,10 @@ class Collection(MigratedCollection[K, R], MutableMapping[K, R]):
                 "'.', 64 at most: Collection(store, Class, name='users')"
             )
         declared = declared_indexes(type_of_record, indexes)
-        super().__init__(StoredRecords(store.database, type_of_record, name, declared))
+        records: StoredRecords[K, R] = StoredRecords(
+            store.database, type_of_record, name, declared, migrations
+        )
+        super().__init__(records)
 
     # -- writing -------------------------------------------------------------------------------
 

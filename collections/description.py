@@ -3,7 +3,8 @@
 The description of the collection NAME claims the keys `NAME/...` for it (see
 `stones.stores.claims`). It also tells which fields the records have had, and which default a field
 had when it was added. `shapes` compares it with the class of a program. The names of classes are
-hints for messages.
+hints for messages. It also tells which steps of migrations the records have had: see
+`record_steps`.
 """
 
 from collections.abc import Mapping
@@ -13,7 +14,12 @@ from attrs import evolve, field, frozen
 
 from stones.errors import CorruptValueError
 
-PARTS = ("record", "key", "fields", "defaults", "absent", "mixed", "classes", "nested")
+from .record_steps import UNSTEPPED, StepState
+
+PARTS = (
+    *("record", "key", "fields", "defaults", "absent", "mixed", "classes", "nested"),
+    *("steps", "stepped"),
+)
 """The parts of a description that this version knows. It keeps other ones as they are."""
 
 
@@ -74,6 +80,13 @@ class Description:
     """The shape of the records, and the shapes of the classes inside."""
     others: Mapping[str, Any] = field(factory=dict)
     """Parts that a later version of stones has written."""
+    steps: StepState = UNSTEPPED
+    """Which steps the records have had, without the cursors."""
+    later: Mapping[int, tuple[Shape, ...]] = field(factory=dict)
+    """The shapes of records that have had a step above `steps.done`, by the number of the step.
+
+    `shapes` are the shapes of the others. Empty unless records are being brought to a step.
+    """
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -88,12 +101,13 @@ class Description:
             nested = stored.get("nested", [])
             if type(nested) is not list or not all(type(shape) is dict for shape in nested):
                 raise ValueError("the shapes of the classes inside are no dicts")
-            shapes = [stored, *nested]
             return cls(
                 record=record,
                 key=key,
-                shapes=tuple(Shape.from_stored(shape, len(shapes)) for shape in shapes),
+                shapes=_shapes([stored, *nested]),
                 others={part: value for part, value in stored.items() if part not in PARTS},
+                steps=StepState.from_numbers(stored.get("steps", {})),
+                later=_later(stored.get("stepped", {})),
             )
         except ValueError as error:
             raise CorruptValueError(
@@ -104,11 +118,34 @@ class Description:
         """What is written to the metadata, as JSON."""
         own, *nested = [shape.stored() for shape in self.shapes]
         stored = {"record": self.record, "key": self.key, **own, **self.others}
-        return {**stored, "nested": nested} if nested else stored
+        parts = {
+            "nested": nested,
+            "steps": self.steps.numbers(),
+            "stepped": {
+                str(step): [shape.stored() for shape in shapes]
+                for step, shapes in sorted(self.later.items())
+            },
+        }
+        return {**stored, **{name: part for name, part in parts.items() if part}}
 
     def named(self, record: str) -> "Description":
         """The same, last written by a class of this name."""
         return evolve(self, record=record)
+
+
+def _shapes(stored: list[Any]) -> tuple[Shape, ...]:
+    return tuple(Shape.from_stored(shape, len(stored)) for shape in stored)
+
+
+def _later(stored: Any) -> dict[int, tuple[Shape, ...]]:
+    if type(stored) is not dict:
+        raise ValueError("the shapes of its later steps are not a dict")
+    for step, shapes in stored.items():
+        if not step.isdecimal() or not step.isascii() or len(step) > 9:
+            raise ValueError("a later step of its records is no number")
+        if type(shapes) is not list or not shapes or not all(type(x) is dict for x in shapes):
+            raise ValueError("the shapes of a later step are no dicts")
+    return {int(step): _shapes(shapes) for step, shapes in stored.items()}
 
 
 def _names(found: Any) -> tuple[str, ...]:

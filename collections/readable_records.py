@@ -21,15 +21,21 @@ from stones.errors import (
     CollectionError,
     FormatMismatchError,
     RecordError,
+    StoneError,
 )
 from stones.formats.codec import Codec
 from stones.formats.messages import show_key
 from stones.stores.claims import count_key, read_count
-from stones.stores.database_reader import DatabaseReader, record_decoder
+from stones.stores.database import Database
+from stones.stores.database_reader import DATA, DatabaseReader, record_decoder
 from stones.stores.spans import Span, prefix_span
 
+from .program_steps import ProgramSteps
+from .record_steps import Step
 from .stored_description import CurrentNames, ReadDescription, StoredDescription
 from .stored_indexes import StoredIndexes
+from .unsettled_indexes import why_unsettled
+from .unsettled_records import UnsettledReader
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -48,6 +54,8 @@ class RecordReader:
     It is as the class would store the record now, with the defaults of fields that were added
     later. What the class cannot read is as it is stored. Raises CorruptValueError.
     """
+    upgrades: UnsettledReader | None = None
+    """What reads records that may lack steps of the program: then `decode` is not enough."""
 
 
 class ReadableRecords(Generic[K, R]):
@@ -62,6 +70,7 @@ class ReadableRecords(Generic[K, R]):
         database: DatabaseReader,
         record_type: RecordType[R],
         name: str,
+        steps: Iterable[Step] = (),
     ) -> None:
         self.database = database
         self.type = record_type
@@ -78,7 +87,11 @@ class ReadableRecords(Generic[K, R]):
                 "or `stones migrate`"
             )
         self._keeps_unknown = record_type.rules.unknown == "keep"
-        self._description = StoredDescription(database, record_type, name, self.span)
+        self.program = ProgramSteps(name, steps, self._show_key)
+        """The steps of the collection that the program knows."""
+        # A program without steps reads records as they are stored.
+        self._is_settled = not self.program.steps
+        self._description = StoredDescription(database, record_type, name, self.span, self.program)
         self._description.check()
         self.description_key = self._description.key
         """The key of the description in the metadata."""
@@ -96,6 +109,8 @@ class ReadableRecords(Generic[K, R]):
     def get(self, key: K) -> R | None:
         """The record with this key, or None. O(log n)."""
         stored = self.prefix + self._encode(key)
+        if not self._is_settled:
+            return self._get_unsettled(stored)
         raw = self.database.get(stored)
         if raw is None:
             return None
@@ -108,16 +123,30 @@ class ReadableRecords(Generic[K, R]):
     def get_many(self, keys: Iterable[K]) -> Iterator[tuple[K, R]]:
         """Those of `keys` that are there, in that order, with their records from one snapshot."""
         stored = [self.encode_key(key) for key in keys]
+        if not self._is_settled:
+            yield from self._loaded_items(self._many_unsettled(stored))
+            return
         for found, value in self.database.get_many(stored, are_records=True):
             yield self.decode_key(found), self.load(found, value)
 
     def contains(self, key: K) -> bool:
         """Whether there is a record with this key. O(log n)."""
-        return self.database.get(self.encode_key(key)) is not None
+        stored = self.encode_key(key)
+        if not self._is_settled:
+            return next(self._many_unsettled((stored,)), None) is not None
+        return self.database.get(stored) is not None
 
     def count(self) -> int:
-        """How many records there are. O(1)."""
+        """How many records are stored. O(1)."""
         return read_count(self.database, self._count_key)
+
+    def count_present(self) -> int | None:
+        """How many records there are, if no step of the program may remove one. None otherwise."""
+        if not self._is_settled:
+            with self.database.reading() as txn:
+                if self.reader_at(txn).upgrades is not None:
+                    return None
+        return self.count()
 
     def count_at(self, txn: Transaction) -> int:
         """How many records there are, as a transaction sees it. O(1)."""
@@ -126,6 +155,8 @@ class ReadableRecords(Generic[K, R]):
     def keys(self, span: Span) -> Iterator[K]:
         """The keys in a span."""
         decode, start = self.type.key_codec.decode, len(self.prefix)
+        if not self._is_settled:
+            return (decode(stored[start:]) for stored, _ in self._entries(span))
         return (decode(stored[start:]) for stored in self.database.keys(span))
 
     def values(self, span: Span) -> Iterator[R]:
@@ -134,16 +165,111 @@ class ReadableRecords(Generic[K, R]):
 
     def items(self, span: Span) -> Iterator[tuple[K, R]]:
         """The records in a span, with their keys."""
-        for stored, value in self._entries(span):
-            yield self.decode_key(stored), self.load(stored, value)
+        return self._loaded_items(self._entries(span))
 
     def reader_at(self, txn: Transaction) -> RecordReader:
-        """What reads the stored bytes of records as a transaction sees them. Two reads."""
+        """What reads the stored bytes of records as a transaction sees them. Two reads.
+
+        Raises MigrationError if a step that the records lack gives them other keys.
+        """
         codec, description = self.database.codec_at(txn), self._description.read_at(txn)
+        if self.program.steps and self._has_pending(txn, description):
+            decode = record_decoder(codec)
+            return RecordReader(codec, description, decode, self._upgrades(txn, decode))
         return RecordReader(codec, description, self._decoder(codec, description))
 
+    def _loaded_items(self, entries: Iterable[tuple[bytes, Any]]) -> Iterator[tuple[K, R]]:
+        return ((self.decode_key(stored), self.load(stored, value)) for stored, value in entries)
+
     def _entries(self, span: Span) -> Iterator[tuple[bytes, Any]]:
-        return self.database.entries(span, are_records=True)
+        if self._is_settled:
+            return self.database.entries(span, are_records=True)
+        return self._entries_unsettled(span)
+
+    # -- records that lack steps ---------------------------------------------------------------
+
+    def _has_pending(self, txn: Transaction, description: ReadDescription) -> bool:
+        """Whether records may lack steps of the program. Whether it is settled is noted."""
+        steps = description.steps
+        is_pending = description.raw is None or steps.is_pending(self.program.last)
+        if is_pending and self.has_records(txn):
+            self.program.check_keys(steps)
+        self._is_settled = not is_pending
+        return is_pending
+
+    def has_records(self, txn: Transaction) -> bool:
+        """Whether there is any record, as a transaction sees it."""
+        return next(txn.keys(DATA, self.span.start, self.span.stop), None) is not None
+
+    def _upgrades(self, txn: Transaction, decode: Callable[[bytes, bytes], Any]) -> UnsettledReader:
+        database = self.database
+        is_changing = isinstance(database, Database) and database.in_transaction()
+        return UnsettledReader(
+            txn,
+            self.program,
+            lambda: self._description.read_at(txn),
+            decode,
+            self._completed,
+            self._check_upgraded_key,
+            has_snapshot=is_changing or database.engine.supports.snapshots,
+            is_changing=is_changing,
+        )
+
+    def _get_unsettled(self, stored: bytes) -> R | None:
+        for _, value in self._many_unsettled((stored,)):
+            return self.load(stored, value)
+        return None
+
+    def _many_unsettled(self, stored: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
+        with self.database.reading() as txn:
+            reader = self.reader_at(txn)
+            if reader.upgrades is not None:
+                yield from reader.upgrades.many(stored)
+                return
+            for key, raw in zip(stored, txn.get_many(DATA, stored), strict=True):
+                if raw is not None:
+                    yield key, reader.decode(key, raw)
+
+    def _entries_unsettled(self, span: Span) -> Iterator[tuple[bytes, Any]]:
+        check_open = self.database.check_open
+        with self.database.reading() as txn:
+            reader = self.reader_at(txn)
+            if reader.upgrades is None:
+                yield from self.database.entries(span, are_records=True)
+                return
+            for entry in reader.upgrades.entries(span):
+                check_open()
+                yield entry
+
+    def _completed(self, value: Any) -> Any:
+        try:
+            return self.type.schema.completed(value, self.type.rules.unknown == "drop")
+        except RecursionError:  # nested so deeply that the class may not be able to read it
+            return value
+
+    def _check_upgraded_key(self, stored: bytes, value: Any) -> None:
+        """Raise RecordError if steps have changed the key in the fields of a record."""
+        names = self.type.key_fields
+        if not names:
+            return
+        try:
+            values = tuple([value[name] for name in names])
+            same = self.encode_key(values if len(values) > 1 else values[0]) == stored
+        except (KeyError, StoneError):  # the class tells what is wrong when it is loaded
+            return
+        if not same:
+            raise RecordError(
+                f"{self.program.shown(stored)}: a step has changed {', '.join(names)}, which is "
+                "the key: only a step with key= may change it"
+            )
+
+    def _show_key(self, key: bytes) -> str:
+        try:
+            return show_key(self.type.key_codec.decode(key))
+        except (ValueError, OverflowError):
+            return show_key(key)
+
+    # -- dicts and records ---------------------------------------------------------------------
 
     def _decoder(self, codec: Codec, description: ReadDescription) -> Callable[[bytes, bytes], Any]:
         decode = record_decoder(codec)
@@ -183,6 +309,10 @@ class ReadableRecords(Generic[K, R]):
 
     def why_unusable(self, txn: Transaction, index: IndexDefinition) -> str | None:
         """Why an index cannot answer queries of this collection, in words. None if it can."""
+        description = self.indexes.description(txn)
+        reason = None if description is None else why_unsettled(index, description, self.program)
+        if reason is not None:
+            return reason
         return self.indexes.why_unusable(txn, index, self.type.schema)
 
     def index_infos(self) -> tuple[IndexInfo, ...]:

@@ -76,7 +76,7 @@ class RecordBatch(Generic[K, R]):
         try:
             for (key, stored, value), before in zip(waiting, befores, strict=True):
                 present = written.get(stored, before)
-                if present is None or replaces:
+                if present is None or replaces or records.is_removed(changes, stored):
                     written[stored] = put(changes, key, stored, present, value)
                     self.written += 1
                 elif self._on_duplicate == "error":

@@ -8,6 +8,8 @@ from attrs import define
 from stones.collections.indexes.maintenance import EntryBatch
 from stones.engine import Transaction
 
+from .step_changes import StepChanges
+
 
 @define
 class RecordChanges:
@@ -28,3 +30,5 @@ class RecordChanges:
     """Whether code of the caller sees the records so far. Then each is counted at once."""
     batch: EntryBatch | None = None
     """The entries that are held back."""
+    steps: StepChanges | None = None
+    """Marks what is written while some records lack steps of the program."""

@@ -12,14 +12,15 @@ So a stored record has no mark of its own, and a collection that is not being mi
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
 from typing import Any, Protocol
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError
+from stones.stores.step_keys import mark_span, progress_key
 
 
 class Step(Protocol):
@@ -57,18 +58,47 @@ class StepState:
 
     @property
     def newest(self) -> int:
-        """The newest step that any record has had."""
+        """The newest step that any record has had, or is to have."""
         return self.done if self.to is None else self.to
+
+    @property
+    def is_undo(self) -> bool:
+        """Whether steps are taken back now."""
+        return self.to is not None and self.to < self.done
+
+    def is_pending(self, last: int) -> bool:
+        """Whether some records may lack steps up to `last`, the last one of a program."""
+        return min(self.done, self.newest) < last
 
     def of_unmarked(self, stored: bytes) -> int:
         """The step that a record has had, by its stored key, unless it has a mark."""
         reached = [step for step, cursor in self.cursors.items() if stored <= cursor]
         return max(reached, default=self.done)
 
+    def of(self, stored: bytes, mark: int | None) -> int:
+        """The step that a record has had, by its stored key and its mark. None: it has no mark."""
+        step = self.of_unmarked(stored)
+        return step if mark is None else max(step, mark)
 
-def progress_key(name: str) -> bytes:
-    """The key in the metadata of how far the migrations of a collection have come."""
-    return b"progress/" + name.encode()
+    def numbers(self) -> dict[str, int]:
+        """What the description of the collection has of it, as JSON. Empty if it says nothing."""
+        found = {} if not self.done and self.to is None else {"done": self.done}
+        return found if self.to is None else {**found, "to": self.to}
+
+    @classmethod
+    def from_numbers(cls, stored: Any) -> "StepState":
+        """The state, without cursors, that a description has. Raises ValueError."""
+        if type(stored) is not dict:
+            raise ValueError("the steps of its records are not a dict")
+        done, to = stored.get("done", 0), stored.get("to")
+        for number in (done, 0 if to is None else to):
+            if type(number) is not int or not 0 <= number < 10**9:
+                raise ValueError("a step of its records is no number")
+        return cls(done, to)
+
+
+UNSTEPPED = StepState()
+"""No record has had a step."""
 
 
 def read_cursors(txn: Transaction, name: str) -> dict[int, bytes]:
@@ -93,12 +123,6 @@ def write_cursors(txn: Transaction, name: str, cursors: Mapping[int, bytes]) -> 
     txn.put(Space.META, progress_key(name), json.dumps(stored).encode())
 
 
-def mark_span(name: str) -> tuple[bytes, bytes]:
-    """Where the marks of the records of a collection are in the metadata: start and stop."""
-    start = b"step/" + name.encode() + b"\0"
-    return start, start[:-1] + b"\1"
-
-
 def mark_key(name: str, stored: bytes) -> bytes:
     """The key in the metadata of the mark of a record.
 
@@ -112,3 +136,32 @@ def parse_mark(name: str, raw: bytes) -> int:
     if not raw.isdigit() or len(raw) > 9:
         raise CorruptValueError(f"a mark of the migration of {name!r} is damaged: {raw!r:.40}")
     return int(raw)
+
+
+def read_marks(txn: Transaction, name: str, stored: Sequence[bytes]) -> list[int | None]:
+    """The marks of some records, by their stored keys. None where there is no mark."""
+    raws = txn.get_many(Space.META, [mark_key(name, key) for key in stored])
+    return [None if raw is None else parse_mark(name, raw) for raw in raws]
+
+
+def write_mark(txn: Transaction, name: str, stored: bytes, step: int) -> None:
+    """Note that a record has had the steps up to this one."""
+    txn.put(Space.META, mark_key(name, stored), b"%d" % step)
+
+
+def state_at(txn: Transaction, name: str, steps: StepState) -> StepState:
+    """The state with the cursors that a transaction sees. One read while a migration runs."""
+    return steps if steps.to is None else evolve(steps, cursors=read_cursors(txn, name))
+
+
+def steps_of(
+    txn: Transaction, name: str, state: StepState, stored: Sequence[bytes]
+) -> Sequence[int]:
+    """The steps that some records have had, by their stored keys. One read, in one message.
+
+    `state` has the cursors that the same transaction sees.
+    """
+    if state.to is None:
+        return [state.done] * len(stored)
+    marks = read_marks(txn, name, stored)
+    return [state.of(key, mark) for key, mark in zip(stored, marks, strict=True)]

@@ -16,12 +16,18 @@ from stones.collections.records.record_type import RecordType
 from stones.engine import Space, Transaction
 from stones.errors import CollectionError, CorruptValueError, FormatMismatchError, RecordError
 from stones.formats.messages import show
+from stones.formats.layout import write_layout
+from stones.formats.metadata import next_generation
 from stones.stores.claims import claim_key, is_namespace, parse_collection, write_collection
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.spans import Span
+from stones.stores.step_keys import drop_steps
 
 from .description import Description
+from .kept_view import KeptView
+from .program_steps import ProgramSteps
+from .record_steps import UNSTEPPED, StepState, state_at, steps_of
 from .shapes import (
     computed_names,
     default_text,
@@ -31,6 +37,7 @@ from .shapes import (
     unsettled_names,
     varies,
 )
+from .step_shapes import begun, known_names, shapes_for, step_views
 from .stored_indexes import reset_changed
 
 
@@ -61,10 +68,20 @@ class ReadDescription:
     query sees. None if there are such fields in classes inside, too.
     """
 
+    steps: StepState = UNSTEPPED
+    """Which steps the records have had, without the cursors."""
+    views: Mapping[int, KeptView | None] = field(factory=dict)
+    """Adds the kept defaults to a dict that has had the step. Empty for a program without steps."""
+
     names: frozenset[str] = frozenset()
     """All fields that records have, or have had."""
     names_inside: frozenset[str] = frozenset()
     """All fields that the dicts of classes inside have, or have had."""
+
+    @property
+    def is_mixed(self) -> bool:
+        """Whether some of the records are of a newer shape than the others."""
+        return self.steps.to is not None
 
     def keeps_text(self, text: bytes) -> bool:
         """Whether each record with this text has it in its stored bytes too."""
@@ -94,15 +111,22 @@ class StoredDescription:
     """
 
     def __init__(
-        self, database: DatabaseReader, record_type: RecordType[Any], name: str, span: Span
+        self,
+        database: DatabaseReader,
+        record_type: RecordType[Any],
+        name: str,
+        span: Span,
+        program: ProgramSteps,
     ) -> None:
         self._database = database
+        self._program = program
         self._type = record_type
         self._name = name
         self._span = span
-        self._own = new_description(
+        own = new_description(
             record_type.cls.__qualname__, record_type.key_codec.name, record_type.schema
         )
+        self._own = evolve(own, steps=StepState(program.last))
         self.key = claim_key(name)
         """The key of the description in the metadata."""
         self.known: bytes | None = None
@@ -134,33 +158,40 @@ class StoredDescription:
 
     def read_at(self, txn: Transaction) -> ReadDescription:
         """The description that a transaction sees. Raises CorruptValueError. One read."""
-        return self._reading(txn.get(Space.META, self.key))
+        return self.reading(txn.get(Space.META, self.key))
 
     def read_now(self) -> ReadDescription:
         """The description as of now. Raises CorruptValueError. One read."""
-        return self._reading(self._database.get(self.key, Space.META))
+        return self.reading(self._database.get(self.key, Space.META))
 
     def kept_defaults(self, part: Part) -> KeptDefaults:
         """The kept defaults of a class as of now. One read."""
         return self.read_now().defaults.get(part) or no_defaults(part)
 
-    def _reading(self, raw: bytes | None) -> ReadDescription:
+    def reading(self, raw: bytes | None) -> ReadDescription:
+        """The description by its stored bytes. Raises CorruptValueError."""
         read = self._read
         if read.raw != raw:
             read = ReadDescription(raw)
             if raw is not None:
                 found, schema = self._parse(raw), self._type.schema
+                views = step_views(found) if self._program.last else {}
+                names, steps = known_names(found), found.steps
+                # An upgraded record has its kept defaults already.
+                if steps.is_pending(self._program.last):
+                    found = evolve(found, shapes=shapes_for(found, self._own))
                 outside, inside = unsettled_names(found, schema)
                 read = ReadDescription(
                     raw,
-                    varies(found, schema),
+                    varies(found, schema) or steps.to is not None,
                     kept_defaults(found, schema),
                     default_text(found, schema),
                     frozenset(outside | inside),
                     frozenset(inside),
                     computed_names(found, schema),
-                    frozenset(found.fields),
-                    frozenset(name for shape in found.shapes[1:] for name in shape.fields),
+                    steps,
+                    views,
+                    *names,
                 )
             self._read = read
         return read
@@ -186,15 +217,49 @@ class StoredDescription:
         found = None if raw is None else self._parse(raw)
         has_records = self._check(txn, raw, found)
         new = self._own if found is None else evolve(self._own, others=found.others)
+        if found is not None:
+            self._program.check_writable(found.steps)
         if found is not None and has_records:
-            new = merged(found, self._type.schema)
+            self._program.check_keys(found.steps)
+            if found.steps.is_pending(self._program.last):
+                new = begun(found, self._own, self._type.schema)
+            else:
+                new = merged(found, self._type.schema)
             # Two programs with different names of the class must not take turns in renaming it.
-            if self.known is None:
-                new = new.named(self._own.record)
-        if new != found:
-            raw = write_collection(txn, self._name, new.stored())
-            if found is None or reset_changed(txn, self._name, found, new):
-                database.reload(txn)
+            new = new.named(self._own.record if self.known is None else found.record)
+        return raw if raw is not None and new == found else self._put(txn, database, found, new)
+
+    def write_for_indexes(self, txn: Transaction, database: Database) -> None:
+        """Write the description before an index is defined, which sees the defaults that it keeps.
+
+        Not while records lack steps, or are ahead of the program: the index is built again then.
+        """
+        steps = self.read_at(txn).steps
+        if steps.to is None and steps.done == self._program.last:
+            self.write(txn, database)
+
+    def write_empty(self, txn: Transaction, database: Database) -> bytes | None:
+        """Write the description of a collection whose records were all removed just now."""
+        raw = txn.get(Space.META, self.key)
+        found = None if raw is None else self._parse(raw)
+        if found is None or found.steps == self._own.steps:
+            return raw
+        return self._put(txn, database, found, evolve(self._own, others=found.others))
+
+    def _put(
+        self, txn: Transaction, database: Database, found: Description | None, new: Description
+    ) -> bytes:
+        """Write a description in the place of another one, and what follows from it."""
+        raw = write_collection(txn, self._name, new.stored())
+        is_changed = found is None or reset_changed(txn, self._name, found, new)
+        if new.steps != (UNSTEPPED if found is None else found.steps):
+            write_layout(txn, 3)
+            next_generation(txn)
+            is_changed = True
+        if new.steps.to is None and found is not None and found.steps.to is not None:
+            drop_steps(txn, self._name)
+        if is_changed:
+            database.reload(txn)
         return raw
 
     # -- checking ------------------------------------------------------------------------------
@@ -205,6 +270,10 @@ class StoredDescription:
         if first is None:
             return False
         own = self._own
+        if found is not None:
+            self._program.check_known(found.steps)
+            if self._program.changes_keys(found.steps) is not None:
+                return True
         if found is None:
             raise CollectionError(
                 f"the store has keys that begin with {self._span.start!r} but are no records, "
@@ -216,6 +285,7 @@ class StoredDescription:
                 f"{own.record} are {own.key}: give one of the two another name="
             )
         is_same = found.record == own.record and not varies(found, self._type.schema)
+        is_same = is_same and not found.steps.is_pending(self._program.last)
         if not self._has_checked and not is_same:
             self._check_record(txn, found, *first)
         self._has_checked = True
@@ -228,6 +298,8 @@ class StoredDescription:
         try:
             value = self._database.codec_at(txn).decode(stored, raw)
             if isinstance(value, dict):
+                value = self._upgraded(txn, found, stored, value)
+            if isinstance(value, dict):
                 self._type.load(value)
         except (CorruptValueError, FormatMismatchError):
             return
@@ -238,6 +310,20 @@ class StoredDescription:
                 "Give one of the two collections another name=, give a new field a default, or "
                 "open it with unknown='keep' or 'drop' if the class lacks a field"
             ) from error
+
+    def _upgraded(self, txn: Transaction, found: Description, stored: bytes, value: Any) -> Any:
+        """The dict of a record after all steps. None if it is removed, or if a step fails for it.
+
+        `Collection.migrate` tells of the steps that fail. So the collection can be opened for it.
+        """
+        if not found.steps.is_pending(self._program.last):
+            return value
+        (step,) = steps_of(txn, self._name, state_at(txn, self._name, found.steps), (stored,))
+        view = step_views(found).get(step)
+        try:
+            return self._program.upgrade(stored, value if view is None else view(value), step)
+        except RecordError:
+            return None
 
     def _show_key(self, stored: bytes) -> str:
         key = stored.removeprefix(self._span.start)

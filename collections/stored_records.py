@@ -7,8 +7,8 @@ them: `StoredRecords.remove_all`, and `clear()` of the store (`stones.stores.wri
 `Collection` is the mapping above it. The reading half is in `readable_records`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
@@ -36,6 +36,8 @@ from .declared_indexes import DeclaredIndexes
 from .index_building import IndexBuilder
 from .readable_records import ReadableRecords
 from .record_changes import RecordChanges
+from .record_steps import Step
+from .step_changes import StepChanges
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -55,12 +57,23 @@ class StoredRecords(ReadableRecords[K, R]):
         record_type: RecordType[R],
         name: str,
         declared: Sequence[IndexDefinition] = (),
+        steps: Iterable[Step] = (),
     ) -> None:
-        super().__init__(database, record_type, name)
+        super().__init__(database, record_type, name, steps)
         self.declared = DeclaredIndexes(declared, self.indexes)
+        self._settled: bytes | None = None  # a description by which no record lacks a step
         self._has_conflicts = isinstance(database, Database) and database.engine.supports.conflicts
         if declared and isinstance(database, Database) and not database.readonly:
-            self.declared.settle(database, lambda txn: self._description.write(txn, database))
+            self.settle_indexes(database)
+
+    def settle_indexes(self, database: Database) -> None:
+        """Define and build the declared indexes that the records lack. See `DeclaredIndexes`.
+
+        Not before a step that gives the records other keys.
+        """
+        if self.program.changes_keys(self._description.read_now().steps) is None:
+            describe = self._description.write_for_indexes
+            self.declared.settle(database, lambda txn: describe(txn, database))
 
     # -- writing -------------------------------------------------------------------------------
 
@@ -134,7 +147,8 @@ class StoredRecords(ReadableRecords[K, R]):
         """What an operation changes, at its start."""
         key, known = self._description.key, self._description.known
         if known is None:
-            return RecordChanges(txn, _is_claim(txn.get(Space.META, key)), is_described=False)
+            raw = txn.get(Space.META, key)
+            return self._stepped(RecordChanges(txn, _is_claim(raw), is_described=False), raw)
         if self._has_conflicts:
             # Before the description is expected: it may be another one. The transaction is not
             # committed then, but the indexes are remembered, and would be made of the wrong one.
@@ -142,14 +156,40 @@ class StoredRecords(ReadableRecords[K, R]):
         try:
             txn.expect(Space.META, key, known)
         except UnexpectedError as error:
-            return RecordChanges(txn, _is_claim(error.found), is_described=False)
-        return RecordChanges(txn, True, is_described=not self.declared.are_missing(txn))
+            raw = error.found
+            return self._stepped(RecordChanges(txn, _is_claim(raw), is_described=False), raw)
+        changes = RecordChanges(txn, True, is_described=not self.declared.are_missing(txn))
+        return changes if known == self._settled else self._stepped(changes, known)
+
+    def _stepped(self, changes: RecordChanges, raw: bytes | None) -> RecordChanges:
+        """The same, with what a program must write while records lack its steps.
+
+        `raw` are the stored bytes of the description. Raises MigrationError if the program must not
+        write.
+        """
+        changes.steps = None
+        if not changes.is_claimed or raw == self._settled:
+            return changes
+        steps = self._description.reading(raw).steps
+        self.program.check_writable(steps)
+        if not steps.is_pending(self.program.last):
+            self._settled = raw
+            return changes
+        self._is_settled = False
+        if self.program.changes_keys(steps) is not None and self.has_records(changes.txn):
+            self.program.check_keys(steps)
+        engine = self.database.engine
+        changes.steps = StepChanges(changes.txn, self.name, steps, self.program.last, engine)
+        return changes
 
     def read(self, changes: RecordChanges, key: K) -> R | None:
         """The record with this key as the transaction sees it, or None."""
         stored = self.encode_key(key)
         if not changes.is_claimed:  # what is there belongs to somebody else
             return None
+        if changes.steps is not None:
+            value = self._upgraded(changes, stored)
+            return None if value is None else self.load(stored, value)
         raw = changes.txn.get(DATA, stored)
         return None if raw is None else self.load(stored, self.database.decode_record(stored, raw))
 
@@ -158,6 +198,9 @@ class StoredRecords(ReadableRecords[K, R]):
         if not changes.is_claimed:
             return None
         span = self.span
+        if changes.steps is not None and (reader := self.reader_at(changes.txn).upgrades):
+            entry = next(reader.entries(span.reversed()), None)
+            return None if entry is None else (entry[0], self.load(*entry))
         found = next(changes.txn.scan(DATA, span.start, span.stop, reverse=True), None)
         if found is None:
             return None
@@ -178,8 +221,10 @@ class StoredRecords(ReadableRecords[K, R]):
         else:
             try:
                 changes.txn.expect(DATA, stored, None)
-            except UnexpectedError:
-                raise self.duplicate(key) from None
+            except UnexpectedError as error:
+                if not self.is_removed(changes, stored):
+                    raise self.duplicate(key) from None
+                before = error.found
         self.put(changes, key, stored, before, self.dump(key, record))
 
     def describe(self, changes: RecordChanges) -> None:
@@ -189,6 +234,16 @@ class StoredRecords(ReadableRecords[K, R]):
             changes.described = self._description.write(changes.txn, database)
             self.declared.add_missing(changes.txn, database)
             changes.is_claimed = changes.is_described = True
+            self._stepped(changes, changes.described)
+
+    def is_removed(self, changes: RecordChanges, stored: bytes) -> bool:
+        """Whether a step removes the record with a stored key, which is not migrated yet."""
+        return changes.steps is not None and self._upgraded(changes, stored) is None
+
+    def _upgraded(self, changes: RecordChanges, stored: bytes) -> Any:
+        """The dict of a record while some lack steps. None if there is none, or it is removed."""
+        reader = self.reader_at(changes.txn).upgrades
+        return None if reader is None else reader.one(stored)
 
     def stored_key(self, key: K) -> bytes:
         """The key in the store of a record that is written. Raises KeyTooLongError."""
@@ -222,7 +277,7 @@ class StoredRecords(ReadableRecords[K, R]):
         txn = changes.txn
         try:
             if before is not None and self._keeps_unknown:
-                value = self._with_unknown_fields(stored, before, value)
+                value = self._with_unknown_fields(changes, stored, before, value)
             codec = self.database.codec
             raw = (codec.encode_simple if self._is_simple else codec.encode)(stored, value)
         except RecordError as error:
@@ -233,6 +288,8 @@ class StoredRecords(ReadableRecords[K, R]):
         elif (indexes := self.indexes.kept(txn)) is not None:
             self._reindex(changes, indexes, stored, before, value)
         txn.put(DATA, stored, raw)
+        if changes.steps is not None:
+            changes.steps.put(stored)
         changes.added += is_new
         if changes.is_seen and changes.added:
             add_to_count(txn, self._count_key, changes.added)
@@ -253,9 +310,14 @@ class StoredRecords(ReadableRecords[K, R]):
         indexes = self.indexes.kept(changes.txn)
         if indexes is not None and (before := changes.txn.get(DATA, stored)) is not None:
             self._reindex(changes, indexes, stored, before, None)
+        is_removed = False
+        if changes.steps is not None:
+            with suppress(RecordError):  # a step fails for it, so it is there
+                is_removed = self.is_removed(changes, stored)
+            changes.steps.remove(stored)
         found = changes.txn.delete(DATA, stored)
         changes.added -= found
-        return found
+        return found and not is_removed
 
     def remove_all(self, changes: RecordChanges) -> None:
         """Remove every record. The count begins anew, whatever it was."""
@@ -267,6 +329,11 @@ class StoredRecords(ReadableRecords[K, R]):
         changes.txn.delete_range(DATA, self.span.start, self.span.stop)
         changes.added = 0
         changes.txn.drop_sum(self._count_key)
+        if changes.steps is not None:
+            changes.described = self._description.write_empty(
+                changes.txn, self._writable_database()
+            )
+            self._stepped(changes, changes.described)
 
     @cached_property
     def _is_simple(self) -> bool:
@@ -302,11 +369,16 @@ class StoredRecords(ReadableRecords[K, R]):
             indexes.remove_damaged(txn, key)
         indexes.replace(txn, key, known, after)
 
-    def _with_unknown_fields(self, stored: bytes, before: bytes, value: Any) -> Any:
+    def _with_unknown_fields(
+        self, changes: RecordChanges, stored: bytes, before: bytes, value: Any
+    ) -> Any:
         """The dict of a record, with the fields of the record before that the class lacks."""
         try:
-            decoded = self.database.decode_record(stored, before)
-        except CorruptValueError:  # writing a record mends a damaged one
+            if changes.steps is None:
+                decoded = self.database.decode_record(stored, before)
+            else:
+                decoded = self._upgraded(changes, stored)
+        except (CorruptValueError, RecordError):  # writing a record mends one that cannot be read
             return value
         try:
             return self.type.schema.carried(decoded, value)

@@ -126,7 +126,9 @@ def count(records: StoredRecords[Any, Any], selection: Selection) -> int:
         if selection.order or selection.reverse:  # no order is needed
             selection = selection.changed(order=(), reverse=False)
         if selection.is_everything and selection.span == records.span:
-            return count_of_part(records.count(), selection)
+            present = records.count_present()
+            if present is not None:
+                return count_of_part(present, selection)
     if may_use_index(selection):
         with records.database.reading() as txn:
             choice = choose(records, selection, txn, usable_indexes(records, txn), is_count=True)

@@ -61,10 +61,15 @@ def point_matches(
     stored = records.prefix + keys[0]
     if selection.span is not records.span and stored not in selection.span:
         return []
-    raw = txn.get(Space.DATA, stored)
-    if raw is None:
-        return []
-    record = indexes.reader.decode(stored, raw)
+    if indexes.reader.upgrades is None:
+        raw = txn.get(Space.DATA, stored)
+        if raw is None:
+            return []
+        record = indexes.reader.decode(stored, raw)
+    else:
+        record = indexes.reader.upgrades.one(stored)
+        if record is None:
+            return []
     if type(record) is dict:  # the test of the usual value in line: no function is made for it
         held = record.get(name)
         if type(held) is type(value) and held == value:

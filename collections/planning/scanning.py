@@ -92,7 +92,9 @@ def scanned_count(
     if selection.after is None:  # the order makes no difference
         selection = evolve(selection, order=(), reverse=False)
     if selection.is_everything and selection.span == records.span and selection.after is None:
-        return count_of_part(records.count(), selection)
+        present = records.count_present()
+        if present is not None:
+            return count_of_part(present, selection)
     if selection.after is not None or not _can_scan(selection):
         return sum(1 for _ in scanned_keys(records, selection, txn))
     most = most_of(selection)

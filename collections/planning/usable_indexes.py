@@ -10,7 +10,7 @@ from datetime import datetime
 from typing import Any
 from weakref import WeakKeyDictionary
 
-from attrs import field, frozen
+from attrs import evolve, field, frozen
 
 from stones.collections.kept_view import view_differs
 from stones.collections.keys import KeyCodec
@@ -70,7 +70,9 @@ def usable_indexes(records: StoredRecords[Any, Any], txn: Transaction) -> Usable
     raw = txn.get(Space.META, records.description_key)
     known = _known.get(records)
     if known is not None and known.reader.codec is codec and known.reader.description.raw == raw:
-        return known
+        if known.reader.upgrades is None:
+            return known
+        return evolve(known, reader=records.reader_at(txn))  # it belongs to a transaction
     _known[records] = found = _find(records, txn)
     return found
 
@@ -86,7 +88,7 @@ def _find(records: StoredRecords[Any, Any], txn: Transaction) -> UsableIndexes:
     usable: list[QueryIndex] = []
     unusable: dict[str, str] = {}
     for definition in indexes.definitions(txn):
-        reason = indexes.why_unusable(txn, definition, of_type.schema)
+        reason = records.why_unusable(txn, definition)
         if reason is None:
             where = () if definition.where is None else _condition(definition.where)
             usable.append(QueryIndex(definition, where=where))
@@ -94,11 +96,17 @@ def _find(records: StoredRecords[Any, Any], txn: Transaction) -> UsableIndexes:
             unusable[definition.name] = reason
     key = primary_key(of_type.key_fields, of_type.key_codec)
     description = indexes.description(txn)
-    if key is not None and any(
-        view_differs(str(path[0]), description, of_type.schema) is not None for path in key.paths
+    reader = records.reader_at(txn)
+    # An upgraded record has its key in its fields, which its reader checks.
+    if (
+        key is not None
+        and reader.upgrades is None
+        and any(
+            view_differs(str(path[0]), description, of_type.schema) is not None
+            for path in key.paths
+        )
     ):
         key = None
-    reader = records.reader_at(txn)
     if key is not None and not _holds_its_fields(records, txn, reader):
         key = None
     return UsableIndexes(tuple(usable), unusable, key, reader, _points(usable, key))
@@ -130,7 +138,13 @@ def _holds_its_fields(
         if found is None:
             return True
         try:
-            record = reader.decode(*found)
+            stored, raw = found
+            if reader.upgrades is None:
+                record = reader.decode(stored, raw)
+            else:
+                record = reader.upgrades.one(stored)
+            if record is None:
+                continue
             values = tuple(record[name] for name in records.type.key_fields)
             if records.encode_key(values if len(values) > 1 else values[0]) != found[0]:
                 return False

@@ -79,7 +79,9 @@ class PageFilter:
         self._has_texts = False  # whether the pretests without numbers are made
         self._seen = 0
         self._pages = 0  # since all lanes are prepared
-        self._is_prepared = lane == "value" or (self.test is None and not wanted)
+        # Records of several shapes, which newer programs write, are left to the value lane.
+        is_slow = lane == "value" or reader.description.is_mixed
+        self._is_prepared = is_slow or (self.test is None and not wanted)
         self._pretests: Sequence[Pretest] = ()
         self._pretest: Pretest | None = None
         self._uses_fields = False

@@ -9,16 +9,19 @@ The filters have a predicate: a filter that refers to all records with `$` is no
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
+from itertools import islice
 from typing import Any
 
 from stones.collections.language.bound_filter import BoundFilter
 from stones.collections.language.comparisons import MISSING
 from stones.collections.readable_records import RecordReader
 from stones.collections.stored_records import StoredRecords
+from stones.collections.unsettled_records import UnsettledReader
 from stones.engine import Space, Transaction
 from stones.errors import StoneError
 from stones.stores.spans import Span
 
+from .conditions import predicate
 from .field_source import Path
 from .page_filter import Lane, PageFilter
 
@@ -42,6 +45,9 @@ def matches(
     engine, check_open = records.database.engine, records.database.check_open
     with records.database.reading_in(txn) as txn:
         reader = records.reader_at(txn)
+        if reader.upgrades is not None:
+            yield from _upgraded(records, reader.upgrades, span, filters)
+            return
         pages = _Pages(records, txn, span)
         filter = PageFilter(filters, reader, lane=lane, how_many=pages.how_many)
         decode, test = reader.decode, filter.test
@@ -68,6 +74,10 @@ def keys(
     engine, check_open = records.database.engine, records.database.check_open
     with records.database.reading_in(txn) as txn:
         reader = records.reader_at(txn)
+        if reader.upgrades is not None:
+            for key, _ in _upgraded(records, reader.upgrades, span, filters):
+                yield key
+            return
         pages = _Pages(records, txn, span)
         filter = PageFilter(filters, reader, lane=lane, how_many=pages.how_many)
         decode, test = reader.decode, filter.test
@@ -93,6 +103,9 @@ def count(
     """How many records match. With a `limit` it stops there."""
     with records.database.reading_in(txn) as txn:
         reader = records.reader_at(txn)
+        if reader.upgrades is not None:
+            upgraded = _upgraded(records, reader.upgrades, span, filters)
+            return sum(1 for _ in islice(upgraded, limit))
         pages = _Pages(records, txn, span)
 
         def counted(*, with_keys: bool) -> int:
@@ -130,6 +143,10 @@ def field_values(
     engine, check_open = records.database.engine, records.database.check_open
     with records.database.reading_in(txn) as txn:
         reader = records.reader_at(txn)
+        if reader.upgrades is not None:
+            for key, value in _upgraded(records, reader.upgrades, span, filters):
+                yield key, take(value)
+            return
         pages = _Pages(records, txn, span)
         filter = PageFilter(filters, reader, wanted=paths, lane=lane, how_many=pages.how_many)
         decode, test = reader.decode, filter.test
@@ -152,6 +169,17 @@ def field_values(
                 value = decode(key, raws[place])
                 if place not in unsure or test is None or test(value):
                     yield key, take(value)
+
+
+def _upgraded(
+    records: Records, upgrades: UnsettledReader, span: Span, filters: Filters
+) -> Iterator[tuple[bytes, Any]]:
+    """What `matches` gives while records lack steps: each of them is decoded and upgraded."""
+    test, check_open = predicate(filters), records.database.check_open
+    for key, value in upgrades.entries(span):
+        check_open()
+        if test is None or test(value):
+            yield key, value
 
 
 class _Pages:

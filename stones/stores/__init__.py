@@ -41,4 +41,5 @@ database_reader  what a database and a snapshot of it have in common
 transactions     the transaction that a thread or an asyncio task is in
 sorted_entries   sorts more entries than memory should hold
 claims           which keys belong to which collection, and how many records it has
+step_keys        where the metadata keeps how far records have come through migrations
 """
