@@ -76,7 +76,15 @@ def _edited(description: Description, in_all: set[str]) -> Description:
     records, *nested = description.shapes
     missing = {*records.fields} - in_all
     shapes = [_with_absent(records, missing), *(_with_absent(x, {*x.fields}) for x in nested)]
-    return evolve(description, shapes=tuple(shapes))
+    # Records that have had other steps have other fields. So any record may lack a field.
+    is_mixed = bool(description.later)
+    later = {
+        step: tuple(_with_absent(x, {*x.fields}) for x in each)
+        for step, each in description.later.items()
+    }
+    if is_mixed:
+        shapes = [_with_absent(x, {*x.fields}) for x in description.shapes]
+    return evolve(description, shapes=tuple(shapes), later=later)
 
 
 def _with_absent(shape: Shape, missing: set[str]) -> Shape:

@@ -104,8 +104,11 @@ UNSTEPPED = StepState()
 def read_cursors(txn: Transaction, name: str) -> dict[int, bytes]:
     """The stored keys that migrations have reached, by their steps. One read."""
     raw = txn.get(Space.META, progress_key(name))
-    if raw is None:
-        return {}
+    return {} if raw is None else parse_cursors(name, raw)
+
+
+def parse_cursors(name: str, raw: bytes) -> dict[int, bytes]:
+    """The cursors by their stored bytes. Raises CorruptValueError."""
     try:
         return {int(step): bytes.fromhex(key) for step, key in json.loads(raw).items()}
     except (ValueError, AttributeError, TypeError) as error:

@@ -27,6 +27,7 @@ from stones.stores.claims import COUNTS, is_namespace, parse_collection
 
 from .findings import DamageFinding
 from .index_metadata import NO_INDEXES, IndexMetadata, parse_indexes
+from .step_metadata import step_findings
 
 _OWN_IDS = {id: name for name, id in IDS.items()}
 CLAIM, COUNT = CLAIMS[0], COUNTS[0]
@@ -154,6 +155,7 @@ def parse_metadata(stored: Mapping[bytes, bytes], request: FormatRequest) -> Sto
     findings += indexes.findings
     for key in indexes.damaged:
         del sound[key]
+    findings += step_findings(sound, claims)
     formats, wrong = _parse_formats(sound)
     findings += wrong
     if formats is not None and len(request.keys):  # without any, encrypted values stay unread

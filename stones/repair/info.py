@@ -12,6 +12,7 @@ from typing import Any
 from attrs import evolve, frozen
 
 from stones.collections.indexes.definition import State, read_definitions
+from stones.collections.record_steps import StepState
 from stones.engine import Engine, Space, Transaction
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.compression import content_size
@@ -99,6 +100,10 @@ class CollectionUse:
     """The bytes of the records with their keys."""
     indexes: tuple[IndexUse, ...] = ()
     """The indexes, the oldest first."""
+    step: int = 0
+    """The step of its migrations that all records have had."""
+    to_step: int | None = None
+    """The step that they are brought to. None if no migration of them is under way."""
 
 
 @frozen
@@ -136,7 +141,7 @@ class StoreInfo:
     path: str
     """The path or URL as it was given, without a password; for an open store, its name."""
     version: str
-    """The layout: "1", "2" if the store has had an index.
+    """The layout: "1", "2" if the store has had an index, "3" if records have had steps.
 
     It is "0.3" for a database of stones 0.3, and for dbm files of another program.
     """
@@ -275,6 +280,7 @@ def _read_info(
                     IndexUse(index.name, index.state, index.unique, entries[index.prefix])
                     for index in indexes[name]
                 ),
+                *_steps(description),
             )
             for name, description in collections.items()
         ),
@@ -349,6 +355,14 @@ def _rules(metadata: Metadata) -> tuple[RuleUse, ...]:
         )
         for prefix, id in sorted(metadata.rules.items())
     )
+
+
+def _steps(description: Mapping[str, Any]) -> tuple[int, int | None]:
+    try:
+        steps = StepState.from_numbers(description.get("steps", {}))
+    except ValueError:
+        return 0, None
+    return steps.done, steps.to
 
 
 def _text(description: Mapping[str, Any], name: str) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any
 from stones.engine import Space, Transaction
 from stones.errors import CollectionError, CorruptValueError, SerializerError, StoreClosedError
 from stones.formats.messages import show
-from stones.formats.metadata import CLAIMS
+from stones.formats.metadata import CLAIMS, write_layout
 from stones.formats.registered_types import unknown_types_kept
 from stones.formats.serializers import SAFE
 from stones.stores.namespaces.transaction import NamespaceClaim
@@ -32,6 +32,7 @@ from .database import Database
 from .database_reader import DATA, DatabaseReader
 from .dict_keys import encode_new_key
 from .spans import prefix_span
+from .step_keys import check_same_steps, step_entries
 
 
 def copy_entries(source: DatabaseReader, target: Database, txn: Transaction) -> None:
@@ -89,6 +90,7 @@ def _take_collection(read: Transaction, target: Database, txn: Transaction, name
                 f"{target.name!r}, and of type {description.get('key')!s:.80} in the store that is "
                 "copied: nothing was written; give one of the two another name"
             )
+        check_same_steps(name, target.name, present, description)
         try:
             _check_defaults(name, present, description)
             both = _joined(present, description)
@@ -112,6 +114,10 @@ def _take_collection(read: Transaction, target: Database, txn: Transaction, name
             f"{span.start!r} but are no records, {stray!r} for one: nothing was written; move them"
         )
     write_collection(txn, name, description)
+    if "steps" in description:
+        write_layout(txn, 3)
+        for key, raw in step_entries(read, name):
+            txn.put(Space.META, key, raw)
     target.reload(txn)
 
 

@@ -8,9 +8,11 @@
 copies them with the records.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from stones.engine import Space, Transaction
+from stones.errors import CollectionError
 
 PROGRESS = (b"progress/", b"progress0")
 """The cursors of migrations have metadata keys from the first to below the second."""
@@ -52,3 +54,26 @@ def step_entries(txn: Transaction, name: str) -> Iterator[tuple[bytes, bytes]]:
     if cursors is not None:
         yield key, cursors
     yield from txn.scan(Space.META, *mark_span(name))
+
+
+def check_same_steps(
+    name: str, target: str, present: Mapping[str, Any], added: Mapping[str, Any]
+) -> None:
+    """Raise CollectionError if records of two stores have not had the same steps.
+
+    `present` and `added` are the descriptions of the collection, in the store `target` and in the
+    store that is copied.
+    """
+    texts = [_steps_text(description.get("steps", {})) for description in (present, added)]
+    if texts[0] != texts[1] or "are brought" in texts[0]:
+        raise CollectionError(
+            f"the records of the collection {name!r} {texts[0]} in {target!r}, and {texts[1]} in "
+            "the store that is copied: nothing was written; call migrate() of both, to the same "
+            "step"
+        )
+
+
+def _steps_text(steps: Any) -> str:
+    done, to = (steps.get("done", 0), steps.get("to")) if isinstance(steps, dict) else (steps, None)
+    text = f"have had the steps up to {done!s:.20}"
+    return text if to is None else f"{text}, and are brought to {to!s:.20}"

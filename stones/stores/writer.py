@@ -5,6 +5,7 @@ from typing import Any, Self, overload
 
 from stones.engine import Space, Transaction
 from stones.errors import UnexpectedError
+from stones.formats.metadata import next_generation
 
 from .claims import drop_counts
 from .containers import added, removed
@@ -15,6 +16,7 @@ from .dict_keys import decode_key, encode_key, encode_new_key
 from .many_values import BATCH_BYTES, put_values
 from .missing_keys import missing_key
 from .reader import K, Reader, T, V
+from .step_keys import drop_all_steps
 
 MISSING: Any = object()
 _CONTAINERS = frozenset({dict, list, tuple})
@@ -197,6 +199,9 @@ class Writer(Reader[K, V], MutableMapping[K, V]):
             txn.delete_range(DATA)
             txn.delete_range(Space.INDEX)
             drop_counts(txn)
+            if drop_all_steps(txn):
+                next_generation(txn)
+                self._target.reload(txn)
 
         self._target.transact(change)
 
