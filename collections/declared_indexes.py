@@ -44,6 +44,11 @@ class DeclaredIndexes:
         self.are_unfinished = False
         """Whether a build was unfinished when this program looked last."""
 
+    @property
+    def definitions(self) -> Sequence[IndexDefinition]:
+        """The indexes that are declared, without those that were dropped."""
+        return tuple(self._declared)
+
     def settle(self, database: Database, describe: Callable[[Transaction], object]) -> None:
         """Define and build what is missing in a store with this collection. Else only read.
 

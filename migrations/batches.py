@@ -73,12 +73,20 @@ Step = Callable[[Transaction, bytes, Turn], tuple[bytes | None, int]]
 
 
 def run_batches(
-    database: Database, step: Step, *, start: bytes = b"", counter: ProgressCounter | None = None
+    database: Database,
+    step: Step,
+    *,
+    start: bytes = b"",
+    counter: ProgressCounter | None = None,
+    joinable: bool = False,
+    committed: Callable[[], object] | None = None,
 ) -> int:
     """Call `step` in one write transaction after another, until it returns None for a start.
 
     Returns how many entries the steps have looked at. Call it outside of a transaction. What a
-    committed transaction has changed stays, whatever comes later.
+    committed transaction has changed stays, whatever comes later. If it is `joinable`, `step` runs
+    in this thread, and what it reads from the store joins the transaction. `committed` is called
+    after each commit.
     """
     total = 0
     seconds = HELD / 2
@@ -94,7 +102,12 @@ def run_batches(
             turn = Turn(allowed)
             return step(txn, here, turn)
 
-        next_start, looked_at = database.write(change)
+        if joinable:
+            next_start, looked_at = database.transact(change, joinable=True)
+        else:
+            next_start, looked_at = database.write(change)
+        if committed is not None:
+            committed()
         # What came after the last look at the clock takes time too: the puts and the commit.
         rest = perf_counter() - turn.ended
         # The mean of the last time and the right one: the rest grows with the time of the step.

@@ -7,12 +7,14 @@ It is in the metadata, an entry a step, as JSON:
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, field, frozen
 
+from stones.collections.description import Shape
 from stones.collections.record_steps import Step
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, ValueTypeError
@@ -22,6 +24,7 @@ from stones.stores.reader import Reader
 
 from .fingerprints import fingerprint
 from .migration import Migration
+from .run_figures import RunFigures
 
 LEDGER = b"ledger/"
 
@@ -48,6 +51,8 @@ class LedgerEntry:
     """When the step was undone, in UTC. None if it was not."""
     fingerprint: str = ""
     """What the step was, so that a change of its code is noticed."""
+    shapes_before: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
+    """The fields that the records had before, if the step was the first of a run: for `undo`."""
 
 
 def ledger(store: Reader[Any, Any]) -> tuple[LedgerEntry, ...]:
@@ -107,6 +112,7 @@ def write_entry(txn: Transaction, entry: LedgerEntry) -> None:
         "removed": entry.removed,
         "reversed": entry.reversed and entry.reversed.isoformat(timespec="seconds"),
         "fingerprint": entry.fingerprint,
+        "before": entry.shapes_before,
     }
     key = ledger_span(entry.collection)[0] + b"%06d" % entry.number
     txn.put(Space.META, key, json.dumps(stored).encode())
@@ -116,21 +122,39 @@ def write_ran(
     txn: Transaction,
     collection: str,
     steps: Iterable[Step],
-    *,
-    seconds: float,
-    changed: int,
-    removed: int,
+    figures: RunFigures,
+    before: Sequence[Shape],
 ) -> None:
-    """Note that these steps have run."""
-    at = datetime.now(UTC).replace(microsecond=0)
+    """Note that these steps have run. `before` are the shapes of the records before the first."""
+    at = datetime.now(UTC)
+    shapes: list[dict[str, Any]] | None = [shape.stored() for shape in before]
     for step in steps:
-        name, print_ = "", ""
+        name, digits = "", ""
         if isinstance(step, Migration):
-            name, print_ = step.name, fingerprint(step)
+            name, digits = step.name, fingerprint(step)
         entry = LedgerEntry(
-            collection, step.number, name, at, seconds, changed, removed, None, print_
+            collection, step.number, name, at, figures.seconds, figures.changed, figures.removed
         )
-        write_entry(txn, entry)
+        write_entry(txn, evolve(entry, fingerprint=digits, shapes_before=shapes))
+        shapes = None
+
+
+def write_undone(txn: Transaction, collection: str, numbers: Iterable[int]) -> None:
+    """Note that the steps with these numbers were undone."""
+    undone, at = set(numbers), datetime.now(UTC)
+    for entry in [*read_entries(txn, collection)]:
+        if entry.number in undone:
+            write_entry(txn, evolve(entry, reversed=at))
+
+
+def saved_shapes(txn: Transaction, collection: str, number: int) -> tuple[Shape, ...] | None:
+    """The shapes that the records had before a step. None if it was not the first of a run."""
+    for entry in read_entries(txn, collection):
+        if entry.number == number and entry.shapes_before:
+            stored = entry.shapes_before
+            with suppress(ValueError, TypeError, AttributeError):  # then the steps tell
+                return tuple(Shape.from_stored(shape, len(stored)) for shape in stored)
+    return None
 
 
 def edited_steps(entries: Iterable[LedgerEntry], steps: Iterable[Step]) -> tuple[int, ...]:
@@ -167,11 +191,14 @@ def _parts(
     removed: Any,
     reversed: Any,
     fingerprint: Any,
+    before: Any,
 ) -> dict[str, Any]:
     if not all(type(text) is str and text.isprintable() for text in (name, fingerprint)):
         raise ValueError("its name or its fingerprint is no text")
     if type(seconds) not in (int, float) or not all(type(n) is int for n in (changed, removed)):
         raise ValueError("its figures are no numbers")
+    if before is not None and type(before) is not list:
+        raise ValueError("its shapes are no list")
     return {
         "name": name,
         "at": datetime.fromisoformat(at),
@@ -180,4 +207,5 @@ def _parts(
         "removed": removed,
         "reversed": None if reversed is None else datetime.fromisoformat(reversed),
         "fingerprint": fingerprint,
+        "shapes_before": before,
     }

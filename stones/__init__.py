@@ -18,6 +18,7 @@ from stones.stores.opening import stone
 from stones.stores.store import MemoryStore, Snapshot, Store
 
 from .errors import (
+    ChangedStepWarning,
     CollectionError,
     ConflictError,
     CorruptValueError,
@@ -78,6 +79,7 @@ if TYPE_CHECKING:
     Finding, Report, Salvaged = DamageFinding, CheckReport, SalvageReport
 
 __all__ = [
+    "ChangedStepWarning",
     "CheckReport",
     "Collection",
     "CollectionError",

@@ -170,3 +170,10 @@ class NotOneError(StoneError, LookupError):
 
 class MigrationError(StoneError, ValueError, RuntimeError):
     """A migration that cannot start, or cannot go on. Also a step that cannot be meant."""
+
+
+class ChangedStepWarning(UserWarning):
+    """A step of a collection whose code has changed since it ran. The records had the earlier one.
+
+    It is a warning, of Python's module `warnings`, and no StoneError.
+    """

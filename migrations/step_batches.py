@@ -1,0 +1,226 @@
+"""Brings the records of a collection to a step, in short write transactions.
+
+How far the run has come is in the metadata, and is written with the records. So a run that was
+killed goes on there, and several processes may share the work.
+"""
+
+from collections.abc import Callable, Sequence
+from contextlib import closing
+from time import perf_counter
+from typing import Any
+
+from stones.collections.indexes.maintenance import RecordIndexes
+from stones.collections.record_steps import mark_key, read_marks, write_cursors
+from stones.collections.records.simple_values import has_simple_values
+from stones.collections.stored_indexes import StoredIndexes
+from stones.engine import Engine, Space, Transaction
+from stones.errors import DuplicateKeyError, SerializerError
+from stones.formats.codec import Codec
+from stones.stores.claims import add_to_count, count_key
+from stones.stores.database_reader import DATA, record_decoder
+from stones.stores.spans import prefix_span
+from stones.stores.step_keys import mark_span
+
+from .batches import Turn, run_batches
+from .old_values import pages_from
+from .progress import ProgressCounter
+from .record_chains import ChainsOfRun, RecordChain, StepsRun
+from .run_figures import read_figures, write_figures
+from .step_state import Position, position_of_run
+
+_LOOK = 16
+"""After so many records the clock is looked at."""
+
+
+class StepBatches:
+    """Brings all records to the goal of a run. `changed` and `removed` count them."""
+
+    def __init__(self, run: StepsRun) -> None:
+        self._run = run
+        self._database = run.database
+        self._conflicts = run.database.engine.supports.conflicts
+        self._span = prefix_span(run.name.encode() + b"/")
+        self._indexes = StoredIndexes(run.database, run.name)
+        self._chains = ChainsOfRun(run)
+        self._is_simple = has_simple_dicts(run)
+        self.changed = 0
+        self.removed = 0
+
+    def process(self, counter: ProgressCounter) -> None:
+        """Bring all records to the goal.
+
+        Raises FailedRecordError for a record that does not fit: it was written since the check.
+        Raises MigrationError if another run has begun. The records before it stay as they are now.
+        """
+        changes = _Changes(self._run, self._is_simple)
+
+        def step(txn: Transaction, _start: bytes, turn: Turn) -> tuple[bytes | None, int]:
+            nonlocal changes
+            changes = _Changes(self._run, self._is_simple)
+            return self._step(txn, turn, changes)
+
+        def committed() -> None:
+            self.changed += changes.changed
+            self.removed += changes.removed
+
+        # Joinable, so that a step may read other collections in the same transaction.
+        run_batches(self._database, step, counter=counter, joinable=True, committed=committed)
+
+    def _step(self, txn: Transaction, turn: Turn, changes: "_Changes") -> tuple[bytes | None, int]:
+        """Bring the next records to the goal. Where to go on, and how many it has looked at."""
+        begun = perf_counter()
+        position = position_of_run(txn, self._run)
+        if position is None:
+            return None, 0
+        marks: dict[bytes, int] = {}
+        last, is_end = self._take(txn, position, turn, changes, marks)
+        if last is None:
+            return None, 0
+        name = self._run.name
+        changes.write(txn, self._database.engine, self._indexes.kept(txn))
+        passed = [mark_key(name, stored) for stored in marks if stored <= last]
+        if passed:
+            txn.delete_many(Space.META, passed)
+        write_cursors(txn, name, {**position.state.cursors, self._run.goal: last})
+        figures = read_figures(txn, name).plus(
+            changes.changed, changes.removed, perf_counter() - begun
+        )
+        write_figures(txn, name, figures)
+        return None if is_end else last, changes.looked_at
+
+    def _take(
+        self,
+        txn: Transaction,
+        position: Position,
+        turn: Turn,
+        changes: "_Changes",
+        marks: dict[bytes, int],
+    ) -> tuple[bytes | None, bool]:
+        """Take in the next records, and their marks. The last key, and whether no record is left.
+
+        It writes nothing: at a put, an open scan would read on to its end.
+        """
+        cursor = position.state.cursors.get(self._run.goal)
+        start = self._span.start if cursor is None else cursor + b"\0"
+        chain_of, state = self._chains.at(position.description), position.state
+        has_marks = self._has_marks(txn)
+        is_plain = not has_marks and set(state.cursors) <= {self._run.goal}
+        common = chain_of(state.done) if is_plain else None
+        take, due = changes.taker(self._database.codec), _LOOK
+        looked_at, stored = 0, None
+        with closing(pages_from(self._database.engine, txn, start, self._span.stop)) as pages:
+            for keys, values in pages:
+                if has_marks:
+                    marks |= self._marks(txn, keys)
+                for key, raw in zip(keys, values, strict=True):
+                    if looked_at == due:
+                        if turn.is_over(looked_at, changes.size):
+                            changes.looked_at = looked_at
+                            return stored, False
+                        due += _LOOK
+                    looked_at, stored = looked_at + 1, key
+                    chain = common or chain_of(state.of(key, marks.get(key)))
+                    if chain.steps:
+                        take(chain, key, raw)
+        changes.looked_at = looked_at
+        return stored, True
+
+    def _has_marks(self, txn: Transaction) -> bool:
+        # A scan would be in conflict with every program that writes a record with a mark.
+        return self._conflicts or has_marks(txn, self._run.name)
+
+    def _marks(self, txn: Transaction, stored: Sequence[bytes]) -> dict[bytes, int]:
+        """The marks of those of these records that have one."""
+        return marks_of(txn, self._run.name, stored)
+
+
+def has_marks(txn: Transaction, name: str) -> bool:
+    """Whether a record of a collection has a mark."""
+    return next(iter(txn.keys(Space.META, *mark_span(name))), None) is not None
+
+
+def marks_of(txn: Transaction, name: str, stored: Sequence[bytes]) -> dict[bytes, int]:
+    """The marks of those of these records that have one."""
+    marks = zip(stored, read_marks(txn, name, stored), strict=True)
+    return {key: mark for key, mark in marks if mark is not None}
+
+
+def has_simple_dicts(run: StepsRun) -> bool:
+    """Whether all dicts that a run writes have only simple values, which are encoded faster."""
+    records = run.of_class
+    return (
+        records is not None
+        and records.type.rules.unknown != "keep"
+        and has_simple_values(records.type.conversion)
+    )
+
+
+class _Changes:
+    """What one transaction writes."""
+
+    def __init__(self, run: StepsRun, is_simple: bool) -> None:
+        self._run = run
+        self._is_simple = is_simple
+        # Of each record the stored key, the old bytes, the new bytes and the new dict.
+        self._taken: list[tuple[bytes, bytes, bytes | None, Any]] = []
+        self.size = 0
+        """So many bytes are written."""
+        self.looked_at = 0
+        self.changed = 0
+        self.removed = 0
+
+    def taker(self, codec: Codec) -> Callable[[RecordChain, bytes, bytes], None]:
+        """The function that takes in a record, by its stored key and bytes.
+
+        It raises FailedRecordError.
+        """
+        decode = record_decoder(codec)
+        encode = codec.encode_simple if self._is_simple else codec.encode
+        taken, goal = self._taken, self._run.goal
+
+        def take(chain: RecordChain, stored: bytes, raw: bytes) -> None:
+            new = chain.apply(stored, decode(stored, raw))
+            if new is None:
+                taken.append((stored, raw, None, None))
+                return
+            try:
+                encoded = encode(stored, new)
+            except SerializerError as error:
+                raise chain.failed(stored, goal, error) from error
+            if encoded != raw:
+                taken.append((stored, raw, encoded, new))
+                self.size += len(encoded)
+
+        return take
+
+    def write(self, txn: Transaction, engine: Engine, indexes: RecordIndexes | None) -> None:
+        """Write all of it. Raises FailedRecordError for a value that a unique index refuses."""
+        taken = self._taken
+        if engine.supports.conflicts:
+            now = txn.get_many(DATA, [stored for stored, *_ in taken])
+            # A record that has changed since it was scanned was written in the new shape.
+            taken = [each for each, raw in zip(taken, now, strict=True) if each[1] == raw]
+        if indexes is not None:
+            self._reindex(txn, indexes, taken)
+        gone = [stored for stored, _, new, _ in taken if new is None]
+        self.changed, self.removed = len(taken) - len(gone), len(gone)
+        txn.put_many(DATA, [(stored, new) for stored, _, new, _ in taken if new is not None])
+        if gone:
+            txn.delete_many(DATA, gone)
+            add_to_count(txn, count_key(self._run.name), -len(gone))
+
+    def _reindex(
+        self,
+        txn: Transaction,
+        indexes: RecordIndexes,
+        taken: Sequence[tuple[bytes, bytes, bytes | None, Any]],
+    ) -> None:
+        size, decode = len(self._run.name.encode()) + 1, record_decoder(self._run.database.codec)
+        for stored, raw, _, new in taken:
+            # Decoded once more: the steps may have changed the first dict.
+            before = decode(stored, raw)
+            try:
+                indexes.replace(txn, stored[size:], before, new)
+            except DuplicateKeyError as error:
+                chain = RecordChain(self._run, self._run.origin)
+                raise chain.failed(stored, self._run.goal, error) from error
