@@ -118,6 +118,8 @@ class Collection(MigratedCollection[K, R], MutableMapping[K, R]):
             store.database, type_of_record, name, declared, migrations
         )
         super().__init__(records)
+        if records.program.steps:
+            self._warn_of_edited_steps()
 
     # -- writing -------------------------------------------------------------------------------
 

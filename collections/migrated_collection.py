@@ -99,3 +99,7 @@ class MigratedCollection(CollectionReader[K, R]):
         """
         entries: tuple[LedgerEntry, ...] = record_migrations(self._queried).ledger()
         return entries
+
+    def _warn_of_edited_steps(self) -> None:
+        """Warn of each step whose code has changed since it ran, by a ChangedStepWarning."""
+        record_migrations(self._queried).warn_of_edited_steps()

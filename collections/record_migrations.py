@@ -18,6 +18,9 @@ class RecordMigrations(Protocol):
     def undo(self, to: int, progress: Callable[[int, int], object] | None) -> Any:
         """See `Collection.undo`."""
 
+    def warn_of_edited_steps(self) -> None:
+        """Warn of the steps of the program whose code has changed since they ran."""
+
     def ledger(self) -> Any:
         """See `Collection.ledger`."""
 

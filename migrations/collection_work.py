@@ -9,7 +9,7 @@ from typing import Any
 from stones.collections.queries.queried_records import QueriedRecords
 
 from .ledger import LedgerEntry, entries_of
-from .schema import migrate_records
+from .schema import migrate_records, warn_of_edited_steps
 from .steps_report import StepsReport
 from .undoing import undo_records
 
@@ -28,6 +28,11 @@ class CollectionWork:
     def undo(self, to: int, progress: Callable[[int, int], object] | None) -> StepsReport:
         """See `Collection.undo`."""
         return undo_records(self._records, to, progress)
+
+    def warn_of_edited_steps(self) -> None:
+        """Warn of the steps of the program whose code has changed since they ran."""
+        records = self._records
+        warn_of_edited_steps(records.database, records.name, records.program.steps)
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
         """See `Collection.ledger`."""
