@@ -100,7 +100,7 @@ def class_places(found: Description, schema: Schema) -> Iterator[tuple[str, Sche
     for known, place in _places(found, schema):
         path, shape = paths[known, place], found.shapes[place]
         yield path, known, shape
-        for name, classes in _classes_inside(known).items():
+        for name, classes in classes_inside(known).items():
             places = shape.classes.get(name, {})
             for class_name, inside in classes.items():
                 at = _place_of(class_name, classes, places)
@@ -157,7 +157,7 @@ class _GrowingShapes:
         self.shapes[place] = evolve(
             before, fields=(*before.fields, *new), defaults=defaults, absent=tuple(absent)
         )
-        for name, classes in _classes_inside(schema).items():
+        for name, classes in classes_inside(schema).items():
             # A shape without fields is new here, but dicts of it may be older.
             has_dicts = is_old and (name in before.fields or not before.fields)
             self._add_inside(place, name, classes, has_dicts)
@@ -195,7 +195,7 @@ def _varies_beyond_defaults(found: Description, schema: Schema) -> bool:
 
 def _has_other_classes(known: Schema, shape: Shape) -> bool:
     """Whether a field may hold other classes now than those that the shape has."""
-    for name, classes in _classes_inside(known).items():
+    for name, classes in classes_inside(known).items():
         places = shape.classes.get(name, {})
         is_one = len(classes) == len(places) == 1
         if not is_one and classes.keys() != places.keys():
@@ -219,7 +219,7 @@ def _places(found: Description, schema: Schema) -> Iterator[tuple[Schema, int]]:
         done.add(step)
         shape = found.shapes[place]
         yield known, place
-        for name, classes in _classes_inside(known).items():
+        for name, classes in classes_inside(known).items():
             places = shape.classes.get(name, {})
             for class_name, inside in classes.items():
                 at = _place_of(class_name, classes, places)
@@ -234,7 +234,7 @@ def _place_of(name: str, classes: Mapping[str, Schema], places: Mapping[str, int
     return places.get(name)
 
 
-def _classes_inside(schema: Schema) -> dict[str, dict[str, Schema]]:
+def classes_inside(schema: Schema) -> dict[str, dict[str, Schema]]:
     """The classes inside each field that has some, by their names."""
     inside: dict[str, dict[str, Schema]] = {}
     for name, field in schema.fields.items():

@@ -6,6 +6,8 @@ transaction. From then on it is written again only if a class adds something to 
 
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -24,7 +26,9 @@ from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.spans import Span
 from stones.stores.step_keys import drop_steps
 
+from .class_misfits import misfit_help
 from .description import Description
+from .differences import Record, volatile_fields
 from .kept_view import KeptView
 from .program_steps import ProgramSteps
 from .record_steps import UNSTEPPED, StepState, state_at, steps_of
@@ -284,9 +288,7 @@ class StoredDescription:
                 f"the collection {self._name!r} has keys of type {found.key:.80}, the keys of "
                 f"{own.record} are {own.key}: give one of the two another name="
             )
-        is_same = found.record == own.record and not varies(found, self._type.schema)
-        is_same = is_same and not found.steps.is_pending(self._program.last)
-        if not self._has_checked and not is_same:
+        if not self._has_checked:
             self._check_record(txn, found, *first)
         self._has_checked = True
         return True
@@ -295,20 +297,22 @@ class StoredDescription:
         self, txn: Transaction, found: Description, stored: bytes, raw: bytes
     ) -> None:
         """Raise CollectionError if the class cannot read a record. A damaged one tells nothing."""
+        self._check_defaults(txn, found)
         try:
             value = self._database.codec_at(txn).decode(stored, raw)
             if isinstance(value, dict):
                 value = self._upgraded(txn, found, stored, value)
             if isinstance(value, dict):
                 self._type.load(value)
-        except (CorruptValueError, FormatMismatchError):
+        except (CorruptValueError, FormatMismatchError, RecursionError):
             return
         except RecordError as error:
             raise CollectionError(
                 f"{self._own.record} cannot read the collection {self._name!r}, which the class "
                 f"{found.record:.80} has written: the record of {self._show_key(stored)}: {error}. "
                 "Give one of the two collections another name=, give a new field a default, or "
-                "open it with unknown='keep' or 'drop' if the class lacks a field"
+                "open it with unknown='keep' or 'drop' if the class lacks a field."
+                f"{self._help(txn, found)}"
             ) from error
 
     def _upgraded(self, txn: Transaction, found: Description, stored: bytes, value: Any) -> Any:
@@ -324,6 +328,37 @@ class StoredDescription:
             return self._program.upgrade(stored, value if view is None else view(value), step)
         except RecordError:
             return None
+
+    def _check_defaults(self, txn: Transaction, found: Description) -> None:
+        """Raise CollectionError for a new field whose default is another value each time."""
+        added = volatile_fields(found, self._type.schema, self._program.touched(found.steps))
+        if added:
+            names = " and ".join(field.path for field in added)
+            raise CollectionError(
+                f"the records of the collection {self._name!r} lack {names}, and the factory of "
+                f"{self._own.record} makes another value at each call: a record would have another "
+                f"value at each read.{self._help(txn, found)}"
+            )
+
+    def _help(self, txn: Transaction, found: Description) -> str:
+        """What differs between the class and the first records, and the step to write."""
+        codec = self._database.codec_at(txn)
+        records: list[Record] = []
+        for stored, raw in islice(txn.scan(DATA, self._span.start, self._span.stop), 100):
+            with suppress(CorruptValueError, FormatMismatchError):
+                value = codec.decode(stored, raw)
+                if isinstance(value, dict):
+                    value = self._upgraded(txn, found, stored, value)
+                if isinstance(value, dict):
+                    records.append((self._show_key(stored), value))
+        return misfit_help(
+            found,
+            self._type.schema,
+            records,
+            unknown=self._type.rules.unknown,
+            number=max(found.steps.newest, self._program.last) + 1,
+            touched=self._program.touched(found.steps),
+        )
 
     def _show_key(self, stored: bytes) -> str:
         key = stored.removeprefix(self._span.start)
