@@ -1,38 +1,100 @@
 """What a program is told when its class does not fit the records of a collection."""
 
-from collections.abc import Iterable
+from contextlib import suppress
+from itertools import islice
+from typing import Any
 
 from attrs import evolve
 
-from stones.collections.records.classes import Schema
-from stones.collections.records.reading_rules import Unknown
+from stones.collections.records.record_type import RecordType
+from stones.engine import Space, Transaction
+from stones.errors import CorruptValueError, FormatMismatchError, RecordError
+from stones.formats.messages import show
+from stones.stores.claims import claim_key, is_namespace, parse_collection
+from stones.stores.database_reader import DATA, DatabaseReader
+from stones.stores.spans import prefix_span
 
 from .description import Description
 from .differences import Difference, Record, difference
+from .program_steps import ProgramSteps
+from .record_steps import state_at, steps_of
 from .step_code import step_code
+from .step_shapes import step_views
 
 
 def misfit_help(
+    database: DatabaseReader,
+    txn: Transaction,
+    record_type: RecordType[Any],
+    program: ProgramSteps,
     found: Description,
-    schema: Schema,
-    records: Iterable[Record],
-    *,
-    unknown: Unknown = "error",
-    number: int = 1,
-    touched: frozenset[str] | None = frozenset(),
 ) -> str:
-    """What differs between the class and the records, and the step to write. May be empty.
-
-    `records` are some records, with the steps that the program has. `number` is the number of the
-    next step. `touched` are the names that the pending steps may change, None if they may change
-    any. A field that the class lacks is no difference to a program that keeps or drops it.
-    """
-    differs = difference(found, schema, records, touched)
-    if unknown != "error":
-        differs = evolve(differs, gone=[gone for gone in differs.gone if gone.new_path])
+    """What differs between the class and the records, and the step to write. May be empty."""
+    differs = stored_difference(database, txn, record_type, program, found)
     if not differs:
         return ""
+    number = max(found.steps.newest, program.last) + 1
     return f"\n\nWhat differs:\n\n{difference_text(differs)}\n\n{step_help(differs, number)}"
+
+
+def stored_difference(
+    database: DatabaseReader,
+    txn: Transaction,
+    record_type: RecordType[Any],
+    program: ProgramSteps,
+    found: Description,
+) -> Difference:
+    """What differs between a class and the first records, once they have the steps of a program.
+
+    A field that the class lacks is no difference to a program that keeps or drops it.
+    """
+    codec, start = database.codec_at(txn), program.name.encode() + b"/"
+    span = prefix_span(start)
+    records: list[Record] = []
+    for stored, raw in islice(txn.scan(DATA, span.start, span.stop), _RECORDS):
+        with suppress(CorruptValueError, FormatMismatchError):
+            value = codec.decode(stored, raw)
+            if isinstance(value, dict):
+                value = upgraded(txn, program, found, stored, value)
+            if isinstance(value, dict):
+                records.append((shown_key(record_type, stored[len(start) :]), value))
+    differs = difference(found, record_type.schema, records, program.touched(found.steps))
+    if record_type.rules.unknown != "error":
+        differs = evolve(differs, gone=[gone for gone in differs.gone if gone.new_path])
+    return differs
+
+
+def read_description(txn: Transaction, name: str) -> Description | None:
+    """The description of a collection. None if there is no collection of this name."""
+    raw = txn.get(Space.META, claim_key(name))
+    if raw is None or is_namespace(raw):
+        return None
+    return Description.from_stored(name, parse_collection(name, raw))
+
+
+def upgraded(
+    txn: Transaction, program: ProgramSteps, found: Description, stored: bytes, value: Any
+) -> Any:
+    """The dict of a record after all steps. None if it is removed, or if a step fails for it.
+
+    `Collection.migrate` tells of the steps that fail. So the collection can be opened for it.
+    """
+    if not found.steps.is_pending(program.last):
+        return value
+    (step,) = steps_of(txn, program.name, state_at(txn, program.name, found.steps), (stored,))
+    view = step_views(found).get(step)
+    try:
+        return program.upgrade(stored, value if view is None else view(value), step)
+    except RecordError:
+        return None
+
+
+def shown_key(record_type: RecordType[Any], key: bytes) -> str:
+    """The key of a record as messages show it, by its stored key without the prefix."""
+    try:
+        return show(record_type.key_codec.decode(key))
+    except (ValueError, OverflowError):
+        return show(key)
 
 
 def difference_text(differs: Difference) -> str:
@@ -57,5 +119,7 @@ def step_help(differs: Difference, number: int) -> str:
     )
 
 
+_RECORDS = 100
+"""So many records are looked at."""
 _LINE, _LINES, _CODE = 300, 20, 4000
 """How many characters a line of the message has, how many lines, how many characters the code."""

@@ -6,8 +6,6 @@ transaction. From then on it is written again only if a class adds something to 
 
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import suppress
-from itertools import islice
 from typing import Any
 
 from attrs import evolve, field, frozen
@@ -26,12 +24,12 @@ from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.spans import Span
 from stones.stores.step_keys import drop_steps
 
-from .class_misfits import misfit_help
+from .class_misfits import misfit_help, shown_key, upgraded
 from .description import Description
-from .differences import Record, volatile_fields
+from .differences import volatile_fields
 from .kept_view import KeptView
 from .program_steps import ProgramSteps
-from .record_steps import UNSTEPPED, StepState, state_at, steps_of
+from .record_steps import UNSTEPPED, StepState
 from .shapes import (
     computed_names,
     default_text,
@@ -301,7 +299,7 @@ class StoredDescription:
         try:
             value = self._database.codec_at(txn).decode(stored, raw)
             if isinstance(value, dict):
-                value = self._upgraded(txn, found, stored, value)
+                value = upgraded(txn, self._program, found, stored, value)
             if isinstance(value, dict):
                 self._type.load(value)
         except (CorruptValueError, FormatMismatchError, RecursionError):
@@ -315,20 +313,6 @@ class StoredDescription:
                 f"{self._help(txn, found)}"
             ) from error
 
-    def _upgraded(self, txn: Transaction, found: Description, stored: bytes, value: Any) -> Any:
-        """The dict of a record after all steps. None if it is removed, or if a step fails for it.
-
-        `Collection.migrate` tells of the steps that fail. So the collection can be opened for it.
-        """
-        if not found.steps.is_pending(self._program.last):
-            return value
-        (step,) = steps_of(txn, self._name, state_at(txn, self._name, found.steps), (stored,))
-        view = step_views(found).get(step)
-        try:
-            return self._program.upgrade(stored, value if view is None else view(value), step)
-        except RecordError:
-            return None
-
     def _check_defaults(self, txn: Transaction, found: Description) -> None:
         """Raise CollectionError for a new field whose default is another value each time."""
         added = volatile_fields(found, self._type.schema, self._program.touched(found.steps))
@@ -341,31 +325,10 @@ class StoredDescription:
             )
 
     def _help(self, txn: Transaction, found: Description) -> str:
-        """What differs between the class and the first records, and the step to write."""
-        codec = self._database.codec_at(txn)
-        records: list[Record] = []
-        for stored, raw in islice(txn.scan(DATA, self._span.start, self._span.stop), 100):
-            with suppress(CorruptValueError, FormatMismatchError):
-                value = codec.decode(stored, raw)
-                if isinstance(value, dict):
-                    value = self._upgraded(txn, found, stored, value)
-                if isinstance(value, dict):
-                    records.append((self._show_key(stored), value))
-        return misfit_help(
-            found,
-            self._type.schema,
-            records,
-            unknown=self._type.rules.unknown,
-            number=max(found.steps.newest, self._program.last) + 1,
-            touched=self._program.touched(found.steps),
-        )
+        return misfit_help(self._database, txn, self._type, self._program, found)
 
     def _show_key(self, stored: bytes) -> str:
-        key = stored.removeprefix(self._span.start)
-        try:
-            return show(self._type.key_codec.decode(key))
-        except (ValueError, OverflowError):
-            return show(key)
+        return shown_key(self._type, stored[len(self._span.start) :])
 
 
 def _kept_defaults_of(

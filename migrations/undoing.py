@@ -3,16 +3,18 @@
 It is a run as in `schema`, with the reverse of each step. Nobody else writes records meanwhile.
 """
 
+from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
 
 from attrs import evolve
 
-from stones.collections.record_steps import StepState
+from stones.collections.record_steps import Step, StepState
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Transaction
 from stones.errors import MigrationError
+from stones.stores.database import Database
 
 from .progress import Progress
 from .record_chains import StepsRun
@@ -26,8 +28,24 @@ def undo_records(
     records: StoredRecords[Any, Any], to: int, progress: Progress | None
 ) -> StepsReport:
     """Take back the steps above `to`: see `Collection.undo`."""
+    database = writable(records)
+    return undo_steps(database, records.name, records.program.steps, to, progress, records=records)
+
+
+def undo_steps(
+    database: Database,
+    name: str,
+    steps: Sequence[Step],
+    to: int,
+    progress: Progress | None = None,
+    *,
+    records: StoredRecords[Any, Any] | None = None,
+) -> StepsReport:
+    """Take back those of `steps` above `to`, on the records of the collection `name`.
+
+    `records` are the records as their class sees them: they only show keys in messages.
+    """
     began = perf_counter()
-    database, name = writable(records), records.name
     check_possible(database, "undo()")
     with database.reading() as txn:
         position = read_position(txn, name)
@@ -39,7 +57,7 @@ def undo_records(
         raise MigrationError(f"{name!r} is in the middle of a migration: call {what} first")
     if not state.is_undo and state.to is not None:  # the records are being brought to this step
         raise MigrationError(f"{name!r} is in the middle of a migration: call migrate() first")
-    run = StepsRun(database, name, records.program.steps, state.done, to, records)
+    run = StepsRun(database, name, steps, state.done, to, records)
     _check_known(run)
     checked, counter = check_run(run, progress, passes=2)
     checked.raise_failures(name)

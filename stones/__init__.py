@@ -59,6 +59,7 @@ if TYPE_CHECKING:
     from stones.migrations.ledger import LedgerEntry, ledger
     from stones.migrations.migration import Migration
     from stones.migrations.reencode import MigrationReport, migrate
+    from stones.migrations.step_files import load_migrations
     from stones.migrations.steps_report import StepFailure, StepsReport
     from stones.migrations.transfer.copying import CopyReport, copy
     from stones.repair.check import CheckReport, check
@@ -145,6 +146,7 @@ __all__ = [
     "key_from_file",
     "known",
     "ledger",
+    "load_migrations",
     "migrate",
     "register_serializer",
     "register_type",
@@ -188,6 +190,7 @@ _LAZY = {
     "key": "stones.collections.records.record_type",
     "known": "stones.collections.language.typed_conditions",
     "ledger": "stones.migrations.ledger",
+    "load_migrations": "stones.migrations.step_files",
     "migrate": "stones.migrations.reencode",
     "salvage": "stones.repair.salvage",
 }

@@ -22,6 +22,7 @@ from stones.errors import StoneError
 
 from .entry_commands import delete, get, keys, put
 from .migrate_command import migrate
+from .migration_commands import migrations
 from .options import FAILED, INTERRUPTED
 from .store_commands import backup, check, compact, info, salvage
 from .streams import (
@@ -91,5 +92,5 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (backup, check, compact, delete, get, info, keys, migrate, put, salvage):
+for command in (backup, check, compact, delete, get, info, keys, migrate, migrations, put, salvage):
     commands.add_command(command)
