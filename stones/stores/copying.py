@@ -11,8 +11,9 @@ from typing import Any
 
 from stones.engine import Space, Transaction
 from stones.errors import CollectionError, CorruptValueError, SerializerError, StoreClosedError
+from stones.formats.layout import write_layout
 from stones.formats.messages import show
-from stones.formats.metadata import CLAIMS, write_layout
+from stones.formats.metadata import CLAIMS
 from stones.formats.registered_types import unknown_types_kept
 from stones.formats.serializers import SAFE
 from stones.stores.namespaces.transaction import NamespaceClaim
