@@ -96,6 +96,15 @@ class StoreOpenError(StorageError):
     """A store cannot be opened: it does not exist, is another kind of file, or is not permitted."""
 
 
+class UnfinishedCopyError(StoreOpenError):
+    """The store is an unfinished copy of another one: run the same copy again to finish it."""
+
+    def __init__(self, message: str, source: str) -> None:
+        super().__init__(message)
+        self.source = source
+        """The place of the store that is copied: a URL without a password, for `stone`."""
+
+
 class StoreFullError(StorageError):
     """The disk, or the memory map, has no room left. The transaction was rolled back.
 

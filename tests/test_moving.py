@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 from attrs import define
 
-from stones import Collection, check, index, key, stone
+from stones import Collection, MigrationError, UnfinishedCopyError, check, copy, index, key, stone
+from stones.migrations.transfer.target import CopyTarget
 
 PROGRAM = Path(__file__).parent.parent / "docs" / "examples" / "moving.py"
 
@@ -148,7 +149,8 @@ def test_a_store_moves_and_comes_back_while_two_programs_write(
     assert check(other_url).findings == ()
 
 
-def test_a_move_that_was_killed_is_run_again(move, other_url, tmp_path, monkeypatch):
+@pytest.mark.parametrize("when", ["before the note", "after the note"])
+def test_a_move_that_was_killed_is_run_again(when, move, other_url, tmp_path, monkeypatch):
     url = f"lmdb:{tmp_path}/db"
     with stone(url, serialize="json") as store:
         Collection(store, User).add_many([User(number, number % 2) for number in range(100)])
@@ -156,10 +158,15 @@ def test_a_move_that_was_killed_is_run_again(move, other_url, tmp_path, monkeypa
     def killed(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setitem(move.__globals__, "note_place", killed)
+    if when == "before the note":
+        monkeypatch.setitem(move.__globals__, "note_place", killed)
+    else:
+        monkeypatch.setattr(CopyTarget, "finish", killed)
     with pytest.raises(KeyboardInterrupt):
         move(url, other_url)
     monkeypatch.undo()
+    with pytest.raises(UnfinishedCopyError):
+        stone(other_url)
     with stone(url) as store:
         users = Collection(store, User)
         del users[7]
@@ -169,8 +176,26 @@ def test_a_move_that_was_killed_is_run_again(move, other_url, tmp_path, monkeypa
         users = Collection(store, User)
         assert (len(users), 7 in users, 1000 in users) == (100, False, True)
         assert users.find(writer=1).count() == 50
+        assert move.__globals__["moved_to"](store) is None
     assert check(other_url).findings == ()
     assert move(url, other_url) == 0.0  # it is there already
+
+
+def test_a_program_that_opens_the_new_place_too_early_works_in_the_old_one(
+    move, other_url, tmp_path
+):
+    url = f"lmdb:{tmp_path}/db"
+    with stone(url, serialize="json") as store:
+        store["key"] = 1
+        opened = []
+        copy(
+            store,
+            other_url,
+            progress=lambda *_: opened.append(move.__globals__["Moving"](other_url).store),
+        )
+    assert {store.database.name for store in opened} == {f"{tmp_path}/db"}
+    for store in opened:
+        store.close()
 
 
 def test_a_store_with_other_entries_is_not_overwritten(move, other_url, tmp_path):
@@ -178,7 +203,7 @@ def test_a_store_with_other_entries_is_not_overwritten(move, other_url, tmp_path
     for place in (url, other_url):
         with stone(place, serialize="json") as store:
             store["key"] = place
-    with pytest.raises(SystemExit, match="has entries that are not of an earlier move"):
+    with pytest.raises(MigrationError, match="has entries that are not of a copy"):
         move(url, other_url)
     with stone(other_url) as store:
         assert store["key"] == other_url

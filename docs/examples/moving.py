@@ -8,25 +8,23 @@ each piece of work by `run`. So it notices that its store has moved, and goes on
 
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, TypeVar
 
-from stones import Store, stone
-from stones.engine import Space, Transaction
+from stones import Store, StoreOpenError, UnfinishedCopyError, copy, stone
+from stones.engine import Space
 
 T = TypeVar("T")
 
 MOVED = b"moved-to"
 """The key, beside the metadata, of the URL where the store is now."""
-COUNTS = b"count/"
-"""The counts of collections have these keys. Each engine keeps sums in its own way."""
 
 
 class Moving:
     """A store that may move to another place while this program uses it."""
 
     def __init__(self, url: str) -> None:
-        self.store: Store[bytes, Any] = stone(url)
+        self.store: Store[bytes, Any] = opened(url)
 
     def run(self, work: Callable[[Store[bytes, Any]], T]) -> T:
         """What `work(store)` returns, as one transaction in the place where the store is now.
@@ -43,48 +41,43 @@ class Moving:
             place, result = store.transact(checked)
             if place is None:
                 return result
-            time.sleep(0.05)  # for a moment, the new place may still refer to the old one
-            self.store = stone(place)
+            time.sleep(0.05)  # for a moment, the new place may still be an unfinished copy
+            self.store = opened(place)
             store.close()
+
+
+def opened(url: str) -> Store[bytes, Any]:
+    """The store at a URL. While that is an unfinished copy, the store that is copied."""
+    try:
+        return stone(url)
+    except UnfinishedCopyError as error:
+        return stone(error.source, create=False)
 
 
 def move(source_url: str, target_url: str) -> float:
     """Move the store at `source_url` to `target_url`. Returns the pause of writers in seconds.
 
-    The target is empty, or an earlier place of the same store, or the copy of a move that was
-    killed. If a move is killed, all programs go on where they are. Run it again then.
+    The target is empty, or an earlier place of the same store. If a move is killed, run it again.
     """
-    with stone(source_url, create=False) as source, stone(target_url) as target:
-        if moved_to(source) == target_url:  # only the last step is left
-            note_place(target, None)
-            return 0.0
-        if (place := moved_to(source)) is not None:
+    with stone(source_url, create=False) as source:
+        place = moved_to(source)
+        if place not in (None, target_url):
             raise SystemExit(f"{source_url} has moved to {place}: name that as the source")
-        if moved_to(target) != source_url:
-            if list(target.range(limit=1)):
-                raise SystemExit(f"{target_url} has entries that are not of an earlier move")
-            note_place(target, source_url)  # a program that opens it goes to the source
-        seen = source.database.engine.begin()
-        with target.database.reading() as present:
-            bring_over(present, seen, target)  # the long copy: programs write meanwhile
-        for _ in range(3):  # what they wrote; each round is shorter than the one before
-            now = source.database.engine.begin()
-            bring_over(seen, now, target)
-            seen.abort()
-            seen = now
-        starts: list[float] = []
-
-        def finish() -> None:
-            starts.append(time.monotonic())
-            with source.database.reading() as now, target.database.reading() as present:
-                # After a conflict it runs again, and the target has what the first run has seen.
-                bring_over(seen if len(starts) == 1 else present, now, target)
-            note_place(source, target_url)
-
-        source.transact(finish)  # no other program writes to the source meanwhile
-        note_place(target, None)
-        seen.abort()
-        return time.monotonic() - starts[0]
+        if place is None:
+            pause = copy(
+                source,
+                target_url,
+                replace=has_moved(target_url, source_url),
+                at_end=lambda: note_place(source, target_url),
+            ).pause
+        else:  # only the last step is left
+            pause = 0.0
+            if is_unfinished(target_url):
+                copy(source, target_url)
+    with stone(target_url, create=False) as target:
+        if moved_to(target) == target_url:  # copied with the note of the source
+            note_place(target, None)
+    return pause
 
 
 def moved_to(store: Store[bytes, Any]) -> str | None:
@@ -102,57 +95,22 @@ def note_place(store: Store[bytes, Any], url: str | None) -> None:
             txn.put(Space.META, MOVED, url.encode())
 
 
-def bring_over(old: Transaction, new: Transaction, target: Store[bytes, Any]) -> None:
-    """Change in the target what differs between two states: entries, indexes, metadata, counts."""
-
-    def change(txn: Transaction) -> None:
-        for space in Space:
-            for key, value in differences(old, new, space):
-                if space is Space.META and (key == MOVED or key.startswith(COUNTS)):
-                    continue
-                if value is None:
-                    txn.delete(space, key)
-                else:
-                    txn.put(space, key, value)
-        for key in sum_keys(old) - sum_keys(new):
-            txn.drop_sum(key)
-        for key in sum_keys(new):
-            if added := new.sum(key) - old.sum(key):
-                txn.add(key, added)
-
-    target.database.engine.transact(change)
+def has_moved(url: str, to: str) -> bool:
+    """Whether the store at a URL is an earlier place of the store at another one."""
+    try:
+        with stone(url, create=False) as store:
+            return moved_to(store) == to
+    except StoreOpenError:  # there is no store yet, or it is an unfinished copy
+        return False
 
 
-def differences(
-    old: Transaction, new: Transaction, space: Space
-) -> Iterator[tuple[bytes, bytes | None]]:
-    """The keys that differ between two states, with the new values; None for a key that is gone."""
-    before, after = entries(old, space), entries(new, space)
-    left, right = next(before, None), next(after, None)
-    while left is not None or right is not None:
-        if right is None or (left is not None and left[0] < right[0]):
-            assert left is not None
-            yield left[0], None
-            left = next(before, None)
-        elif left is None or right[0] < left[0]:
-            yield right
-            right = next(after, None)
-        else:
-            if left[1] != right[1]:
-                yield right
-            left, right = next(before, None), next(after, None)
-
-
-def entries(txn: Transaction, space: Space) -> Iterator[tuple[bytes, bytes]]:
-    """The entries of a space, in key order."""
-    for keys, values in txn.pages(space):
-        yield from zip(keys, values, strict=True)
-
-
-def sum_keys(txn: Transaction) -> set[bytes]:
-    """The keys of all counts of collections, wherever the engine keeps them."""
-    stop = COUNTS[:-1] + b"0"
-    return {*txn.keys(Space.META, COUNTS, stop), *(key for key, _ in txn.sums())}
+def is_unfinished(url: str) -> bool:
+    """Whether the store at a URL is an unfinished copy."""
+    try:
+        stone(url, create=False).close()
+    except UnfinishedCopyError:
+        return True
+    return False
 
 
 if __name__ == "__main__":

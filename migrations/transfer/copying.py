@@ -285,7 +285,7 @@ class _Copy:
         before = self.written + self.removed
         for space in Space:
             changes = self._changes()
-            old, new = self._source.pages(state, space), self._source.pages(later, space)
+            old, new = (self._stored(txn, space, b"") for txn in (state, later))
             for stretch in differences(old, new):
                 changes.take(stretch)
                 if changes.is_full:
@@ -309,21 +309,25 @@ class _Copy:
                 if is_last:
                     raise
         pause = time.monotonic() - started
+        self._all_steps_done()
         self._target.finish(formats, counts)
-        self._finished()
         return pause
 
     def _finish(self, state: Transaction) -> None:
+        self._all_steps_done()  # before the end: an interrupt of `progress` leaves it unfinished
         self._target.finish(self._source.formats(state), Counts.read(state))
-        self._finished()
 
     # -- what the rounds share ---------------------------------------------------------------------
 
     def _pages(self, txn: Transaction, space: Space, start: bytes) -> Iterator[Page]:
-        pages = self._source.pages(txn, space, start)
+        pages = self._stored(txn, space, start)
         if self._conversion is None or space is not Space.DATA:
             return pages
         return self._conversion.converted(pages, txn)
+
+    def _stored(self, txn: Transaction, space: Space, start: bytes) -> Iterator[Page]:
+        """The entries of the source, before they are encoded anew."""
+        return self._source.pages(txn, space, start, as_stored=self._conversion is not None)
 
     def _encoded(self, space: Space, changes: "_Changes", txn: Transaction) -> "_Changes":
         """The changes with the stored bytes of the target."""
@@ -370,7 +374,7 @@ class _Copy:
         if self._progress is not None and self._steps:
             self._progress(min(self._done, self._steps), self._steps)
 
-    def _finished(self) -> None:
+    def _all_steps_done(self) -> None:
         if self._progress is not None:
             self._progress(max(self._steps, 1), max(self._steps, 1))
 

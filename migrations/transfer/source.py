@@ -42,15 +42,18 @@ class CopySource:
         """How many entries it has, those of indexes included."""
         return self.engine.read(lambda txn: txn.count(Space.DATA) + txn.count(Space.INDEX))
 
-    def pages(self, txn: Transaction, space: Space, start: bytes = b"") -> Iterator[Page]:
-        """The entries of a space as the copy is to have them, from the key `start` on.
+    def pages(
+        self, txn: Transaction, space: Space, start: bytes, *, as_stored: bool
+    ) -> Iterator[Page]:
+        """The entries of a space, from the key `start` on, as the copy is to have them.
 
-        Without the formats and counts, which are set at the end of a copy.
+        Without the formats and counts, which are set at the end of a copy. With `as_stored`, values
+        of stones 0.3 get no format byte.
         """
         pages = txn.pages(space, start)
         if space is Space.META:
             return _without_own(pages)
-        if space is Space.DATA and self._prefix:
+        if space is Space.DATA and self._prefix and not as_stored:
             prefix = self._prefix
             return ((keys, [prefix + raw for raw in values]) for keys, values in pages)
         return pages

@@ -9,7 +9,12 @@ from stones.engines.memory import MemoryEngine
 from stones.errors import FormatMismatchError, MigrationError, StorageError, UnexpectedError
 from stones.formats.codec import Codec
 from stones.formats.layout import LAYOUT
-from stones.formats.metadata import next_generation, read_metadata
+from stones.formats.metadata import (
+    GENERATION,
+    has_collections,
+    next_generation,
+    read_metadata,
+)
 from stones.formats.request import FormatRequest
 from stones.formats.unfinished import NOTE, UNFINISHED_LAYOUT, UnfinishedCopy
 from stones.stores.database import Database
@@ -54,6 +59,8 @@ class CopyTarget:
         """
 
         entries = {} if codec is None else metadata_entries(codec.metadata)
+        if codec is not None and codec.metadata.generation:
+            entries[GENERATION] = codec.metadata.generation
         formats = {key.decode(): raw.decode("latin-1") for key, raw in entries.items()}
         note = UnfinishedCopy.new(source, formats or None)
 
@@ -91,7 +98,8 @@ class CopyTarget:
                     txn.put(META, name.encode(), text.encode("latin-1"))
                 own = note.formats["version"].encode()
                 txn.put(META, b"version", max(own, formats.get(b"version", LAYOUT)))
-                next_generation(txn)
+                if has_collections(txn):
+                    next_generation(txn)
             txn.delete(META, NOTE)
 
         self.write(change)

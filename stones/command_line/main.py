@@ -20,6 +20,7 @@ import click
 
 from stones.errors import StoneError
 
+from .copy_command import copy
 from .entry_commands import delete, get, keys, put
 from .migrate_command import migrate
 from .migration_commands import migrations
@@ -93,4 +94,5 @@ def commands(context: click.Context) -> None:
 
 
 for command in (backup, check, compact, delete, get, info, keys, migrate, migrations, put, salvage):
+for command in (backup, check, compact, copy, delete, get, info, keys, migrate, put, salvage):
     commands.add_command(command)

@@ -12,7 +12,7 @@ from typing import Any
 from attrs import frozen
 
 from stones.engine import Space, Transaction
-from stones.errors import CorruptValueError, StoreOpenError
+from stones.errors import CorruptValueError, UnfinishedCopyError
 
 UNFINISHED_LAYOUT = b"unfinished copy"
 """The layout of a store that is being filled."""
@@ -66,10 +66,12 @@ class UnfinishedCopy:
         return json.dumps(parts).encode()
 
 
-def unfinished_error(raw: bytes | None) -> StoreOpenError:
+def unfinished_error(raw: bytes | None) -> UnfinishedCopyError:
     """The error for a store with that layout. `raw` are the stored bytes of its note."""
-    source = "another store" if raw is None else repr(UnfinishedCopy.parse(raw).source[:200])
-    return StoreOpenError(
-        f"the store is an unfinished copy of {source}: run the same copy again, which goes on "
-        "where it ended, or copy another store to it with replace=True (`stones copy --replace`)"
+    source = "another store" if raw is None else UnfinishedCopy.parse(raw).source
+    return UnfinishedCopyError(
+        f"the store is an unfinished copy of {source[:200]!r}: run the same copy again, which goes "
+        "on where it ended, or copy another store to it with replace=True (`stones copy "
+        "--replace`)",
+        source,
     )

@@ -1,0 +1,84 @@
+"""The command `stones copy`: a store to another place, between any two engines."""
+
+import json
+from contextlib import ExitStack
+from typing import Any
+
+import attrs
+import click
+
+from stones.errors import UnfinishedCopyError
+from stones.formats.messages import show_count
+from stones.stores.existing import lmdb_path
+from stones.stores.opening import stone
+
+from .options import (
+    json_option,
+    open_store,
+    serializer_choice,
+    shown,
+    stones03_options,
+    trust_option,
+)
+from .store_commands import Interrupted, progress_bar
+
+
+@click.command()
+@click.argument("source", metavar="SRC", type=click.Path(readable=False))
+@click.argument("target", metavar="DST", type=click.Path(readable=False))
+@click.option("--snapshot", is_flag=True, help="Copy the store as it is at the beginning.")
+@click.option("--replace", is_flag=True, help="Replace what DST has. Only what differs is written.")
+@click.option("--to", type=serializer_choice, help="Encode the values anew, by this serializer.")
+@json_option
+@trust_option
+@stones03_options
+def copy(
+    source: str,
+    target: str,
+    snapshot: bool,
+    replace: bool,
+    to: str | None,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Copy a store of any kind to another place, with collections, indexes and all it knows.
+
+    SRC and DST are paths or URLs. Other programs may read and write SRC meanwhile. DST is made if
+    it is not there. If you interrupt the copy, no program opens DST. Run the command again to go
+    on. At the end every value has been compared.
+    """
+    from stones.migrations.transfer.copying import copy
+
+    is_named = options["serialize"] is not None or options["table"] is not None
+    try:
+        with ExitStack() as stack:
+            origin: Any = source
+            if is_named or to is not None:
+                origin = stack.enter_context(open_store(source, **options))
+            place: Any = target
+            if to is not None:
+                place = _made(target, to)
+                if not isinstance(place, str):
+                    stack.enter_context(place)
+            progress = stack.enter_context(progress_bar("copy"))
+            done = copy(origin, place, snapshot=snapshot, replace=replace, progress=progress)
+    except KeyboardInterrupt:
+        raise Interrupted(
+            "interrupted: no program opens the copy until it is finished; run this again to go on"
+        ) from None
+    if as_json:
+        click.echo(json.dumps(attrs.asdict(done), indent=2))
+        return
+    entries = show_count(done.entries, "entry", "entries")
+    indexed = show_count(done.index_entries, "entry", "entries")
+    more = f", and {indexed} of indexes" if done.index_entries else ""
+    click.echo(f"{entries}{more}: {shown(target)} is a copy now, with every value compared")
+
+
+def _made(target: str, serializer: str) -> Any:
+    """The store at a place, opened or made with a serializer; its place if it is unfinished."""
+    path = lmdb_path(target)
+    try:
+        return stone(target if path is None else f"lmdb:{path}", serialize=serializer)
+    except UnfinishedCopyError:  # its note names its serializer
+        return target
