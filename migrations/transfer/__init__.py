@@ -6,5 +6,6 @@ source       the store that is copied: its states, its sums, its formats
 target       the store that is written: the note of an unfinished copy, batches, the end
 differences  what differs between two states, by pages of entries
 conversion   the stored bytes in the target: as they are, or encoded anew
+sameness     whether two values are the same, with the types of their parts
 limits       what the engine of the target cannot hold
 """
