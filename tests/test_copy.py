@@ -626,7 +626,7 @@ def test_the_command_encodes_values_anew(run, tmp_path):
 
 
 def test_the_command_can_be_interrupted_and_run_again(run, tmp_path, monkeypatch):
-    import stones.migrations.transfer.copying as copying
+    from stones.migrations.transfer.rounds import CopyRun
 
     with LmdbStore(tmp_path / "here", serialize="json") as store:
         fill(store)
@@ -634,7 +634,7 @@ def test_the_command_can_be_interrupted_and_run_again(run, tmp_path, monkeypatch
     def interrupt(*_):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(copying._Copy, "_finish", interrupt)
+    monkeypatch.setattr(CopyRun, "_finish", interrupt)
     assert "run this again to go on" in run("copy", tmp_path / "here", tmp_path / "there", code=130)
     monkeypatch.undo()
     run("copy", tmp_path / "here", tmp_path / "there")

@@ -1,6 +1,7 @@
 """A store in another place: `copy`, between any two engines, while programs use the store.
 
-copying      `copy`: the rounds of a copy, and what it reports
+copying      `copy`, and what it reports
+rounds       one run of a copy: its rounds, from the lock of the target to its end
 places       opens the two stores, and says which place a store has
 source       the store that is copied: its states, its sums, its formats
 target       the store that is written: the note of an unfinished copy, batches, the end
