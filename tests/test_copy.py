@@ -18,10 +18,12 @@ from hypothesis import strategies as st
 from stones import (
     Collection,
     DbmStore,
+    EncryptionKeyError,
     FormatMismatchError,
     LmdbStore,
     MemoryStore,
     MigrationError,
+    SqliteStore,
     StorageError,
     Store,
     StoreOpenError,
@@ -35,6 +37,8 @@ from stones import (
 )
 from stones.engine import Space
 from stones.engines.memory import MemoryEngine, MemoryTransaction
+from stones.formats.compression import train
+from stones.formats.metadata import write_formats
 from stones.stores.existing import open_database
 
 UNWATCHED = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
@@ -639,3 +643,67 @@ def test_the_command_can_be_interrupted_and_run_again(run, tmp_path, monkeypatch
     monkeypatch.undo()
     run("copy", tmp_path / "here", tmp_path / "there")
     assert contents(f"lmdb:{tmp_path}/there") == contents(f"lmdb:{tmp_path}/here")
+
+
+# -- compressed and encrypted stores -----------------------------------------------------------
+
+KEY, OTHER_KEY = b"k" * 32, b"o" * 32
+
+
+def sealed(path, **options):
+    store = LmdbStore(path, serialize="msgpack", compress="zstd", encrypt=KEY, **options)
+    fill(store)
+    return store
+
+
+def test_encrypted_values_are_copied_without_the_key(tmp_path):
+    sealed(tmp_path / "here").close()
+    copy(tmp_path / "here", f"sqlite:{tmp_path}/there.db")
+    assert contents(f"sqlite:{tmp_path}/there.db") == contents(f"lmdb:{tmp_path}/here")
+    with pytest.raises(EncryptionKeyError):
+        stone(f"sqlite:{tmp_path}/there.db")
+    with (
+        LmdbStore(tmp_path / "here", encrypt=KEY) as store,
+        SqliteStore(tmp_path / "there.db", encrypt=KEY) as twin,
+    ):
+        assert dict(twin) == dict(store)
+        assert Collection(twin, User).find(city="city 3").count() == 43
+
+
+def test_an_open_target_that_names_no_key_gets_the_encrypted_bytes(tmp_path):
+    target = MemoryStore()
+    with sealed(tmp_path / "here") as store:
+        copy(store, target)
+        assert contents(target) == contents(store)
+
+
+def test_an_open_target_that_names_another_key_is_encrypted_by_that(tmp_path):
+    with (
+        sealed(tmp_path / "here") as store,
+        LmdbStore(tmp_path / "there", serialize="json", encrypt=OTHER_KEY) as target,
+    ):
+        interrupted(store, target)
+        copy(store, target)
+        assert dict(target) == dict(store)
+    with pytest.raises(EncryptionKeyError):
+        LmdbStore(tmp_path / "there", encrypt=KEY)
+
+
+def test_dictionaries_are_copied_with_compressed_values(tmp_path):
+    with LmdbStore(tmp_path / "here", serialize="msgpack") as store:
+        fill(store, 2000)
+        dictionary = train([*contents(store)["DATA"].values()])
+        formats = store.database.metadata().migrating_to(compression="zstd", dictionary=dictionary)
+        store.database.write(lambda txn: write_formats(txn, formats.migrated()))
+    with LmdbStore(tmp_path / "here") as store:
+        Collection(store, User).put(User(7, "elsewhere", "7@example.org"))
+    copy(tmp_path / "here", tmp_path / "there")
+    assert contents(f"lmdb:{tmp_path}/there") == contents(f"lmdb:{tmp_path}/here")
+    with (
+        LmdbStore(tmp_path / "there") as store,
+        LmdbStore(tmp_path / "plain", serialize="json", compress=False) as plain,
+    ):
+        copy(store, plain)
+        assert dict(plain) == dict(store)
+        assert not any(name.startswith(b"dictionary") for name in contents(plain)["META"])
+        assert check(plain).findings == ()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from stones.engine import Page, Space, Transaction
-from stones.errors import ConflictError, MigrationError
+from stones.errors import ConflictError, EncryptionKeyError, FormatMismatchError, MigrationError
 from stones.formats.codec import Codec
 from stones.formats.metadata import read_metadata
 from stones.formats.request import FormatRequest
@@ -150,7 +150,9 @@ class CopyRun:
         last = None
         looked_at = 0
         try:
-            old = self._target.pages(present, space, start)
+            old = self._target.pages(
+                present, space, start, encoded_anew=self._conversion is not None
+            )
             new = self._pages(txn, space, start)
             equal = self._conversion.equal if self._conversion and space is Space.DATA else None
             for stretch in differences(old, new, equal):
@@ -212,7 +214,7 @@ class CopyRun:
 
     def _stored(self, txn: Transaction, space: Space, start: bytes) -> Iterator[Page]:
         """The entries of the source, before they are encoded anew."""
-        return self._source.pages(txn, space, start, as_stored=self._conversion is not None)
+        return self._source.pages(txn, space, start, encoded_anew=self._conversion is not None)
 
     def _encoded(self, space: Space, changes: "_Changes", txn: Transaction) -> "_Changes":
         """The changes with the stored bytes of the target."""
@@ -244,10 +246,13 @@ class CopyRun:
         metadata = self._source.engine.read(read_metadata)
         if self._source.is_stones03 or metadata is None:
             return codec if request.name is not None else None
-        is_other = (request.name not in (None, metadata.write.serializer)) or (
-            request.checksums not in (None, metadata.checksums)
-        )
-        return codec if is_other else None
+        try:
+            request.check(metadata, database.name)
+        except EncryptionKeyError:  # the bytes are copied: no key is needed, unless one is named
+            return codec if request.encrypts else None
+        except FormatMismatchError:
+            return codec
+        return None
 
     def _changes(self) -> "_Changes":
         """An empty batch. A commit of an engine in memory costs O(n): its batches grow."""

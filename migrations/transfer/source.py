@@ -8,6 +8,7 @@ from attrs import frozen
 from stones.engine import Engine, Page, Space, Transaction
 from stones.engines.frozen_copies import FrozenCopies
 from stones.errors import FormatMismatchError, UnsupportedError
+from stones.formats.dictionaries import PREFIX as DICTIONARIES
 from stones.formats.metadata import GENERATION, read_metadata
 from stones.formats.stones03_codec import Stones03Codec, metadata_from_stones03
 from stones.formats.unfinished import NOTE
@@ -43,17 +44,18 @@ class CopySource:
         return self.engine.read(lambda txn: txn.count(Space.DATA) + txn.count(Space.INDEX))
 
     def pages(
-        self, txn: Transaction, space: Space, start: bytes, *, as_stored: bool
+        self, txn: Transaction, space: Space, start: bytes, *, encoded_anew: bool
     ) -> Iterator[Page]:
         """The entries of a space, from the key `start` on, as the copy is to have them.
 
-        Without the formats and counts, which are set at the end of a copy. With `as_stored`, values
-        of stones 0.3 get no format byte.
+        Without the formats and counts, which are set at the end of a copy. If values
+        are `encoded_anew`, those of stones 0.3 get no format byte here, and the dictionaries for
+        compressed values are left out too.
         """
         pages = txn.pages(space, start)
         if space is Space.META:
-            return _without_own(pages)
-        if space is Space.DATA and self._prefix and not as_stored:
+            return without_own(pages, encoded_anew=encoded_anew)
+        if space is Space.DATA and self._prefix and not encoded_anew:
             prefix = self._prefix
             return ((keys, [prefix + raw for raw in values]) for keys, values in pages)
         return pages
@@ -118,13 +120,21 @@ def is_own(key: bytes) -> bool:
     return key in _OWN or COUNTS[0] <= key < COUNTS[1]
 
 
-_OWN = {*FORMATS, NOTE}
+def without_own(pages: Iterator[Page], *, encoded_anew: bool) -> Iterator[Page]:
+    """Pages of the metadata, without the formats, the counts and the note.
 
-
-def _without_own(pages: Iterator[Page]) -> Iterator[Page]:
+    The dictionaries belong to the formats if values are `encoded_anew`.
+    """
     for keys, values in pages:
-        kept = [entry for entry in zip(keys, values, strict=True) if not is_own(entry[0])]
-        yield [key for key, _ in kept], [value for _, value in kept]
+        kept = [
+            (key, raw)
+            for key, raw in zip(keys, values, strict=True)
+            if not (is_own(key) or (encoded_anew and key.startswith(DICTIONARIES)))
+        ]
+        yield [key for key, _ in kept], [raw for _, raw in kept]
+
+
+_OWN = {*FORMATS, NOTE}
 
 
 def _stones03(database: Database) -> tuple[bytes, dict[bytes, bytes]]:

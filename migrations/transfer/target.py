@@ -21,7 +21,7 @@ from stones.stores.database import Database
 from stones.stores.whole_file import metadata_entries
 
 from .places import is_open
-from .source import Counts, is_own
+from .source import Counts, is_own, without_own
 
 T = TypeVar("T")
 
@@ -109,15 +109,12 @@ class CopyTarget:
 
     # -- reading and writing -----------------------------------------------------------------------
 
-    def pages(self, txn: Transaction, space: Space, start: bytes = b"") -> Iterator[Page]:
+    def pages(
+        self, txn: Transaction, space: Space, start: bytes, *, encoded_anew: bool
+    ) -> Iterator[Page]:
         """The entries of a space, from the key `start` on, without what `finish` writes."""
         pages = txn.pages(space, start)
-        if space is not META:
-            return pages
-        kept = (
-            [entry for entry in zip(*page, strict=True) if not is_own(entry[0])] for page in pages
-        )
-        return (([key for key, _ in part], [raw for _, raw in part]) for part in kept)
+        return without_own(pages, encoded_anew=encoded_anew) if space is META else pages
 
     def put(self, space: Space, puts: list[tuple[bytes, bytes]], deletes: list[bytes]) -> None:
         """Write and remove entries of a space, in a transaction."""
