@@ -68,6 +68,7 @@ torture: $(INSTALLED) ## kill writers and cut the power for twenty minutes (need
 	@$(BIN)/python tests/torture/run.py kills --rounds 1000
 	@$(BIN)/python tests/torture/run.py kills --rounds 100 --durability lazy
 	@$(BIN)/python tests/torture/run.py kills --rounds 100 --durability none
+	@$(BIN)/python tests/torture/run.py copies --rounds 200
 	@$(BIN)/python tests/torture/run.py cuts --rounds 20 --cuts 500 --operations 150
 	@$(BIN)/python tests/torture/run.py cuts --rounds 10 --cuts 300 --operations 150 --durability lazy
 	@$(BIN)/python tests/torture/run.py making --rounds 10

@@ -341,6 +341,19 @@ def test_a_target_with_entries_is_refused_unless_it_is_to_be_replaced(tmp_path):
     assert (again.written, again.removed) == (0, 0)
 
 
+def test_a_finished_copy_that_is_still_equal_is_left_as_it_is(tmp_path):
+    with LmdbStore(tmp_path / "here", serialize="json") as store:
+        fill(store)
+    there = f"sqlite:{tmp_path}/there.db"
+    copy(tmp_path / "here", there)
+    again = copy(tmp_path / "here", there)
+    assert (again.entries, again.written, again.removed, again.resumed) == (306, 0, 0, True)
+    with stone(there) as twin:
+        twin["own"] = 1
+    with pytest.raises(MigrationError, match="has entries that are not of a copy"):
+        copy(tmp_path / "here", there)
+
+
 def interrupted(source, target, at=2):
     """A copy that ends in the middle."""
     calls = []
@@ -505,27 +518,20 @@ def test_a_copy_that_is_killed_goes_on(engine, new_url, tmp_path):
         time.sleep(delay)
         process.send_signal(signal.SIGKILL)
         process.communicate()
-        try:
-            with stone(there, create=False) as store:
-                is_finished = len(store) > 0
-        except StoreOpenError:
-            continue
-        if is_finished:  # it was finished before the kill
-            break
-    else:
-        copy(here, there)
+    copy(here, there)
     assert contents(there) == expected
 
 
-def test_of_two_copies_to_one_target_one_ends_and_the_other_says_so(tmp_path):
+def test_two_copies_to_one_target_do_not_disturb_each_other(tmp_path):
     here, there = f"lmdb:{tmp_path}/here", f"sqlite:{tmp_path}/there.db"
     with stone(here, serialize="json") as store:
         store.update({f"key {n}": str(n) * 30 for n in range(60_000)})
     running = [start_copy(here, there) for _ in range(2)]
     errors = [process.communicate()[1] for process in running]
-    assert sorted(process.returncode for process in running) == [0, 1]
-    (message,) = filter(None, errors)
-    assert "another copy to" in message or "has entries that are not of a copy" in message
+    codes = sorted(process.returncode for process in running)
+    if codes != [0, 0]:  # the later one may begin when the other one has ended
+        (message,) = filter(None, errors)
+        assert (codes, "another copy to" in message) == ([0, 1], True)
     assert contents(there) == contents(here)
 
 
@@ -616,6 +622,8 @@ def test_the_command_copies_between_paths_and_urls(run, tmp_path):
         f"306 entries, and 600 entries of indexes: sqlite:{tmp_path}/there.db is a copy now, with "
         "every value compared\n"
     )
+    with LmdbStore(tmp_path / "here") as store:
+        store["none"] = 1
     assert "replace=True" in run("copy", tmp_path / "here", f"sqlite:{tmp_path}/there.db", code=1)
     shown = run("copy", "--replace", "--snapshot", "--json", tmp_path / "here", tmp_path / "third")
     assert '"entries": 306' in shown

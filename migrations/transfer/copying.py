@@ -44,7 +44,7 @@ class CopyReport:
     removed: int
     """How many entries of the target were removed, since the source has them no more."""
     resumed: bool
-    """Whether it went on with an unfinished copy."""
+    """Whether it went on with an unfinished copy, or found a finished one that is equal."""
     seconds: float
     """How long it took."""
     pause: float
@@ -72,8 +72,9 @@ def copy(
     other `checksums`, its values are decoded and encoded.
 
     A copy may be interrupted or killed at any time: no program opens the target then. Run it again
-    to go on. A target that has entries, or an unfinished copy of another store, is refused unless
-    `replace=True`. That removes what the source does not have, and writes only what differs.
+    to go on. A finished copy that is still equal to the source is left as it is. A target with
+    other entries, or an unfinished copy of another store, is refused unless `replace=True`. That
+    removes what the source does not have, and writes only what differs.
 
     `at_end` is called when the copy is complete, inside a write transaction of the source. What it
     writes there is committed with it. Writers of the source wait for that: see
@@ -105,8 +106,10 @@ def copy(
         if database.engine is origin.engine or identity(database) == identity(origin):
             raise MigrationError(f"{shown(source)} cannot be copied to itself: name another target")
         work = CopyRun(reader, CopyTarget(database), progress)
-        work.prepare(replace=replace)
-        pause = work.run(snapshot=snapshot, at_end=at_end)
+        pause = 0.0
+        if at_end is not None or not work.is_done():
+            work.prepare(replace=replace)
+            pause = work.run(snapshot=snapshot, at_end=at_end)
         entries, index_entries = work.sizes()
     return CopyReport(
         entries=entries,

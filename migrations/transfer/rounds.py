@@ -10,7 +10,7 @@ from contextlib import ExitStack
 from stones.engine import Page, Space, Transaction
 from stones.errors import ConflictError, EncryptionKeyError, FormatMismatchError, MigrationError
 from stones.formats.codec import Codec
-from stones.formats.metadata import read_metadata
+from stones.formats.metadata import GENERATION, read_metadata
 from stones.formats.request import FormatRequest
 from stones.formats.unfinished import UnfinishedCopy
 from stones.stores.transactions import transaction
@@ -48,6 +48,31 @@ class CopyRun:
         self._conversion: Conversion | None = None
         self.written = self.removed = 0
         self.resumed = False
+
+    def is_done(self) -> bool:
+        """Whether the target is a finished copy that is still equal to the source.
+
+        A run may have been killed after its last transaction. It decodes no value.
+        """
+        source, target = self._source, self._target
+        if target.found() is not None or target.is_empty() or source.is_stones03:
+            return False
+        if source.engine.get(Space.META, GENERATION) != target.engine.get(Space.META, GENERATION):
+            return False  # a copy has the generation of its source, which is like no other
+        with source.one_state() as state:
+            present = target.engine.begin()
+            try:
+                if Counts.read(state) != Counts.read(present):
+                    return False
+                for space in Space:
+                    old = target.pages(present, space, b"", encoded_anew=False)
+                    for stretch in differences(old, self._stored(state, space, b"")):
+                        if stretch.puts or stretch.deletes:
+                            return False
+            finally:
+                present.abort()
+        self.resumed = True
+        return True
 
     def prepare(self, *, replace: bool) -> None:
         """Look whether the target may be written, and lock it. Raises MigrationError."""

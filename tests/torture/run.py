@@ -1,16 +1,18 @@
 """Tear a store down, again and again, and check each time that it holds what it must.
 
-`run.py kills` kills the processes that write. `run.py cuts` cuts the power, by replaying what had
-reached the disk; `run.py making` does so while the store is made. `run.py formats` kills each kind
-of migration to another format, so often as `--rounds` says. Ends with 1 and `VIOLATION` where a
-write that was acknowledged is not there, or one is there in part. `--sabotage` breaks the
-writers, which must be noticed.
+`run.py kills` kills the processes that write. `run.py copies` kills copies of a store, `--rounds`
+of them, and runs each again. `run.py cuts` cuts the power, by replaying what had reached the disk;
+`run.py making` does so while the store is made. `run.py formats` kills each kind of migration to
+another format, so often as `--rounds` says. Ends with 1 and `VIOLATION` where a write that was
+acknowledged is not there, or one is there in part. `--sabotage` breaks the writers, which must be
+noticed.
 """
 
 import argparse
 import secrets
 import sys
 
+from copies import Copies
 from format_kills import FormatKills
 from kills import Kills
 from powercuts import PowerCuts
@@ -19,7 +21,7 @@ from workload import Violation
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["kills", "cuts", "making", "formats"])
+    parser.add_argument("what", choices=["kills", "copies", "cuts", "making", "formats"])
     parser.add_argument("--rounds", type=int, default=15, help="kills, or recordings to cut")
     parser.add_argument("--operations", type=int, default=60, help="in a lane of a recording")
     parser.add_argument("--cuts", type=int, default=200, help="in a recording")
@@ -31,7 +33,7 @@ def main() -> int:
         help="acknowledge before writing, tear transactions apart, never sync, or lose entries",
     )
     asked = parser.parse_args()
-    if asked.durability == "none" and asked.what != "kills":
+    if asked.durability == "none" and asked.what not in ("kills", "copies"):
         parser.error("a store with durability='none' is not expected to survive a power cut")
     print(f"{asked.what}: --seed {asked.seed}", flush=True)
     try:
@@ -41,6 +43,10 @@ def main() -> int:
         elif asked.what == "formats":
             found = FormatKills(asked.seed).run(asked.rounds)
             print(f"{asked.rounds} kills of each kind, {found} in the middle of a migration")
+        elif asked.what == "copies":
+            copies = Copies(asked.seed)
+            copies.run(asked.rounds)
+            print(f"{asked.rounds} kills, and {copies.finished} copies equal to their source")
         else:
             making = asked.what == "making"
             cuts = PowerCuts(asked.seed, asked.sabotage, asked.durability, making=making)
