@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 from stones.engine import Page, Space, Transaction
+from stones.engines.compared_states import KeySpan
 from stones.errors import ConflictError, EncryptionKeyError, FormatMismatchError, MigrationError
 from stones.formats.codec import Codec
 from stones.formats.metadata import GENERATION, read_metadata
@@ -66,7 +67,7 @@ class CopyRun:
                     return False
                 for space in Space:
                     old = target.pages(present, space, b"", encoded_anew=False)
-                    for stretch in differences(old, self._stored(state, space, b"")):
+                    for stretch in differences(old, self._stored(state, space, (b"", None))):
                         if stretch.puts or stretch.deletes:
                             return False
             finally:
@@ -197,14 +198,19 @@ class CopyRun:
         before = self.written + self.removed
         for space in Space:
             changes = self._changes()
-            old, new = (self._stored(txn, space, b"") for txn in (state, later))
-            for stretch in differences(old, new):
+            for stretch in self._changed(state, later, space):
                 changes.take(stretch)
                 if changes.is_full:
                     self._apply(space, self._encoded(space, changes, later), verify=True)
                     changes = self._changes()
             self._apply(space, self._encoded(space, changes, later), verify=True)
         return self.written + self.removed - before
+
+    def _changed(self, state: Transaction, later: Transaction, space: Space) -> Iterator[Stretch]:
+        """What differs between two states of the source."""
+        for span in self._source.changed_spans(state, later, space):
+            old, new = (self._stored(txn, space, span) for txn in (state, later))
+            yield from differences(old, new)
 
     def _end_locked(self, state: Transaction, at_end: Callable[[], object]) -> float:
         """Bring over the last changes while no program writes to the source, and call `at_end`."""
@@ -232,14 +238,14 @@ class CopyRun:
     # -- what the rounds share ---------------------------------------------------------------------
 
     def _pages(self, txn: Transaction, space: Space, start: bytes) -> Iterator[Page]:
-        pages = self._stored(txn, space, start)
+        pages = self._stored(txn, space, (start, None))
         if self._conversion is None or space is not Space.DATA:
             return pages
         return self._conversion.converted(pages, txn)
 
-    def _stored(self, txn: Transaction, space: Space, start: bytes) -> Iterator[Page]:
+    def _stored(self, txn: Transaction, space: Space, span: KeySpan) -> Iterator[Page]:
         """The entries of the source, before they are encoded anew."""
-        return self._source.pages(txn, space, start, encoded_anew=self._conversion is not None)
+        return self._source.pages(txn, space, span, encoded_anew=self._conversion is not None)
 
     def _encoded(self, space: Space, changes: "_Changes", txn: Transaction) -> "_Changes":
         """The changes with the stored bytes of the target."""

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from attrs import frozen
 
 from stones.engine import Engine, Page, Space, Transaction
+from stones.engines.compared_states import ComparedStates, KeySpan
 from stones.engines.frozen_copies import FrozenCopies
 from stones.errors import FormatMismatchError, UnsupportedError
 from stones.formats.dictionaries import PREFIX as DICTIONARIES
@@ -43,16 +44,23 @@ class CopySource:
         """How many entries it has, those of indexes included."""
         return self.engine.read(lambda txn: txn.count(Space.DATA) + txn.count(Space.INDEX))
 
+    def changed_spans(self, old: Transaction, new: Transaction, space: Space) -> Iterator[KeySpan]:
+        """The spans of keys in which two states may differ."""
+        spans = None
+        if isinstance(self.engine, ComparedStates):
+            spans = self.engine.changed_spans(old, new, space)
+        return iter([(b"", None)]) if spans is None else spans
+
     def pages(
-        self, txn: Transaction, space: Space, start: bytes, *, encoded_anew: bool
+        self, txn: Transaction, space: Space, span: KeySpan, *, encoded_anew: bool
     ) -> Iterator[Page]:
-        """The entries of a space, from the key `start` on, as the copy is to have them.
+        """The entries of a span of keys of a space, as the copy is to have them.
 
         Without the formats and counts, which are set at the end of a copy. If values
         are `encoded_anew`, those of stones 0.3 get no format byte here, and the dictionaries for
         compressed values are left out too.
         """
-        pages = txn.pages(space, start)
+        pages = txn.pages(space, *span)
         if space is Space.META:
             return without_own(pages, encoded_anew=encoded_anew)
         if space is Space.DATA and self._prefix and not encoded_anew:

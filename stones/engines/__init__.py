@@ -12,6 +12,7 @@ dbm/          the files of dbm and shelve
 whole_file/   what these two have in common: all in memory, written anew by each commit
 buffered/     transactions whose changes are in memory until the commit
 stones03      what an engine offers that may find a database of stones 0.3
+compared_states what an engine offers that can tell where two of its states differ
 frozen_copies what an engine without snapshots may offer in their place
 sharing       one engine a file in a process
 full_disk     has a write failed because there is no room?

@@ -19,6 +19,7 @@ utf8_path            paths that are not UTF-8
 errors               LMDB's errors as ours
 growth               grows the map where addresses are scarce
 file_copy            a copy of the file at one moment
+changed_spans        where two states of the file differ
 repacking            writes the entries of a snapshot into a fresh file
 compaction           compact(): repacks the file in its place
 sole_use             keeps all other programs away while the file is replaced

@@ -5,7 +5,7 @@ on the same file share one engine.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from functools import partial
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from typing import Any, TypeVar
 import lmdb
 
 from stones.engine import MAX_KEY_SIZE, Space, Supports, Transaction, parse_sum
+from stones.engines.compared_states import ComparedStates, KeySpan
 from stones.engines.group_commit import GroupCommit
 from stones.engines.sharing import SharedEngines
 from stones.engines.stones03 import Stones03Engine
@@ -25,6 +26,7 @@ from stones.errors import (
 from . import environment, process_lock
 from .batches import MAX_VALUE_SIZE
 from .begins import Begins
+from .changed_spans import changed_spans
 from .databases import check_alone, move_values
 from .directory import check_vacant, identity
 from .environment import DURABILITY
@@ -42,7 +44,7 @@ _TRIES = 10
 """How often to begin while other processes write more than is mapped here."""
 
 
-class LmdbEngine(Stones03Engine):
+class LmdbEngine(Stones03Engine, ComparedStates):
     """The LMDB file in a directory, shared by all that open it in this process."""
 
     supports = Supports(
@@ -177,6 +179,15 @@ class LmdbEngine(Stones03Engine):
             begin = txn = None  # the traceback of the error would keep the file open
             raise file.translated(error) from error
         return value
+
+    def changed_spans(
+        self, old: Transaction, new: Transaction, space: Space
+    ) -> Iterator[KeySpan] | None:
+        # Where lock.mdb cannot be written, the pages of a state may be overwritten.
+        if type(old) is not LmdbTransaction or type(new) is not LmdbTransaction:
+            return None
+        spans = None if self.legacy else changed_spans(self._file, old, new, space)
+        return None if spans is None else iter(spans)
 
     def sum(self, key: bytes) -> int:
         return parse_sum(key, self.get(Space.META, key))
