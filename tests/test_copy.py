@@ -697,6 +697,33 @@ def test_an_open_target_that_names_another_key_is_encrypted_by_that(tmp_path):
         LmdbStore(tmp_path / "there", encrypt=KEY)
 
 
+def test_values_do_not_lose_their_encryption_by_the_way(tmp_path):
+    with sealed(tmp_path / "here") as store:
+        with (
+            LmdbStore(tmp_path / "there", serialize="json") as target,
+            pytest.raises(MigrationError, match=r"would not be encrypted.*encrypt=False"),
+        ):
+            copy(store, target)
+        with LmdbStore(tmp_path / "plain", serialize="json", encrypt=False) as target:
+            copy(store, target)
+            assert dict(target) == dict(store)
+
+
+def test_the_command_encrypts_what_was_encrypted(run, tmp_path):
+    sealed(tmp_path / "here").close()
+    (tmp_path / "key").write_bytes(KEY)
+    options = ["--to", "cbor", "--key-file", tmp_path / "key"]
+    run("copy", *options, tmp_path / "here", tmp_path / "there")
+    with pytest.raises(EncryptionKeyError):
+        LmdbStore(tmp_path / "there")
+    with (
+        LmdbStore(tmp_path / "here", encrypt=KEY) as store,
+        LmdbStore(tmp_path / "there", serialize="cbor", encrypt=KEY, compress="zstd") as twin,
+    ):
+        assert dict(twin) == dict(store)
+        assert check(twin).findings == ()
+
+
 def test_dictionaries_are_copied_with_compressed_values(tmp_path):
     with LmdbStore(tmp_path / "here", serialize="msgpack") as store:
         fill(store, 2000)

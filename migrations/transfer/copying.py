@@ -17,10 +17,11 @@ from contextlib import ExitStack, contextmanager
 from attrs import frozen
 
 from stones.errors import MigrationError, UnsupportedError
+from stones.migrations.progress import Progress
 from stones.stores.database import Database
 
 from .places import Place, identity, opened, shown
-from .rounds import CopyRun, Progress
+from .rounds import CopyRun
 from .source import CopySource
 from .target import CopyTarget
 
@@ -69,7 +70,7 @@ def copy(
 
     The stored bytes are copied as they are, so no serializer and no key has to be known. If the
     target is an open store that was opened with another serializer than the source has, or with
-    other `checksums`, its values are decoded and encoded.
+    with other `checksums`, `compress` or `encrypt`, its values are decoded and encoded.
 
     A copy may be interrupted or killed at any time: no program opens the target then. Run it again
     to go on. A finished copy that is still equal to the source is left as it is. A target with

@@ -14,6 +14,7 @@ from stones.formats.codec import Codec
 from stones.formats.metadata import GENERATION, read_metadata
 from stones.formats.request import FormatRequest
 from stones.formats.unfinished import UnfinishedCopy
+from stones.migrations.progress import Progress, ProgressCounter
 from stones.stores.transactions import transaction
 
 from .conversion import Conversion
@@ -22,8 +23,6 @@ from .limits import check_sizes
 from .places import identity, is_open
 from .source import CopySource, Counts
 from .target import CopyTarget
-
-Progress = Callable[[int, int], object]
 
 BATCH_ENTRIES = 10_000
 """A transaction writes about so many entries at most."""
@@ -44,8 +43,7 @@ class CopyRun:
     def __init__(self, source: CopySource, target: CopyTarget, progress: Progress | None) -> None:
         self._source = source
         self._target = target
-        self._progress = progress
-        self._steps = self._done = 0
+        self._progress = ProgressCounter(progress, 2 * source.total())
         self._conversion: Conversion | None = None
         self.written = self.removed = 0
         self.resumed = False
@@ -104,7 +102,6 @@ class CopyRun:
             if not is_open(source.database):
                 source.database.open(FormatRequest(None))
             self._conversion = Conversion(source.database, codec)
-        self._steps = 2 * source.total()
         target.claim(place, codec)
         if source.engine.read(UnfinishedCopy.read) == target.found():
             target.release()
@@ -184,7 +181,7 @@ class CopyRun:
             for stretch in differences(old, new, equal):
                 changes.take(stretch)
                 looked_at += stretch.looked_at
-                self._step(stretch.looked_at if space is not Space.META else 0)
+                self._progress.add(stretch.looked_at if space is not Space.META else 0)
                 if changes.is_full or (most is not None and looked_at >= most):
                     last = stretch.last
                     break
@@ -227,12 +224,12 @@ class CopyRun:
                 if is_last:
                     raise
         pause = time.monotonic() - started
-        self._all_steps_done()
+        self._progress.finish()
         self._target.finish(formats, counts)
         return pause
 
     def _finish(self, state: Transaction) -> None:
-        self._all_steps_done()  # before the end: an interrupt of `progress` leaves it unfinished
+        self._progress.finish()  # before the end: an interrupt of `progress` leaves it unfinished
         self._target.finish(self._source.formats(state), Counts.read(state))
 
     # -- what the rounds share ---------------------------------------------------------------------
@@ -277,27 +274,25 @@ class CopyRun:
         metadata = self._source.engine.read(read_metadata)
         if self._source.is_stones03 or metadata is None:
             return codec if request.name is not None else None
+        is_other = False
         try:
             request.check(metadata, database.name)
         except EncryptionKeyError:  # the bytes are copied: no key is needed, unless one is named
-            return codec if request.encrypts else None
+            is_other = bool(request.encrypts)
         except FormatMismatchError:
-            return codec
-        return None
+            is_other = True
+        is_encrypted = any(metadata.formats[id].encryption for id in metadata.in_use)
+        if is_other and is_encrypted and request.encrypts is None:
+            raise MigrationError(
+                f"nothing was written: the values of {database.name!r} would not be encrypted as "
+                "in the source; open the target with encrypt=key, or with encrypt=False"
+            )
+        return codec if is_other else None
 
     def _changes(self) -> "_Changes":
         """An empty batch. A commit of an engine in memory costs O(n): its batches grow."""
         scale = self.written // BATCH_ENTRIES if self._target.is_in_memory else 1
         return _Changes(max(scale, 1))
-
-    def _step(self, count: int) -> None:
-        self._done += count
-        if self._progress is not None and self._steps:
-            self._progress(min(self._done, self._steps), self._steps)
-
-    def _all_steps_done(self) -> None:
-        if self._progress is not None:
-            self._progress(max(self._steps, 1), max(self._steps, 1))
 
 
 class _Changes:

@@ -11,9 +11,13 @@ from stones.errors import UnfinishedCopyError
 from stones.formats.messages import show_count
 from stones.stores.existing import lmdb_path
 from stones.stores.opening import stone
+from stones.stores.schemes import scheme_of
+from stones.stores.store import Store
 
 from .options import (
+    given_keys,
     json_option,
+    key_file_option,
     open_store,
     serializer_choice,
     shown,
@@ -30,6 +34,7 @@ from .store_commands import Interrupted, progress_bar
 @click.option("--replace", is_flag=True, help="Replace what DST has. Only what differs is written.")
 @click.option("--to", type=serializer_choice, help="Encode the values anew, by this serializer.")
 @json_option
+@key_file_option
 @trust_option
 @stones03_options
 def copy(
@@ -57,7 +62,7 @@ def copy(
                 origin = stack.enter_context(open_store(source, **options))
             place: Any = target
             if to is not None:
-                place = _made(target, to)
+                place = _made(target, to, origin)
                 if not isinstance(place, str):
                     stack.enter_context(place)
             progress = stack.enter_context(progress_bar("copy"))
@@ -75,10 +80,20 @@ def copy(
     click.echo(f"{entries}{more}: {shown(target)} is a copy now, with every value compared")
 
 
-def _made(target: str, serializer: str) -> Any:
-    """The store at a place, opened or made with a serializer; its place if it is unfinished."""
+def _made(target: str, serializer: str, source: Store[Any, Any]) -> Any:
+    """The store at a place, opened or made with a serializer; its place if it is unfinished.
+
+    If the source has checksums, or is compressed or encrypted, so is the new store.
+    """
     path = lmdb_path(target)
+    metadata = source.database.metadata()
+    formats = [metadata.formats[id] for id in metadata.in_use]
+    wanted: dict[str, Any] = {"checksums": metadata.checksums}
+    if any(format.encryption for format in formats):
+        wanted["encrypt"] = given_keys()
+    if metadata.write.compression and scheme_of(target) not in ("dbm", "json"):
+        wanted["compress"] = metadata.write.compression
     try:
-        return stone(target if path is None else f"lmdb:{path}", serialize=serializer)
-    except UnfinishedCopyError:  # its note names its serializer
+        return stone(target if path is None else f"lmdb:{path}", serialize=serializer, **wanted)
+    except UnfinishedCopyError:  # its note names its format
         return target
