@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from stones.collections.queries.query import Query
     from stones.collections.records.record_type import key
     from stones.engines.lmdb.compaction import CompactReport
+    from stones.migrations.imports.importing import ImportFailure, ImportReport, import_from
     from stones.migrations.ledger import LedgerEntry, ledger
     from stones.migrations.migration import Migration
     from stones.migrations.reencode import MigrationReport, migrate
@@ -95,6 +96,8 @@ __all__ = [
     "EncoderException",
     "EncryptionKeyError",
     "FormatMismatchError",
+    "ImportFailure",
+    "ImportReport",
     "Index",
     "IndexInfo",
     "InvalidKeyError",
@@ -141,6 +144,7 @@ __all__ = [
     "compact",
     "copy",
     "each",
+    "import_from",
     "index",
     "inspect",
     "key",
@@ -166,6 +170,8 @@ _LAZY = {
     "CopyReport": "stones.migrations.transfer.copying",
     "DamageFinding": "stones.repair.findings",
     "DbmStore": "stones.stores.dbm",
+    "ImportFailure": "stones.migrations.imports.importing",
+    "ImportReport": "stones.migrations.imports.importing",
     "Index": "stones.collections.index_declarations",
     "IndexInfo": "stones.collections.indexes.definition",
     "LedgerEntry": "stones.migrations.ledger",
@@ -188,6 +194,7 @@ _LAZY = {
     "copy": "stones.migrations.transfer.copying",
     "index": "stones.collections.index_declarations",
     "each": "stones.collections.language.typed_conditions",
+    "import_from": "stones.migrations.imports.importing",
     "inspect": "stones.repair.info",
     "key": "stones.collections.records.record_type",
     "known": "stones.collections.language.typed_conditions",

@@ -20,11 +20,11 @@ from attrs import Attribute
 from stones.errors import CollectionError
 from stones.formats.messages import show, show_value
 
-from .constructors import check_arguments
-from .conversion import ClassFunctions, Conversion, MisfitError, misfit_error
+from .constructors import check_arguments, makes_instances_itself
+from .conversion import ClassFunctions, Conversion, Convert, MisfitError, misfit_error
 from .field_classes import may_change_fields
 from .fields import Field
-from .generated import generated_dump, generated_load
+from .generated import generated_check, generated_dump, generated_load
 from .messages import same_name_hint
 from .parts import Part
 from .reading_rules import ReadingRules
@@ -100,6 +100,16 @@ class Schema(Part):
     def load(self, stored: Any) -> Any:
         """The record of a dict, made by its class. Raises MisfitError, as `dump` does."""
         return self.functions.load(stored)
+
+    def quick_check(self) -> Convert | None:
+        """What makes of a dict what `load` and then `dump` make of it, or None if they must do it.
+
+        None instead of the function if the class may change fields, or refuse them. The dict must
+        be the caller's own: its containers become those of the stored dict.
+        """
+        if self._is_reread or self._non_arguments or makes_instances_itself(self.cls):
+            return None
+        return generated_check(self.cls, [*self.fields.values()])
 
     def dump_by_fields(self, record: Any) -> dict[str, Any]:
         """The dict of a record, made field by field and not read back. Raises MisfitError.

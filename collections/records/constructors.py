@@ -7,6 +7,7 @@ collection does with a class. It is asked only where the code does not tell.
 import inspect
 from collections.abc import Collection, Sequence
 from types import FunctionType
+from typing import Any
 
 
 def check_arguments(cls: type, names: Collection[str]) -> None:
@@ -20,6 +21,17 @@ def positional_parameters(cls: type) -> Sequence[str]:
     """The parameters that may be given by position, in order. Empty if that cannot be told."""
     function = _function(cls)
     return () if function is None else _parameters(function)
+
+
+def makes_instances_itself(cls: type) -> bool:
+    """Whether code of the class's author may run when an instance is made and its fields are set.
+
+    The constructor that attrs has generated does not count.
+    """
+    set_attribute: Any = cls.__setattr__
+    make: Any = cls.__new__
+    is_usual = set_attribute is object.__setattr__ or set_attribute.__module__ == "attr._make"
+    return type(cls) is not type or make is not object.__new__ or not is_usual
 
 
 def _takes(function: FunctionType, names: Collection[str]) -> bool:

@@ -83,6 +83,26 @@ def generated_load(
     return source.function("load", cls, lines)
 
 
+def generated_check(cls: type, fields: Sequence[Field]) -> Convert:
+    """A function that makes of a dict what `load` and then `dump` make of it, without an instance.
+
+    It does so only for a dict with exactly the fields of the class, each with a value of an exact
+    type. It gives None for any other value. The class must not change fields, or refuse them.
+    """
+    source = _Source({})
+    lines = ["def check(stored):"]
+    lines += [f"    if type(stored) is not dict or len(stored) != {len(fields)}:"]
+    lines += ["        return None", "    try:"]
+    for variable, field in _numbered(fields):
+        lines.append(f"        {variable} = stored[{source.name(field.name)}]")
+    lines += ["    except KeyError:", "        return None"]
+    for variable, field in _numbered(fields):
+        lines += source.exact(variable, field)
+    entries = [f"{source.name(field.name)}: {variable}" for variable, field in _numbered(fields)]
+    lines.append("    return {" + ", ".join(entries) + "}")
+    return source.function("check", cls, lines)
+
+
 _MISFIT = [
     "    except MisfitError as error:",
     "        error.within(f'.{name}')",
@@ -155,6 +175,21 @@ class _Source:
         else:
             lines = convert
         return _inside(_inside(lines))
+
+    def exact(self, variable: str, field: Field) -> list[str]:
+        """The lines that return None for a value of another type than the exact ones."""
+        is_other = self._is_of_no_type(variable, field.conversion.exact_types) or "True"
+        copied = field.conversion.copied
+        if copied is None:
+            return _inside([f"if {is_other}:", "    return None"])
+        loop = f"for item in {variable}:"
+        is_other_item = self._is_of_no_type("item", copied.item_types)
+        if copied.kind is dict:
+            loop = f"for key, item in {variable}.items():"
+            is_other_item = f"{self._is_of_no_type('key', copied.key_types)} or {is_other_item}"
+        lines = [f"if type({variable}) is {self.type_name(copied.kind)}:", f"    {loop}"]
+        lines += [f"        if {is_other_item}:", "            return None"]
+        return _inside([*lines, f"elif {is_other}:", "    return None"])
 
     def _copy(self, variable: str, copied: Copied, convert: list[str]) -> list[str]:
         """The lines that copy a container, and convert one with an item of another type."""

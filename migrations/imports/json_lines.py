@@ -1,0 +1,77 @@
+"""JSON Lines: a value in each line, of any program or of `stones export`.
+
+`stones export` writes what JSON has no form for as a dict of one key, a dollar sign and the name of
+the type. The kind `jsonl` reads such a dict as the value. `plain-jsonl` leaves it a dict.
+"""
+
+from collections.abc import Iterator
+from io import BytesIO
+from itertools import repeat
+from typing import Any, BinaryIO
+
+import msgspec
+
+from .json_text import Decode, decoder, tagged_decoder, why
+from .sources import CutShortError, Entry, PlainSource, Unreadable
+
+_CHUNK = 1 << 18
+"""So many bytes are decoded at once. All their dicts are in memory."""
+_BOM = b"\xef\xbb\xbf"
+
+
+class JsonLines(PlainSource):
+    """Lines of JSON. An entry has no key of its own."""
+
+    places = "line"
+    has_tags = True
+
+    def entries(self) -> Iterator[Entry]:
+        exact = self.options.exact_numbers
+        decode = tagged_decoder(exact) if self.has_tags else decoder(exact)
+        decode_lines = None if exact else msgspec.json.Decoder().decode_lines
+        number = 1
+        with open(self.path, "rb") as file:
+            if file.read(len(_BOM)) != _BOM:
+                file.seek(0)
+            while chunk := file.read(_CHUNK):
+                if not chunk.endswith(b"\n"):
+                    chunk += file.readline()
+                lines = chunk.count(b"\n")
+                values: list[Any] = []
+                if decode_lines is not None and not (self.has_tags and b'"$' in chunk):
+                    try:
+                        values = decode_lines(chunk)
+                    except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+                        values = []
+                if len(values) == lines:
+                    yield from zip(range(number, number + lines), repeat(None), values)
+                else:  # line by line, to find the one that is wrong
+                    yield from _entries(chunk, number, decode)
+                number += lines
+
+
+class PlainJsonLines(JsonLines):
+    """Lines of JSON in which no dict is a tag."""
+
+    has_tags = False
+
+
+def _entries(chunk: bytes, first: int, decode: Decode) -> Iterator[Entry]:
+    for number, line in enumerate(BytesIO(chunk), first):
+        if line.isspace():
+            continue
+        try:
+            value = decode(line)
+        except Exception as error:  # a tag may be read by a user's function
+            if not line.endswith(b"\n"):
+                raise CutShortError(f"line {number} is cut short: {why(error)}") from error
+            value = Unreadable(why(error))
+        yield number, None, value
+
+
+def first_line(file: BinaryIO) -> bytes:
+    """The first line with text, or what there is of it in the first 64 kB."""
+    for line in file.read(1 << 16).removeprefix(_BOM).splitlines():
+        if line.strip():
+            return line.strip()
+    return b""

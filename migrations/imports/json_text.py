@@ -1,0 +1,65 @@
+"""JSON text of any program, and the tags of `stones export`."""
+
+import json
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+
+from stones.collections.records.plain_forms import JsonFloat
+from stones.formats import json_serializer
+
+Decode = Callable[[bytes], Any]
+
+
+def decoder(exact_numbers: bool) -> Decode:
+    """The function that reads JSON as it stands: no dict is a tag.
+
+    With `exact_numbers` a number with a fraction becomes a `JsonFloat`. The function raises
+    ValueError. It takes NaN and lone surrogates, which programs in Python write.
+    """
+    if exact_numbers:
+        loads = json.JSONDecoder(parse_float=JsonFloat).decode
+        return lambda raw: _checked(loads, raw)
+    quick, slow = msgspec.json.Decoder().decode, json.JSONDecoder().decode
+
+    def decode(raw: bytes) -> Any:
+        try:
+            return quick(raw)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):
+            return _checked(slow, raw)
+
+    return decode
+
+
+def tagged_decoder(exact_numbers: bool) -> Decode:
+    """The function that reads the JSON of `stones export`, whose tags become values."""
+    plain = decoder(exact_numbers)
+
+    def decode(raw: bytes) -> Any:
+        if b'"$' not in raw:
+            return plain(raw)
+        return json_serializer.decode(raw)
+
+    return decode
+
+
+def parse_cell(text: str) -> Any:
+    """The value of JSON in a cell of CSV, whose numbers keep their text. Raises ValueError."""
+    return _checked(json.JSONDecoder(parse_float=JsonFloat).decode, text.encode())
+
+
+def _checked(loads: Callable[[str], Any], raw: bytes) -> Any:
+    try:
+        return loads(str(raw, "utf-8"))
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
+
+
+def why(error: Exception) -> str:
+    """What is wrong with a JSON text, in one line."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"it is no JSON: {error.msg} at character {error.pos + 1}"
+    if isinstance(error, UnicodeDecodeError):
+        return f"it is not UTF-8: byte {error.start + 1} cannot be read"
+    return str(error) or type(error).__name__
