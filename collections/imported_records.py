@@ -13,7 +13,7 @@ from uuid import UUID
 
 from stones.collections.records.plain_forms import from_json, from_text, has_decimals
 from stones.errors import DuplicateKeyError, RecordError, StoneError
-from stones.formats.messages import show_key, show_value
+from stones.formats.messages import show, show_key, show_value
 from stones.stores.database_reader import DATA, GET_MANY, DatabaseReader
 
 from .collection import Collection
@@ -65,9 +65,11 @@ class ImportedRecords(Generic[K, R]):
         self._checks = collection._checks
         self._failed = failed
         self._on_duplicate = on_duplicate
-        self._type = self._records.type.for_new_dicts()
+        self._drops_unknown = self._records.type.rules.unknown == "drop"
+        self._type = self._records.type.for_new_dicts("drop" if self._drops_unknown else "error")
         conversion = self._type.conversion
         fields = conversion.fields or {}
+        self._names = frozenset(fields)
         self._is_keyed = key_field is not None
         if key_field is not None:
             self._type.check_fields([key_field])
@@ -95,6 +97,8 @@ class ImportedRecords(Generic[K, R]):
         self.skipped = 0
         self.lost_keys = 0
         """The entries whose record has another key than the entry."""
+        self.dropped: dict[str, int] = {}
+        """The fields that the class does not have, with the number of their entries."""
 
     @property
     def database(self) -> DatabaseReader:
@@ -106,9 +110,9 @@ class ImportedRecords(Generic[K, R]):
         """Whether the text of a number in JSON matters: see `JsonFloat`."""
         return has_decimals(self._type.conversion)
 
-    def unknown_fields(self, names: Iterable[str]) -> list[str]:
-        """The names that no field has."""
-        return [name for name in names if name not in self._type.fields]
+    def refused_fields(self, names: Iterable[str]) -> list[str]:
+        """The names that no field has, unless the collection drops them."""
+        return [name for name in names if name not in self._names and not self._drops_unknown]
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -164,11 +168,25 @@ class ImportedRecords(Generic[K, R]):
             value = self._form(value)
         if given is None and (checked := self._check(value)) is not None:
             return self._key_of(checked), checked
+        unknown = value.keys() - self._names
+        if unknown:
+            self._note_unknown(unknown)
         record = self._type.load(value)
         own = self._type.key_of(record)
         if own is None:
             own = self._checks.key_for(record) if given is None else given
         return own, self._type.dump(record)
+
+    def _note_unknown(self, names: Iterable[str]) -> None:
+        """Count fields that the class does not have. Raises RecordError unless they are dropped."""
+        for name in names:
+            if not self._drops_unknown:
+                raise RecordError(
+                    f"{self._type.name} has no field {show(name)}: it has "
+                    f"{', '.join(self._type.fields)}; a collection opened with unknown='drop' "
+                    "leaves it out"
+                )
+            self.dropped[name] = self.dropped.get(name, 0) + 1
 
     def _record_itself(self, key: Any, value: Any) -> tuple[Any, R]:
         """The key and the record of an entry whose value is an object."""

@@ -114,9 +114,9 @@ class RecordType(Generic[R]):
     key_of: Callable[[R], Any] = field(repr=False)
     """The primary key of a record: a tuple for several key fields, None for no key field."""
 
-    def for_new_dicts(self) -> "RecordType[R]":
-        """The same class, for dicts that were never stored: no field is unknown or older."""
-        return record_type(self._annotation)
+    def for_new_dicts(self, unknown: Unknown = "error") -> "RecordType[R]":
+        """The same class, for dicts that were never stored: no field is older."""
+        return record_type(self._annotation, unknown)
 
     @property
     def schema(self) -> Schema:

@@ -53,10 +53,7 @@ class DiskCacheFolder(PlainSource):
                     raise CutShortError(f"SQLite cannot read on in {folder}: {error}") from error
 
     def _of_cache(self, folder: Path, connection: sqlite3.Connection) -> Iterator[Entry]:
-        is_json = connection.execute(
-            "SELECT 1 FROM Settings WHERE key = 'disk_compress_level'"
-        ).fetchone()
-        unpack: Callable[[Any], Any] = _unpacked if is_json else _as_it_is
+        unpack: Callable[[Any], Any] = _unpacked if _is_of_json(connection) else _as_it_is
         for key, raw, expires, mode, name, value in connection.execute(
             "SELECT key, raw, expire_time, mode, filename, value FROM Cache ORDER BY rowid"
         ):
@@ -103,6 +100,14 @@ def cache_folders(path: Path) -> list[Path]:
 
 _LIVE = "(expire_time IS NULL OR expire_time > :now)"
 _PICKLED = f"(raw = 0 OR mode = {_PICKLE}) AND {_LIVE}"
+
+
+def _is_of_json(connection: sqlite3.Connection) -> bool:
+    """Whether `JSONDisk` has written a cache, which is not noted: its keys are compressed JSON."""
+    row = connection.execute("SELECT key, raw FROM Cache ORDER BY rowid LIMIT 1").fetchone()
+    if row is None or type(row[0]) is not bytes or not row[1]:
+        return False
+    return type(_unpacked(row[0])) is not Unreadable
 
 
 def _content(path: Path, mode: int) -> Any:

@@ -76,7 +76,7 @@ class CollectionTarget:
         )
 
     def prepare(self, source: Source) -> None:
-        unknown = self._records.unknown_fields(source.columns or ())
+        unknown = self._records.refused_fields(source.columns or ())
         if unknown:
             raise MigrationError(
                 f"{self._collection.name} has no field for the "
@@ -100,12 +100,17 @@ class CollectionTarget:
         return self._records.skipped
 
     def notes(self) -> list[str]:
+        notes = [
+            f"the field {show(name)} of {_entries(count)}: the class does not have it"
+            for name, count in self._records.dropped.items()
+        ]
         lost = self._records.lost_keys
-        if not lost:
-            return []
-        entries = show_count(lost, "entry", "entries")
-        text = f"the keys of {entries}: their records have other keys; key= names a field for them"
-        return [text]
+        if lost:
+            notes.append(
+                f"the keys of {_entries(lost)}: their records have other keys; key= names a field "
+                "for them"
+            )
+        return notes
 
 
 class StoreTarget:
@@ -223,3 +228,7 @@ class StoreTarget:
             else:
                 self._failed(place, key, f"the key {show(stored)} is there already")
         txn.put_many(DATA, written.items())
+
+
+def _entries(count: int) -> str:
+    return show_count(count, "entry", "entries")

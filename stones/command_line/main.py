@@ -22,6 +22,7 @@ from stones.errors import StoneError
 
 from .copy_command import copy
 from .entry_commands import delete, get, keys, put
+from .import_command import import_
 from .migrate_command import migrate
 from .migration_commands import migrations
 from .options import FAILED, INTERRUPTED
@@ -95,4 +96,6 @@ def commands(context: click.Context) -> None:
 
 for command in (backup, check, compact, delete, get, info, keys, migrate, migrations, put, salvage):
 for command in (backup, check, compact, copy, delete, get, info, keys, migrate, put, salvage):
+for command in (backup, check, compact, delete, get, import_, info, keys, migrate, put, salvage):
     commands.add_command(command)
+commands.add_command(migrations)

@@ -1,0 +1,215 @@
+"""The command `import`: the entries of a file of another program, into a store.
+
+DST may be a store that is not there yet. Then it is made, and is removed again if nothing is
+imported. A dry run tries such a store in a folder of its own.
+"""
+
+import json
+import os
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
+
+import attrs
+import click
+
+from stones.errors import StoreOpenError
+from stones.formats.messages import show_count, show_error
+from stones.stores.existing import lmdb_path
+from stones.stores.opening import stone
+from stones.stores.schemes import scheme_of
+from stones.stores.store import Store
+
+from .keys import Key, show_key
+from .options import (
+    FAILED,
+    json_option,
+    open_store,
+    serializer_choice,
+    shown,
+    trust_option,
+)
+
+_KINDS = (
+    "shelve",
+    "dbm",
+    "sqlitedict",
+    "diskcache",
+    "tinydb",
+    "json-folder",
+    "jsonl",
+    "plain-jsonl",
+    "csv",
+    "nedb",
+    "stones03",
+)
+_SHOWN = 100
+"""So many failures of a dry run are printed."""
+_IN_FILES = ("sqlite", "json", "dbm", "leveldb")
+"""The schemes of stores that are at a path."""
+
+
+@click.command("import")
+@click.argument("path", type=click.Path(readable=False))
+@click.argument("store", metavar="DST", type=click.Path(readable=False))
+@click.option("--kind", type=click.Choice(_KINDS), help="The kind of the file.")
+@click.option(
+    "--class",
+    "class_name",
+    metavar="MODULE:CLASS",
+    help="Import into a collection of this class, which checks each record.",
+)
+@click.option("--collection", metavar="NAME", help="The name of the collection.")
+@click.option("--key", metavar="FIELD", help="The field that has, or gets, the key of each entry.")
+@click.option("--prefix", type=Key(), metavar="KEY", help="What comes before each key.")
+@click.option("--table", metavar="NAME", help="The table of a file that has several; * is all.")
+@click.option(
+    "--on-duplicate",
+    type=click.Choice(["error", "skip", "replace"]),
+    default="error",
+    help="What to do where a key is there already.",
+)
+@click.option("--delimiter", metavar="CHARACTER", help="What separates the cells of CSV.")
+@click.option("--encoding", metavar="NAME", default="utf-8", help="The encoding of CSV.")
+@click.option(
+    "--from", "serializer", metavar="NAME", help="The serializer of a stones 0.3 database."
+)
+@click.option(
+    "--create",
+    type=serializer_choice,
+    metavar="NAME",
+    help="The serializer of DST if it has to be made; msgpack unless it is named.",
+)
+@trust_option
+@click.option("--dry-run", is_flag=True, help="Write nothing, and tell what would happen.")
+@json_option
+def import_(
+    path: str,
+    store: str,
+    class_name: str | None,
+    collection: str | None,
+    prefix: bytes | None,
+    create: str | None,
+    trust_pickle: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> int:
+    """Take over the entries of PATH, a file or folder that another program has written.
+
+    All entries are written to DST in one transaction, or none of them. PATH is only read. DST is
+    made if there is no store.
+    """
+    from stones.collections.collection import Collection
+    from stones.migrations.imports.importing import import_from
+
+    if collection is not None and class_name is None:
+        raise click.UsageError("--collection needs --class, whose records it has")
+    record = None if class_name is None else class_named(class_name)
+    options |= {"trust_pickle": trust_pickle, "dry_run": dry_run}
+    if record is None:
+        options["prefix"] = prefix or b""
+    elif prefix is not None:
+        raise click.UsageError("--prefix is for raw keys: leave it out with --class")
+    with _opened_or_made(store, create, trust_pickle, dry_run) as opened:
+        target = opened if record is None else Collection(opened, record, collection)
+        report = import_from(path, target, **options)
+    if as_json:
+        click.echo(json.dumps(_plain(report), indent=2))
+    else:
+        click.echo("\n".join(_lines(report, shown(store), dry_run)))
+    return FAILED if report.failed else 0
+
+
+def class_named(name: str) -> Any:
+    """The class that `module:Class` names. The module may be in the working directory."""
+    module, colon, attribute = name.partition(":")
+    if not colon or not module or not attribute:
+        raise click.UsageError(f"--class is module:Class, not {name!r}")
+    folder = os.getcwd()
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        found: Any = import_module(module)
+        for part in attribute.split("."):
+            found = getattr(found, part)
+    except Exception as error:  # a module may raise anything
+        raise click.ClickException(f"{name} cannot be imported: {show_error(error)}") from error
+    return found
+
+
+@contextmanager
+def _opened_or_made(
+    place: str, create: str | None, trust_pickle: bool, dry_run: bool
+) -> Iterator[Store[Any, Any]]:
+    """The store at a path or URL. If there is no store, it is made, or is one to try."""
+    path = lmdb_path(place)
+    found = None
+    if path is None or os.path.exists(os.path.join(path, "data.mdb")):
+        try:
+            found = open_store(place, None, None, trust_pickle=trust_pickle)
+        except StoreOpenError:
+            if scheme_of(place) not in _IN_FILES:
+                raise
+    if found is not None:
+        with found:
+            yield found
+        return
+    options: dict[str, Any] = {"serialize": create}
+    if create is None:
+        options = {} if scheme_of(place) == "json" else {"serialize": "msgpack"}
+    scheme = scheme_of(place) if path is None else "lmdb"
+    if dry_run:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            _made(f"{scheme}:{folder}/trial", options) as store,
+        ):
+            yield store
+        return
+    with _made(place if path is None else f"lmdb:{path}", options) as store:
+        try:
+            yield store
+        except BaseException:
+            store.destroy(yes_im_sure=True)
+            raise
+
+
+def _made(place: str, options: Mapping[str, Any]) -> Store[Any, Any]:
+    made: Store[Any, Any] = stone(place, **options)
+    return made
+
+
+def _lines(report: Any, place: str, dry_run: bool) -> Iterator[str]:
+    """What the command prints for people."""
+    entries = show_count(report.written, "entry", "entries")
+    read = f"{report.entries:,} in the file"
+    if dry_run:
+        yield f"{report.kind}: would write {entries} to {place}, of {read}; nothing was written"
+    else:
+        yield f"{report.kind}: {entries} written to {place}, of {read}"
+    if report.skipped:
+        yield f"  left out   {show_count(report.skipped, 'key')} that were there already"
+    if report.expired:
+        yield f"  left out   {show_count(report.expired, 'entry', 'entries')} that had expired"
+    for note in report.notes:
+        yield f"  note       {_shown(note)}"
+    for failure in report.failures[:_SHOWN]:
+        yield f"  cannot     {_shown(str(failure))}"
+    if report.failed > _SHOWN:
+        yield f"  cannot     {report.failed - _SHOWN:,} more"
+
+
+def _plain(report: Any) -> dict[str, Any]:
+    """The report as JSON can hold it: keys as they are typed."""
+    plain = attrs.asdict(report)
+    for failure in plain["failures"]:
+        key = failure["key"]
+        failure["key"] = show_key(key) if type(key) is bytes else key and str(key)
+    return plain
+
+
+def _shown(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
