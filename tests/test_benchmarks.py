@@ -44,6 +44,10 @@ def test_records_are_added_and_indexes_built_on_all_sides(tmp_path):
     assert len(run(tmp_path, "run.py", "add_many", "build")) >= 6
 
 
+def test_lines_of_json_are_imported_as_add_many_adds_the_records(tmp_path):
+    assert len(run(tmp_path, "run.py", "import lines")) >= 2
+
+
 def test_plain_values_are_read_and_written_in_a_store_and_by_hand(tmp_path):
     lines = run(tmp_path, "run.py", "250 bytes", "into a full", "into an empty")
     assert len([line for line in lines if "msgpack-python" in line]) == 8

@@ -101,15 +101,26 @@ class Schema(Part):
         """The record of a dict, made by its class. Raises MisfitError, as `dump` does."""
         return self.functions.load(stored)
 
-    def quick_check(self) -> Convert | None:
+    def quick_check(self, around: "tuple[Schema, ...]" = ()) -> Convert | None:
         """What makes of a dict what `load` and then `dump` make of it, or None if they must do it.
 
-        None instead of the function if the class may change fields, or refuse them. The dict must
-        be the caller's own: its containers become those of the stored dict.
+        None instead of the function if the class may change fields, or refuse them, or if a field
+        needs its conversion. `around` are the classes that this one is in. The dict must be the
+        caller's own: its containers become those of the stored dict.
         """
         if self._is_reread or self._non_arguments or makes_instances_itself(self.cls):
             return None
-        return generated_check(self.cls, [*self.fields.values()])
+        inside: dict[str, Convert] = {}
+        for field in self.fields.values():
+            part, conversion = field.conversion.part, field.conversion
+            if isinstance(part, Schema) and conversion.of_class is part.functions:
+                check = None if part in (*around, self) else part.quick_check((*around, self))
+                if check is None:
+                    return None
+                inside[field.name] = check
+            elif not conversion.exact_types and conversion.copied is None:
+                return None
+        return generated_check(self.cls, [*self.fields.values()], inside)
 
     def dump_by_fields(self, record: Any) -> dict[str, Any]:
         """The dict of a record, made field by field and not read back. Raises MisfitError.

@@ -13,7 +13,7 @@ show it.
 
 import keyword
 import linecache
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from types import CodeType, NoneType
 from typing import Any
@@ -83,11 +83,12 @@ def generated_load(
     return source.function("load", cls, lines)
 
 
-def generated_check(cls: type, fields: Sequence[Field]) -> Convert:
+def generated_check(cls: type, fields: Sequence[Field], inside: Mapping[str, Convert]) -> Convert:
     """A function that makes of a dict what `load` and then `dump` make of it, without an instance.
 
     It does so only for a dict with exactly the fields of the class, each with a value of an exact
     type. It gives None for any other value. The class must not change fields, or refuse them.
+    `inside` has such functions for the fields that are classes themselves.
     """
     source = _Source({})
     lines = ["def check(stored):"]
@@ -97,7 +98,7 @@ def generated_check(cls: type, fields: Sequence[Field]) -> Convert:
         lines.append(f"        {variable} = stored[{source.name(field.name)}]")
     lines += ["    except KeyError:", "        return None"]
     for variable, field in _numbered(fields):
-        lines += source.exact(variable, field)
+        lines += source.exact(variable, field, inside.get(field.name))
     entries = [f"{source.name(field.name)}: {variable}" for variable, field in _numbered(fields)]
     lines.append("    return {" + ", ".join(entries) + "}")
     return source.function("check", cls, lines)
@@ -176,8 +177,17 @@ class _Source:
             lines = convert
         return _inside(_inside(lines))
 
-    def exact(self, variable: str, field: Field) -> list[str]:
-        """The lines that return None for a value of another type than the exact ones."""
+    def exact(self, variable: str, field: Field, check: Convert | None) -> list[str]:
+        """The lines that return None for a value of another type than the exact ones.
+
+        `check` is the function for the dict of a class.
+        """
+        if check is not None:
+            call = f"{variable} = {self.global_name(check)}({variable})"
+            lines = [call, f"if {variable} is None:", "    return None"]
+            if NoneType in field.conversion.exact_types:
+                lines = [f"if {variable} is not None:", *_inside(lines)]
+            return _inside(lines)
         is_other = self._is_of_no_type(variable, field.conversion.exact_types) or "True"
         copied = field.conversion.copied
         if copied is None:

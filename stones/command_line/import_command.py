@@ -33,7 +33,7 @@ from .options import (
     trust_option,
 )
 
-_KINDS = (
+KINDS = (
     "shelve",
     "dbm",
     "sqlitedict",
@@ -55,7 +55,7 @@ _IN_FILES = ("sqlite", "json", "dbm", "leveldb")
 @click.command("import")
 @click.argument("path", type=click.Path(readable=False))
 @click.argument("store", metavar="DST", type=click.Path(readable=False))
-@click.option("--kind", type=click.Choice(_KINDS), help="The kind of the file.")
+@click.option("--kind", type=click.Choice(KINDS), help="The kind of the file.")
 @click.option(
     "--class",
     "class_name",

@@ -23,6 +23,7 @@ from time import perf_counter
 
 from collection_ground import CollectionGround
 from ground import Ground
+from imports import imports
 from indexed_reads import indexed_reads
 from indexed_writes import indexed_writes
 from measuring import Benchmark, ratio
@@ -42,6 +43,7 @@ def benchmarks(path: Path) -> Iterator[Benchmark]:
     users = CollectionGround(path)
     yield from indexed_reads(users)
     yield from indexed_writes(users)
+    yield from imports(users)
     yield from scans(users)
     yield from against_jsonpath_ng(users)
     yield Benchmark("import stones", importing, 1.5, IMPORTS)

@@ -1,0 +1,138 @@
+"""`stones import`, and import_from on each engine."""
+
+import json
+import shelve
+import sys
+
+import pytest
+from attrs import define
+
+from stones import Collection, LmdbStore, SqliteStore, import_from, index, key
+from stones.command_line import import_command
+from stones.command_line.main import main
+from stones.migrations.imports.kinds import KINDS
+
+MODULE = """
+from attrs import define
+from stones import key
+
+@define
+class Person:
+    name: str = key()
+    age: int
+"""
+
+
+@define
+class Person:
+    name: str = key()
+    age: int = index()
+
+
+@pytest.fixture
+def path(tmp_path, monkeypatch):
+    """A file of JSON lines, beside a module with a class."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    (tmp_path / "people_of_import.py").write_text(MODULE)
+    path = tmp_path / "old.jsonl"
+    path.write_text('{"name": "ada", "age": 36}\n{"name": "bob", "age": 17}\n')
+    yield path
+    sys.modules.pop("people_of_import", None)
+
+
+def test_it_makes_a_store_and_writes_all_entries(run, path):
+    assert run("import", path, "new", "--key", "name") == (
+        "jsonl: 2 entries written to new, of 2 in the file\n"
+    )
+    with LmdbStore("new") as store:
+        assert store["bob"] == {"name": "bob", "age": 17}
+        assert store.stats()["serializer"] == "msgpack"
+
+
+def test_it_fills_a_collection_of_a_class(run, path):
+    run("import", path, "sqlite:new.db", "--class", "people_of_import:Person")
+    run("import", path, "sqlite:new.db", "--class", "people_of_import:Person", "--collection", "p")
+    with SqliteStore("new.db") as store:
+        assert len(Collection(store, Person, indexes=())) == 2
+        assert store["p/ada"] == {"name": "ada", "age": 36}
+
+
+def test_a_dry_run_makes_no_store_and_lists_what_does_not_fit(run, path):
+    with open(path, "a") as file:
+        print('{"name": "eve"}', file=file)
+    arguments = ["import", path, "new", "--class", "people_of_import:Person", "--dry-run"]
+    error = run(*arguments[:-1], code=1)
+    assert "1 of 3 entries cannot be taken over, and nothing was written: line 3: age" in error
+    assert not (path.parent / "new").exists()
+
+
+def test_a_dry_run_has_a_code_of_its_own_and_tells_json(path, capfd, monkeypatch):
+    with open(path, "a") as file:
+        print('{"name": "eve"}', file=file)
+    arguments = ["import", str(path), "new", "--class", "people_of_import:Person", "--dry-run"]
+    for more, shown in (([], "cannot     line 3: age: is missing"), (["--json"], '"failed": 1')):
+        monkeypatch.setattr(sys, "argv", ["stones", *arguments, *more])
+        with pytest.raises(SystemExit) as end:
+            main()
+        text = capfd.readouterr().out
+        assert end.value.code == 1
+        assert shown in text
+    report = json.loads(text)
+    assert report["failures"][0] == {
+        "place": "line 3",
+        "key": None,
+        "reason": "age: is missing, and has no default",
+    }
+    assert not (path.parent / "new").exists()
+
+
+def test_a_store_that_is_there_is_kept_when_an_import_fails(run, path):
+    run("import", path, "new", "--key", "name")
+    assert "is there already" in run("import", path, "new", "--key", "name", code=1)
+    shown = run("import", path, "new", "--key", "name", "--on-duplicate", "skip")
+    assert "left out   2 keys that were there already" in shown
+    with LmdbStore("new") as store:
+        assert len(store) == 2
+
+
+def test_pickled_values_need_trust(run, path):
+    with shelve.open("shelf") as old:
+        old["a"] = {"b": 1}
+    assert "--trust-pickle" in run("import", "shelf", "new", code=1)
+    run("import", "shelf", "new", "--trust-pickle", "--prefix", "old/")
+    assert run("get", "new", "old/a") == "{'b': 1}\n"
+
+
+@pytest.mark.parametrize(
+    ("options", "code", "message"),
+    [
+        (["--collection", "p"], 2, "--collection needs --class"),
+        (["--class", "people_of_import:Person", "--prefix", "a"], 2, "--prefix is for raw keys"),
+        (["--class", "Person"], 2, "--class is module:Class, not 'Person'"),
+        (["--class", "no_such_module:Person"], 1, "no_such_module:Person cannot be imported"),
+        (["--class", "people_of_import:Nobody"], 1, "cannot be imported: AttributeError"),
+        (["--kind", "xml"], 2, "Invalid value for '--kind'"),
+    ],
+)
+def test_a_wrong_option_is_told(run, path, options, code, message):
+    assert message in run("import", path, "new", *options, code=code)
+    assert not (path.parent / "new").exists()
+
+
+def test_every_kind_of_the_library_is_a_kind_of_the_command():
+    assert tuple(KINDS) == import_command.KINDS
+
+
+def test_all_or_nothing_on_each_engine(store, path):
+    people = Collection(store, Person)
+    assert import_from(path, people).written == 2
+    assert import_from(path, store, key="name", prefix="raw/").written == 2
+    assert people.find(age=17).one() == Person("bob", 17)
+    with open(path, "a") as file:
+        print('{"name": "eve", "age": 1}\n{"name": "ada", "age": 1}', file=file)
+    for target, options in ((people, {}), (store, {"key": "name", "prefix": "raw/"})):
+        report = import_from(path, target, dry_run=True, **options)
+        assert (report.written, report.failed) == (1, 3)
+    assert (len(people), store["raw/bob"]) == (2, {"name": "bob", "age": 17})
+    assert "raw/eve" not in store
