@@ -150,8 +150,10 @@ class ImportedRecords(Generic[K, R]):
     def _stored_of(self, key: Any, value: Any) -> tuple[Any, dict[str, Any]]:
         """The key and the stored dict of an entry. Raises RecordError."""
         if type(value) is not dict:
-            own, record = self._record_itself(key, value)
-            return own, self._type.dump(record)
+            if not isinstance(value, dict):
+                own, record = self._record_itself(key, value)
+                return own, self._type.dump(record)
+            value = dict(value)  # an OrderedDict, for example
         if self._removed is not None:
             value.pop(self._removed, None)
         given = None

@@ -1,8 +1,12 @@
 """`stones import`, and import_from on each engine."""
 
 import json
+import os
 import shelve
+import shutil
+import subprocess
 import sys
+import time
 
 import pytest
 from attrs import define
@@ -136,3 +140,43 @@ def test_all_or_nothing_on_each_engine(store, path):
         assert (report.written, report.failed) == (1, 3)
     assert (len(people), store["raw/bob"]) == (2, {"name": "bob", "age": 17})
     assert "raw/eve" not in store
+
+
+WRITER = """
+import sys
+from stones import LmdbStore, Collection, import_from
+from people_of_import import Person
+with LmdbStore("killed") as store:
+    print("begins", flush=True)
+    import_from("many.jsonl", Collection(store, Person))
+    print("done", flush=True)
+"""
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5, 0.9])
+def test_an_import_that_is_killed_leaves_nothing_by_halves(path, share):
+    count = 60_000
+    with open("many.jsonl", "w") as file:
+        file.writelines(f'{{"name": "{number}", "age": 1}}\n' for number in range(count))
+    run_writer = [sys.executable, "-c", WRITER]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+
+    def started():
+        made = subprocess.Popen(run_writer, env=environment, stdout=subprocess.PIPE)
+        assert made.stdout.readline() == b"begins\n"
+        return made
+
+    writer = started()
+    began = time.monotonic()
+    writer.communicate()
+    whole = time.monotonic() - began
+    shutil.rmtree("killed")
+    writer = started()
+    time.sleep(whole * share)
+    writer.kill()
+    writer.communicate()
+    with LmdbStore("killed") as store:
+        assert len(store) in {0, count}
+        people = Collection(store, Person, indexes=())
+        report = import_from("many.jsonl", people, on_duplicate="replace")
+        assert (report.written, len(people)) == (count, count)

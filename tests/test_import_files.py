@@ -19,6 +19,8 @@ import diskcache
 import pytest
 import sqlitedict
 import tinydb
+from hypothesis import assume, given
+from hypothesis import strategies as st
 
 from stones import FormatMismatchError, LmdbStore, MemoryStore, MigrationError, import_from
 from stones.engines.dbm.kinds import KINDS
@@ -372,6 +374,32 @@ def test_a_tag_that_is_none_of_ours_is_named_and_plain_lines_have_no_tags(folder
         import_from(path, store, key="id")
     import_from(path, store, key="id", kind="plain-jsonl")
     assert dict(store) == {"a": {"id": "a", "_id": {"$oid": "5f"}}}
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(),
+    lambda inside: st.lists(inside, max_size=3) | st.dictionaries(st.text(), inside, max_size=3),
+    max_leaves=8,
+)
+
+
+@given(st.dictionaries(st.text(min_size=1, max_size=8), json_values, max_size=8))
+def test_any_json_is_read_as_python_reads_it(tmp_path_factory, entries):
+    path = tmp_path_factory.mktemp("json") / "old.jsonl"
+    lines = [json.dumps({"id": key, "value": value}) for key, value in entries.items()]
+    path.write_text("".join(f"{line}\n" for line in lines))
+    store = MemoryStore(serialize="pickle", key_type=str)
+    readable = all(is_key(key) for key in entries)
+    assume(readable)
+    import_from(path, store, key="id", kind="plain-jsonl")
+    assert repr(dict(store)) == repr(
+        {key: {"id": key, "value": entries[key]} for key in sorted(entries, key=str.encode)}
+    )
+
+
+def is_key(key):
+    """Whether UTF-8 has the text, and a store has room for it."""
+    return not any("\ud800" <= character <= "\udfff" for character in key)
 
 
 # -- CSV ---------------------------------------------------------------------------------------

@@ -2,7 +2,8 @@
 
 import json
 import shelve
-from datetime import UTC, date, datetime, time
+from collections import OrderedDict
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from ipaddress import IPv4Address
@@ -190,6 +191,24 @@ def test_an_empty_cell_is_none_where_the_field_may_be_none(tmp_path):
     assert rows["a"] == Row("a", "", None, "5")
 
 
+def test_bytes_and_durations_of_a_cell_are_as_an_export_writes_them(tmp_path):
+    @define
+    class Row:
+        id: str = key()
+        raw: bytes
+        took: timedelta
+
+    path = tmp_path / "old.csv"
+    path.write_text("id,raw,took\na,AP8=,1.5\nb,,-86400.000001\n")
+    rows = Collection(MemoryStore(), Row)
+    import_from(path, rows)
+    assert rows["a"] == Row("a", b"\x00\xff", timedelta(seconds=1.5))
+    assert rows["b"] == Row("b", b"", -timedelta(days=1, microseconds=1))
+    path.write_text("id,raw,took\na,AP8,0.0000001\nb,ab c,1\n")
+    with pytest.raises(MigrationError, match=r"2 of 2 .*raw: expected bytes"):
+        import_from(path, rows)
+
+
 def test_a_column_without_a_field_is_told_before_any_row(tmp_path, users):
     path = tmp_path / "old.csv"
     path.write_text("email,age,E-Mail\na,b,c\n")
@@ -253,7 +272,7 @@ class Visit:
 
 def test_the_key_of_an_entry_becomes_the_key_field(tmp_path, users):
     with shelve.open(str(tmp_path / "old")) as old:
-        old["ada"] = {"age": 36}
+        old["ada"] = OrderedDict(age=36)
         old["bob"] = {"age": 17, "email": "bob"}
         old["eve"] = User("eve", 52)
     report = import_from(tmp_path / "old", users, trust_pickle=True)

@@ -16,14 +16,15 @@ What JSON becomes, by the annotation:
     a set of records, a dict with other keys   the list that stones stores
 
 The text of a cell of CSV becomes the same, and also a number, a bool, None (an empty cell), an
-enum, and what JSON text in it says.
+enum, bytes (base64), a timedelta (seconds), and what JSON text in it says.
 """
 
 import math
 import re
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from types import NoneType
 from typing import Any, Self
@@ -294,6 +295,26 @@ def _float_text(value: Any) -> Any:
     return value
 
 
+def _bytes_text(value: Any) -> Any:
+    if type(value) is str:
+        with suppress(ValueError):
+            found = b64decode(value, validate=True)
+            if b64encode(found).decode() == value:
+                return found
+    return value
+
+
+def _timedelta_text(value: Any) -> Any:
+    """A duration in seconds, if it comes back as the same text."""
+    number = _float_text(value)
+    if isinstance(number, float):
+        with suppress(ValueError, OverflowError):
+            found = timedelta(seconds=number)
+            if found.total_seconds() == number:
+                return found
+    return value
+
+
 def _bool_text(value: Any) -> Any:
     return _BOOLS.get(value, value) if type(value) is str else value
 
@@ -311,6 +332,8 @@ _TEXTS: Mapping[type, Convert] = {
     int: _int_text,
     float: _float_text,
     bool: _bool_text,
+    bytes: _bytes_text,
+    timedelta: _timedelta_text,
 }
 _BOOLS = {"true": True, "false": False, "True": True, "False": False}
 _BOOLS |= {"TRUE": True, "FALSE": False, "1": True, "0": False}
