@@ -11,7 +11,7 @@ from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from stones.collections.records.plain_forms import from_json, from_text, has_decimals
+from stones.collections.records.plain_forms import fields_of, from_json, from_text, has_decimals
 from stones.errors import DuplicateKeyError, RecordError, StoneError
 from stones.formats.messages import show, show_key, show_value
 from stones.stores.database_reader import DATA, GET_MANY, DatabaseReader
@@ -68,7 +68,7 @@ class ImportedRecords(Generic[K, R]):
         self._drops_unknown = self._records.type.rules.unknown == "drop"
         self._type = self._records.type.for_new_dicts("drop" if self._drops_unknown else "error")
         conversion = self._type.conversion
-        fields = conversion.fields or {}
+        fields = fields_of(conversion)
         self._names = frozenset(fields)
         self._is_keyed = key_field is not None
         if key_field is not None:
@@ -264,8 +264,24 @@ class ImportedRecords(Generic[K, R]):
             try:
                 written[stored] = put(changes, key, stored, present, value)
                 self.written += 1
-            except (RecordError, DuplicateKeyError) as error:
+            except RecordError as error:
                 failed(place, key, str(error))
+            except DuplicateKeyError as error:  # of this record, or of one a little before it
+                self._tell_not_unique(error, [(place, key, stored, value), *waiting])
+        if changes.batch is not None:
+            try:
+                changes.batch.check()
+            except DuplicateKeyError as error:
+                self._tell_not_unique(error, waiting)
+
+    def _tell_not_unique(self, error: DuplicateKeyError, waiting: Iterable[Any]) -> None:
+        """Tell of a value in a unique index that another record has. The error names the key."""
+        text, name = str(error), self._records.name
+        for place, key, *_ in waiting:
+            if text.startswith(f"{name}[{show_key(key)}] has the same "):
+                self._failed(place, key, text)
+                return
+        self._failed(None, None, text)
 
     def _flush_entries(self) -> None:
         """Write the entries of indexes that are held back, and see whether they are unique."""

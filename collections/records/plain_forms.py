@@ -30,6 +30,7 @@ from types import NoneType
 from typing import Any, Self
 from uuid import UUID
 
+from .classes import Schema
 from .conversion import Conversion, Convert
 from .plain_values import ANYTHING, ATOMS, NONE
 
@@ -69,8 +70,17 @@ def has_decimals(conversion: Conversion) -> bool:
             return True
         if each not in seen:
             seen.add(each)
-            waiting += [*each.members, *each.items, *(each.fields or {}).values()]
+            waiting += [*each.members, *each.items, *fields_of(each).values()]
     return False
+
+
+def fields_of(conversion: Conversion) -> Mapping[str, Conversion]:
+    """Of a class: the conversions of its fields, as they are stored. Empty for another type."""
+    part = conversion.part
+    if conversion.fields is None or not isinstance(part, Schema):
+        return {}
+    # Not `conversion.fields`, which are for values before the converters of attrs.
+    return {name: field.conversion for name, field in part.fields.items()}
 
 
 class _Forms:
@@ -106,7 +116,7 @@ class _Forms:
         if conversion.members:
             return self._one_of(conversion)
         if conversion.fields is not None:
-            return self._fields(conversion.fields)
+            return self._fields(fields_of(conversion))
         if conversion.key is not None:
             return self._mapping(conversion.key, conversion.items[0])
         if conversion.items:
