@@ -11,7 +11,15 @@ from operator import itemgetter
 from typing import Any, Generic, NamedTuple, TypeVar
 from uuid import UUID
 
-from stones.collections.records.plain_forms import fields_of, from_json, from_text, has_decimals
+from stones.collections.records.plain_forms import (
+    fields_of,
+    from_json,
+    has_decimals,
+    needs_form,
+)
+from stones.collections.records.plain_values import ATOMS
+from stones.collections.records.quick_check import quick_check
+from stones.collections.records.text_forms import from_text
 from stones.errors import DuplicateKeyError, RecordError, StoneError
 from stones.formats.messages import show, show_key, show_value
 from stones.stores.database_reader import DATA, GET_MANY, DatabaseReader
@@ -83,11 +91,14 @@ class ImportedRecords(Generic[K, R]):
         self._has_own_keys = bool(self._type.key_fields)
         self._takes_keys = not self._has_own_keys and RECORD_KEY not in fields
         self._key_form = None
-        if key_field is not None:
+        if key_field is not None and fields[key_field] is not ATOMS[bytes]:
             self._key_form = from_text(fields[key_field], parse_json)
         self._form = from_json(conversion)
-        quick = None if is_text or self._removed else self._type.schema.quick_check()
+        quick = None if is_text or self._removed else quick_check(self._type.schema)
         self._check = _no_check if quick is None else quick
+        form = self._form
+        if quick is not None and form is not None and needs_form(conversion):
+            self._check = lambda value: quick(form(value))
         self._cells = None
         if is_text:
             self._cells = {name: from_text(field, parse_json) for name, field in fields.items()}

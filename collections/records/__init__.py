@@ -10,7 +10,9 @@ annotations   the type of each field, with names resolved
 conversion    Conversion, the two functions that store and read a type's values
 converters    ConversionBuilder, which chooses the conversion of a type
 plain_values  conversions of plain values and of containers
-plain_forms   values of JSON and CSV, as the class stores them
+plain_forms   values of JSON, as the class stores them
+text_forms    cells of CSV, as the class stores them
+quick_check   the stored dict of a dict, without an instance
 simple_values which annotations have stored values that are encoded faster
 unions        conversions of enums, literals, and one of several types
 stored_forms  values with several stored forms that are read as the same value

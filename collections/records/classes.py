@@ -20,11 +20,11 @@ from attrs import Attribute
 from stones.errors import CollectionError
 from stones.formats.messages import show, show_value
 
-from .constructors import check_arguments, makes_instances_itself
-from .conversion import ClassFunctions, Conversion, Convert, MisfitError, misfit_error
+from .constructors import check_arguments
+from .conversion import ClassFunctions, Conversion, MisfitError, misfit_error
 from .field_classes import may_change_fields
 from .fields import Field
-from .generated import generated_check, generated_dump, generated_load
+from .generated import generated_dump, generated_load
 from .messages import same_name_hint
 from .parts import Part
 from .reading_rules import ReadingRules
@@ -77,11 +77,11 @@ class Schema(Part):
                 "in a union, give the field another alias="
             )
         self.given |= {field.name: field.conversion_of_given() for field in fields}
-        self._non_arguments = [field for field in fields if not field.is_argument]
+        self.non_arguments = [field for field in fields if not field.is_argument]
         self._check_constructor()
         self._dump_fields = self.functions.dump
-        self._is_reread = _constructor_may_change(self.cls)
-        if self._is_reread:
+        self.is_reread = _constructor_may_change(self.cls)
+        if self.is_reread:
             self.functions.dump = self._dump_and_reread
         self._parts = [
             (field.name, field.conversion.part) for field in fields if field.conversion.part
@@ -100,27 +100,6 @@ class Schema(Part):
     def load(self, stored: Any) -> Any:
         """The record of a dict, made by its class. Raises MisfitError, as `dump` does."""
         return self.functions.load(stored)
-
-    def quick_check(self, around: "tuple[Schema, ...]" = ()) -> Convert | None:
-        """What makes of a dict what `load` and then `dump` make of it, or None if they must do it.
-
-        None instead of the function if the class may change fields, or refuse them, or if a field
-        needs its conversion. `around` are the classes that this one is in. The dict must be the
-        caller's own: its containers become those of the stored dict.
-        """
-        if self._is_reread or self._non_arguments or makes_instances_itself(self.cls):
-            return None
-        inside: dict[str, Convert] = {}
-        for field in self.fields.values():
-            part, conversion = field.conversion.part, field.conversion
-            if isinstance(part, Schema) and conversion.of_class is part.functions:
-                check = None if part in (*around, self) else part.quick_check((*around, self))
-                if check is None:
-                    return None
-                inside[field.name] = check
-            elif not conversion.exact_types and conversion.copied is None:
-                return None
-        return generated_check(self.cls, [*self.fields.values()], inside)
 
     def dump_by_fields(self, record: Any) -> dict[str, Any]:
         """The dict of a record, made field by field and not read back. Raises MisfitError.
@@ -178,10 +157,10 @@ class Schema(Part):
                 raise MisfitError("the constructor does not take it (init=False)", f".{name}")
         try:
             changed = attrs.evolve(record, **changes)
-            unchanged = attrs.evolve(record) if self._non_arguments else None
+            unchanged = attrs.evolve(record) if self.non_arguments else None
         except Exception as error:  # a validator or a converter may raise anything
             raise self._refused(error) from error
-        for field in self._non_arguments:
+        for field in self.non_arguments:
             current = getattr(record, field.attribute, attrs.NOTHING)
             computed = getattr(unchanged, field.attribute, None)
             if current is not attrs.NOTHING and current != computed:
@@ -286,7 +265,7 @@ class Schema(Part):
     def _generate_dump(self, record: Any) -> Any:
         fields = [*self.fields.values()]
         self._dump_fields = generated_dump(self.cls, fields, self.dump_by_fields)
-        if not self._is_reread:
+        if not self.is_reread:
             self.functions.dump = self._dump_fields
         return self._dump_fields(record)
 
@@ -313,7 +292,7 @@ class Schema(Part):
 
     def _construct(self, /, **loaded: Any) -> Any:
         """The record of a class with fields that the constructor does not take."""
-        set_later = [field for field in self._non_arguments if field.name in loaded]
+        set_later = [field for field in self.non_arguments if field.name in loaded]
         names = loaded.keys() - {field.name for field in set_later}
         record = self.cls(**{name: loaded[name] for name in names})
         for field in set_later:

@@ -180,10 +180,15 @@ class _Source:
     def exact(self, variable: str, field: Field, check: Convert | None) -> list[str]:
         """The lines that return None for a value of another type than the exact ones.
 
-        `check` is the function for the dict of a class.
+        `check` is the function for the dict of a class, or for each dict of a list.
         """
         if check is not None:
-            call = f"{variable} = {self.global_name(check)}({variable})"
+            name = self.global_name(check)
+            if list in field.conversion.stored_types:
+                lines = [f"if type({variable}) is not list:", "    return None"]
+                lines.append(f"{variable} = [{name}(item) for item in {variable}]")
+                return _inside([*lines, f"if None in {variable}:", "    return None"])
+            call = f"{variable} = {name}({variable})"
             lines = [call, f"if {variable} is None:", "    return None"]
             if NoneType in field.conversion.exact_types:
                 lines = [f"if {variable} is not None:", *_inside(lines)]

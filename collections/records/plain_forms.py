@@ -1,4 +1,4 @@
-"""Values of files that have fewer types than Python: JSON, and the text of CSV.
+"""Values of files that have fewer types than Python, such as JSON, as a class stores them.
 
 JSON has no dates. So a file of another program holds the text of a date, and the class says that
 it is a date. The functions here make the stored value of such a form, where nothing is lost. Any
@@ -15,22 +15,18 @@ What JSON becomes, by the annotation:
     dict[int, ...]     the keys, which JSON has as text
     a set of records, a dict with other keys   the list that stones stores
 
-The text of a cell of CSV becomes the same, and also a number, a bool, None (an empty cell), an
-enum, bytes (base64), a timedelta (seconds), and what JSON text in it says.
+`text_forms` has the forms of the text in cells of CSV.
 """
 
-import math
 import re
-from base64 import b64decode, b64encode
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from decimal import Decimal
-from types import NoneType
 from typing import Any, Self
 from uuid import UUID
 
-from .classes import Schema
+from .classes import TAG, Schema
 from .conversion import Conversion, Convert
 from .plain_values import ANYTHING, ATOMS, NONE
 
@@ -48,16 +44,11 @@ class JsonFloat(float):
 
 
 def from_json(conversion: Conversion) -> Convert | None:
-    """The function that makes the stored value of what JSON gives. None if all stays as it is."""
-    return _Forms(has_decimals(conversion)).of(conversion)
+    """The function that makes the stored value of what JSON gives. None if all stays as it is.
 
-
-def from_text(conversion: Conversion, parse_json: Callable[[str], Any]) -> Convert:
-    """The function that makes the stored value of the text of a cell. Other values stay.
-
-    `parse_json` reads the cell of a list, a dict or a class. It raises ValueError.
+    It changes the dicts of classes in place.
     """
-    return _cell(conversion, _Forms(has_decimals(conversion)), parse_json)
+    return Forms(has_decimals(conversion)).of(conversion)
 
 
 def has_decimals(conversion: Conversion) -> bool:
@@ -74,6 +65,14 @@ def has_decimals(conversion: Conversion) -> bool:
     return False
 
 
+def needs_form(conversion: Conversion) -> bool:
+    """Whether a field of a class holds values that JSON never gives, such as a date or a tuple."""
+    return any(
+        not field.stored_types & {object, bool, int, float, str, list, dict}
+        for field in fields_of(conversion).values()
+    )
+
+
 def fields_of(conversion: Conversion) -> Mapping[str, Conversion]:
     """Of a class: the conversions of its fields, as they are stored. Empty for another type."""
     part = conversion.part
@@ -83,8 +82,10 @@ def fields_of(conversion: Conversion) -> Mapping[str, Conversion]:
     return {name: field.conversion for name, field in part.fields.items()}
 
 
-class _Forms:
-    """Makes the function of each conversion once, since a type may contain itself.
+class Forms:
+    """The functions for conversions, and for those inside them.
+
+    Makes the function of each conversion once, since a type may contain itself.
 
     `has_texts` says whether a `JsonFloat` may be among the values.
     """
@@ -110,7 +111,7 @@ class _Forms:
     def _make(self, conversion: Conversion) -> Convert | None:
         if conversion is ANYTHING or conversion is ATOMS[float]:
             return _without_texts if self._has_texts else None
-        for kind, convert in _ATOMS.items():
+        for kind, convert in ATOM_FORMS.items():
             if conversion is ATOMS[kind]:
                 return convert
         if conversion.members:
@@ -131,16 +132,20 @@ class _Forms:
             if convert is None:
                 return None
             return lambda value: None if value is None else convert(value)
-        kinds = tuple(conversion.stored_types - {object})
+        kinds = conversion.stored_types - {object, list, dict}
+        classes = {member.name: convert for member, convert in made if member.fields is not None}
+        others = [
+            convert for member, convert in made if member.fields is None and convert is not None
+        ]
 
         def convert_one(value: Any) -> Any:
-            if type(value) in kinds and not isinstance(value, dict | list):
+            if type(value) in kinds:
                 return value
-            found = [
-                changed
-                for _, convert in made
-                if convert is not None and (changed := convert(value)) is not value
-            ]
+            if type(value) is dict and classes:
+                name = value.get(TAG) if len(classes) > 1 else next(iter(classes))
+                convert = classes.get(name) if type(name) is str else None
+                return value if convert is None else convert(value)
+            found = [new for convert in others if (new := convert(value)) is not value]
             return found[0] if len(found) == 1 else value
 
         return convert_one
@@ -158,16 +163,11 @@ class _Forms:
         def convert_fields(value: Any) -> Any:
             if type(value) is not dict:
                 return value
-            changed = None
             for name, exact_types, convert in rules:
                 item = value.get(name)
-                if item is None or type(item) in exact_types:
-                    continue
-                new = convert(item)
-                if new is not item:
-                    changed = dict(value) if changed is None else changed
-                    changed[name] = new
-            return value if changed is None else changed
+                if item is not None and type(item) not in exact_types:
+                    value[name] = convert(item)
+            return value
 
         return convert_fields
 
@@ -285,51 +285,20 @@ def _without_texts(value: Any) -> Any:
 def _key_form(key: Conversion, convert: Convert | None) -> Convert | None:
     """For the keys of a dict, which JSON has as text."""
     if key is ATOMS[int]:
-        return _int_text
+        return int_of_text
     if key is ANYTHING or str in key.stored_types:
         return None
     return convert
 
 
-def _int_text(value: Any) -> Any:
+def int_of_text(value: Any) -> Any:
+    """The int of a text that Python would write for it. Any other value stays."""
     if type(value) is str and _INT.fullmatch(value):
         return int(value)
     return value
 
 
-def _float_text(value: Any) -> Any:
-    if type(value) is str and _FLOAT.fullmatch(value):
-        number = float(value)
-        if math.isfinite(number) or "n" in value.lower():
-            return number
-    return value
-
-
-def _bytes_text(value: Any) -> Any:
-    if type(value) is str:
-        with suppress(ValueError):
-            found = b64decode(value, validate=True)
-            if b64encode(found).decode() == value:
-                return found
-    return value
-
-
-def _timedelta_text(value: Any) -> Any:
-    """A duration in seconds, if it comes back as the same text."""
-    number = _float_text(value)
-    if isinstance(number, float):
-        with suppress(ValueError, OverflowError):
-            found = timedelta(seconds=number)
-            if found.total_seconds() == number:
-                return found
-    return value
-
-
-def _bool_text(value: Any) -> Any:
-    return _BOOLS.get(value, value) if type(value) is str else value
-
-
-_ATOMS: Mapping[type, Convert] = {
+ATOM_FORMS: Mapping[type, Convert] = {
     date: _date,
     datetime: _datetime,
     time: _time,
@@ -337,82 +306,9 @@ _ATOMS: Mapping[type, Convert] = {
     UUID: _uuid,
     int: _int,
 }
-_TEXTS: Mapping[type, Convert] = {
-    **_ATOMS,
-    int: _int_text,
-    float: _float_text,
-    bool: _bool_text,
-    bytes: _bytes_text,
-    timedelta: _timedelta_text,
-}
-_BOOLS = {"true": True, "false": False, "True": True, "False": False}
-_BOOLS |= {"TRUE": True, "FALSE": False, "1": True, "0": False}
 _INT = re.compile(r"0|-?[1-9][0-9]{0,4000}", re.ASCII)
 """An int as Python writes it: with a leading zero it would come back as another text."""
-_FLOAT = re.compile(r"[-+]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][-+]?[0-9]+)?|nan|[-+]?inf", re.ASCII)
 _HAS_TIME = re.compile(r"\d[T ]\d\d")
 _TOO_FINE = re.compile(r"[.,]\d{6}\d*[1-9]")
 """Digits after the microseconds, which would be lost."""
 _EXACT = 2**53
-
-
-# -- cells of CSV ------------------------------------------------------------------------------
-
-
-def _cell(conversion: Conversion, forms: _Forms, parse_json: Callable[[str], Any]) -> Convert:
-    members: Sequence[Conversion] = conversion.members or (conversion,)
-    takes_none = any(member is NONE for member in members)
-    others = [member for member in members if member is not NONE]
-    takes_text = any(
-        str in member.stored_types or member is ANYTHING
-        for member in others
-        if not _is_enum(member)
-    )
-    converts = [_one_cell(member, forms, parse_json) for member in others]
-
-    def convert(value: Any) -> Any:
-        if type(value) is not str:
-            return value
-        if not value and takes_none:
-            return None
-        if takes_text:
-            return value
-        found = [new for each in converts if (new := each(value)) is not value]
-        return found[0] if len(found) == 1 else value
-
-    return convert
-
-
-def _is_enum(conversion: Conversion) -> bool:
-    return any(isinstance(form, tuple) for form in conversion.stored_as)
-
-
-def _one_cell(conversion: Conversion, forms: _Forms, parse_json: Callable[[str], Any]) -> Convert:
-    for kind, convert in _TEXTS.items():
-        if conversion is ATOMS[kind]:
-            return convert
-    if _is_enum(conversion):
-        values = [form[1] for form in conversion.stored_as if isinstance(form, tuple)]
-        by_text = {_text_of(value): value for value in values}
-        return lambda value: by_text.get(value, value)
-    if conversion.members:  # of an alias
-        return _cell(conversion, forms, parse_json)
-    is_json = conversion.items or conversion.fields is not None
-    if not is_json:
-        return lambda value: value
-    made = forms.of(conversion)
-
-    def convert_json(value: Any) -> Any:
-        try:
-            found = parse_json(value)
-        except ValueError:
-            return value
-        return found if made is None else made(found)
-
-    return convert_json
-
-
-def _text_of(value: Any) -> str:
-    if type(value) in (bool, NoneType):
-        return {True: "true", False: "false", None: ""}[value]
-    return str(value)

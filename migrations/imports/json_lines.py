@@ -11,7 +11,7 @@ from typing import Any, BinaryIO
 
 import msgspec
 
-from .json_text import Decode, decoder, tagged_decoder, why
+from .json_text import Decode, decoder, quick_decoder, tagged_decoder, why
 from .sources import CutShortError, Entry, PlainSource, Unreadable
 
 _CHUNK = 1 << 18
@@ -28,7 +28,7 @@ class JsonLines(PlainSource):
     def entries(self) -> Iterator[Entry]:
         exact = self.options.exact_numbers
         decode = tagged_decoder(exact) if self.has_tags else decoder(exact)
-        decode_lines = None if exact else msgspec.json.Decoder().decode_lines
+        decode_lines = quick_decoder(exact).decode_lines
         number = 1
         with open(self.path, "rb") as file:
             if file.read(len(_BOM)) != _BOM:
@@ -38,7 +38,7 @@ class JsonLines(PlainSource):
                     chunk += file.readline()
                 lines = chunk.count(b"\n")
                 values: list[Any] = []
-                if decode_lines is not None and not (self.has_tags and b'"$' in chunk):
+                if not (self.has_tags and b'"$' in chunk):
                     try:
                         values = decode_lines(chunk)
                     except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError):

@@ -18,10 +18,8 @@ def decoder(exact_numbers: bool) -> Decode:
     With `exact_numbers` a number with a fraction becomes a `JsonFloat`. The function raises
     ValueError. It takes NaN and lone surrogates, which programs in Python write.
     """
-    if exact_numbers:
-        loads = json.JSONDecoder(parse_float=JsonFloat).decode
-        return lambda raw: _checked(loads, raw)
-    quick, slow = msgspec.json.Decoder().decode, json.JSONDecoder().decode
+    quick = quick_decoder(exact_numbers).decode
+    slow = json.JSONDecoder(parse_float=JsonFloat if exact_numbers else None).decode
 
     def decode(raw: bytes) -> Any:
         try:
@@ -30,6 +28,11 @@ def decoder(exact_numbers: bool) -> Decode:
             return _checked(slow, raw)
 
     return decode
+
+
+def quick_decoder(exact_numbers: bool) -> "msgspec.json.Decoder[Any]":
+    """The decoder of msgspec, which refuses some JSON that programs in Python write."""
+    return msgspec.json.Decoder(float_hook=JsonFloat if exact_numbers else None)
 
 
 def tagged_decoder(exact_numbers: bool) -> Decode:
