@@ -202,6 +202,23 @@ def test_what_is_still_in_the_log_of_sqlite_comes_along(folder, unchanged, store
     assert dict(store) == {"a": 1}
 
 
+def test_a_change_that_is_not_committed_does_not_come_along(folder, unchanged, store):
+    path = folder / "old.sqlite"
+    with sqlitedict.SqliteDict(str(path), autocommit=True) as old:
+        old.update({str(number): "x" * 300 for number in range(500)})
+    writer = sqlite3.connect(path, isolation_level=None)
+    writer.execute("PRAGMA cache_size = 5")  # so that changed pages reach the file
+    writer.execute("BEGIN")
+    writer.execute("UPDATE unnamed SET value = 'changed'")
+    assert (folder / "old.sqlite-journal").stat().st_size
+    try:
+        unchanged(path, store, trust_pickle=True)
+    finally:
+        writer.close()
+    assert {*store.values()} == {"x" * 300}
+    assert len(store) == 500
+
+
 # -- diskcache ---------------------------------------------------------------------------------
 
 
@@ -242,6 +259,24 @@ def test_all_parts_of_a_fanout_cache_come_along(folder, unchanged, store):
     write_cache(diskcache.FanoutCache(str(folder / "old"), shards=4, cull_limit=0))
     assert unchanged(folder / "old", store).expired == 1
     assert dict(store) == PLAIN
+
+
+def test_caches_inside_of_a_fanout_cache_are_noted(folder, unchanged, store):
+    with diskcache.FanoutCache(str(folder / "old"), shards=1) as old:
+        old["a"] = 1
+        old.cache("inner")["b"] = 2
+    assert unchanged(folder / "old", store).notes == (
+        "the folder cache/: import it by its own path",
+    )
+    unchanged(folder / "old" / "cache" / "inner", store)
+    assert dict(store) == {"a": 1, "b": 2}
+
+
+def test_an_index_of_diskcache_is_read(folder, unchanged, store):
+    index = diskcache.Index(str(folder / "old"), {"a": 1, "b": "c"})
+    index.cache.close()
+    unchanged(folder / "old", store)
+    assert dict(store) == {"a": 1, "b": "c"}
 
 
 def test_pickled_entries_of_a_cache_need_trust(folder, unchanged, store):

@@ -25,6 +25,7 @@ from stones import (
     ReadOnlyError,
     RecordError,
     ValueTypeError,
+    check,
     import_from,
     index,
     key,
@@ -492,6 +493,22 @@ def test_indexes_and_counts_are_kept_and_unique_values_checked(lines):
         )
     assert len(found) == 3000
     assert found.find(city="x").count() == 0
+
+
+def test_an_import_that_fails_leaves_a_new_collection_as_it_was(lines):
+    store = MemoryStore()
+    found = Collection(store, Indexed)
+    bad = lines('{"id": 1, "mail": "a", "city": "c"}', '{"id": 2}')
+    assert import_from(bad, found, dry_run=True).failed == 1
+    with pytest.raises(MigrationError):
+        import_from(bad, found)
+    assert found.indexes == ()
+    assert [*store] == []
+    assert found.add(Indexed(3, "b", "c")) == 3
+    import_from(lines('{"id": 4, "mail": "d", "city": "c"}'), found)
+    assert [record.id for record in found.find(city="c")] == [3, 4]
+    assert {index.name for index in found.indexes} == {"mail", "city"}
+    assert check(store).findings == ()
 
 
 def test_a_record_is_stored_as_add_stores_it(lines):
