@@ -28,6 +28,7 @@ from .options import (
     FAILED,
     json_option,
     open_store,
+    path_argument,
     serializer_choice,
     shown,
     trust_option,
@@ -53,7 +54,7 @@ _IN_FILES = ("sqlite", "json", "dbm", "leveldb")
 
 
 @click.command("import")
-@click.argument("path", type=click.Path(readable=False))
+@path_argument
 @click.argument("store", metavar="DST", type=click.Path(readable=False))
 @click.option("--kind", type=click.Choice(KINDS), help="The kind of the file.")
 @click.option(
