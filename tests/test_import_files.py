@@ -371,6 +371,12 @@ def test_lines_of_json_have_their_key_in_a_field(folder, unchanged, store):
     }
 
 
+def test_a_number_that_no_float_can_hold_is_named(folder, store):
+    (folder / "old.jsonl").write_text('{"key": "a", "value": 1e400}\n')
+    with pytest.raises(MigrationError, match=r"line 1: the number '1e400' is out of the range"):
+        import_from(folder / "old.jsonl", store)
+
+
 def test_lines_without_a_key_are_named(folder, store):
     path = folder / "old.jsonl"
     path.write_text('{"n": 1}\n[1]\n{"id": null}\n')

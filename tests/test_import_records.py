@@ -197,6 +197,8 @@ def test_cells_of_csv_become_the_types_of_the_class(tmp_path, users):
         ("age", '"36"', "age: expected int"),
         ("age", "36.5", "age: expected int"),
         ("age", "1e300", "age: expected int"),
+        ("ratio", "1e400", "the number '1e400' is out of the range of float"),
+        ("other", "[1e400]", "the number '1e400' is out of the range of float"),
         ("marks", "[1, 1]", "marks: expected set"),
         ("points", '{"01": 1}', "points: a key of the dict: expected int"),
         ("colour", '"red"', "colour: expected the value of a Colour"),

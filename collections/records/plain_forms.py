@@ -18,6 +18,7 @@ What JSON becomes, by the annotation:
 `text_forms` has the forms of the text in cells of CSV.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from contextlib import suppress
@@ -25,6 +26,9 @@ from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from typing import Any, Self
 from uuid import UUID
+
+from stones.errors import RecordError
+from stones.formats.messages import show
 
 from .classes import TAG, Schema
 from .conversion import Conversion, Convert
@@ -41,6 +45,14 @@ class JsonFloat(float):
         made = super().__new__(cls, text)
         made.text = text
         return made
+
+
+def finite_float(text: str) -> float:
+    """The float of a number in JSON. Raises RecordError (a ValueError) if it is too large."""
+    number = float(text)
+    if math.isinf(number):
+        raise RecordError(f"the number {show(text)} is out of the range of float")
+    return number
 
 
 def from_json(conversion: Conversion) -> Convert | None:
@@ -274,7 +286,7 @@ def _without_texts(value: Any) -> Any:
     """The value with plain floats in the place of `JsonFloat`."""
     kind = type(value)
     if kind is JsonFloat:
-        return float(value)
+        return finite_float(value.text)
     if kind is list and value:
         return [_without_texts(item) for item in value]
     if kind is dict and value:

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from stones.collections.records.plain_forms import JsonFloat
+from stones.collections.records.plain_forms import JsonFloat, finite_float
 from stones.formats import json_serializer
 
 Decode = Callable[[bytes], Any]
@@ -19,7 +19,7 @@ def decoder(exact_numbers: bool) -> Decode:
     ValueError. It takes NaN and lone surrogates, which programs in Python write.
     """
     quick = quick_decoder(exact_numbers).decode
-    slow = json.JSONDecoder(parse_float=JsonFloat if exact_numbers else None).decode
+    slow = json.JSONDecoder(parse_float=JsonFloat if exact_numbers else finite_float).decode
 
     def decode(raw: bytes) -> Any:
         try:
