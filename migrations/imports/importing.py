@@ -38,7 +38,15 @@ _PROGRESS = 1000
 
 @frozen
 class ImportFailure:
-    """An entry of a file that cannot be taken over."""
+    """An entry of a file that cannot be taken over.
+
+    >>> from stones import MemoryStore, import_from
+    >>> with open('wrong.jsonl', 'w') as file:
+    ...     print('{"key": "a"', file=file)
+    >>> report = import_from('wrong.jsonl', MemoryStore(), dry_run=True)
+    >>> print(report.failures[0])
+    line 1: it is no JSON: ...
+    """
 
     place: str
     """Where it is: "line 7", or its key."""
@@ -52,7 +60,15 @@ class ImportFailure:
 
 @frozen
 class ImportReport:
-    """The result of `import_from`."""
+    """The result of `import_from`.
+
+    >>> from stones import MemoryStore, import_from
+    >>> with open('cities.csv', 'w') as file:
+    ...     print('name,country', 'Paris,FR', sep='\\n', file=file)
+    >>> report = import_from('cities.csv', MemoryStore(), key='name')
+    >>> report.kind, report.entries, report.written, report.notes
+    ('csv', 1, 1, ())
+    """
 
     kind: str
     """The kind of the file: "shelve", "csv" and so on."""
