@@ -94,8 +94,20 @@ def commands(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-for command in (backup, check, compact, delete, get, info, keys, migrate, migrations, put, salvage):
-for command in (backup, check, compact, copy, delete, get, info, keys, migrate, put, salvage):
-for command in (backup, check, compact, delete, get, import_, info, keys, migrate, put, salvage):
+for command in (
+    backup,
+    check,
+    compact,
+    copy,
+    delete,
+    get,
+    import_,
+    info,
+    keys,
+    migrate,
+    migrations,
+    put,
+    salvage,
+):
     commands.add_command(command)
 commands.add_command(migrations)

@@ -190,7 +190,7 @@ class Codec:
     def options(self) -> dict[str, Any]:
         """The options that make another store write by the same serializer.
 
-        `metadata` and `request` say the rest: whether values are compressed or encrypted, and rules.
+        `metadata` and `request` say the rest: rules, compression and encryption.
         """
         custom = self._request.custom
         if custom is not None and self.metadata.write.serializer == CUSTOM:
