@@ -190,7 +190,7 @@ class Codec:
     def options(self) -> dict[str, Any]:
         """The options that make another store write by the same serializer.
 
-        `metadata` and `request` say the rest: rules, compression and encryption.
+        `metadata` and `request` say the rest, such as compression and the keys.
         """
         custom = self._request.custom
         if custom is not None and self.metadata.write.serializer == CUSTOM:
