@@ -53,6 +53,11 @@ def test_plain_values_are_read_and_written_in_a_store_and_by_hand(tmp_path):
     assert len([line for line in lines if "msgpack-python" in line]) == 8
 
 
+def test_packed_values_are_read_in_a_store_and_by_hand(tmp_path):
+    lines = run(tmp_path, "run.py", "zstd", "AES-GCM")
+    assert len([line for line in lines if "the same store, plain" in line]) == 7
+
+
 def test_peers_find_the_same_as_a_collection(tmp_path):
     table = run(tmp_path, "compare_peers.py", "lmdb", "sqlite_json")
     assert [line.split(" |")[0] for line in table[-3:]] == [

@@ -27,6 +27,7 @@ from imports import imports
 from indexed_reads import indexed_reads
 from indexed_writes import indexed_writes
 from measuring import Benchmark, ratio
+from packed_values import packed_values
 from plain_values import plain_values
 from scans import against_jsonpath_ng, scans
 from sqlite import missing_packages
@@ -40,6 +41,7 @@ def benchmarks(path: Path) -> Iterator[Benchmark]:
     yield from reads(ground, path)
     yield from writes(ground)
     yield from plain_values(path)
+    yield from packed_values(path)
     users = CollectionGround(path)
     yield from indexed_reads(users)
     yield from indexed_writes(users)
