@@ -15,6 +15,7 @@ from stones.formats.encryption import EncryptionKey
 from stones.formats.encryption_keys import Encrypt, KeyRing
 from stones.formats.metadata import KEEP, Format, Keep, Metadata
 from stones.formats.request import FormatRequest, check_checksums, checked_compress
+from stones.formats.rules import needed_rules
 from stones.formats.serializers import CUSTOM, Serializer, custom_serializer, serializer
 from stones.stores.spans import EVERYTHING, Span, prefix_span
 
@@ -165,5 +166,10 @@ def _outcome(metadata: Metadata, newest: EncryptionKey | None) -> object:
         encryption = "newest" if format.encryption in ours else format.encryption
         return format.serializer, format.compression, encryption
 
-    rules = {prefix: parts(metadata.formats[id]) for prefix, id in metadata.rules.items()}
-    return parts(metadata.write), rules, metadata.checksums
+    # Two formats may differ by their dictionaries only: one is enough to tell the outcome.
+    everything = [parts(format) for format in metadata.formats.values()]
+    numbers = {id: everything.index(parts(format)) for id, format in metadata.formats.items()}
+    rules = {prefix: numbers[id] for prefix, id in metadata.rules.items()}
+    needed = needed_rules(rules, numbers[metadata.write.id])
+    named = {prefix: everything[number] for prefix, number in needed.items()}
+    return parts(metadata.write), named, metadata.checksums

@@ -300,6 +300,20 @@ def test_a_migration_of_a_part_ends_what_another_one_has_left(opened, short_batc
     assert parts(store, b"secret/") == {("cbor", "zstd", False)}
 
 
+def test_a_migration_of_the_whole_store_makes_a_rule_needless(opened):
+    store = opened(serialize="msgpack")
+    store.update(rows())
+    found = cities(store)
+    before = dict(store)
+    migrate(store, compress="zstd")
+    migrate(found, "json")
+    assert metadata_of(store).rules
+    migrate(store, "json")
+    assert not metadata_of(store).rules
+    assert parts(store) == {("json", "zstd", False)}
+    assert dict(store) == before
+
+
 def test_a_rule_under_another_rule_keeps_its_parts(opened):
     store = opened(serialize="json")
     store.update({b"a/1": 1, b"a/b/1": 2, b"c": 3})
