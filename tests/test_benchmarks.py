@@ -71,3 +71,7 @@ def test_a_table_in_markdown_has_the_goal_of_each_benchmark(tmp_path):
     table = run(tmp_path, "run.py", "--markdown", "Collection[key]")
     assert table[-1].startswith("| Collection[key] |")
     assert "| <= 1.3 |" in table[-1]
+
+
+def test_a_migration_re_encodes_as_many_values_as_a_bare_loop(tmp_path):
+    assert len(run(tmp_path, "run.py", "migrat")) == 7

@@ -171,19 +171,28 @@ with stone(place / 'new', LmdbStore) as store:
     assert run_full(code) == "{b'a': 1} ['data.mdb', 'lock.mdb']\n"
 
 
-def test_a_migration_that_runs_out_of_room_goes_on_when_there_is_some(run_full):
-    code = """
-store = stone(place / 'db', LmdbStore, 'msgpack')
+@pytest.mark.parametrize(
+    ("options", "migration"),
+    [
+        ("serialize='msgpack'", "to='json'"),
+        ("serialize='json', compress='zstd'", "compress=False"),
+        ("serialize='json'", "encrypt=bytes(32)"),
+    ],
+    ids=["serializer", "decompress", "encrypt"],
+)
+def test_a_migration_that_runs_out_of_room_goes_on_when_there_is_some(run_full, options, migration):
+    code = f"""
+store = stone(place / 'db', LmdbStore, {options})
 store.update((str(n), [n] * 300) for n in range(1500))
 before = dict(store)
 fill()
-refused(lambda: migrate(store, 'json'))
+refused(lambda: migrate(store, {migration}))
 print(dict(store) == before)
 make_room()
-migrate(store, 'json')
-print(dict(store) == before, store.stats()['serializer'])
+migrate(store, {migration})
+print(dict(store) == before, check(store).sound, inspect(store).migrating)
 """
-    assert run_full(code) == "True\nTrue json\n"
+    assert run_full(code) == "True\nTrue True False\n"
 
 
 def test_a_backup_that_finds_no_room_is_not_there(run_full):

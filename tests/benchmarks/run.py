@@ -33,6 +33,8 @@ from scans import against_jsonpath_ng, scans
 from sqlite import missing_packages
 from stores import reads, writes
 
+from migrations import migrations
+
 IMPORTS = "import lmdb, attrs (whole processes)"
 
 
@@ -48,6 +50,7 @@ def benchmarks(path: Path) -> Iterator[Benchmark]:
     yield from imports(users)
     yield from scans(users)
     yield from against_jsonpath_ng(users)
+    yield from migrations(path)
     yield Benchmark("import stones", importing, 1.5, IMPORTS)
 
 
