@@ -74,4 +74,5 @@ def test_a_table_in_markdown_has_the_goal_of_each_benchmark(tmp_path):
 
 
 def test_a_migration_re_encodes_as_many_values_as_a_bare_loop(tmp_path):
-    assert len(run(tmp_path, "run.py", "migrat")) == 7
+    lines = run(tmp_path, "run.py", "migrate ")
+    assert len([line for line in lines if "bare loop" in line]) == 6

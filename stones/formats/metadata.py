@@ -153,7 +153,8 @@ class Metadata:
     @property
     def is_packed(self) -> bool:
         """Whether some values may be compressed or encrypted."""
-        return any(self.formats[id].is_packed for id in self.in_use)
+        # A database of stones 0.3 lists no format.
+        return any(self.formats[id].is_packed for id in self.in_use if id in self.formats)
 
     def within(self, prefix: bytes) -> "Metadata":
         """The metadata of a new store with copies of the values of the keys under a prefix.
