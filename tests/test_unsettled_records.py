@@ -284,7 +284,7 @@ def test_records_read_as_if_all_had_had_all_steps(first, later, changes):
     run(MemoryStore(), first, later, changes)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(first, later, changes)
 def test_records_read_so_on_disk(tmp_path_factory, first, later, changes):
     path = tmp_path_factory.mktemp("unsettled") / "db"
