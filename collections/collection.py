@@ -21,6 +21,7 @@ from stones.stores.reader import Reader
 from .collection_reader import K, R
 from .index_declarations import Index, declared_indexes
 from .migrated_collection import MigratedCollection
+from .movable_collection import MovableCollection
 from .record_batch import OnDuplicate, RecordBatch
 from .record_changes import RecordChanges
 from .record_steps import Step
@@ -31,7 +32,7 @@ T = TypeVar("T")
 MISSING: Any = object()
 
 
-class Collection(MigratedCollection[K, R], MutableMapping[K, R]):
+class Collection(MigratedCollection[K, R], MovableCollection[K, R], MutableMapping[K, R]):
     """A mutable mapping from keys to records of an attrs class.
 
     `store` is an open store, or a snapshot of one for a collection that is only read. `record` is

@@ -43,6 +43,10 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
     """What can be asked of a collection: a read-only, ordered mapping from keys to records."""
 
     def __init__(self, records: StoredRecords[K, R]) -> None:
+        self._bind(records)
+
+    def _bind(self, records: StoredRecords[K, R]) -> None:
+        """Take these records: at first, and when the collection has another name."""
         self.name = records.name
         self._type = records.type
         self._records = records

@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, Generic, TypeVar
 
 from attrs import frozen
@@ -113,6 +114,7 @@ class ReadableRecords(Generic[K, R]):
             return self._get_unsettled(stored)
         raw = self.database.get(stored)
         if raw is None:
+            self._description.check_there()
             return None
         try:  # without the call of decode_record, which would make each get 3 % slower
             value = self.database.decode(stored, raw)
@@ -126,19 +128,29 @@ class ReadableRecords(Generic[K, R]):
         if not self._is_settled:
             yield from self._loaded_items(self._many_unsettled(stored))
             return
+        left = len(stored)
         for found, value in self.database.get_many(stored, are_records=True):
+            left -= 1
             yield self.decode_key(found), self.load(found, value)
+        if left:
+            self._description.check_there()
 
     def contains(self, key: K) -> bool:
         """Whether there is a record with this key. O(log n)."""
         stored = self.encode_key(key)
         if not self._is_settled:
             return next(self._many_unsettled((stored,)), None) is not None
-        return self.database.get(stored) is not None
+        if self.database.get(stored) is not None:
+            return True
+        self._description.check_there()
+        return False
 
     def count(self) -> int:
         """How many records are stored. O(1)."""
-        return read_count(self.database, self._count_key)
+        found = read_count(self.database, self._count_key)
+        if not found:
+            self._description.check_there()
+        return found
 
     def count_present(self) -> int | None:
         """How many records there are, if no step of the program may remove one. None otherwise."""
@@ -157,7 +169,7 @@ class ReadableRecords(Generic[K, R]):
         decode, start = self.type.key_codec.decode, len(self.prefix)
         if not self._is_settled:
             return (decode(stored[start:]) for stored, _ in self._entries(span))
-        return (decode(stored[start:]) for stored in self.database.keys(span))
+        return (decode(stored[start:]) for stored in self._found(self.database.keys(span)))
 
     def values(self, span: Span) -> Iterator[R]:
         """The records in a span, in key order."""
@@ -183,8 +195,19 @@ class ReadableRecords(Generic[K, R]):
 
     def _entries(self, span: Span) -> Iterator[tuple[bytes, Any]]:
         if self._is_settled:
-            return self.database.entries(span, are_records=True)
+            return self._found(self.database.entries(span, are_records=True))
         return self._entries_unsettled(span)
+
+    def _found(self, items: Iterator[T]) -> Iterator[T]:
+        """The items. If there is no item, this checks that the collection is still there."""
+        return chain.from_iterable(self._parts(items))  # a generator takes more time for each item
+
+    def _parts(self, items: Iterator[T]) -> Iterator[Iterable[T]]:
+        for first in items:
+            yield (first,)
+            yield items
+            return
+        self._description.check_there()
 
     # -- records that lack steps ---------------------------------------------------------------
 

@@ -5,7 +5,7 @@ The methods of a collection that change all of its records at once are short. Th
 and how to import it.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 
@@ -27,10 +27,10 @@ class RecordMigrations(Protocol):
     def rename(self, name: str) -> None:
         """See `Collection.rename`."""
 
-    def copy(self, name: str, filter: str | None, values: dict[str, Any]) -> int:
+    def copy(self, name: str, filters: Sequence[Any]) -> int:
         """See `Collection.copy`."""
 
-    def split(self, name: str, filter: str, values: dict[str, Any]) -> int:
+    def split(self, name: str, filters: Sequence[Any]) -> int:
         """See `Collection.split`."""
 
     def merge(self, name: str) -> int:

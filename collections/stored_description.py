@@ -28,6 +28,7 @@ from .class_misfits import misfit_help, shown_key, upgraded
 from .description import Description
 from .differences import volatile_fields
 from .kept_view import KeptView
+from .presence import Presence
 from .program_steps import ProgramSteps
 from .record_steps import UNSTEPPED, StepState
 from .shapes import (
@@ -133,6 +134,7 @@ class StoredDescription:
         """The key of the description in the metadata."""
         self.known: bytes | None = None
         """A description to which writing a record of this class adds nothing."""
+        self._presence = Presence(database, name)
         self._read = ReadDescription(None)
         self._has_checked = False
         record_type.rules.kept_defaults = _kept_defaults_of(weakref.ref(self))
@@ -149,6 +151,7 @@ class StoredDescription:
         while not is_checked:
             with self._database.reading() as txn:
                 raw = txn.get(Space.META, self.key)
+                self._presence.note(raw)
                 try:
                     self._check(txn, raw, None if raw is None else self._parse(raw))
                     is_checked = True
@@ -170,9 +173,26 @@ class StoredDescription:
         """The kept defaults of a class as of now. One read."""
         return self.read_now().defaults.get(part) or no_defaults(part)
 
+    def check_there(self) -> None:
+        """Raise CollectionError if the collection was there, and another program has renamed it.
+
+        For a reader that has found nothing. One read, if the collection was there.
+        """
+        self._presence.check_now()
+
+    def check_claim(self, raw: bytes | None) -> None:
+        """The same, for a writer that has just read these stored bytes of the description."""
+        self._presence.note(raw)
+
+    def note_written(self, raw: bytes) -> None:
+        """Note that an operation has written the description, or has found it so, and has ended."""
+        self.known = raw
+        self._presence.note(raw)
+
     def reading(self, raw: bytes | None) -> ReadDescription:
         """The description by its stored bytes. Raises CorruptValueError."""
         read = self._read
+        self._presence.note(raw)
         if read.raw != raw:
             read = ReadDescription(raw)
             if raw is not None:
@@ -216,6 +236,7 @@ class StoredDescription:
         raw = txn.get(Space.META, self.key)
         if raw is not None and raw == self.known:
             return raw
+        self._presence.note(raw)
         found = None if raw is None else self._parse(raw)
         has_records = self._check(txn, raw, found)
         new = self._own if found is None else evolve(self._own, others=found.others)

@@ -75,6 +75,11 @@ class StoredRecords(ReadableRecords[K, R]):
             describe = self._description.write_for_indexes
             self.declared.settle(database, lambda txn: describe(txn, database))
 
+    def under(self, name: str) -> "StoredRecords[K, R]":
+        """The records of the collection with another name, or anew with the same name."""
+        declared, steps = self.declared.definitions, self.program.steps
+        return StoredRecords(self.database, self.type, name, declared, steps)
+
     # -- writing -------------------------------------------------------------------------------
 
     def change(
@@ -109,7 +114,7 @@ class StoredRecords(ReadableRecords[K, R]):
 
         result = database.transact(run, joinable=joinable)
         if described[0] is not None:
-            self._description.known = described[0]
+            self._description.note_written(described[0])
         return result
 
     @contextmanager
@@ -132,7 +137,7 @@ class StoredRecords(ReadableRecords[K, R]):
             if changes.added:
                 add_to_count(txn, self._count_key, changes.added)
         if changes.described is not None:
-            self._description.known = changes.described
+            self._description.note_written(changes.described)
 
     def _ready_database(self) -> Database:
         """The database to write to, after what the declared indexes need before a write."""
@@ -167,6 +172,7 @@ class StoredRecords(ReadableRecords[K, R]):
         `raw` are the stored bytes of the description. Raises MigrationError if the program must not
         write.
         """
+        self._description.check_claim(raw)
         changes.steps = None
         if not changes.is_claimed or raw == self._settled:
             return changes

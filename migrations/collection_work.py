@@ -4,9 +4,8 @@
 """
 
 from collections.abc import Callable
-from typing import Any
 
-from stones.collections.queries.queried_records import QueriedRecords
+from stones.migrations.whole_collections.moving_work import MovingWork
 
 from .ledger import LedgerEntry, entries_of
 from .schema import migrate_records, warn_of_edited_steps
@@ -14,20 +13,19 @@ from .steps_report import StepsReport
 from .undoing import undo_records
 
 
-class CollectionWork:
-    """The work on all records of one collection. Each method is explained in `Collection`."""
+class CollectionWork(MovingWork):
+    """The work on all records of one collection. Each method is explained in `Collection`.
 
-    def __init__(self, queried: QueriedRecords[Any, Any]) -> None:
-        self._queried = queried
-        self._records = queried.records
+    `MovingWork` has the methods that change where the records are.
+    """
 
     def migrate(self, progress: Callable[[int, int], object] | None, dry_run: bool) -> StepsReport:
         """See `Collection.migrate`."""
-        return migrate_records(self._records, progress, dry_run=dry_run)
+        return migrate_records(self.records, progress, dry_run=dry_run)
 
     def undo(self, to: int, progress: Callable[[int, int], object] | None) -> StepsReport:
         """See `Collection.undo`."""
-        return undo_records(self._records, to, progress)
+        return undo_records(self.records, to, progress)
 
     def warn_of_edited_steps(self) -> None:
         """Warn of the steps of the program whose code has changed since they ran."""
@@ -36,4 +34,4 @@ class CollectionWork:
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
         """See `Collection.ledger`."""
-        return entries_of(self._records.database, self._records.name)
+        return entries_of(self.records.database, self.records.name)

@@ -62,6 +62,32 @@ def copy_entries(source: DatabaseReader, target: Database, txn: Transaction) -> 
             indexes.finish()
 
 
+def joined_description(present: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
+    """The description of a collection that gets the records of another one, `added`.
+
+    The parts are explained in `stones.collections.description`. A record without a field reads its
+    default from the description. The defaults that `present` keeps come first, since its records
+    need them. The classes inside may have other fields in the two collections. So a query has to
+    look at each of their dicts.
+    """
+    if all(present.get(part) == added.get(part) for part in _SHAPE_PARTS):
+        return dict(present)
+    fields = list(dict.fromkeys([*present.get("fields", ()), *added.get("fields", ())]))
+    defaults = {**added.get("defaults", {}), **present.get("defaults", {})}
+    in_both = {*present.get("fields", ())} & {*added.get("fields", ())}
+    absent = {*fields} - in_both | {*present.get("absent", ()), *added.get("absent", ())}
+    mixed = {*present.get("mixed", ()), *added.get("mixed", ()), *added.get("classes", ())}
+    parts = {
+        "defaults": defaults,
+        "absent": [name for name in fields if name in absent and name not in defaults],
+        "mixed": [name for name in fields if name in mixed],
+    }
+    return {**present, "fields": fields, **{name: part for name, part in parts.items() if part}}
+
+
+_SHAPE_PARTS = ("fields", "defaults", "absent", "mixed", "classes", "nested")
+
+
 def _take_namespace(target: Database, txn: Transaction, name: str) -> None:
     """Let `target` have the namespace `name` too. Raises CollectionError if that cannot be."""
     try:
@@ -94,7 +120,7 @@ def _take_collection(read: Transaction, target: Database, txn: Transaction, name
         check_same_steps(name, target.name, present, description)
         try:
             _check_defaults(name, present, description)
-            both = _joined(present, description)
+            both = joined_description(present, description)
         except (TypeError, AttributeError) as error:  # a part is not of the type that it should be
             raise CorruptValueError(
                 f"what the stores say of the collection {name!r} is damaged: {error}"
@@ -133,32 +159,6 @@ def _check_defaults(name: str, present: Mapping[str, Any], added: Mapping[str, A
                 "that is copied: nothing was written; write these records again in one of the two, "
                 "so that each has the field"
             )
-
-
-def _joined(present: Mapping[str, Any], added: Mapping[str, Any]) -> dict[str, Any]:
-    """The description of a collection of the target that gets the records of another one.
-
-    The parts are explained in `stones.collections.description`. A record without a field reads its
-    default from the description. The defaults that the target keeps come first, since its records
-    need them. The classes inside may have other fields in the two stores. So a query has to look at
-    each of their dicts.
-    """
-    if all(present.get(part) == added.get(part) for part in _SHAPE_PARTS):
-        return dict(present)
-    fields = list(dict.fromkeys([*present.get("fields", ()), *added.get("fields", ())]))
-    defaults = {**added.get("defaults", {}), **present.get("defaults", {})}
-    in_both = {*present.get("fields", ())} & {*added.get("fields", ())}
-    absent = {*fields} - in_both | {*present.get("absent", ()), *added.get("absent", ())}
-    mixed = {*present.get("mixed", ()), *added.get("mixed", ()), *added.get("classes", ())}
-    parts = {
-        "defaults": defaults,
-        "absent": [name for name in fields if name in absent and name not in defaults],
-        "mixed": [name for name in fields if name in mixed],
-    }
-    return {**present, "fields": fields, **{name: part for name, part in parts.items() if part}}
-
-
-_SHAPE_PARTS = ("fields", "defaults", "absent", "mixed", "classes", "nested")
 
 
 class _Copy:
