@@ -228,3 +228,8 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
 def records_of(collection: CollectionReader[Any, Any]) -> StoredRecords[Any, Any]:
     """What a collection reads its records from: for `stones.migrations`."""
     return collection._records
+
+
+def queried_records(collection: CollectionReader[K, R]) -> QueriedRecords[K, R]:
+    """The records of a collection, for the layers above."""
+    return collection._queried

@@ -36,6 +36,16 @@ class RecordRange(Range[K, R]):
         super().__init__(mapping, queried.records, span)
         self._queried = queried
 
+    @property
+    def queried(self) -> QueriedRecords[K, R]:
+        """The records of the collection, for the layers above."""
+        return self._queried
+
+    @property
+    def span(self) -> Span:
+        """The stored keys of the range."""
+        return self._span
+
     def find(self, path: str | Callable[[R], int] | None = None, /, **values: Any) -> Query[K, R]:
         """The records of the range that match. Takes what `find` of the collection takes.
 

@@ -57,6 +57,7 @@ if TYPE_CHECKING:
     from stones.collections.queries.query import Query
     from stones.collections.records.record_type import key
     from stones.engines.lmdb.compaction import CompactReport
+    from stones.migrations.exporting.exporting import ExportReport, export_to
     from stones.migrations.imports.importing import ImportFailure, ImportReport, import_from
     from stones.migrations.ledger import LedgerEntry, ledger
     from stones.migrations.migration import Migration
@@ -95,6 +96,7 @@ __all__ = [
     "DuplicateKeyError",
     "EncoderException",
     "EncryptionKeyError",
+    "ExportReport",
     "FormatMismatchError",
     "ImportFailure",
     "ImportReport",
@@ -144,6 +146,7 @@ __all__ = [
     "compact",
     "copy",
     "each",
+    "export_to",
     "import_from",
     "index",
     "inspect",
@@ -172,6 +175,7 @@ _LAZY = {
     "DbmStore": "stones.stores.dbm",
     "ImportFailure": "stones.migrations.imports.importing",
     "ImportReport": "stones.migrations.imports.importing",
+    "ExportReport": "stones.migrations.exporting.exporting",
     "Index": "stones.collections.index_declarations",
     "IndexInfo": "stones.collections.indexes.definition",
     "LedgerEntry": "stones.migrations.ledger",
@@ -192,6 +196,7 @@ _LAZY = {
     "check": "stones.repair.check",
     "compact": "stones.repair.compacting",
     "copy": "stones.migrations.transfer.copying",
+    "export_to": "stones.migrations.exporting.exporting",
     "index": "stones.collections.index_declarations",
     "each": "stones.collections.language.typed_conditions",
     "import_from": "stones.migrations.imports.importing",

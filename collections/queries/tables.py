@@ -56,8 +56,8 @@ def to_arrow(columns: Columns) -> Any:
     arrays = {}
     for name, column in columns.items():
         try:
-            _check_zones(column)
-            arrays[name] = pyarrow.array([_arrow_form(value) for value in column])
+            check_zones(column)
+            arrays[name] = pyarrow.array([arrow_form(value) for value in column])
         except (pyarrow.ArrowException, ValueError, TypeError, OverflowError) as error:
             raise QueryError(
                 f"to_arrow(): the values of {name!r} do not fit one column: {show_error(error)}"
@@ -83,23 +83,24 @@ def _has_large_ints(column: Sequence[Any]) -> bool:
     return len(ints) < len(column) and any(abs(value) > _LARGEST_INT for value in ints)
 
 
-def _check_zones(column: Sequence[Any]) -> None:
+def check_zones(column: Sequence[Any]) -> None:
     """Raise ValueError for naive beside aware datetimes, which pyarrow would take for UTC."""
     if len({value.tzinfo is None for value in column if isinstance(value, datetime)}) > 1:
         raise ValueError("some datetimes have a time zone, and some have none")
 
 
-def _arrow_form(value: Any) -> Any:
+def arrow_form(value: Any) -> Any:
+    """A value as pyarrow takes it: a UUID as text, a set as a list. Raises ValueError."""
     if isinstance(value, UUID):
         return str(value)
     if isinstance(value, time) and value.tzinfo is not None:  # pyarrow would drop the zone
         raise ValueError("Arrow has no times with a time zone")
     if isinstance(value, dict):
-        return {key: _arrow_form(item) for key, item in value.items()}
+        return {key: arrow_form(item) for key, item in value.items()}
     if isinstance(value, AbstractSet):
         value = in_order(value)
     if isinstance(value, list | tuple):
-        return [_arrow_form(item) for item in value]
+        return [arrow_form(item) for item in value]
     return value
 
 

@@ -7,6 +7,7 @@ migrate_command migrate
 migration_commands  migrations new, status, plan, run, verify, undo
 copy_command    copy
 import_command  import
+export_command  export
 options         options and exit codes that the commands share
 keys            how a key is typed and shown
 typed_keys      how the key of a record is typed and shown

@@ -22,6 +22,7 @@ from stones.errors import StoneError
 
 from .copy_command import copy
 from .entry_commands import delete, get, keys, put
+from .export_command import export
 from .import_command import import_
 from .migrate_command import migrate
 from .migration_commands import migrations
@@ -100,6 +101,7 @@ for command in (
     compact,
     copy,
     delete,
+    export,
     get,
     import_,
     info,

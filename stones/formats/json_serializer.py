@@ -44,6 +44,38 @@ def encode(value: Any) -> bytes:
         return _dumps(plain).encode("utf-8", "backslashreplace")
 
 
+def encode_quickly(value: Any) -> bytes:
+    """As `encode`, in less time. The same value may have another spelling: 1e22 or 1e+22.
+
+    So it is not for stored values, which are compared byte by byte.
+    """
+    kind = type(value)
+    if kind is str or _is_plain(value, MAX_DEPTH):
+        try:
+            text = _encode_plain(value)
+        except (msgspec.MsgspecError, OverflowError, UnicodeError, ValueError, RecursionError):
+            return encode(value)  # a large int, or a lone surrogate
+        if b"null" not in text or _is_finite(value):
+            return text
+    return encode(value)
+
+
+def _is_finite(value: Any) -> bool:
+    """Whether no float in a plain value is a nan or an infinity."""
+    kind = type(value)
+    if kind is float:
+        return bool(value - value == 0)
+    if kind is dict:
+        value = value.values()
+    elif kind is not list:
+        return True
+    for item in value:
+        kind = type(item)
+        if kind in (float, dict, list) and not _is_finite(item):
+            return False
+    return True
+
+
 def decode(raw: bytes) -> Any:
     """The value. Raises ValueError and other errors on bytes that `encode` did not make."""
     return _loads_tagged(str(raw, "utf-8")) if b'"$' in raw else _decode_untagged(raw)
@@ -121,6 +153,7 @@ def _untag(mapping: dict[str, Any]) -> Any:
     return untag(key, mapping[key])
 
 
+_encode_plain: Callable[[Any], bytes] = msgspec.json.encode
 _loads: Callable[[str], Any] = json.JSONDecoder().decode
 _loads_tagged: Callable[[str], Any] = json.JSONDecoder(object_hook=_untag).decode
 _decode_plain: Callable[[bytes], Any] = msgspec.json.Decoder(PLAIN).decode

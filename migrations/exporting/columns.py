@@ -1,0 +1,117 @@
+"""Rows as cells, for forms that have columns.
+
+A record has a column for each of its fields. An entry of a store has the column `_key`. If its
+value is a dict, it has a column for each item; another value is in the column `_value`.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+from attrs import frozen
+
+from stones.collections.indexes.encoding import MISSING
+from stones.errors import QueryError, StorageError
+from stones.formats.messages import show
+
+from .sources import Picked, Row, Source
+
+KEY, VALUE = "_key", "_value"
+MOST = 1000
+"""A table has at most so many columns, unless the user names them."""
+
+
+@frozen
+class Columns:
+    """The columns of a table, and how a row fills them."""
+
+    names: tuple[str, ...]
+    cells: Callable[[Row], Sequence[Any]]
+    """The cells of a row. MISSING where it has no value."""
+
+    def rows(self, source: Source) -> Iterator[Sequence[Any]]:
+        """The cells of each row."""
+        return map(self.cells, source.rows())
+
+
+def columns_of(source: Source, picked: Picked | None) -> Columns:
+    """The columns of a source. For entries that are not picked, it reads all of them."""
+    if picked is not None:
+        has_keys = source.has_keys
+        names = (KEY, *picked.paths) if has_keys else tuple(picked.paths)
+        values = picked.values
+        if has_keys:
+            return Columns(names, lambda row: [_key_form(row[0]), *values(row[1])])
+        return Columns(names, lambda row: values(row[1]))
+    if source.names is not None:
+        return _columns_of_records(source, source.names)
+    return _columns_of_entries(source)
+
+
+def _columns_of_records(source: Source, names: Sequence[str]) -> Columns:
+    known = frozenset(names)
+
+    def cells(row: Row) -> Sequence[Any]:
+        key, value = row
+        if not value.keys() <= known:
+            raise _unknown(value.keys() - known)
+        found = [value.get(name, MISSING) for name in names]
+        return [key, *found] if source.has_keys else found
+
+    return Columns((KEY, *names) if source.has_keys else tuple(names), cells)
+
+
+def _columns_of_entries(source: Source) -> Columns:
+    names: dict[str, None] = {}
+    has_values = False
+    for _, value in source.rows():
+        if not _has_items(value):
+            has_values = True
+            continue
+        names.update(dict.fromkeys(value))
+        if len(names) > MOST:
+            raise QueryError(
+                f"the values have more than {MOST:,} different fields: name some with fields="
+            )
+    clash = names.keys() & {KEY, VALUE}
+    if clash:
+        raise QueryError(
+            f"a value has a field {show(min(clash))}, which is a column of its own: name the "
+            "fields with fields="
+        )
+    ordered = tuple(names)
+
+    def cells(row: Row) -> Sequence[Any]:
+        key, value = row
+        if _has_items(value):
+            if not value.keys() <= names.keys():
+                raise _unknown(value.keys() - names.keys())
+            found = [value.get(name, MISSING) for name in ordered]
+            tail = [MISSING] if has_values else []
+        else:
+            if not has_values:
+                raise _unknown({VALUE})
+            found, tail = [MISSING] * len(ordered), [value]
+        return [_key_form(key), *found, *tail]
+
+    return Columns((KEY, *ordered, VALUE) if has_values else (KEY, *ordered), cells)
+
+
+def _has_items(value: Any) -> bool:
+    return type(value) is dict and all(type(name) is str for name in value)
+
+
+def _key_form(key: Any) -> Any:
+    """A key of a store as text, if it is UTF-8."""
+    if type(key) is not bytes:
+        return key
+    try:
+        return key.decode()
+    except UnicodeDecodeError:
+        return key
+
+
+def _unknown(names: Any) -> StorageError:
+    return StorageError(
+        f"another program has written a value with {show(min(names))} during the export: nothing "
+        "was written; export again"
+    )
