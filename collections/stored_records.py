@@ -12,9 +12,7 @@ from contextlib import contextmanager, suppress
 from functools import cached_property
 from typing import Any, TypeVar
 
-from stones.collections.indexes.definition import (
-    IndexDefinition,
-)
+from stones.collections.indexes.definition import IndexDefinition
 from stones.collections.indexes.maintenance import EntryBatch, RecordIndexes
 from stones.collections.records.record_type import RecordType
 from stones.collections.records.simple_values import has_simple_values
@@ -77,8 +75,8 @@ class StoredRecords(ReadableRecords[K, R]):
 
     def under(self, name: str) -> "StoredRecords[K, R]":
         """The records of the collection with another name, or anew with the same name."""
-        declared, steps = self.declared.definitions, self.program.steps
-        return StoredRecords(self.database, self.type, name, declared, steps)
+        of = self.declared.definitions, self.program.steps
+        return StoredRecords(self.database, self.type, name, *of)
 
     # -- writing -------------------------------------------------------------------------------
 

@@ -29,7 +29,7 @@ class CollectionWork(MovingWork):
 
     def warn_of_edited_steps(self) -> None:
         """Warn of the steps of the program whose code has changed since they ran."""
-        records = self._records
+        records = self.records
         warn_of_edited_steps(records.database, records.name, records.program.steps)
 
     def ledger(self) -> tuple[LedgerEntry, ...]:

@@ -41,6 +41,7 @@ from stones.stores.step_keys import drop_steps
 
 from .changed_shapes import path_after, shapes_after
 from .ledger import edited_steps, entries_of, saved_shapes, write_ran, write_undone
+from .new_keys import changes_keys, check_new_keys, write_new_keys
 from .progress import Progress, ProgressCounter
 from .record_chains import StepsRun
 from .run_figures import drop_figures, read_figures
@@ -84,6 +85,8 @@ def migrate_steps(
         if not dry_run:
             build_indexes(database, name)
         return StepsReport((), 0, edited=edited, seconds=perf_counter() - began)
+    if changes_keys(run):
+        return _with_new_keys(run, progress, dry_run, edited, began)
     checked, counter = check_run(run, progress, passes=1 if dry_run else 2)
     if dry_run:
         return _report(run, checked, checked.changed, checked.removed, edited, began)
@@ -93,6 +96,31 @@ def migrate_steps(
     if records is not None:
         records.declared.settle(database, lambda _: None)
     return _report(run, evolve(checked, failures=(), failed=0), changed, removed, edited, began)
+
+
+def _with_new_keys(
+    run: StepsRun,
+    progress: Progress | None,
+    dry_run: bool,
+    edited: tuple[int, ...],
+    began: float,
+) -> StepsReport:
+    """The same for steps that give the records other keys: all in one transaction."""
+    if dry_run:
+        checked = check_new_keys(run, progress)
+    else:
+        checked = write_new_keys(run, partial(_described_anew, run), progress)
+        if run.records is not None:
+            run.records.settle_indexes(run.database)
+    return _report(run, checked, checked.changed, checked.removed, edited, began)
+
+
+def _described_anew(run: StepsRun, txn: Transaction, found: Description) -> Description:
+    """The description of the records once all of them were written anew."""
+    if run.records is None:
+        return evolve(found, shapes=_shapes_after(run, txn, found))
+    own = _own_description(run, run.records, found)
+    return evolve(found, record=own.record, shapes=own.shapes)
 
 
 def warn_of_edited_steps(

@@ -17,6 +17,8 @@ from stones.errors import StorageError
 
 RUN = 100_000
 """So many entries are sorted in memory, and then written to the file: about 20 MB."""
+RUN_BYTES = 20_000_000
+"""The same for so many bytes, if whoever adds entries tells their size."""
 _BLOCK = 1000
 _SIZE = 8
 
@@ -25,7 +27,8 @@ Pair = tuple[bytes, bytes]
 
 
 class SortedEntries(AbstractContextManager["SortedEntries"]):
-    """Takes entries in any order, and gives them sorted, once. Equal ones stay.
+    """Takes entries in any order, and gives them sorted, as often as it is asked. Equal
+    ones stay.
 
     Up to `RUN` entries need no file. Raises StorageError where the file cannot be written.
 
@@ -37,13 +40,15 @@ class SortedEntries(AbstractContextManager["SortedEntries"]):
 
     def __init__(self) -> None:
         self._run: list[Pair] = []
+        self._size = 0
         self._file: BufferedRandom | None = None
         self._runs: list[tuple[int, int]] = []
 
-    def add(self, entries: Iterable[Pair]) -> None:
-        """Take some entries."""
+    def add(self, entries: Iterable[Pair], size: int = 0) -> None:
+        """Take some entries. `size` is how many bytes they have, for those with large values."""
         self._run += entries
-        if len(self._run) >= RUN:
+        self._size += size
+        if len(self._run) >= RUN or self._size >= RUN_BYTES:
             self._write()
 
     def __iter__(self) -> Iterator[Pair]:
@@ -64,10 +69,10 @@ class SortedEntries(AbstractContextManager["SortedEntries"]):
             self._runs.append((start, self._file.tell()))
         except OSError as error:
             raise StorageError(
-                f"cannot sort the entries of indexes in a file in {tempfile.gettempdir()!r}: "
+                f"cannot sort entries in a file in {tempfile.gettempdir()!r}: "
                 f"{error}; name a directory with more room in the variable TMPDIR"
             ) from error
-        self._run = []
+        self._run, self._size = [], 0
 
     def _read(self, at: int, end: int) -> Iterator[Pair]:
         assert self._file is not None
