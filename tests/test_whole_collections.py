@@ -126,6 +126,42 @@ def test_stored_bytes_stay_as_they_are_where_no_checksum_has_the_key(serializer,
     assert is_sound(store)
 
 
+@pytest.mark.parametrize("options", [{"compress": "zstd"}, {"encrypt": b"k" * 32}])
+def test_compressed_and_encrypted_records_are_moved(options):
+    store = MemoryStore(serialize="msgpack", **options)
+    users = filled(store)
+    before = store.database.get(b"users/ada")
+    users.copy("twin")
+    users.rename("people")
+    assert (store.database.get(b"people/ada") == before) is ("compress" in options)
+    assert list(users.values()) == list(users_in(store, "twin").values()) == [ADA, BOB, EVE]
+    users.split("old", "@.age > 30")
+    users.merge("old")
+    assert list(users.values()) == [ADA, BOB, EVE]
+    assert is_sound(store)
+
+
+def test_the_format_of_a_collection_follows_it(tmp_path):
+    store = LmdbStore(str(tmp_path / "db"), serialize="json", encrypt=b"k" * 32)
+    users = filled(store)
+    migrate(users, "msgpack", checksums=None)
+    migrate(users, compress="zstd")
+    rules = store.database.metadata().rules
+    assert {*rules} == {b"users/"}
+    users.copy("twin")
+    users.rename("people")
+    assert {*store.database.metadata().rules} == {b"people/", b"twin/"}
+    assert {*store.database.metadata().rules.values()} == {*rules.values()}
+    others = filled(store, User("zoe", 1), name="others")
+    others.merge("twin")
+    assert {*store.database.metadata().rules} == {b"people/"}
+    assert sorted(others) == ["ada", "bob", "eve", "zoe"]
+    users.drop()
+    assert store.database.metadata().rules == {}
+    assert [store["others/ada"]["age"], others["ada"].age] == [36, 36]
+    store.close()
+
+
 def test_a_mixture_of_formats_is_renamed(tmp_path):
     store = LmdbStore(str(tmp_path / "db"), serialize="json", checksums=True)
     users = filled(store)

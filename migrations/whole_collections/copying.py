@@ -47,6 +47,7 @@ def copy_records(
     new = StoredCollection(database, txn, name)
     description = old.settled_description()
     new.check_free()
+    old.copy_rules(new)
     moved, start = mover(database.codec), len(old.prefix)
     count = 0
     for found in _matching(source, txn, filters):

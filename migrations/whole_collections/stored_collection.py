@@ -11,11 +11,14 @@ step/NAME\\0...      marks of records, during such a migration
 from collections.abc import Mapping
 from typing import Any
 
+from attrs import evolve
+
 from stones.collections.description import Description
 from stones.collections.indexes.definition import INDEXES, IndexDefinition, read_definitions
 from stones.engine import Space, Transaction
 from stones.errors import CollectionError, KeyTooLongError, MigrationError
 from stones.formats.messages import show
+from stones.formats.metadata import write_formats
 from stones.migrations.run_figures import drop_figures
 from stones.stores.claims import (
     COLLECTION_NAME,
@@ -79,6 +82,14 @@ class StoredCollection:
         for key, raw in [*self.txn.scan(Space.META, before, after_prefix(before))]:
             self.txn.put(Space.META, after + key.removeprefix(before), raw)
 
+    def copy_rules(self, target: "StoredCollection") -> None:
+        """Have new values of another collection written in the same format."""
+        rules = self._rules()
+        if rules:
+            before = len(self.prefix)
+            moved = {target.prefix + prefix[before:]: id for prefix, id in rules.items()}
+            self._write_rules({**self.database.codec.metadata.rules, **moved})
+
     # -- a name for a new one ------------------------------------------------------------------
 
     def check_free(self) -> None:
@@ -125,8 +136,21 @@ class StoredCollection:
         txn.delete_range(Space.META, definitions + b"\0", definitions + b"\1")
         drop_steps(txn, self.name)
         drop_figures(txn, self.name)
+        gone = self._rules()
+        if gone:
+            rules = self.database.codec.metadata.rules
+            self._write_rules({prefix: rules[prefix] for prefix in rules.keys() - gone.keys()})
         txn.delete(Space.META, claim_key(self.name))
         txn.drop_sum(count_key(self.name))
+
+    def _rules(self) -> dict[bytes, int]:
+        """The formats that new values of its records have, if not that of the store."""
+        rules = self.database.codec.metadata.rules
+        return {prefix: id for prefix, id in rules.items() if prefix.startswith(self.prefix)}
+
+    def _write_rules(self, rules: Mapping[bytes, int]) -> None:
+        write_formats(self.txn, evolve(self.database.codec.metadata, rules=rules))
+        self.database.reload(self.txn)
 
     def _claim(self) -> bytes | None:
         return self.txn.get(Space.META, claim_key(self.name))

@@ -152,9 +152,10 @@ class Codec:
             return reader(key, raw)  # type: ignore[no-any-return]  # bytes() returned it
         return without_checksum(key, raw) if raw[0] & CHECKSUM_BIT else raw[1:]
 
-    def has_checksum(self, raw: bytes) -> bool:
-        """Whether these stored bytes have a checksum, which is of their key too."""
-        return bool(raw) and raw[0] & CHECKSUM_BIT != 0
+    def binds_key(self, raw: bytes) -> bool:
+        """Whether these stored bytes are of one key: by a checksum, or by encryption."""
+        format = self.metadata.formats[raw[0] & ~CHECKSUM_BIT]
+        return raw[0] & CHECKSUM_BIT != 0 or format.encryption is not None
 
     def knows(self, raw: bytes) -> bool:
         """Whether the metadata lists the format of these stored bytes."""
