@@ -1,6 +1,6 @@
 """Migration: one numbered step that changes the stored dicts of a collection."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -104,6 +104,11 @@ class Migration:
         for action in self._actions:
             action(record)
         return record if self.change is None else self._changed(self.change, record)
+
+    @property
+    def actions(self) -> Sequence[Action]:
+        """What the declaration does, without `change`: functions that change a dict in place."""
+        return self._actions
 
     @property
     def touched(self) -> frozenset[str] | None:

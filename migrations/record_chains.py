@@ -4,7 +4,7 @@
 the dicts of records that have come to the same step to the end of the run.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from copy import deepcopy
 from typing import Any
 
@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from stones.collections.description import Description
 from stones.collections.kept_view import KeptView
 from stones.collections.record_steps import Step
-from stones.collections.records.conversion import MisfitError
+from stones.collections.records.plain_check import plain_check
 from stones.collections.step_shapes import step_views
 from stones.collections.stored_records import StoredRecords
 from stones.errors import MigrationError, RecordError
@@ -21,8 +21,10 @@ from stones.formats.messages import show_error, show_key, show_value
 from stones.stores.database import Database
 
 from .field_changes import NOT_OF_THE_RECORD
+from .migration import Migration
 from .steps_report import StepFailure
 
+Apply = Callable[[bytes, Any], dict[str, Any] | None]
 Fit = Callable[[bytes, dict[str, Any]], dict[str, Any]]
 """The stored dict that the class makes of the result of all steps. Raises RecordError."""
 
@@ -93,40 +95,50 @@ class RecordChain:
     """The step that the records have come to."""
     view: KeptView | None = None
     """Adds the defaults that the description keeps for such records."""
-    fit: Fit | None = None
+    fits: "Fits | None" = None
     """None if no class takes the result."""
     steps: tuple[Step, ...] = field(init=False)
+    apply: Apply = field(init=False, repr=False)
+    """The new dict of a record, by its stored key and its dict, which may be changed.
+
+    None if a step removes the record. Raises FailedRecordError.
+    """
 
     @steps.default
     def _steps(self) -> tuple[Step, ...]:
         return self.run.chain(self.step)
 
-    def apply(self, stored: bytes, value: Any) -> dict[str, Any] | None:
-        """The new dict of a record, by its stored key and its dict, which may be changed.
+    @apply.default
+    def _apply(self) -> Apply:
+        # A closure: for each record, to look up attributes would take a tenth of the time.
+        view, failed, first = self.view, self.failed, self.step
+        fit = None if self.fits is None else self.fits.of(self.steps)
+        parts = [*_parts(self.steps)]
 
-        None if a step removes the record. Raises FailedRecordError.
-        """
-        number = self.step
-        try:
-            if type(value) is not dict:
-                raise RecordError(f"it is no dict of fields, but {show_value(value)}")
-            if self.view is not None:
-                viewed = self.view(value)
-                if viewed is not value:
-                    value = deepcopy(viewed)  # a step may change it, and the defaults are shared
-            for step in self.steps:
-                number = step.number
-                value = step.apply(value)
-                if value is None:
-                    return None
-            fitted: dict[str, Any] = value if self.fit is None else self.fit(stored, value)
-        except NOT_OF_THE_RECORD:
-            raise
-        except MemoryError:
-            raise
-        except Exception as error:  # a step calls functions of the user
-            raise self.failed(stored, number, error) from error
-        return fitted
+        def apply(stored: bytes, value: Any) -> dict[str, Any] | None:
+            number = first
+            try:
+                if type(value) is not dict:
+                    raise RecordError(f"it is no dict of fields, but {show_value(value)}")
+                if view is not None:
+                    viewed = view(value)
+                    if viewed is not value:
+                        value = deepcopy(viewed)  # a step may change it, and defaults are shared
+                for number, change, is_in_place in parts:  # noqa: B007  # an error names it
+                    if is_in_place:
+                        change(value)
+                        continue
+                    value = change(value)
+                    if value is None:
+                        return None
+                fitted: dict[str, Any] = value if fit is None else fit(stored, value)
+            except (*NOT_OF_THE_RECORD, MemoryError):
+                raise
+            except Exception as error:  # a step calls functions of the user
+                raise failed(stored, number, error) from error
+            return fitted
+
+        return apply
 
     def failed(self, stored: bytes, number: int, error: Exception) -> FailedRecordError:
         """The error for a record, with its key, the step and what is wrong."""
@@ -142,15 +154,15 @@ class ChainsOfRun:
     """The chains of a run, by the step that records have come to, for one description."""
 
     run: StepsRun
-    _fit: Fit | None = field(init=False)
+    _fits: "Fits | None" = field(init=False)
     _description: Description | None = field(default=None, init=False)
     _views: Mapping[int, KeptView | None] = field(factory=dict, init=False)
     _chains: dict[int, RecordChain] = field(factory=dict, init=False)
 
-    @_fit.default
-    def _fit_of_run(self) -> Fit | None:
+    @_fits.default
+    def _fits_of_run(self) -> "Fits | None":
         records = self.run.of_class
-        return None if records is None else _fit_of(records)
+        return None if records is None else Fits(records)
 
     def at(self, description: Description) -> Callable[[int], RecordChain]:
         """The function that gives the chain of records that have come to a step."""
@@ -162,7 +174,7 @@ class ChainsOfRun:
         chain = self._chains.get(step)
         if chain is None:
             view = self._views.get(step)
-            chain = self._chains[step] = RecordChain(self.run, step, view, self._fit)
+            chain = self._chains[step] = RecordChain(self.run, step, view, self._fits)
         return chain
 
 
@@ -174,23 +186,50 @@ def _reversed(step: Step) -> Step:
     return undone
 
 
-def _fit_of(records: StoredRecords[Any, Any]) -> Fit:
-    of_class, schema = records.type, records.type.schema
-    functions, key_of, encode = schema.functions, of_class.key_of, of_class.key_codec.encode
-    keeps, has_key = of_class.rules.unknown == "keep", bool(of_class.key_fields)
-    size, name = len(records.prefix), of_class.cls.__name__
+def _parts(steps: Sequence[Step]) -> Iterator[tuple[int, Callable[[Any], Any], bool]]:
+    """The functions of some steps, each with its number, and whether it changes the dict itself."""
+    for step in steps:
+        if isinstance(step, Migration) and step.change is None:
+            yield from ((step.number, action, True) for action in step.actions)
+        else:
+            yield step.number, step.apply, False
 
-    def fit(stored: bytes, value: dict[str, Any]) -> dict[str, Any]:
+
+class Fits:
+    """Makes the stored dicts of one class of the results of steps."""
+
+    def __init__(self, records: StoredRecords[Any, Any]) -> None:
+        self._records = records
+        self._is_plain = plain_check(records.type.schema)
+
+    def of(self, steps: Sequence[Step]) -> Fit:
+        """The function for the results of these steps."""
+        names = {*self._records.type.key_fields}
+        # Fields with other names cannot be the key.
+        touches_key = any(x.touched is None or x.touched & names for x in steps)
+        fit, is_plain = self._fit, self._is_plain
+        if is_plain is None or touches_key:
+            return fit
+
+        def fit_plain(stored: bytes, value: dict[str, Any]) -> dict[str, Any]:
+            return value if is_plain(value) else fit(stored, value)
+
+        return fit_plain
+
+    def _fit(self, stored: bytes, value: dict[str, Any]) -> dict[str, Any]:
+        records, of_class = self._records, self._records.type
         try:
-            record = functions.load(value)
-            new: dict[str, Any] = functions.dump(record)
-        except MisfitError as error:
-            raise RecordError(f"{name} does not take the result: {error}") from error
-        if has_key and encode(key_of(record)) != stored[size:]:
+            record = of_class.load(value)
+            new = of_class.dump(record)
+        except RecordError as error:
             raise RecordError(
-                f"the key has become {show_key(key_of(record))}: only a step with key= may "
-                "change it"
-            )
-        return schema.carried(value, new) if keeps else new
-
-    return fit
+                f"{of_class.cls.__name__} does not take the result: {error}"
+            ) from error
+        if of_class.key_fields:
+            key = of_class.key_of(record)
+            if records.encode_key(key) != stored:
+                raise RecordError(
+                    f"the key has become {show_key(key)}: only a step with key= may change it"
+                )
+        keeps = of_class.rules.unknown == "keep"
+        return of_class.schema.carried(value, new) if keeps else new

@@ -52,11 +52,11 @@ class StepBatches:
         Raises FailedRecordError for a record that does not fit: it was written since the check.
         Raises MigrationError if another run has begun. The records before it stay as they are now.
         """
-        changes = _Changes(self._run, self._is_simple)
+        changes = _Changes(self._run, self._is_simple, None)
 
         def step(txn: Transaction, _start: bytes, turn: Turn) -> tuple[bytes | None, int]:
             nonlocal changes
-            changes = _Changes(self._run, self._is_simple)
+            changes = _Changes(self._run, self._is_simple, self._indexes.kept(txn))
             return self._step(txn, turn, changes)
 
         def committed() -> None:
@@ -77,7 +77,7 @@ class StepBatches:
         if last is None:
             return None, 0
         name = self._run.name
-        changes.write(txn, self._database.engine, self._indexes.kept(txn))
+        changes.write(txn, self._database.engine)
         passed = [mark_key(name, stored) for stored in marks if stored <= last]
         if passed:
             txn.delete_many(Space.META, passed)
@@ -158,10 +158,12 @@ def has_simple_dicts(run: StepsRun) -> bool:
 class _Changes:
     """What one transaction writes."""
 
-    def __init__(self, run: StepsRun, is_simple: bool) -> None:
+    def __init__(self, run: StepsRun, is_simple: bool, indexes: RecordIndexes | None) -> None:
         self._run = run
+        self._indexes = indexes
         self._is_simple = is_simple
-        # Of each record the stored key, the old bytes, the new bytes and the new dict.
+        # Of each record the stored key, the old bytes, the new bytes and the new dict. Without
+        # indexes there is no dict: so many of them would wake the garbage collector.
         self._taken: list[tuple[bytes, bytes, bytes | None, Any]] = []
         self.size = 0
         """So many bytes are written."""
@@ -176,7 +178,7 @@ class _Changes:
         """
         decode = record_decoder(codec)
         encode = codec.encode_simple if self._is_simple else codec.encode
-        taken, goal = self._taken, self._run.goal
+        taken, goal, has_indexes = self._taken, self._run.goal, self._indexes is not None
 
         def take(chain: RecordChain, stored: bytes, raw: bytes) -> None:
             new = chain.apply(stored, decode(stored, raw))
@@ -188,20 +190,20 @@ class _Changes:
             except SerializerError as error:
                 raise chain.failed(stored, goal, error) from error
             if encoded != raw:
-                taken.append((stored, raw, encoded, new))
+                taken.append((stored, raw, encoded, new if has_indexes else None))
                 self.size += len(encoded)
 
         return take
 
-    def write(self, txn: Transaction, engine: Engine, indexes: RecordIndexes | None) -> None:
+    def write(self, txn: Transaction, engine: Engine) -> None:
         """Write all of it. Raises FailedRecordError for a value that a unique index refuses."""
         taken = self._taken
         if engine.supports.conflicts:
             now = txn.get_many(DATA, [stored for stored, *_ in taken])
             # A record that has changed since it was scanned was written in the new shape.
             taken = [each for each, raw in zip(taken, now, strict=True) if each[1] == raw]
-        if indexes is not None:
-            self._reindex(txn, indexes, taken)
+        if self._indexes is not None:
+            self._reindex(txn, self._indexes, taken)
         gone = [stored for stored, _, new, _ in taken if new is None]
         self.changed, self.removed = len(taken) - len(gone), len(gone)
         txn.put_many(DATA, [(stored, new) for stored, _, new, _ in taken if new is not None])
