@@ -200,19 +200,20 @@ class Fits:
 
     def __init__(self, records: StoredRecords[Any, Any]) -> None:
         self._records = records
-        self._is_plain = plain_check(records.type.schema)
+        self._plain = plain_check(records.type.schema)
 
     def of(self, steps: Sequence[Step]) -> Fit:
         """The function for the results of these steps."""
         names = {*self._records.type.key_fields}
         # Fields with other names cannot be the key.
         touches_key = any(x.touched is None or x.touched & names for x in steps)
-        fit, is_plain = self._fit, self._is_plain
-        if is_plain is None or touches_key:
+        fit, plain = self._fit, self._plain
+        if plain is None or touches_key:
             return fit
 
         def fit_plain(stored: bytes, value: dict[str, Any]) -> dict[str, Any]:
-            return value if is_plain(value) else fit(stored, value)
+            found = plain(value)
+            return fit(stored, value) if found is None else found
 
         return fit_plain
 
