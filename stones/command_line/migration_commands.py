@@ -153,7 +153,10 @@ def run(path: str, folder: str, dry_run: bool, as_json: bool, **options: Any) ->
     If you interrupt it, each record can be read. Run the command again to go on.
     """
     reports = {}
-    with _collections(path, folder, **options) as (found, _), _resumable("run this again to go on"):
+    with (
+        _collections(path, folder, readonly=dry_run, **options) as (found, _),
+        _resumable("run this again to go on"),
+    ):
         for each in found:
             with progress_bar(each.name) as progress:
                 reports[each.name] = each.migrate(progress, dry_run=dry_run)
@@ -203,7 +206,7 @@ def verify(path: str, folder: str, as_json: bool, **options: Any) -> None:
 @json_option
 def undo(path: str, folder: str, to: int, as_json: bool, **options: Any) -> None:
     """Take back the steps above --to, the last one first. No program can write meanwhile."""
-    with _collections(path, folder, **options) as (found, _):
+    with _collections(path, folder, readonly=False, **options) as (found, _):
         if len(found) != 1:
             raise click.UsageError("say for which collection: --collection NAME")
         (each,) = found
@@ -214,7 +217,13 @@ def undo(path: str, folder: str, to: int, as_json: bool, **options: Any) -> None
 
 @contextmanager
 def _collections(
-    path: str, folder: str | None, *, collection: str | None, record: str | None, trust_pickle: bool
+    path: str,
+    folder: str | None,
+    *,
+    collection: str | None,
+    record: str | None,
+    trust_pickle: bool,
+    readonly: bool = True,
 ) -> Iterator[tuple[Sequence["SteppedCollection"], Sequence["StepFile"]]]:
     """The collections that a command is for, with their steps, while the store is open."""
     from stones.collections.program_steps import ProgramSteps
@@ -230,7 +239,7 @@ def _collections(
         names = [collection]
     elif named is not None and len(names) != 1:
         names = [named.__name__]
-    with open_store(path, None, None, trust_pickle=trust_pickle) as store:
+    with open_store(path, None, None, trust_pickle=trust_pickle, readonly=readonly) as store:
         found = []
         for name in names:
             steps = [file.migration for file in files if file.collection == name]
