@@ -5,14 +5,15 @@ from datetime import UTC, date, datetime
 from itertools import count
 from random import random
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import pytest
 from attrs import define, field
 
-from stones import Collection, Index, LmdbStore, MemoryStore, key, stone
+from stones import Collection, Index, LmdbStore, MemoryStore, Migration, key, stone
 from stones.collections.records.defaults import COMPUTED, VOLATILE, constant_default
 from stones.collections.records.record_type import record_type
+from stones.engine import Space
 
 
 @define
@@ -104,6 +105,52 @@ def test_a_factory_that_gives_the_same_value_is_kept_as_a_constant_is(store, use
 
     users = Collection(store, Changed, "users", unknown="drop")
     assert (users["00"].weight, users["00"].tags) == (5, ["new", "old"])
+
+
+def test_a_default_goes_through_a_rename_and_is_written_by_the_step(store, users):
+    @define
+    class Renamed:
+        name: str = key()
+        home: Place
+        score: int
+        group: str = "changed"
+        weight: int = 0
+
+    users.drop_index("weight[@.team == 'red']")  # its condition has the old name
+    steps = [Migration(1, rename={"team": "group"}, drop=["tags"])]
+    renamed = Collection(store, Renamed, "users", indexes=["group"], migrations=steps)
+    for _ in range(2):  # before the records are migrated, and after that
+        first = renamed["00"]
+        assert (first.group, first.weight, first.home.city) == ("red", 5, "Rome")
+        assert renamed.find(group="red").count() == 10
+        assert renamed.find().group_by("group").count() == {"red": 10, "blue": 1}
+        renamed.migrate()
+    assert renamed.find(group="red").explain().index in ("group", "group,score")
+    assert store["users/00"] == {
+        "name": "00",
+        "home": {"name": "High Street", "city": "Rome"},
+        "score": 0,
+        "group": "red",
+        "weight": 5,
+    }
+    described = store.database.get(b"collection/users", Space.META)
+    assert b"defaults" not in described
+
+
+def test_a_step_stores_the_value_of_a_volatile_factory_once(store):
+    @define
+    class Marked:
+        name: str = key()
+        score: int = 1
+        home: Street = field(default=Street("High Street"))
+        id: UUID = field(factory=uuid4)
+
+    early = Collection(store, Early, "users")
+    early.add_many([Early("ada"), Early("bob")])
+    users = Collection(store, Marked, "users", migrations=[Migration(1, add={"id": uuid4})])
+    users.migrate()
+    assert users["ada"].id == users["ada"].id == Collection(store, Marked, "users")["ada"].id
+    assert users["ada"].id != users["bob"].id
 
 
 def test_get_shows_a_record_with_its_defaults(tmp_path, run):

@@ -184,6 +184,49 @@ def test_without_a_class_the_dicts_are_stored_as_the_steps_give_them(run, place,
         assert store["User/ada"] == {"name": "ada", "email": "ada@x", "legacy": 1}
 
 
+def test_an_interrupted_run_goes_on_when_it_is_run_again(run, place, folder, write, tmp_path):
+    text = f"""
+    from pathlib import Path
+    from stones import Migration
+    collection = 'User'
+    interrupted, calls = Path({str(tmp_path / "interrupted")!r}), []
+    def change(user):
+        calls.append(user)
+        if len(calls) > 3 and not interrupted.exists():  # two were to try the step
+            interrupted.touch()
+            raise KeyboardInterrupt
+        return user | {{'legacy': user['legacy'] + 1}}
+    migration = Migration(1, change=change)
+    """
+    write("0001_change.py", text)
+    assert run("migrations", "run", place, "--folder", folder, code=130) == (
+        "stones: interrupted: each record can be read; run this again to go on\n"
+    )
+    assert "pending" not in run("migrations", "status", place, "--folder", folder)
+    assert "records changed" in run("migrations", "run", place, "--folder", folder)
+    with opened(place) as store:
+        assert [user["legacy"] for user in store.range(prefix="User/").values()] == [2, 3]
+
+
+@pytest.mark.parametrize("kind", ["redis", "postgres"])
+def test_the_commands_run_on_a_server(run, request, folder, write, kind):
+    if kind == "redis":
+        prefix = request.getfixturevalue("redis_prefix")()
+        url = request.getfixturevalue("redis_url")
+        place = f"{url}{'&' if '?' in url else '?'}prefix={prefix}"
+    else:
+        place = request.getfixturevalue("postgres").url
+    with stone(place, serialize="json") as store:
+        Collection(store, User).add_many([User("ada", "ada@x"), User("bob", "bob@x")])
+    write("0001_rename.py", RENAME)
+    for command, shown in (
+        (["plan"], "User 1: rename mail to email\n"),
+        (["run"], "User: step 1: 2 of 2 records changed\n"),
+        (["undo", "--to", "0"], "User: step 1: 2 of 2 records changed back\n"),
+    ):
+        assert run("migrations", *command, place, "--folder", folder) == shown
+
+
 def test_undo_takes_steps_back(run, place, folder, write):
     write("0001_rename.py", RENAME)
     run("migrations", "run", place, "--folder", folder)
