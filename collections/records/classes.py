@@ -90,7 +90,7 @@ class Schema(Part):
     @property
     def constructor_may_change(self) -> bool:
         """Whether the class may refuse the fields of a record, or change them."""
-        return self._is_reread
+        return self.is_reread
 
     def dump(self, record: Any) -> dict[str, Any]:
         """The dict of a record. Raises MisfitError, with the path to the field.
