@@ -22,6 +22,7 @@ from stones import (
     FormatMismatchError,
     LmdbStore,
     MemoryStore,
+    Migration,
     MigrationError,
     SqliteStore,
     StorageError,
@@ -129,6 +130,28 @@ def test_stores_in_memory_are_copied_too(tmp_path):
     assert dict(twin) == dict(store)
     twin["more"] = (1,)
     assert twin["more"] == (1,)
+
+
+def test_steps_go_on_in_the_copy_where_they_were(tmp_path):
+    @define
+    class Person:
+        number: int = key()
+        name: str = ""
+
+    steps = [Migration(1, rename={"title": "name"}), Migration(2, convert={"name": str.upper})]
+    with LmdbStore(tmp_path / "here", serialize="json") as store:
+        people = Collection(store, Person, migrations=steps[:1])
+        people.add(Person(1, "ada"))
+        Collection(store, Person, migrations=steps).put(Person(2, "ALAN"))  # step 2 has begun
+        copy(store, tmp_path / "there")
+        with LmdbStore(tmp_path / "there") as twin:
+            assert contents(twin) == contents(store)
+            both = [Collection(each, Person, migrations=steps) for each in (store, twin)]
+            for people in both:
+                people.migrate()
+                assert [person.name for person in people.values()] == ["ADA", "ALAN"]
+            copy(store, twin, replace=True)
+            assert [entry.number for entry in both[1].ledger] == [2]
 
 
 def test_an_empty_store_is_copied(tmp_path):
@@ -554,7 +577,7 @@ def test_a_file_of_shelve_becomes_a_store(tmp_path):
 
 def test_the_memory_does_not_grow_with_the_store(tmp_path):
     with LmdbStore(tmp_path / "here", serialize="noop") as store:
-        store.update((f"{n:06}", b"x" * 1000) for n in range(40_000))
+        store.update((f"{n:06}", b"x" * 1000) for n in range(20_000))
     tracemalloc.start()
     copy(tmp_path / "here", f"sqlite:{tmp_path}/there.db")
     peak = tracemalloc.get_traced_memory()[1]
