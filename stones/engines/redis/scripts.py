@@ -62,19 +62,6 @@ local version = redis.call('HGET', KEYS[1], 'version' .. ARGV[1]) or '0'
 return {version, redis.call('ZCARD', KEYS[2 + 2 * ARGV[1]])}
 """)
 
-FREEZE = _script("""
--- KEYS: those of the store, then as many for its copy. ARGV: seconds until the copy goes by itself.
--- The number of keys that the copy has.
-local made, half = 0, #KEYS / 2
-for at = 1, half do
-    if redis.call('COPY', KEYS[at], KEYS[half + at]) == 1 then
-        redis.call('EXPIRE', KEYS[half + at], ARGV[1])
-        made = made + 1
-    end
-end
-return made
-""")
-
 KEEP = _script("""
 -- KEYS: those of a copy. ARGV: seconds until it goes by itself. The number of keys that it has.
 local found = 0

@@ -93,6 +93,36 @@ class Server:
         finally:
             self._pool.release(connection)
 
+    def change_together(self, *commands: Sequence[Any]) -> list[Any]:
+        """The replies to commands that the server runs at once, with no other in between.
+
+        It does not refuse other clients meanwhile, as it does if a script takes long. The commands
+        are never repeated. Raises StorageError.
+        """
+        self.check()
+        try:
+            connection: Any = self._pool.get_connection()
+        except (redis.RedisError, OSError) as error:
+            raise self.translated(error) from error
+        try:
+            for command in (("MULTI",), *commands, ("EXEC",)):
+                connection.send_packed_command(_packed(command))
+            for _ in range(len(commands) + 1):
+                connection.read_response()  # the server has noted the command
+            replies: list[Any] = connection.read_response()
+        except (redis.RedisError, OSError) as error:
+            connection.disconnect()  # more replies may come on it
+            raise self.translated(error) from error
+        except BaseException:
+            connection.disconnect()
+            raise
+        finally:
+            self._pool.release(connection)
+        for reply in replies:
+            if isinstance(reply, Exception):
+                raise self.translated(reply) from reply
+        return replies
+
     def run_change(self, script: Script, keys: Sequence[bytes], *arguments: Any) -> Any:
         """The result of a script that writes, which runs once at most."""
         command = (len(keys), *keys, *arguments)
