@@ -113,8 +113,8 @@ def test_pickled_values_need_trust(run, path):
     [
         (["--collection", "p"], 2, "--collection needs --class"),
         (["--class", "people_of_import:Person", "--prefix", "a"], 2, "--prefix is for raw keys"),
-        (["--class", "Person"], 2, "--class is module:Class, not 'Person'"),
-        (["--class", "no_such_module:Person"], 1, "no_such_module:Person cannot be imported"),
+        (["--class", "Person"], 1, "'Person' names no class: write 'app.models:User'"),
+        (["--class", "no_such_module:Person"], 1, "'no_such_module:Person' cannot be imported"),
         (["--class", "people_of_import:Nobody"], 1, "cannot be imported: AttributeError"),
         (["--kind", "xml"], 2, "Invalid value for '--kind'"),
     ],

@@ -10,14 +10,13 @@ import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from importlib import import_module
 from typing import Any
 
 import attrs
 import click
 
 from stones.errors import StoreOpenError
-from stones.formats.messages import show_count, show_error
+from stones.formats.messages import show_count
 from stones.stores.existing import lmdb_path
 from stones.stores.opening import stone
 from stones.stores.schemes import scheme_of
@@ -106,10 +105,15 @@ def import_(
     """
     from stones.collections.collection import Collection
     from stones.migrations.imports.importing import import_from
+    from stones.migrations.step_files import class_of_name
 
     if collection is not None and class_name is None:
         raise click.UsageError("--collection needs --class, whose records it has")
-    record = None if class_name is None else class_named(class_name)
+    record = None
+    if class_name is not None:
+        if os.getcwd() not in sys.path:
+            sys.path.insert(0, os.getcwd())  # the program of the user is there
+        record = class_of_name(class_name)
     options |= {"trust_pickle": trust_pickle, "dry_run": dry_run}
     if record is None:
         options["prefix"] = prefix or b""
@@ -123,23 +127,6 @@ def import_(
     else:
         click.echo("\n".join(_lines(report, shown(store), dry_run)))
     return FAILED if report.failed else 0
-
-
-def class_named(name: str) -> Any:
-    """The class that `module:Class` names. The module may be in the working directory."""
-    module, colon, attribute = name.partition(":")
-    if not colon or not module or not attribute:
-        raise click.UsageError(f"--class is module:Class, not {name!r}")
-    folder = os.getcwd()
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        found: Any = import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # a module may raise anything
-        raise click.ClickException(f"{name} cannot be imported: {show_error(error)}") from error
-    return found
 
 
 @contextmanager
