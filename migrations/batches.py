@@ -35,7 +35,7 @@ from stones.stores.database import Database
 
 from .progress import ProgressCounter
 
-HELD = 0.02
+HELD = 0.015
 """The seconds for which a transaction is to hold the lock of the writers."""
 SHORTEST = 0.004
 """The seconds that a step has at least, however long the commits take."""

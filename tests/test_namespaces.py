@@ -399,7 +399,7 @@ def test_a_claim_that_is_undone_leaves_the_keys_free(store, sessions):
 
 
 def test_only_a_whole_store_is_migrated(sessions):
-    with pytest.raises(ValueTypeError, match=r"migrate\(\) takes an open store, not"):
+    with pytest.raises(ValueTypeError, match=r"migrate\(\) takes an open store or collection, not"):
         migrate(sessions, to="json")
 
 
