@@ -23,9 +23,9 @@ def completed_record(database: DatabaseReader, stored: bytes, value: Any) -> Any
         return value
     with database.reading() as txn:
         described = read_collection(txn, name)
-    if described is None or described == NAMESPACE:
-        return value
-    from .kept_view import kept_view  # it loads the language of queries, which takes 0.1 s
+        if described is None or described == NAMESPACE:
+            return value
+        from .step_shapes import view_of  # it loads the language of queries, which takes 0.1 s
 
-    view = kept_view(Description.from_stored(name, described))
+        view = view_of(txn, name, Description.from_stored(name, described), stored)
     return value if view is None else view(value)

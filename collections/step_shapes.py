@@ -10,10 +10,11 @@ from collections.abc import Mapping
 from attrs import evolve
 
 from stones.collections.records.classes import Schema
+from stones.engine import Transaction
 
 from .description import Description, Shape
 from .kept_view import KeptView, kept_view
-from .record_steps import StepState
+from .record_steps import StepState, state_at, steps_of
 from .shapes import merged
 
 
@@ -48,6 +49,14 @@ def step_views(found: Description) -> Mapping[int, KeptView | None]:
     """For each step that records have had, what adds the defaults that were kept for it."""
     later = {step: kept_view(evolve(found, shapes=x)) for step, x in found.later.items()}
     return {**later, found.steps.done: kept_view(found)}
+
+
+def view_of(txn: Transaction, name: str, found: Description, stored: bytes) -> KeptView | None:
+    """What adds the kept defaults to the record with a stored key, as a transaction sees it."""
+    if found.steps.to is None:
+        return kept_view(found)
+    (step,) = steps_of(txn, name, state_at(txn, name, found.steps), (stored,))
+    return step_views(found).get(step)
 
 
 def known_names(found: Description) -> tuple[frozenset[str], frozenset[str]]:

@@ -29,6 +29,7 @@ from stones import (
     key,
     stone,
 )
+from stones.collections.completed_records import completed_record
 from stones.collections.record_steps import read_cursors
 from stones.engine import Space
 from stones.errors import StoneError
@@ -545,6 +546,19 @@ def test_before_a_step_for_keys_only_migrate_len_and_name_work():
     store.clear()
     users.put(ByMail("a", "a@x", 1))
     assert users["a@x"].name == "a"
+
+
+def test_a_record_is_shown_with_the_defaults_of_its_own_shape():
+    store = MemoryStore()
+    users_of_old(store)
+    old(store, OldWithLevel).put(OldWithLevel("a", "a@x", 1))
+    new(store).put(New("b", "b@y", 1))
+    shown = {
+        name: completed_record(store.database, b"users/" + name.encode(), store[f"users/{name}"])
+        for name in "bc"
+    }
+    assert shown["c"] == {"name": "c", "mail": "c@x", "legacy": 2, "tags": ["red"], "level": 7}
+    assert shown["b"] == new(store).to_dict(New("b", "b@y", 1))
 
 
 # -- the rest of the store -------------------------------------------------------------------------
