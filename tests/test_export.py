@@ -27,6 +27,7 @@ from stones import (
     UnsupportedError,
     ValueTypeError,
     export_to,
+    import_from,
     key,
     register_type,
 )
@@ -154,6 +155,33 @@ def test_any_key_and_value_go_round(stored, value):
     found = line["key"].encode() if isinstance(line["key"], str) else line["key"]
     assert found == (stored.encode() if isinstance(stored, str) else stored)
     assert same(line["value"], value)
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "json", "msgpack", "cbor"])
+def test_what_was_exported_is_imported_again(tmp_path, serializer):
+    store, other = MemoryStore(EVERY_TYPE, serialize=serializer), MemoryStore(serialize=serializer)
+    store[b"\xff\x00"] = None
+    path = tmp_path / "all.jsonl"
+    assert export_to(path, store).rows == import_from(path, other).written
+    assert [*other] == [*store]
+    assert all(same(other[stored], value) for stored, value in store.items())
+
+
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_exported_records_are_imported_again(users, tmp_path, ending):
+    path = tmp_path / f"users.{ending}"
+    export_to(path, users)
+    again = Collection(MemoryStore(), User)
+    import_from(path, again)
+    assert dict(again) == dict(users)
+
+
+def test_generated_keys_are_imported_again(tmp_path):
+    notes, again = (Collection(MemoryStore(), Note) for _ in range(2))
+    notes.add_many([Note("one"), Note("two")])
+    export_to(tmp_path / "notes.jsonl", notes)
+    import_from(tmp_path / "notes.jsonl", again)
+    assert dict(again) == dict(notes)
 
 
 def test_a_key_of_a_store_with_text_keys_goes_round():

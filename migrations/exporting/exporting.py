@@ -41,7 +41,7 @@ class ExportReport:
     >>> import io
     >>> from stones import MemoryStore, export_to
     >>> export_to(io.BytesIO(), MemoryStore({'a': 1, 'b': 2}))
-    ExportReport(form='jsonl', rows=2, size=46)
+    ExportReport(form='jsonl', rows=2, size=44)
     """
 
     form: str
