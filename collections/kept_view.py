@@ -7,6 +7,7 @@ different values, and there an index must not answer.
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
 from typing import Any
 
 from jsonpath_ng.jsonpath import Descendants, Fields
@@ -49,6 +50,20 @@ def kept_view(description: Description) -> KeptView | None:
         return {**stored, **added} if added else stored
 
     return lambda stored: completed(stored, 0)
+
+
+def unshared_view(description: Description) -> KeptView | None:
+    """The same as `kept_view`. Whoever changes a dict that it gives changes no kept default."""
+    view = kept_view(description)
+    packed = [value for shape in description.shapes for value in shape.defaults.values()]
+    if view is None or not any(type(value) in (list, dict) for value in packed):
+        return view
+
+    def unshared(stored: Any) -> Any:
+        viewed = view(stored)
+        return viewed if viewed is stored else deepcopy(viewed)
+
+    return unshared
 
 
 def view_differs(path: str, description: Description | None, schema: Schema) -> str | None:

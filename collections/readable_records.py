@@ -299,11 +299,12 @@ class ReadableRecords(Generic[K, R]):
         if not description.varies:
             return decode
         completed, drop = self.type.schema.completed, self.type.rules.unknown == "drop"
+        view = description.unknown_view
 
         def decode_completed(stored: bytes, raw: bytes) -> Any:
             value = decode(stored, raw)
             try:
-                return completed(value, drop)
+                return completed(value if view is None else view(value), drop)
             except RecursionError:  # nested so deeply that the class may not be able to read it
                 return value
 

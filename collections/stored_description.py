@@ -27,7 +27,7 @@ from stones.stores.step_keys import drop_steps
 from .class_misfits import misfit_help, shown_key, upgraded
 from .description import Description
 from .differences import volatile_fields
-from .kept_view import KeptView
+from .kept_view import KeptView, unshared_view
 from .presence import Presence
 from .program_steps import ProgramSteps
 from .record_steps import UNSTEPPED, StepState
@@ -75,6 +75,12 @@ class ReadDescription:
     """Which steps the records have had, without the cursors."""
     views: Mapping[int, KeptView | None] = field(factory=dict)
     """Adds the kept defaults to a dict that has had the step. Empty for a program without steps."""
+
+    unknown_view: KeptView | None = None
+    """Adds the kept defaults of fields that the class does not know, and keeps. None without any.
+
+    An index has them too, and so have the queries of programs that know the fields.
+    """
 
     names: frozenset[str] = frozenset()
     """All fields that records have, or have had."""
@@ -213,10 +219,18 @@ class StoredDescription:
                     computed_names(found, schema),
                     steps,
                     views,
+                    self._unknown_view(found),
                     *names,
                 )
             self._read = read
         return read
+
+    def _unknown_view(self, found: Description) -> KeptView | None:
+        # Records that have had different steps have other defaults: `views` has them by step.
+        is_kept = self._type.rules.unknown == "keep" and found.steps.to is None
+        if not is_kept or default_text(found, self._type.schema) is not None:
+            return None
+        return unshared_view(found)
 
     def _parse(self, raw: bytes) -> Description:
         if is_namespace(raw):

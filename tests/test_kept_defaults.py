@@ -137,6 +137,19 @@ def test_a_default_goes_through_a_rename_and_is_written_by_the_step(store, users
     assert b"defaults" not in described
 
 
+def test_an_older_class_that_keeps_fields_sees_the_defaults_of_newer_ones(store, users):
+    old = Collection(store, Early, "users", unknown="keep")
+    for query in ("@.team == 'red'", "@.tags[*] == 'new'", "@.home.city == 'Rome'"):
+        for found in (old.find(query), old.find(query).using(None)):
+            assert found.count() == 10
+            assert len(list(found)) == len(list(found.keys())) == 10
+    assert old.find().group_by("team").count() == {"red": 10, "blue": 1}
+    assert [*old.find(name="00").values("team")] == ["red"]
+    next(iter(old.find(name="00").values("tags"))).append("mine")
+    assert [*old.find(name="00").values("tags")] == [["new", "old"]]
+    assert old.find().using(None).sum("weight") == old.find().sum("weight") == 100
+
+
 def test_a_step_stores_the_value_of_a_volatile_factory_once(store):
     @define
     class Marked:
