@@ -311,6 +311,22 @@ def test_the_copy_on_the_server_is_removed_after_the_copy(new_url, tmp_path):
     assert {*client.keys()} == before
 
 
+def test_a_copy_on_the_server_that_is_lost_is_no_empty_store(new_url):
+    import redis
+
+    url = new_url("redis")
+    client = redis.Redis.from_url(url.partition("?")[0])
+    with stone(url, serialize="json") as store:
+        store.update({f"key {n}": n for n in range(100)})
+        with (
+            pytest.raises(StorageError, match="has removed a part of the copy"),
+            store.database.engine.frozen() as txn,
+        ):
+            client.delete(*client.keys("*:head:*:data:keys"))
+            list(txn.scan(Space.DATA))
+        assert len(store) == 100
+
+
 # -- at the end --------------------------------------------------------------------------------
 
 
