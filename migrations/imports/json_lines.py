@@ -14,8 +14,8 @@ import msgspec
 from .json_text import Decode, decoder, quick_decoder, tagged_decoder, why
 from .sources import CutShortError, Entry, PlainSource, Unreadable
 
-_CHUNK = 1 << 18
-"""So many bytes are decoded at once. All their dicts are in memory."""
+_CHUNK = 1 << 15
+"""So many bytes are decoded at once: their dicts fit the cache of a processor."""
 _BOM = b"\xef\xbb\xbf"
 
 
