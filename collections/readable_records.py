@@ -276,8 +276,9 @@ class ReadableRecords(Generic[K, R]):
         if not names:
             return
         try:
-            values = tuple([value[name] for name in names])
-            same = self.encode_key(values if len(values) > 1 else values[0]) == stored
+            values = [value[name] for name in names]
+            key = tuple(values) if len(values) > 1 else values[0]
+            same = self.encode_key(key) == stored
         except (KeyError, StoneError):  # the class tells what is wrong when it is loaded
             return
         if not same:

@@ -29,6 +29,7 @@ class Step(Protocol):
     @property
     def number(self) -> int:
         """The steps of a collection are numbered without gaps."""
+        ...
 
     @property
     def touched(self) -> frozenset[str] | None:
@@ -37,6 +38,7 @@ class Step(Protocol):
     @property
     def changes_keys(self) -> bool:
         """Whether it gives records other keys."""
+        ...
 
     def apply(self, record: dict[str, Any]) -> dict[str, Any] | None:
         """The dict of a record after the step. None if the record is removed.
