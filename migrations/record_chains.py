@@ -13,7 +13,7 @@ from attrs import define, field, frozen
 from stones.collections.description import Description
 from stones.collections.kept_view import KeptView
 from stones.collections.record_steps import Step
-from stones.collections.records.plain_check import plain_check
+from stones.collections.records.quick_check import quick_check
 from stones.collections.step_shapes import step_views
 from stones.collections.stored_records import StoredRecords
 from stones.errors import MigrationError, RecordError
@@ -200,22 +200,22 @@ class Fits:
 
     def __init__(self, records: StoredRecords[Any, Any]) -> None:
         self._records = records
-        self._plain = plain_check(records.type.schema)
+        self._quick = quick_check(records.type.schema)
 
     def of(self, steps: Sequence[Step]) -> Fit:
         """The function for the results of these steps."""
         names = {*self._records.type.key_fields}
         # Fields with other names cannot be the key.
         touches_key = any(x.touched is None or x.touched & names for x in steps)
-        fit, plain = self._fit, self._plain
-        if plain is None or touches_key:
+        fit, quick = self._fit, self._quick
+        if quick is None or touches_key:
             return fit
 
-        def fit_plain(stored: bytes, value: dict[str, Any]) -> dict[str, Any]:
-            found = plain(value)
+        def fit_quickly(stored: bytes, value: dict[str, Any]) -> dict[str, Any]:
+            found: dict[str, Any] | None = quick(value)
             return fit(stored, value) if found is None else found
 
-        return fit_plain
+        return fit_quickly
 
     def _fit(self, stored: bytes, value: dict[str, Any]) -> dict[str, Any]:
         records, of_class = self._records, self._records.type

@@ -13,7 +13,6 @@ plain_values  conversions of plain values and of containers
 plain_forms   values of JSON, as the class stores them
 text_forms    cells of CSV, as the class stores them
 quick_check   the stored dict of a dict, without an instance
-plain_check   tells whether a class stores a dict as it is, without making a record
 simple_values which annotations have stored values that are encoded faster
 unions        conversions of enums, literals, and one of several types
 stored_forms  values with several stored forms that are read as the same value
