@@ -6,6 +6,8 @@ description is gone later, each operation that would find nothing raises an erro
 """
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
@@ -56,6 +58,20 @@ class Presence:
             self._looked = now
         if self._database.get(self._key, Space.META) is None:
             raise self._gone()
+
+    @contextmanager
+    def unless_undone(self) -> Iterator[None]:
+        """A transaction that writes. If it is undone, so is what was noted in it."""
+        before = self._was_there
+        try:
+            yield
+        except BaseException:
+            self._was_there = before
+            raise
+
+    def forget(self) -> None:
+        """Forget that the collection was there, until it is read again."""
+        self._was_there = False
 
     def _may_be_undone(self) -> bool:
         """Whether what was read may be of a transaction that is not committed yet."""

@@ -6,7 +6,8 @@ transaction. From then on it is written again only if a class adds something to 
 
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
-from typing import Any
+from contextlib import AbstractContextManager
+from typing import Any, TypeVar
 
 from attrs import evolve, field, frozen
 
@@ -97,6 +98,9 @@ class ReadDescription:
         return self.default_text is not None and text not in self.default_text
 
 
+T = TypeVar("T")
+
+
 class CurrentNames(Collection[str]):
     """Names that `read` gives, as of the moment they are asked for."""
 
@@ -185,6 +189,19 @@ class StoredDescription:
         For a reader that has found nothing. One read, if the collection was there.
         """
         self._presence.check_now()
+
+    def unless_undone(self) -> AbstractContextManager[None]:
+        """A transaction that writes. If it is undone, so is what was noted in it."""
+        return self._presence.unless_undone()
+
+    def noting(self, transact: Callable[[], T]) -> T:
+        """What `transact` returns. If its transaction is undone, so is what was noted in it."""
+        try:
+            return transact()
+        except BaseException:
+            if self.known is None:  # what was noted may be undone
+                self._presence.forget()
+            raise
 
     def check_claim(self, raw: bytes | None) -> None:
         """The same, for a writer that has just read these stored bytes of the description."""

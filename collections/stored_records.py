@@ -110,7 +110,7 @@ class StoredRecords(ReadableRecords[K, R]):
             described[0] = changes.described
             return result
 
-        result = database.transact(run, joinable=joinable)
+        result = self._description.noting(lambda: database.transact(run, joinable=joinable))
         if described[0] is not None:
             self._description.note_written(described[0])
         return result
@@ -126,7 +126,7 @@ class StoredRecords(ReadableRecords[K, R]):
         """
         database = self._ready_database()
         is_seen = is_seen and database.in_transaction()
-        with database.writing() as txn:
+        with self._description.unless_undone(), database.writing() as txn:
             changes = self._begun(txn)
             changes.are_many, changes.is_seen = not is_seen, is_seen
             yield changes

@@ -25,6 +25,7 @@ from stones import (
     KeyTooLongError,
     KeyTypeError,
     LmdbStore,
+    MemoryStore,
     ReadOnlyError,
     RecordError,
     ReservedKeyError,
@@ -1041,3 +1042,19 @@ def test_a_collection_keeps_the_file_open_whose_store_nobody_holds(tmp_path):
     del users
     gc.collect()
     LmdbStore(tmp_path / "db").close()
+
+
+def test_records_that_are_not_added_after_all_leave_a_new_collection_as_it_was():
+    @define
+    class Count:
+        name: str = key()
+        number: int
+
+    counts = Collection(MemoryStore(), Count)
+    with pytest.raises(RecordError):
+        counts.add_many(iter([Count("a", 1), Count("b", "x")]))
+    assert len(counts) == 0
+    with pytest.raises(RecordError):
+        counts.add(Count("a", "x"))
+    assert len(counts) == 0
+    assert counts.add(Count("a", 1)) == "a"
