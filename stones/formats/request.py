@@ -184,16 +184,17 @@ class FormatRequest:
         problem = None
         if self.compress is not None and (self.compress or None) != write.compression:
             has = f"compressed by {write.compression}" if write.compression else "not compressed"
-            problem = has, f"compress={write.compression or False!r}", f"compress={self.compress!r}"
             flag = "--no-compress" if not self.compress else f"--compress {self.compress}"
+            now, then = f"compress={write.compression or False!r}", f"compress={self.compress!r}"
+            problem = has, now, then, flag
         elif self.encrypts is not None and self.encrypts != is_encrypted:
             has = "encrypted" if is_encrypted else "not encrypted"
             now, then = ("key", "False") if is_encrypted else ("False", "key")
-            problem = has, f"encrypt={now}", f"encrypt={then}"
             flag = "--encrypt" if self.encrypts else "--no-encrypt"
+            problem = has, f"encrypt={now}", f"encrypt={then}", flag
         if problem is None:
             return
-        has, now, then = problem
+        has, now, then, flag = problem
         option = now.partition("=")[0]
         migrate = f"open it that way and call stones.migrate(store, {then})"
         if place and write.serializer in IDS:
