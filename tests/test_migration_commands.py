@@ -254,6 +254,20 @@ def test_status_tells_of_a_step_whose_code_has_changed_and_of_one_without_a_file
     assert lines[1].endswith("UTC, 2 records in 0.0 s, without a file: drop legacy")
 
 
+def test_status_without_a_folder_shows_the_steps_that_ran(
+    run, place, folder, write, tmp_path, monkeypatch
+):
+    write("0001_rename.py", RENAME)
+    run("migrations", "run", place, "--folder", folder)
+    empty = tmp_path / "elsewhere"
+    empty.mkdir()
+    monkeypatch.chdir(empty)
+    shown = run("migrations", "status", place)
+    assert shown.startswith("User 1: done, 20")
+    assert shown.endswith("without a file: rename mail to email\n")
+    assert run("migrations", "status", place, "--collection", "Other") == "there are no steps\n"
+
+
 def test_a_dry_run_and_verify_name_the_records_that_do_not_fit(run, place, folder, write, app):
     write("0001_rename.py", RENAME + "\ndef size(text):\n    return len(text) // (len(text) - 5)\n")
     write(

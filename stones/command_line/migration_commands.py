@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 F = TypeVar("F", bound=Callable[..., Any])
 
+FOLDER = "migrations"
+"""Where the files of steps are, unless a command is told otherwise."""
+
 
 @click.group(cls=Commands)
 def migrations() -> None:
@@ -42,7 +45,7 @@ def _options(command: F) -> F:
         click.option("--collection", metavar="NAME", help="This collection only."),
         click.option(
             "--folder",
-            default="migrations",
+            default=FOLDER,
             show_default=True,
             metavar="FOLDER",
             help="The folder of the steps.",
@@ -84,13 +87,22 @@ def new(path: str, folder: str, name: str | None, **options: Any) -> None:
 @_options
 @json_option
 def status(path: str, folder: str, as_json: bool, **options: Any) -> None:
-    """Show each step: whether it ran, when, and whether its code has changed since then."""
+    """Show each step: whether it ran, when, and whether its code has changed since then.
+
+    Without a folder of steps, it shows the steps that ran.
+    """
     from stones.migrations.step_status import step_statuses
 
-    with _collections(path, folder, **options) as (found, files):
-        names = {collection.name for collection in found}
-        store = found[0].store if found else None
-        statuses = [] if store is None else step_statuses(store.database, files)
+    if folder == FOLDER and not os.path.isdir(folder):
+        with open_store(
+            path, None, None, trust_pickle=options["trust_pickle"], readonly=True
+        ) as opened:
+            statuses = step_statuses(opened.database, [])
+        names = {options["collection"]} - {None} or {each.collection for each in statuses}
+    else:
+        with _collections(path, folder, **options) as (found, files):
+            names = {collection.name for collection in found}
+            statuses = step_statuses(found[0].store.database, files) if found else []
     statuses = [each for each in statuses if each.collection in names]
     if as_json:
         _print_json([attrs.asdict(each) for each in statuses])
