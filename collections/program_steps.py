@@ -63,22 +63,26 @@ class ProgramSteps:
         """The first pending step that gives records other keys, or None."""
         return next((step for step in self.pending(state) if step.changes_keys), None)
 
-    def upgrade(self, stored: bytes, record: Any, step: int) -> Any:
+    def upgrade(self, stored: bytes, record: Any, step: int, *, is_shown: bool = False) -> Any:
         """The dict of a record after all steps of the program. None if a step removes the record.
 
         `record` is its dict, which has had the steps up to `step`, and has the kept defaults of
         that step. It may be changed. `stored` is its stored key, for messages. What is no dict is
         given back as it is.
 
-        Raises RecordError, with the record, the step and the path to the field.
+        Raises RecordError, with the record, the step and the path to the field. If the dict
+        `is_shown`, and not stored, it raises MigrationError for a step that gives another value
+        each time.
         """
         for each in self.after(step):
             if type(record) is not dict:
                 return record
             try:
-                record = each.apply(record)
+                record = (each.apply_to_read if is_shown else each.apply)(record)
             except MemoryError:
                 raise
+            except MigrationError as error:
+                raise MigrationError(f"{self.shown(stored)}: {error}") from None
             except Exception as error:  # a step calls functions of the user
                 text = str(error) if isinstance(error, RecordError) else show_error(error)
                 raise RecordError(f"{self.shown(stored)}: {_step_text(each, text)}") from error

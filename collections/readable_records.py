@@ -139,7 +139,7 @@ class ReadableRecords(Generic[K, R]):
         """Whether there is a record with this key. O(log n)."""
         stored = self.encode_key(key)
         if not self._is_settled:
-            return next(self._many_unsettled((stored,)), None) is not None
+            return next(self._many_unsettled((stored,), is_shown=False), None) is not None
         if self.database.get(stored) is not None:
             return True
         self._description.check_there()
@@ -168,7 +168,8 @@ class ReadableRecords(Generic[K, R]):
         """The keys in a span."""
         decode, start = self.type.key_codec.decode, len(self.prefix)
         if not self._is_settled:
-            return (decode(stored[start:]) for stored, _ in self._entries(span))
+            entries = self._entries_unsettled(span, is_shown=False)
+            return (decode(stored[start:]) for stored, _ in entries)
         return (decode(stored[start:]) for stored in self._found(self.database.keys(span)))
 
     def values(self, span: Span) -> Iterator[R]:
@@ -179,15 +180,17 @@ class ReadableRecords(Generic[K, R]):
         """The records in a span, with their keys."""
         return self._loaded_items(self._entries(span))
 
-    def reader_at(self, txn: Transaction) -> RecordReader:
+    def reader_at(self, txn: Transaction, *, is_shown: bool = True) -> RecordReader:
         """What reads the stored bytes of records as a transaction sees them. Two reads.
 
-        Raises MigrationError if a step that the records lack gives them other keys.
+        `is_shown`: whether the program sees the dicts before they are stored. Raises MigrationError
+        if a step that the records lack gives them other keys.
         """
         codec, description = self.database.codec_at(txn), self._description.read_at(txn)
         if self.program.steps and self._has_pending(txn, description):
             decode = record_decoder(codec)
-            return RecordReader(codec, description, decode, self._upgrades(txn, decode))
+            upgrades = self._upgrades(txn, decode, is_shown)
+            return RecordReader(codec, description, decode, upgrades)
         return RecordReader(codec, description, self._decoder(codec, description))
 
     def _loaded_items(self, entries: Iterable[tuple[bytes, Any]]) -> Iterator[tuple[K, R]]:
@@ -224,7 +227,9 @@ class ReadableRecords(Generic[K, R]):
         """Whether there is any record, as a transaction sees it."""
         return next(txn.keys(DATA, self.span.start, self.span.stop), None) is not None
 
-    def _upgrades(self, txn: Transaction, decode: Callable[[bytes, bytes], Any]) -> UnsettledReader:
+    def _upgrades(
+        self, txn: Transaction, decode: Callable[[bytes, bytes], Any], is_shown: bool
+    ) -> UnsettledReader:
         database = self.database
         is_changing = isinstance(database, Database) and database.in_transaction()
         return UnsettledReader(
@@ -236,6 +241,7 @@ class ReadableRecords(Generic[K, R]):
             self._check_upgraded_key,
             has_snapshot=is_changing or database.engine.supports.snapshots,
             is_changing=is_changing,
+            is_shown=is_shown,
         )
 
     def _get_unsettled(self, stored: bytes) -> R | None:
@@ -243,9 +249,11 @@ class ReadableRecords(Generic[K, R]):
             return self.load(stored, value)
         return None
 
-    def _many_unsettled(self, stored: Sequence[bytes]) -> Iterator[tuple[bytes, Any]]:
+    def _many_unsettled(
+        self, stored: Sequence[bytes], *, is_shown: bool = True
+    ) -> Iterator[tuple[bytes, Any]]:
         with self.database.reading() as txn:
-            reader = self.reader_at(txn)
+            reader = self.reader_at(txn, is_shown=is_shown)
             if reader.upgrades is not None:
                 yield from reader.upgrades.many(stored)
                 return
@@ -253,10 +261,12 @@ class ReadableRecords(Generic[K, R]):
                 if raw is not None:
                     yield key, reader.decode(key, raw)
 
-    def _entries_unsettled(self, span: Span) -> Iterator[tuple[bytes, Any]]:
+    def _entries_unsettled(
+        self, span: Span, *, is_shown: bool = True
+    ) -> Iterator[tuple[bytes, Any]]:
         check_open = self.database.check_open
         with self.database.reading() as txn:
-            reader = self.reader_at(txn)
+            reader = self.reader_at(txn, is_shown=is_shown)
             if reader.upgrades is None:
                 yield from self.database.entries(span, are_records=True)
                 return

@@ -46,6 +46,12 @@ class Step(Protocol):
         It may change the dict that it gets. Raises RecordError, with the path to the field.
         """
 
+    def apply_to_read(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        """The same, for a program that shows the dict, and does not store it.
+
+        Raises MigrationError for a value that would be another one at the next read.
+        """
+
 
 @frozen
 class StepState:

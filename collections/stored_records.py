@@ -186,13 +186,13 @@ class StoredRecords(ReadableRecords[K, R]):
         changes.steps = StepChanges(changes.txn, self.name, steps, self.program.last, engine)
         return changes
 
-    def read(self, changes: RecordChanges, key: K) -> R | None:
-        """The record with this key as the transaction sees it, or None."""
+    def read(self, changes: RecordChanges, key: K, *, is_replaced: bool = False) -> R | None:
+        """The record with this key, or None. What is made of it is written if it `is_replaced`."""
         stored = self.encode_key(key)
         if not changes.is_claimed:  # what is there belongs to somebody else
             return None
         if changes.steps is not None:
-            value = self._upgraded(changes, stored)
+            value = self._upgraded(changes, stored, is_shown=not is_replaced)
             return None if value is None else self.load(stored, value)
         raw = changes.txn.get(DATA, stored)
         return None if raw is None else self.load(stored, self.database.decode_record(stored, raw))
@@ -244,9 +244,9 @@ class StoredRecords(ReadableRecords[K, R]):
         """Whether a step removes the record with a stored key, which is not migrated yet."""
         return changes.steps is not None and self._upgraded(changes, stored) is None
 
-    def _upgraded(self, changes: RecordChanges, stored: bytes) -> Any:
+    def _upgraded(self, changes: RecordChanges, stored: bytes, *, is_shown: bool = False) -> Any:
         """The dict of a record while some lack steps. None if there is none, or it is removed."""
-        reader = self.reader_at(changes.txn).upgrades
+        reader = self.reader_at(changes.txn, is_shown=is_shown).upgrades
         return None if reader is None else reader.one(stored)
 
     def stored_key(self, key: K) -> bytes:

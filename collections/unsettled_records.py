@@ -56,13 +56,15 @@ class UnsettledReader:
         *,
         has_snapshot: bool,
         is_changing: bool,
+        is_shown: bool,
     ) -> None:
         """`describe` reads the description in the transaction, and `decode` decodes a record.
 
         `complete` adds the defaults of the class to an upgraded dict. `check_key` raises an error
         if the steps have changed the key in the fields of a record. `has_snapshot` says that all
         reads of the transaction see one state, and `is_changing` that the program may write between
-        two of them.
+        two of them. `is_shown` says that the program sees the dicts before they are stored: then a
+        step that gives another value each time raises MigrationError.
         """
         self._txn = txn
         self._program = program
@@ -72,6 +74,7 @@ class UnsettledReader:
         self._check_key = check_key
         self._has_snapshot = has_snapshot
         self._is_changing = is_changing
+        self._is_shown = is_shown
         self._description, self._state = self._now()
 
     def one(self, stored: bytes) -> Any:
@@ -97,7 +100,7 @@ class UnsettledReader:
             if viewed is not value:
                 value = deepcopy(viewed)  # a step may change it, and the defaults are shared
             if step < self._program.last:
-                value = self._program.upgrade(stored, value, step)
+                value = self._program.upgrade(stored, value, step, is_shown=self._is_shown)
                 if value is None:
                     return None
                 self._check_key(stored, value)

@@ -5,9 +5,11 @@ there is nothing to do.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
 from copy import deepcopy
 from typing import Any
 
+from stones.collections.records.defaults import is_volatile
 from stones.errors import (
     LockTimeoutError,
     MigrationError,
@@ -130,6 +132,30 @@ def added(number: int, path: str, value: Any) -> Action:
                 raise step_failure(number, f"{path!r}: no value for it", error) from error
 
     return add
+
+
+def added_to_read(number: int, path: str, value: Any) -> Action:
+    """The same, for a reader. Raises MigrationError if the function gives other values each time.
+
+    Such a value must be stored before it is shown. It would be another one at the next read.
+    """
+    add, names = added(number, path, value), path_names(number, path)
+    known: list[bool] = []
+
+    def check(record: dict[str, Any]) -> None:
+        if all(names[-1] in holder for holder in _holders(number, record, names)):
+            return
+        if not known:
+            with suppress(Exception):  # a function of the user may raise anything: `add` tells
+                known.append(is_volatile(value))
+        if True in known:
+            raise MigrationError(
+                f"step {number} has not run, and its function for {path!r} gives another value "
+                "each time: call migrate() before you read"
+            )
+        add(record)
+
+    return check if callable(value) else add
 
 
 def _holders(

@@ -11,6 +11,7 @@ from stones.formats.messages import show, show_value
 from .field_changes import (
     Action,
     added,
+    added_to_read,
     converted,
     dropped,
     parent,
@@ -76,6 +77,7 @@ class Migration:
     name: str = field(default="", kw_only=True)
     """What the ledger says of the step. Without it, the parts of the step are listed."""
     _actions: tuple[Action, ...] = field(init=False, repr=False, default=())
+    _actions_to_read: tuple[Action, ...] = field(init=False, repr=False, default=())
 
     def __attrs_post_init__(self) -> None:
         self._check_number()
@@ -92,8 +94,9 @@ class Migration:
             converted(self.number, path, function) for path, function in self.convert.items()
         ]
         actions += [dropped(self.number, path) for path in self.drop]
-        actions += [added(self.number, path, value) for path, value in self.add.items()]
-        object.__setattr__(self, "_actions", tuple(actions))
+        for name, add in (("_actions", added), ("_actions_to_read", added_to_read)):
+            adding = [add(self.number, path, value) for path, value in self.add.items()]
+            object.__setattr__(self, name, (*actions, *adding))
 
     def apply(self, record: dict[str, Any]) -> dict[str, Any] | None:
         """The dict of a record after the step, or None if the record is removed.
@@ -102,6 +105,15 @@ class Migration:
         field, for what a function raises and for what cannot be done.
         """
         for action in self._actions:
+            action(record)
+        return record if self.change is None else self._changed(self.change, record)
+
+    def apply_to_read(self, record: dict[str, Any]) -> dict[str, Any] | None:
+        """The same, for a program that shows the dict, and does not store it.
+
+        Raises MigrationError if a function in `add` that gives another value each time is needed.
+        """
+        for action in self._actions_to_read:
             action(record)
         return record if self.change is None else self._changed(self.change, record)
 

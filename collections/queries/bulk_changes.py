@@ -60,7 +60,7 @@ def change_record(
 ) -> R | None:
     """Replace a record by what `change` makes of it, and return that. None if there is none."""
     records = source.records
-    before = records.read(changes, key)
+    before = records.read(changes, key, is_replaced=True)
     if before is None:
         return None
     try:

@@ -4,6 +4,7 @@ A collection keeps the default that a field had when it was added (`stones.colle
 """
 
 import time
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
@@ -39,16 +40,30 @@ def constant_default(cls: type, field: Field) -> Any:
     try:
         stored = dump(make_default())
         if may_change:
-            time.sleep(_CLOCK_STEP)
-            others = [dump(make_default()) for _ in range(_CALLS)]
-            if (field.has_factory and _is_now(stored)) or not all(
-                _are_equal(stored, other) for other in others
-            ):
+            changes = _changes(stored, lambda: dump(make_default()))
+            if changes or (field.has_factory and _is_now(stored)):
                 return VOLATILE
         is_constant = _are_equal(stored, dump(load(stored)))
     except Exception:  # noqa: BLE001  # a converter may raise anything
         return COMPUTED
     return stored if is_constant else COMPUTED
+
+
+def is_volatile(make: Callable[[], Any]) -> bool:
+    """Whether a function gives another value each time. It is called several times.
+
+    >>> from uuid import uuid4
+    >>> is_volatile(uuid4), is_volatile(list)
+    (True, False)
+    """
+    value = make()
+    return _is_now(value) or _changes(value, make)
+
+
+def _changes(value: Any, make: Callable[[], Any]) -> bool:
+    """Whether a function gives another value than this one, which it gave just now."""
+    time.sleep(_CLOCK_STEP)
+    return not all(_are_equal(value, make()) for _ in range(_CALLS))
 
 
 _CLOCK_STEP = 0.002
