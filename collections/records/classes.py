@@ -81,16 +81,15 @@ class Schema(Part):
         self._check_constructor()
         self._dump_fields = self.functions.dump
         self.is_reread = _constructor_may_change(self.cls)
+        """Whether the class may refuse or change the fields of a record, so `dump` reads it again.
+
+        Set by `fill`.
+        """
         if self.is_reread:
             self.functions.dump = self._dump_and_reread
         self._parts = [
             (field.name, field.conversion.part) for field in fields if field.conversion.part
         ]
-
-    @property
-    def constructor_may_change(self) -> bool:
-        """Whether the class may refuse the fields of a record, or change them."""
-        return self.is_reread
 
     def dump(self, record: Any) -> dict[str, Any]:
         """The dict of a record. Raises MisfitError, with the path to the field.
