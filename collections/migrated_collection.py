@@ -4,18 +4,14 @@ The work is in `stones.migrations`, the layer above: see `record_migrations`.
 """
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
 from stones.errors import MigrationError
 from stones.formats.messages import show_value
 
 from .collection_reader import CollectionReader, K, R
+from .ledger_entry import LedgerEntry
 from .record_migrations import record_migrations
-
-if TYPE_CHECKING:
-    # The layer above. A type checker reads its types, and nothing is imported here.
-    StepsReport = Any
-    LedgerEntry = Any
+from .steps_report import StepsReport
 
 
 class MigratedCollection(CollectionReader[K, R]):
@@ -23,7 +19,7 @@ class MigratedCollection(CollectionReader[K, R]):
 
     def migrate(
         self, progress: Callable[[int, int], object] | None = None, *, dry_run: bool = False
-    ) -> "StepsReport":
+    ) -> StepsReport:
         """Bring all records to the last step of `migrations=`. Returns a `StepsReport`.
 
         Other threads and processes go on reading and writing. Before anything is written, all
@@ -62,7 +58,7 @@ class MigratedCollection(CollectionReader[K, R]):
         """
         return record_migrations(self._queried).migrate(progress, dry_run)
 
-    def undo(self, to: int, progress: Callable[[int, int], object] | None = None) -> "StepsReport":
+    def undo(self, to: int, progress: Callable[[int, int], object] | None = None) -> StepsReport:
         """Take back the steps above the number `to`, the last one first. Returns a `StepsReport`.
 
         Each of these steps must have `reverse=`, or only rename fields. It works as `migrate` does,
@@ -92,13 +88,12 @@ class MigratedCollection(CollectionReader[K, R]):
         return record_migrations(self._queried).undo(to, progress)
 
     @property
-    def ledger(self) -> "tuple[LedgerEntry, ...]":
+    def ledger(self) -> tuple[LedgerEntry, ...]:
         """The steps that ran on this collection, in their order: when, how long, how many records.
 
         Each is a `LedgerEntry`. `stones.ledger(store)` has them for all collections.
         """
-        entries: tuple[LedgerEntry, ...] = record_migrations(self._queried).ledger()
-        return entries
+        return record_migrations(self._queried).ledger()
 
     def _warn_of_edited_steps(self) -> None:
         """Warn of each step whose code has changed since it ran, by a ChangedStepWarning."""

@@ -8,20 +8,23 @@ and how to import it.
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
+from .ledger_entry import LedgerEntry
+from .steps_report import StepsReport
+
 
 class RecordMigrations(Protocol):
     """The work on all records of one collection. Each method is explained in `Collection`."""
 
-    def migrate(self, progress: Callable[[int, int], object] | None, dry_run: bool) -> Any:
+    def migrate(self, progress: Callable[[int, int], object] | None, dry_run: bool) -> StepsReport:
         """See `Collection.migrate`."""
 
-    def undo(self, to: int, progress: Callable[[int, int], object] | None) -> Any:
+    def undo(self, to: int, progress: Callable[[int, int], object] | None) -> StepsReport:
         """See `Collection.undo`."""
 
     def warn_of_edited_steps(self) -> None:
         """Warn of the steps of the program whose code has changed since they ran."""
 
-    def ledger(self) -> Any:
+    def ledger(self) -> tuple[LedgerEntry, ...]:
         """See `Collection.ledger`."""
 
     def rename(self, name: str) -> None:

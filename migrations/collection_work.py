@@ -5,11 +5,12 @@
 
 from collections.abc import Callable
 
+from stones.collections.ledger_entry import LedgerEntry
+from stones.collections.steps_report import StepsReport
 from stones.migrations.whole_collections.moving_work import MovingWork
 
-from .ledger import LedgerEntry, entries_of
+from .ledger import entries_of
 from .schema import migrate_records, warn_of_edited_steps
-from .steps_report import StepsReport
 from .undoing import undo_records
 
 

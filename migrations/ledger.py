@@ -7,14 +7,15 @@ It is in the metadata, an entry a step, as JSON:
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve
 
 from stones.collections.description import Shape
+from stones.collections.ledger_entry import LedgerEntry
 from stones.collections.record_steps import Step
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, ValueTypeError
@@ -27,32 +28,6 @@ from .migration import Migration
 from .run_figures import RunFigures
 
 LEDGER = b"ledger/"
-
-
-@frozen
-class LedgerEntry:
-    """A step that ran on a collection. Steps that ran together have the same figures."""
-
-    collection: str
-    """The name of the collection."""
-    number: int
-    """The number of the step."""
-    name: str
-    """What the step does, in words."""
-    at: datetime
-    """When it ended, in UTC."""
-    seconds: float
-    """How long the records were worked on, without the check before."""
-    changed: int
-    """The records that were written anew."""
-    removed: int
-    """The records that a step removed."""
-    reversed: datetime | None = None
-    """When the step was undone, in UTC. None if it was not."""
-    fingerprint: str = ""
-    """What the step was, so that a change of its code is noticed."""
-    shapes_before: Sequence[Mapping[str, Any]] | None = field(default=None, repr=False)
-    """The fields that the records had before, if the step was the first of a run: for `undo`."""
 
 
 def ledger(store: Reader[Any, Any]) -> tuple[LedgerEntry, ...]:

@@ -19,6 +19,7 @@ from stones.collections.description import Description
 from stones.collections.indexes.definition import drop_definition, read_definitions
 from stones.collections.keys import KeyCodec, named_codec
 from stones.collections.record_steps import StepState
+from stones.collections.steps_report import StepFailure
 from stones.collections.stored_indexes import restart
 from stones.engine import Transaction
 from stones.errors import MigrationError, RecordError, StoneError
@@ -40,7 +41,6 @@ from .run_figures import RunFigures, drop_figures
 from .step_batches import has_marks, marks_of
 from .step_check import LISTED, CheckedRecords
 from .step_state import Position, read_position
-from .steps_report import StepFailure
 from .touched_indexes import check_conditions, index_after
 
 Describe = Callable[[Transaction, Description], Description]

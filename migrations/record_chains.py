@@ -15,6 +15,7 @@ from stones.collections.kept_view import KeptView
 from stones.collections.record_steps import Step
 from stones.collections.records.quick_check import quick_check
 from stones.collections.step_shapes import step_views
+from stones.collections.steps_report import StepFailure
 from stones.collections.stored_records import StoredRecords
 from stones.errors import MigrationError, RecordError
 from stones.formats.messages import show_error, show_key, show_value
@@ -22,7 +23,6 @@ from stones.stores.database import Database
 
 from .field_changes import NOT_OF_THE_RECORD
 from .migration import Migration
-from .steps_report import StepFailure
 
 Apply = Callable[[bytes, Any], dict[str, Any] | None]
 Fit = Callable[[bytes, dict[str, Any]], dict[str, Any]]

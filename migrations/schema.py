@@ -28,6 +28,7 @@ from stones.collections.program_steps import ProgramSteps
 from stones.collections.record_steps import Step, StepState
 from stones.collections.shapes import new_description
 from stones.collections.step_shapes import begun, finished
+from stones.collections.steps_report import StepsReport
 from stones.collections.stored_indexes import StoredIndexes
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Transaction
@@ -48,7 +49,6 @@ from .run_figures import drop_figures, read_figures
 from .step_batches import StepBatches
 from .step_check import CheckedRecords, check_records
 from .step_state import position_of_run, read_position
-from .steps_report import StepsReport
 from .touched_indexes import check_conditions, renew_touched, suspend_unique, unique_after
 
 

@@ -13,6 +13,7 @@ from attrs import evolve, frozen
 from stones.collections.indexes.definition import IndexDefinition
 from stones.collections.indexes.maintenance import RecordAccess, RecordIndexes
 from stones.collections.language.ordering import equal
+from stones.collections.steps_report import StepFailure
 from stones.collections.stored_indexes import kept_condition
 from stones.engine import Transaction
 from stones.errors import CorruptValueError, MigrationError, SerializerError
@@ -26,7 +27,6 @@ from .progress import ProgressCounter
 from .record_chains import ChainsOfRun, FailedRecordError, RecordChain, StepsRun
 from .step_batches import has_marks, has_simple_dicts, marks_of
 from .step_state import read_position
-from .steps_report import StepFailure
 
 RECORDS = 20_000
 """A transaction looks at about so many records: while one is open, no space is reused."""

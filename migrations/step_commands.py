@@ -14,11 +14,11 @@ from stones.collections.description import Description
 from stones.collections.differences import Difference
 from stones.collections.program_steps import ProgramSteps
 from stones.collections.records.record_type import RecordType, record_type
+from stones.collections.steps_report import StepsReport
 from stones.errors import MigrationError, RecordError
 from stones.stores.store import Store
 
 from .schema import migrate_steps
-from .steps_report import StepsReport
 from .undoing import undo_steps
 
 Progress = Callable[[int, int], object]

@@ -5,11 +5,12 @@ from typing import Literal
 
 from attrs import frozen
 
+from stones.collections.ledger_entry import LedgerEntry
 from stones.collections.record_steps import StepState
 from stones.stores.database_reader import DatabaseReader
 
 from .fingerprints import fingerprint
-from .ledger import LedgerEntry, read_entries
+from .ledger import read_entries
 from .step_files import StepFile
 from .step_state import read_position
 

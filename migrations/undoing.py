@@ -11,6 +11,7 @@ from typing import Any
 from attrs import evolve
 
 from stones.collections.record_steps import Step, StepState
+from stones.collections.steps_report import StepsReport
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Transaction
 from stones.errors import MigrationError
@@ -20,7 +21,6 @@ from .progress import Progress
 from .record_chains import StepsRun
 from .schema import check_possible, check_run, finish_run, put_description, writable
 from .step_state import read_position
-from .steps_report import StepsReport
 from .touched_indexes import suspend_unique
 
 

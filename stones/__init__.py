@@ -54,16 +54,17 @@ if TYPE_CHECKING:
     from stones.collections.index_declarations import Index, index
     from stones.collections.indexes.definition import IndexInfo
     from stones.collections.language.typed_conditions import each, known
+    from stones.collections.ledger_entry import LedgerEntry
     from stones.collections.queries.query import Query
     from stones.collections.records.record_type import key
+    from stones.collections.steps_report import StepFailure, StepsReport
     from stones.engines.lmdb.compaction import CompactReport
     from stones.migrations.exporting.exporting import ExportReport, export_to
     from stones.migrations.imports.importing import ImportFailure, ImportReport, import_from
-    from stones.migrations.ledger import LedgerEntry, ledger
+    from stones.migrations.ledger import ledger
     from stones.migrations.migration import Migration
     from stones.migrations.reencode import MigrationReport, migrate
     from stones.migrations.step_files import load_migrations
-    from stones.migrations.steps_report import StepFailure, StepsReport
     from stones.migrations.transfer.copying import CopyReport, copy
     from stones.repair.check import CheckReport, check
     from stones.repair.compacting import compact
@@ -178,7 +179,7 @@ _LAZY = {
     "ExportReport": "stones.migrations.exporting.exporting",
     "Index": "stones.collections.index_declarations",
     "IndexInfo": "stones.collections.indexes.definition",
-    "LedgerEntry": "stones.migrations.ledger",
+    "LedgerEntry": "stones.collections.ledger_entry",
     "LevelDBStore": "stones.stores.leveldb",
     "JsonFileStore": "stones.stores.json_file",
     "LmdbStore": "stones.stores.lmdb",
@@ -189,8 +190,8 @@ _LAZY = {
     "RedisStore": "stones.stores.redis",
     "SalvageReport": "stones.repair.salvage",
     "SqliteStore": "stones.stores.sqlite",
-    "StepFailure": "stones.migrations.steps_report",
-    "StepsReport": "stones.migrations.steps_report",
+    "StepFailure": "stones.collections.steps_report",
+    "StepsReport": "stones.collections.steps_report",
     "StoreInfo": "stones.repair.info",
     "Tiered": "stones.stores.tiered",
     "check": "stones.repair.check",

@@ -283,6 +283,9 @@ reveal_type(users.find().cursor())
 reveal_type(users.find().update(age=1))
 reveal_type(users.find().update(lambda user: User(user.email)))
 reveal_type(users.find().group_by("age").count())
+reveal_type(users.migrate().failures)
+reveal_type(users.undo(to=0))
+reveal_type(users.ledger)
 users.find().update(lambda user: user.age)
 users.find().order_by(3)
 LmdbStore("db", durability="fast")
@@ -318,8 +321,11 @@ REVEALED = [
     "int",
     "int",
     "dict[Any, int]",
+    "tuple[StepFailure, ...]",
+    "StepsReport",
+    "tuple[LedgerEntry, ...]",
 ]
-WRONG = [40, 41, 42, 43, 44, 45]
+WRONG = [43, 44, 45, 46, 47, 48]
 """The lines of TYPED with an error."""
 
 

@@ -23,9 +23,9 @@ from .store_commands import Interrupted, progress_bar
 from .usage import Commands
 
 if TYPE_CHECKING:
+    from stones.collections.steps_report import StepsReport
     from stones.migrations.step_commands import SteppedCollection
     from stones.migrations.step_files import StepFile
-    from stones.migrations.steps_report import StepsReport
 
 F = TypeVar("F", bound=Callable[..., Any])
 
