@@ -748,6 +748,47 @@ def test_values_do_not_lose_their_encryption_by_the_way(tmp_path):
             assert dict(target) == dict(store)
 
 
+def begun_encrypted(tmp_path):
+    """An unfinished copy whose values are encrypted anew, of the program that ended."""
+    with LmdbStore(tmp_path / "here", serialize="msgpack") as store:
+        fill(store)
+    with LmdbStore(tmp_path / "there", serialize="json", encrypt=KEY) as target:
+        interrupted(tmp_path / "here", target)
+
+
+def test_a_copy_that_encrypts_goes_on_in_another_program_by_keys(tmp_path):
+    begun_encrypted(tmp_path)
+    for keys in (None, OTHER_KEY):
+        with pytest.raises(EncryptionKeyError, match="give the key to copy\\(\\) by keys="):
+            copy(tmp_path / "here", tmp_path / "there", keys=keys)
+    assert copy(tmp_path / "here", tmp_path / "there", keys=[OTHER_KEY, KEY]).resumed
+    with (
+        LmdbStore(tmp_path / "here") as store,
+        LmdbStore(tmp_path / "there", serialize="json", encrypt=KEY) as twin,
+    ):
+        assert dict(twin) == dict(store)
+
+
+def test_a_copy_that_encrypts_goes_on_by_the_command(run, tmp_path):
+    begun_encrypted(tmp_path)
+    (tmp_path / "key").write_bytes(KEY)
+    run("copy", "--key-file", tmp_path / "key", tmp_path / "here", tmp_path / "there")
+    with LmdbStore(tmp_path / "there", serialize="json", encrypt=KEY) as twin:
+        assert Collection(twin, User).find(city="city 3").count() == 43
+
+
+def test_the_command_replaces_what_an_encrypted_target_has(run, tmp_path):
+    (tmp_path / "key").write_bytes(KEY)
+    with LmdbStore(tmp_path / "here", serialize="msgpack") as store:
+        store["a"] = 1
+    with LmdbStore(tmp_path / "there", serialize="json", encrypt=KEY) as target:
+        target["b"] = 2
+    options = ["--to", "json", "--replace", "--key-file", tmp_path / "key"]
+    run("copy", *options, tmp_path / "here", tmp_path / "there")
+    with LmdbStore(tmp_path / "there", encrypt=KEY) as twin:
+        assert dict(twin) == {b"a": 1}
+
+
 def test_the_command_encrypts_what_was_encrypted(run, tmp_path):
     sealed(tmp_path / "here").close()
     (tmp_path / "key").write_bytes(KEY)

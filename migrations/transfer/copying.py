@@ -17,6 +17,7 @@ from contextlib import ExitStack, contextmanager
 from attrs import frozen
 
 from stones.errors import MigrationError, UnsupportedError
+from stones.formats.encryption_keys import Encrypt, KeyRing
 from stones.migrations.progress import Progress
 from stones.stores.database import Database
 
@@ -59,6 +60,7 @@ def copy(
     snapshot: bool = False,
     replace: bool = False,
     at_end: Callable[[], object] | None = None,
+    keys: Encrypt = None,
     progress: Progress | None = None,
 ) -> CopyReport:
     """Copy a store to another place, with collections, indexes, namespaces and all it knows.
@@ -70,7 +72,7 @@ def copy(
 
     The stored bytes are copied as they are, so no serializer and no key has to be known. If the
     target is an open store that was opened with another serializer than the source has, or with
-    with other `checksums`, `compress` or `encrypt`, its values are decoded and encoded.
+    other `checksums`, `compress` or `encrypt`, its values are decoded and encoded.
 
     A copy may be interrupted or killed at any time: no program opens the target then. Run it again
     to go on. A finished copy that is still equal to the source is left as it is. A target with
@@ -79,7 +81,9 @@ def copy(
 
     `at_end` is called when the copy is complete, inside a write transaction of the source. What it
     writes there is committed with it. Writers of the source wait for that: see
-    `CopyReport.pause`. `progress` is called with the steps done and the number of all steps.
+    `CopyReport.pause`. `keys` are the keys of encrypted stores that are named by a path or URL, as
+    `encrypt=` takes them. Only values that are encoded anew need keys. `progress` is
+    called with the steps done and the number of all steps.
 
     It takes constant memory, and reads all entries twice. Raises MigrationError, before anything is
     written, for a target that has entries, for a key or value that the engine of the target cannot
@@ -106,7 +110,7 @@ def copy(
         database = stack.enter_context(opened(target, readonly=False, create=True))
         if database.engine is origin.engine or identity(database) == identity(origin):
             raise MigrationError(f"{shown(source)} cannot be copied to itself: name another target")
-        work = CopyRun(reader, CopyTarget(database), progress)
+        work = CopyRun(reader, CopyTarget(database), KeyRing.of(keys), progress)
         pause = 0.0
         if at_end is not None or not work.is_done():
             work.prepare(replace=replace)

@@ -11,6 +11,7 @@ from stones.engine import Page, Space, Transaction
 from stones.engines.compared_states import KeySpan
 from stones.errors import ConflictError, EncryptionKeyError, FormatMismatchError, MigrationError
 from stones.formats.codec import Codec
+from stones.formats.encryption_keys import KeyRing
 from stones.formats.metadata import GENERATION, read_metadata
 from stones.formats.request import FormatRequest
 from stones.formats.unfinished import UnfinishedCopy
@@ -40,9 +41,12 @@ _TRIES = 20
 class CopyRun:
     """One run of a copy: `prepare`, then `run`."""
 
-    def __init__(self, source: CopySource, target: CopyTarget, progress: Progress | None) -> None:
+    def __init__(
+        self, source: CopySource, target: CopyTarget, keys: KeyRing, progress: Progress | None
+    ) -> None:
         self._source = source
         self._target = target
+        self._by_keys = FormatRequest(None, keys=keys)
         self._progress = ProgressCounter(progress, 2 * source.total())
         self._conversion: Conversion | None = None
         self.written = self.removed = 0
@@ -100,7 +104,7 @@ class CopyRun:
         check_sizes(source, target, values=codec is None)
         if codec is not None:
             if not is_open(source.database):
-                source.database.open(FormatRequest(None))
+                source.database.open(self._by_keys)
             self._conversion = Conversion(source.database, codec)
         target.claim(place, codec)
         if source.engine.read(UnfinishedCopy.read) == target.found():
@@ -269,7 +273,7 @@ class CopyRun:
         """What encodes the values anew; None if their bytes are copied as they are."""
         database = self._target.database
         if not is_open(database):
-            return self._target.own_codec(FormatRequest(None)) if self.resumed else None
+            return self._target.own_codec(self._by_keys) if self.resumed else None
         request, codec = database.request, database.codec
         metadata = self._source.engine.read(read_metadata)
         if self._source.is_stones03 or metadata is None:

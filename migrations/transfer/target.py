@@ -6,7 +6,13 @@ from typing import TypeVar
 
 from stones.engine import Engine, Page, Space, Transaction
 from stones.engines.memory import MemoryEngine
-from stones.errors import FormatMismatchError, MigrationError, StorageError, UnexpectedError
+from stones.errors import (
+    EncryptionKeyError,
+    FormatMismatchError,
+    MigrationError,
+    StorageError,
+    UnexpectedError,
+)
 from stones.formats.codec import Codec
 from stones.formats.layout import LAYOUT
 from stones.formats.metadata import (
@@ -165,7 +171,10 @@ class CopyTarget:
     # -- values that are encoded anew --------------------------------------------------------------
 
     def own_codec(self, request: FormatRequest) -> Codec | None:
-        """The codec of the target's own format, by the note of an unfinished copy."""
+        """The codec of the target's own format, by the note of an unfinished copy.
+
+        Raises EncryptionKeyError if the request lacks a key of that format.
+        """
         note = self.found()
         if note is None or note.formats is None:
             return None
@@ -173,7 +182,13 @@ class CopyTarget:
         for name, raw in note.formats.items():
             txn.put(META, name.encode(), raw.encode("latin-1"))
         metadata = read_metadata(txn)
-        return None if metadata is None else Codec(metadata, request)
+        if metadata is None:
+            return None
+        try:
+            request.check_keys(metadata, repr(self.database.name))
+        except EncryptionKeyError as error:
+            raise EncryptionKeyError(f"{error}; give the key to copy() by keys=") from error
+        return Codec(metadata, request)
 
 
 def _is_empty(txn: Transaction) -> bool:

@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import click
 
-from stones.errors import UnfinishedCopyError
+from stones.errors import EncryptionKeyError, UnfinishedCopyError
 from stones.formats.messages import show_count
 from stones.stores.existing import lmdb_path
 from stones.stores.opening import stone
@@ -66,7 +66,14 @@ def copy(
                 if not isinstance(place, str):
                     stack.enter_context(place)
             progress = stack.enter_context(progress_bar("copy"))
-            done = copy(origin, place, snapshot=snapshot, replace=replace, progress=progress)
+            done = copy(
+                origin,
+                place,
+                snapshot=snapshot,
+                replace=replace,
+                keys=given_keys(),
+                progress=progress,
+            )
     except KeyboardInterrupt:
         raise Interrupted(
             "interrupted: no program opens the copy until it is finished; run this again to go on"
@@ -93,7 +100,13 @@ def _made(target: str, serializer: str, source: Store[Any, Any]) -> Any:
         wanted["encrypt"] = given_keys()
     if metadata.write.compression and scheme_of(target) not in ("dbm", "json"):
         wanted["compress"] = metadata.write.compression
+    place = target if path is None else f"lmdb:{path}"
     try:
-        return stone(target if path is None else f"lmdb:{path}", serialize=serializer, **wanted)
+        try:
+            return stone(place, serialize=serializer, **wanted)
+        except EncryptionKeyError:  # it is encrypted, and the source is not
+            if "encrypt" in wanted or given_keys() is None:
+                raise
+            return stone(place, serialize=serializer, encrypt=given_keys(), **wanted)
     except UnfinishedCopyError:  # its note names its format
         return target
