@@ -330,6 +330,8 @@ def test_info_tells_formats_collections_and_sizes(run, store):
                 "records": 1,
                 "size": len(b"User/ada") + len(record),
                 "indexes": [],
+                "step": 0,
+                "to_step": None,
             }
         ],
         "namespaces": [],
