@@ -1,6 +1,10 @@
-"""Out of a store: JSON Lines, CSV, Arrow and Parquet. See `export_to`.
+"""Out of a store: JSON Lines, CSV, Arrow and Parquet.
 
-`exporting` has `export_to`. `sources` gives the rows of a store, a collection or a range, and
-`columns` turns rows into cells. `json_lines`, `csv_rows` and `arrow_tables` write one form each.
-`whole_output` writes a file so that it is there whole or not at all.
+exporting     `export_to`, and what it reports
+sources       what can be exported: the rows of a store, a collection or a range
+columns       rows as cells, for forms that have columns
+json_lines    JSON Lines, which can be imported again without loss
+csv_rows      CSV with a header
+arrow_tables  Arrow's file format, and Parquet
+whole_output  writes a file so that it is there whole or not at all
 """

@@ -1,17 +1,17 @@
 """The command line, `stones`. It loads only when a command runs.
 
-main            the entry point: runs a command, and turns errors into exit codes
-entry_commands  get, put, delete, keys
-store_commands  info, check, salvage, backup, compact
-migrate_command migrate
+main                the entry point: runs a command, and turns errors into exit codes
+entry_commands      get, put, delete, keys
+store_commands      info, check, salvage, backup, compact
+migrate_command     migrate
 migration_commands  migrations new, status, plan, run, verify, undo
-copy_command    copy
-import_command  import
-export_command  export
-options         options and exit codes that the commands share
-keys            how a key is typed and shown
-typed_keys      how the key of a record is typed and shown
-any_digits      ints of any number of digits, as text
-usage           wrong command lines: suggestions, and where the help is
-streams         closed standard streams, and a pipe whose reader has ended
+copy_command        copy
+import_command      import
+export_command      export
+options             options and exit codes that the commands share
+keys                how a key is typed and shown
+typed_keys          how the key of a record is typed and shown
+any_digits          ints of any number of digits, as text
+usage               wrong command lines: suggestions, and where the help is
+streams             closed standard streams, and a pipe whose reader has ended
 """

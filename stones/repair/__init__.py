@@ -15,6 +15,6 @@ findings          what check and salvage report
 contents          metadata and entries read with distrust, for check and salvage
 file_entries      the entries in the pages of an LMDB file
 index_metadata    the indexes that the metadata defines, read with distrust
-step_metadata    how far records have come through migrations, read with distrust
+step_metadata     how far records have come through migrations, read with distrust
 held_snapshot     a child process that holds a snapshot of an LMDB file
 """
