@@ -169,7 +169,7 @@ class Recoding:
         if first != writer.prefix or type(self._reading) is Stones03Codec:
             return False
         known = self._reading.metadata.formats.get(writer.format.id)
-        return known == writer.format and not self._reading.misses_checksum(first)
+        return known == writer.format and not self._reading.misses(first)
 
     def _way(self, writer: FormatWriter, first: bytes) -> _Way | None:
         """How values with this first byte are recoded in groups. None: one by one."""
@@ -180,7 +180,7 @@ class Recoding:
 
     def _new_way(self, writer: FormatWriter, first: bytes) -> _Way | None:
         reading, request = self._reading, self._request
-        if not first or type(reading) is Stones03Codec or reading.misses_checksum(first):
+        if not first or type(reading) is Stones03Codec or reading.misses(first):
             return None
         format = reading.metadata.formats.get(first[0] & ~CHECKSUM_BIT)
         target = writer.format

@@ -29,6 +29,7 @@ from stones import (
     key,
     key_from_environment,
     key_from_file,
+    migrate,
     salvage,
 )
 from stones.engine import Space
@@ -262,6 +263,37 @@ def test_a_value_with_the_first_byte_of_another_encrypted_format_is_refused():
     put_raw(store, b"a", formats[b"b"] + raw_values(store)[b"a"][1:])
     with pytest.raises(CorruptValueError, match="cannot be decrypted: it was changed"):
         store["a"]
+
+
+@pytest.mark.parametrize(
+    ("serializer", "raw"),
+    [("json", b'\x02"forged"'), ("pickle", b"\x01" + pickle.dumps("forged"))],
+)
+def test_a_value_that_is_not_encrypted_is_refused_once_all_values_are(serializer, raw, path):
+    with LmdbStore(path, serialize=serializer) as store:
+        store["a"] = 1
+        migrate(store, encrypt=KEY)
+        put_raw(store, b"a", raw)
+        with pytest.raises(CorruptValueError, match=r"b'a' is not encrypted, as all values"):
+            store["a"]
+        with pytest.raises(CorruptValueError, match=r"b'a' is not encrypted, as all values"):
+            list(store.items())
+    for options in ({"encrypt": KEY}, {}):
+        (finding,) = check(path, **options).findings
+        assert "is not encrypted" in finding.what
+
+
+def test_values_that_are_decrypted_are_read_by_programs_that_knew_all_as_encrypted(path):
+    with LmdbStore(path, serialize="json", encrypt=KEY) as store:
+        store.update(a=1, b=2)
+        with store.snapshot() as before:
+            assert in_child(lambda: decrypt(path)) == 0
+            assert (store["a"], dict(store), before["b"]) == (1, {b"a": 1, b"b": 2}, 2)
+
+
+def decrypt(path):
+    with LmdbStore(path, encrypt=KEY) as store:
+        migrate(store, encrypt=False)
 
 
 def test_check_without_the_key_finds_what_it_can(path):

@@ -44,6 +44,8 @@ class Codec:
         """The first byte of each value that this codec writes, for keys without a rule."""
         self._is_plain = not (metadata.checksums or metadata.write.is_packed or metadata.rules)
         """Whether each new value is the first byte and the serializer's bytes, and nothing else."""
+        by_rules = [metadata.formats[id] for id in metadata.rules.values()]
+        self._all_encrypted = all(each.encryption for each in [metadata.write, *by_rules])
         self._writers: dict[int, FormatWriter] = {}
         self.loads = writer.decode
         """Decodes `raw[1:]` if `raw[0] == id`. Raises anything on damaged bytes."""
@@ -161,10 +163,22 @@ class Codec:
         """Whether the metadata lists the format of these stored bytes."""
         return not raw or raw[0] & ~CHECKSUM_BIT in self.metadata.formats
 
-    def misses_checksum(self, raw: bytes) -> bool:
-        """Whether these stored bytes have no checksum though each value of the store has one."""
-        all_have_one = self.metadata.checksums and self.metadata.migration is None
-        return all_have_one and raw[:1] < bytes([CHECKSUM_BIT])
+    def misses(self, raw: bytes) -> str:
+        """What these stored bytes lack, though each value of the store has it, in words.
+
+        Empty if they have it all. Otherwise a bit that flips could take a checksum off a value, and
+        a value in a format that the store had once could take the place of an encrypted one.
+        """
+        if not raw:
+            return "is empty"
+        if self.metadata.migration is not None:
+            return ""
+        if self.metadata.checksums and raw[0] < CHECKSUM_BIT:
+            return "has no checksum, as all values of the store have"
+        format = self.metadata.formats.get(raw[0] & ~CHECKSUM_BIT)
+        if self._all_encrypted and (format is None or format.encryption is None):
+            return "is not encrypted, as all values of the store are"
+        return ""
 
     def decode(self, key: bytes, raw: bytes) -> Any:
         """The value, from stored bytes in any format that the metadata lists.
@@ -181,14 +195,11 @@ class Codec:
         return read(key, raw)
 
     def _format_of(self, key: bytes, raw: bytes) -> Format:
-        problem = None
-        if not raw:
-            problem = "is empty"
-        elif not self.knows(raw):
+        if self.knows(raw):
+            problem = self.misses(raw)
+        else:
             problem = f"has the format {raw[0] & ~CHECKSUM_BIT}, which the store does not list"
-        elif self.misses_checksum(raw):
-            problem = "has no checksum, as all values of the store have"
-        if problem is not None:
+        if problem:
             raise CorruptValueError(f"the value of {key!r} {problem}: it is damaged")
         return self.metadata.formats[raw[0] & ~CHECKSUM_BIT]
 

@@ -140,18 +140,18 @@ class Database(DatabaseReader):
         if self.is_stones03:
             return codec.decode(key, raw)
         # A codec that knows the format may decode the value, whichever of the two is later. If it
-        # wants a checksum that the value does not have, only the metadata of now can tell.
+        # wants a checksum or encryption that the value lacks, only the metadata of now can tell.
         for codec in (self.codec, self._other_codec):
             if codec.metadata.generation is not None and codec.knows(raw):
-                if codec.misses_checksum(raw):
+                if codec.misses(raw):
                     break
                 return codec.decode(key, raw)
         # The store has got another format since the metadata was read, or its first format. Maybe
         # that was after the value was read, too. So read both in one transaction.
         with self.reading() as txn:
             codec, now = self.codec_at(txn), txn.get(DATA, key)
-            if now is None:  # deleted since it was read; it may be older than the checksums
-                codec = Codec(evolve(codec.metadata, checksums=False), self.request)
+            if now is None:  # deleted since it was read: maybe before the last migration
+                codec = Codec(evolve(codec.metadata, migration=""), self.request)
             return codec.decode(key, raw if now is None else now)
 
     # -- writing -------------------------------------------------------------------------------
