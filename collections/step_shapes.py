@@ -5,7 +5,7 @@ migration has not reached, with the defaults that were kept for them. `Descripti
 of records that have had a later step. Indexes see only the first: they are built again at the end.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 
 from attrs import evolve
 
@@ -16,6 +16,9 @@ from .description import Description, Shape
 from .kept_view import KeptView, kept_view
 from .record_steps import StepState, state_at, steps_of
 from .shapes import merged
+
+ViewsOf = Callable[[Sequence[bytes]], Sequence[KeptView | None]]
+"""For the stored keys of some records: what adds the kept defaults to each of them."""
 
 
 def begun(found: Description, own: Description, schema: Schema) -> Description:
@@ -57,6 +60,15 @@ def view_of(txn: Transaction, name: str, found: Description, stored: bytes) -> K
         return kept_view(found)
     (step,) = steps_of(txn, name, state_at(txn, name, found.steps), (stored,))
     return step_views(found).get(step)
+
+
+def views_at(txn: Transaction, name: str, found: Description) -> ViewsOf | None:
+    """What gives `view_of` for many records of a transaction. None if no record has a view."""
+    views = step_views(found)
+    if not any(views.values()):
+        return None
+    state = state_at(txn, name, found.steps)
+    return lambda stored: [views.get(step) for step in steps_of(txn, name, state, stored)]
 
 
 def known_names(found: Description) -> tuple[frozenset[str], frozenset[str]]:

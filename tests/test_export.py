@@ -21,6 +21,7 @@ from stones import (
     Collection,
     LmdbStore,
     MemoryStore,
+    Migration,
     QueryError,
     SerializerError,
     StorageError,
@@ -220,6 +221,106 @@ def test_a_default_that_was_added_later_is_exported():
     assert exported(Collection(store, New, "users"), form="csv") == (
         b"name,level\r\nada,3\r\nbob,7\r\n"
     )
+
+
+def test_a_range_of_a_store_has_the_defaults_that_were_added_later():
+    store = MemoryStore()
+
+    @define
+    class Old:
+        name: str = key()
+
+    @define
+    class New:
+        name: str = key()
+        level: int = 3
+
+    Collection(store, Old, "users").add_many([Old("ada"), Old("eve")])
+    Collection(store, New, "users").add(New("bob", 7))
+    ada, bob = ({"name": "ada", "level": 3}, {"name": "bob", "level": 7})
+    part = store.range(prefix="users/", lt="users/c")
+    assert [line["value"] for line in lines(part)] == [ada, bob]
+    assert [line["value"] for line in lines(part, filter="@.level == 3")] == [ada]
+    last = lines(store.range(reverse=True, limit=2))
+    assert [line["value"]["name"] for line in last] == ["eve", "bob"]
+    with store.snapshot() as view:
+        assert [line["value"] for line in lines(view.range(limit=1))] == [ada]
+
+
+def half_migrated(store):
+    """A collection with records from before a step, and from after it."""
+
+    @define
+    class Old:
+        name: str = key()
+
+    @define
+    class Level:
+        name: str = key()
+        level: int = 3
+
+    @define
+    class Rank:
+        name: str = key()
+        rank: int = 3
+
+    @define
+    class More(Rank):
+        more: str = "m"
+
+    Collection(store, Old, "users").add(Old("ada"))
+    Collection(store, Level, "users").add(Level("bob", 7))
+    steps = [Migration(1, rename={"level": "rank"})]
+    Collection(store, Rank, "users", migrations=steps).add(Rank("cid", 1))
+    users = Collection(store, More, "users", migrations=steps)
+    users.add(More("dan", 2))
+    return users
+
+
+def test_each_record_has_the_defaults_of_its_own_shape_during_a_migration(run, tmp_path):
+    path = str(tmp_path / "db")
+    stored = [
+        {"name": "ada", "level": 3},
+        {"name": "bob", "level": 7},
+        {"name": "cid", "rank": 1, "more": "m"},
+        {"name": "dan", "rank": 2, "more": "m"},
+    ]
+    with LmdbStore(path, serialize="msgpack") as store:
+        users = half_migrated(store)
+        assert [line["value"] for line in lines(store)] == stored
+        assert [line["value"] for line in lines(store.range(ge="users/b"))] == stored[1:]
+        assert lines(users)[0] == {"name": "ada", "rank": 3, "more": "m"}
+    assert [json.loads(line) for line in run("export", path, "users").splitlines()] == stored
+    assert run("export", path, "users", "--csv").splitlines() == (
+        "name,level,rank,more\nada,3,,\nbob,7,,\ncid,,1,m\ndan,,2,m\n".splitlines()
+    )
+    found = run("export", path, "users", "--fields", "more", "--filter", "@.rank > 1")
+    assert json.loads(found) == {"more": "m"}
+
+
+@pytest.mark.parametrize("serializer", ["pickle", "json", "msgpack", "cbor"])
+def test_plain_values_and_others_in_one_page_keep_their_types(serializer):
+    odd = [
+        {"$tuple": [1]},
+        {"x": {"$set": [1]}},
+        {"x": math.inf, "y": None},
+        [2**64, -(2**70)],
+        {"x": [None, {"y": -math.inf}]},
+        {1: "x"},
+        "$null",
+        None,
+        {"x": (1, {"y": b"z"})},
+        {"x": "\ud800"},
+    ]
+    for more in [odd, *([each] for each in odd)]:
+        values = [{"n": n, "none": None} for n in range(40)] + more + [{"n": [1.5, None]}] * 3
+        store = MemoryStore(
+            {f"{n:03}": each for n, each in enumerate(values)}, serialize=serializer
+        )
+        store[b"\xff"] = {"n": 1}
+        *found, last = lines(store)
+        assert last == {"key": b"\xff", "value": {"n": 1}}
+        assert all(same(line["value"], value) for line, value in zip(found, values, strict=True))
 
 
 def test_a_part_of_a_store_or_of_a_collection_is_exported(users):

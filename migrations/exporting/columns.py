@@ -13,7 +13,8 @@ from stones.collections.indexes.encoding import MISSING
 from stones.errors import QueryError, StorageError
 from stones.formats.messages import show
 
-from .sources import Picked, Row, Source
+from .entry_pages import Row
+from .sources import Picked, Source
 
 KEY, VALUE = "_key", "_value"
 MOST = 1000

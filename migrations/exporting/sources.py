@@ -4,7 +4,7 @@ A source gives rows, again at each call: a key, and a value. The key of a record
 fields have it. A value is completed: it has the defaults of fields that were added later.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import field, frozen
@@ -13,7 +13,6 @@ from stones.collections.collection_reader import CollectionReader, queried_recor
 from stones.collections.description import Description
 from stones.collections.indexes.encoding import MISSING
 from stones.collections.indexes.entries import path_getter
-from stones.collections.kept_view import kept_view
 from stones.collections.keys import KeyCodec, named_codec
 from stones.collections.language.jsonpath import parse_filter
 from stones.collections.planning.execution import matches
@@ -23,20 +22,23 @@ from stones.collections.record_range import RecordRange
 from stones.errors import CollectionError, QueryError, ValueTypeError
 from stones.formats.messages import show, show_value
 from stones.stores.claims import collection_names, count_key, read_collection
-from stones.stores.database_reader import DatabaseReader
-from stones.stores.reader import Reader
+from stones.stores.database_reader import DatabaseReader, batches
+from stones.stores.reader import DictEntries, Reader
 from stones.stores.spans import EVERYTHING, Span, prefix_span
-from stones.stores.views import Range
+from stones.stores.views import Range, range_parts
 
-Row = tuple[Any, Any]
-"""A key, or None, and a value."""
+from .entry_pages import Page, Row, entry_pages
+
+ROWS = 500
+"""So many rows make a page, where the store does not read pages."""
 
 
 @frozen
 class Source:
     """The rows that are exported."""
 
-    rows: Callable[[], Iterator[Row]]
+    pages: Callable[[], Iterator[Page]]
+    """The rows, several hundred at a time."""
     total: int | None = None
     """About how many rows there are. None if nobody knows."""
     names: Sequence[str] | None = None
@@ -49,6 +51,10 @@ class Source:
         """Whether each row is a record of a collection."""
         return self.names is not None
 
+    def rows(self) -> Iterator[Row]:
+        """The rows one by one."""
+        return (row for page in self.pages() for row in page.rows)
+
 
 def source_of(given: Any, filter: str | None) -> Source:
     """The source that the user names. Raises ValueTypeError, and QueryError for a filter."""
@@ -59,9 +65,12 @@ def source_of(given: Any, filter: str | None) -> Source:
     if isinstance(given, Reader):
         if given.is_whole:
             return entries_of(given.database, EVERYTHING, filter)
-        return _filtered(Source(lambda: iter(given.items()), len(given)), filter)
+        return _filtered(Source(_paged(lambda: iter(given.items())), len(given)), filter)
     if isinstance(given, Range):
-        return _filtered(Source(lambda: iter(given.items())), filter)
+        entries, span = range_parts(given)
+        if isinstance(entries, DictEntries):
+            return entries_of(entries.database, span, filter)
+        return _filtered(Source(_paged(lambda: iter(given.items()))), filter)
     raise ValueTypeError(
         f"export_to() takes a store, a collection, or a range of one, not {show_value(given)}"
     )
@@ -69,26 +78,8 @@ def source_of(given: Any, filter: str | None) -> Source:
 
 def entries_of(database: DatabaseReader, span: Span, filter: str | None) -> Source:
     """The entries of a store in a span. Records are completed, as `stones get` shows them."""
-
-    def rows() -> Iterator[Row]:
-        with database.reading() as txn:
-            views = {}
-            for name in collection_names(txn):
-                stored = read_collection(txn, name)
-                if stored is not None:
-                    view = kept_view(Description.from_stored(name, stored))
-                    if view is not None:
-                        views[name.encode()] = view
-        entries = database.entries(span, are_records=True)
-        if not views:
-            yield from entries
-            return
-        for key, value in entries:
-            view = views.get(key.partition(b"/")[0])
-            yield key, value if view is None or type(value) is not dict else view(value)
-
     total = database.count() if span == EVERYTHING else None
-    return _filtered(Source(rows, total), filter)
+    return _filtered(Source(lambda: entry_pages(database, span), total), filter)
 
 
 def collection_named(database: DatabaseReader, name: str, filter: str | None) -> Source:
@@ -102,16 +93,25 @@ def collection_named(database: DatabaseReader, name: str, filter: str | None) ->
         total = txn.sum(count_key(name))
     assert stored is not None
     description = Description.from_stored(name, stored)
-    view, codec = kept_view(description), named_codec(description.key)
+    codec = named_codec(description.key)
     span, size = prefix_span(name.encode() + b"/"), len(name.encode()) + 1
     has_keys = _lacks_keys(database, span, size, codec)
 
-    def rows() -> Iterator[Row]:
-        for stored, value in database.entries(span, are_records=True):
-            key = codec.decode(stored[size:]) if has_keys else None
-            yield key, value if view is None else view(value)
+    def pages() -> Iterator[Page]:
+        for page in entry_pages(database, span):
+            if has_keys:
+                rows = [(codec.decode(stored[size:]), value) for stored, value in page.rows]
+            else:
+                rows = [(None, value) for _, value in page.rows]
+            yield Page(rows, page.are_plain)
 
-    return _filtered(Source(rows, total, description.fields, has_keys), filter)
+    names = dict.fromkeys(description.fields)
+    if description.steps.to is not None:  # the records have several shapes
+        for page in entry_pages(database, span):
+            for _, value in page.rows:
+                names.update(dict.fromkeys(value))
+    _check_names(name, names, has_keys=has_keys)
+    return _filtered(Source(pages, total, tuple(names), has_keys), filter)
 
 
 def _records(queried: QueriedRecords[Any, Any], span: Span | None, filter: str | None) -> Source:
@@ -128,11 +128,7 @@ def _records(queried: QueriedRecords[Any, Any], span: Span | None, filter: str |
     for extra in records.extra_fields()[0]:
         if extra not in names:
             names.append(extra)
-    if has_keys and "_key" in names:
-        raise CollectionError(
-            f"{records.name}: the records have a field '_key', and keys of their own: an export "
-            "cannot have both"
-        )
+    _check_names(records.name, names, has_keys=has_keys)
 
     def rows() -> Iterator[Row]:
         found = matches(records, selection)
@@ -141,7 +137,19 @@ def _records(queried: QueriedRecords[Any, Any], span: Span | None, filter: str |
         return ((records.decode_key(stored), value) for stored, value in found)
 
     total = records.count() if span is None and filter is None else None
-    return Source(rows, total, names, has_keys)
+    return Source(_paged(rows), total, names, has_keys)
+
+
+def _check_names(name: str, names: Collection[str], *, has_keys: bool) -> None:
+    if has_keys and "_key" in names:
+        raise CollectionError(
+            f"{name}: the records have a field '_key', and keys of their own: an export cannot "
+            "have both"
+        )
+
+
+def _paged(rows: Callable[[], Iterator[Row]]) -> Callable[[], Iterator[Page]]:
+    return lambda: map(Page, batches(rows(), ROWS))
 
 
 def _filtered(source: Source, filter: str | None) -> Source:
@@ -149,10 +157,11 @@ def _filtered(source: Source, filter: str | None) -> Source:
         return source
     test = parse_filter(filter).bind({})
 
-    def rows() -> Iterator[Row]:
-        return (row for row in source.rows() if test(row[1]))
+    def pages() -> Iterator[Page]:
+        for page in source.pages():
+            yield Page([row for row in page.rows if test(row[1])], page.are_plain)
 
-    return Source(rows, None, source.names, source.has_keys)
+    return Source(pages, None, source.names, source.has_keys)
 
 
 def _lacks_keys(database: DatabaseReader, span: Span, size: int, codec: KeyCodec[Any]) -> bool:

@@ -191,10 +191,10 @@ class Reader(Mapping[K, V]):
 class DictEntries(Generic[K, V]):
     """The entries of a database with the keys and values of the dict face: what views read."""
 
-    __slots__ = ("_database", "_key_type")
+    __slots__ = ("_key_type", "database")
 
     def __init__(self, database: DatabaseReader, key_type: type) -> None:
-        self._database = database
+        self.database = database
         self._key_type = key_type
 
     def encode_key(self, key: Any) -> bytes:
@@ -203,15 +203,15 @@ class DictEntries(Generic[K, V]):
 
     def keys(self, span: Span) -> Iterator[K]:
         """The keys in a span."""
-        keys: Iterator[Any] = self._database.keys(span)
+        keys: Iterator[Any] = self.database.keys(span)
         if self._key_type is bytes:
             return keys
         return (decode_key(stored, self._key_type) for stored in keys)
 
     def values(self, span: Span) -> Iterator[V]:
         """The values in a span."""
-        return (value for _, value in self._database.entries(span))
+        return (value for _, value in self.database.entries(span))
 
     def items(self, span: Span) -> Iterator[tuple[K, V]]:
         """The keys with their values in a span."""
-        return self._database.entries(span, text_keys=self._key_type is str)
+        return self.database.entries(span, text_keys=self._key_type is str)

@@ -85,6 +85,11 @@ class Range(BoundToStore, Mapping[K, V]):
         return f"<Range of {self._mapping!r}>"
 
 
+def range_parts(given: Range[K, V]) -> tuple[EntrySource[K, V], Span]:
+    """What a range reads, and which span of it, for the layers above."""
+    return given._source, given._span
+
+
 class Keys(BoundToStore, KeysView[K]):
     """The keys: set-like, in order."""
 
