@@ -109,6 +109,27 @@ def test_a_file_of_dbm_gives_bytes(folder, unchanged, module):
     assert dict(store) == {b"raw\xff": b"\x00\x01", b"text": b"abc"}
 
 
+@pytest.mark.parametrize("protocol", [0, 1, 2])
+def test_a_shelf_of_an_old_protocol_is_known_as_a_shelf(folder, unchanged, store, protocol):
+    values = {"a": [1, ("x", None)], "b": 5, "c": date(1815, 12, 10), "d": "text"}
+    with shelve.open(str(folder / "old"), protocol=protocol) as old:
+        old.update(values)
+    with pytest.raises(FormatMismatchError, match="trust_pickle=True"):
+        unchanged(folder / "old", store)
+    assert unchanged(folder / "old", store, trust_pickle=True).kind == "shelve"
+    assert dict(store) == values
+
+
+def test_texts_of_dbm_that_end_like_a_pickle_stay_bytes(folder, unchanged):
+    texts = [b"No.", b"I am here.", b"2.", b"(a).", b"."]
+    with dbm.dumb.open(str(folder / "old"), "c") as old:
+        for number, text in enumerate(texts):
+            old[str(number)] = text
+    store = MemoryStore(serialize="noop")
+    assert unchanged(folder / "old", store).kind == "dbm"
+    assert [*store.values()] == texts
+
+
 def test_a_shelf_without_trust_is_refused_before_anything_is_read(folder, store):
     with shelve.open(str(folder / "old")) as old:
         old["bomb"] = Bomb(folder / "exploded")
@@ -162,6 +183,16 @@ def test_pickled_values_of_sqlitedict_need_trust(folder, unchanged, store):
         old["bomb"] = Bomb(folder / "exploded")
     with pytest.raises(FormatMismatchError, match=r"the table 'unnamed' .*trust_pickle=True"):
         unchanged(folder / "old.sqlite", store)
+
+
+def test_pickles_of_an_old_protocol_of_sqlitedict_are_read(folder, unchanged, store):
+    def encode(value):
+        return sqlite3.Binary(pickle.dumps(value, 0))
+
+    with sqlitedict.SqliteDict(str(folder / "old"), autocommit=True, encode=encode) as old:
+        old["a"] = {"b": (1, 2.5)}
+    unchanged(folder / "old", store, trust_pickle=True)
+    assert dict(store) == {"a": {"b": (1, 2.5)}}
 
 
 def test_values_that_an_own_function_encoded_are_named(folder, store):

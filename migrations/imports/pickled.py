@@ -1,6 +1,9 @@
 """Pickled values: read only for those who trust the file, since to read one can run code."""
 
+import os
 import pickle
+import pickletools
+from contextlib import suppress
 from typing import Any
 
 from stones.errors import FormatMismatchError
@@ -29,5 +32,15 @@ def unpickled(raw: Any) -> Any:
 
 
 def looks_pickled(raw: bytes) -> bool:
-    """Whether bytes begin and end as a pickle of protocol 2 or later does."""
-    return raw[:1] == b"\x80" and raw[1:2] <= b"\x05" and raw[-1:] == b"."
+    """Whether bytes begin and end as a pickle of protocol 2 or later, or are a whole older pickle.
+
+    It runs nothing. A few short texts are whole pickles of protocol 0 too, such as `N.`.
+    """
+    if raw[-1:] != b".":
+        return False
+    if raw[:1] == b"\x80":
+        return raw[1:2] <= b"\x05"
+    with suppress(Exception), open(os.devnull, "w") as nowhere:  # bytes that are no pickle
+        pickletools.dis(raw, nowhere)
+        return True
+    return False
