@@ -346,6 +346,15 @@ def test_a_file_of_a_value_that_is_missing_is_named(folder, store):
         import_from(folder / "old", store)
 
 
+def test_a_file_of_a_value_that_is_cut_short_is_named(folder, store):
+    with diskcache.Cache(str(folder / "old")) as old:
+        old["large"] = b"x" * 100_000
+    (value,) = folder.rglob("*.val")
+    value.write_bytes(value.read_bytes()[:1000])
+    with pytest.raises(MigrationError, match=r"'large': the file .* has 1,000 bytes of 100,000"):
+        import_from(folder / "old", store)
+
+
 # -- TinyDB ------------------------------------------------------------------------------------
 
 

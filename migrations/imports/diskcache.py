@@ -54,8 +54,8 @@ class DiskCacheFolder(PlainSource):
 
     def _of_cache(self, folder: Path, connection: sqlite3.Connection) -> Iterator[Entry]:
         unpack: Callable[[Any], Any] = _unpacked if _is_of_json(connection) else _as_it_is
-        for key, raw, expires, mode, name, value in connection.execute(
-            "SELECT key, raw, expire_time, mode, filename, value FROM Cache ORDER BY rowid"
+        for key, raw, expires, mode, name, size, value in connection.execute(
+            "SELECT key, raw, expire_time, mode, filename, size, value FROM Cache ORDER BY rowid"
         ):
             if expires is not None and expires <= self._now:
                 self.expired += 1
@@ -66,7 +66,7 @@ class DiskCacheFolder(PlainSource):
                 yield show(key), None, found
                 continue
             if name is not None:
-                value = _content(folder / name, mode)
+                value = _content(folder / name, mode, size)
             if mode == _PICKLE:
                 value = value if type(value) is Unreadable else unpickled(value)
             elif type(value) is not Unreadable:
@@ -110,10 +110,12 @@ def _is_of_json(connection: sqlite3.Connection) -> bool:
     return type(_unpacked(row[0])) is not Unreadable
 
 
-def _content(path: Path, mode: int) -> Any:
-    """The value that is in a file of its own."""
+def _content(path: Path, mode: int, size: int) -> Any:
+    """The value that is in a file of its own, of a size that the cache notes."""
     try:
         raw = path.read_bytes()
+        if len(raw) != size:
+            return Unreadable(f"the file with its value has {len(raw):,} bytes of {size:,}")
         return raw.decode() if mode == _TEXT else raw
     except (OSError, UnicodeDecodeError) as error:
         return Unreadable(f"the file with its value cannot be read: {show_error(error)}")
