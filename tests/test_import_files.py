@@ -544,6 +544,15 @@ def test_rows_of_another_length_are_named(folder, store):
 # -- NeDB --------------------------------------------------------------------------------------
 
 
+def test_the_expiry_of_documents_of_nedb_is_told(folder, store):
+    (folder / "old.db").write_text(
+        '{"$$indexCreated":{"fieldName":"seen","expireAfterSeconds":60}}\n'
+        '{"_id":"x","seen":{"$$date":0}}\n'
+    )
+    (note,) = import_from(folder / "old.db", store).notes
+    assert note.startswith("the index of 'seen', after which documents expire: not taken over")
+
+
 @pytest.mark.parametrize("name", ["users-nedb.db", "users-seald.db"])
 def test_later_lines_of_nedb_win(name, store):
     report = import_from(IMPORTED / name, store)

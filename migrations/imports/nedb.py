@@ -62,8 +62,14 @@ class NeDBFile(PlainSource):
             elif "$$indexCreated" in found:
                 made = found["$$indexCreated"]
                 name = made.get("fieldName") if type(made) is dict else made
-                unique = ", unique" if type(made) is dict and made.get("unique") else ""
-                indexes[str(name)] = f"the index of {show(name)}{unique}: not taken over"
+                kinds = {
+                    "unique": ", unique",
+                    "expireAfterSeconds": ", after which documents expire",
+                }
+                more = [
+                    text for kind, text in kinds.items() if type(made) is dict and made.get(kind)
+                ]
+                indexes[str(name)] = f"the index of {show(name)}{''.join(more)}: not taken over"
             elif "$$indexRemoved" in found:
                 indexes.pop(str(found["$$indexRemoved"]), None)
             elif type(found.get("_id")) not in (str, int, float):
