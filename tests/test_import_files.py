@@ -22,7 +22,7 @@ import tinydb
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from stones import FormatMismatchError, LmdbStore, MemoryStore, MigrationError, import_from
+from stones import FormatMismatchError, MemoryStore, MigrationError, import_from, stone
 from stones.engines.dbm.kinds import KINDS
 
 from .hostile import Bomb
@@ -611,8 +611,9 @@ def test_a_database_of_stones_03_gives_its_values(folder, store, stones03):
     assert (folder / "old" / "data.mdb").read_bytes() == before
 
 
-def test_a_store_of_today_is_to_be_copied(folder, store):
-    with LmdbStore(folder / "now") as now:
+@pytest.mark.parametrize("scheme", ["lmdb", "sqlite", "dbm"])
+def test_a_store_of_today_is_to_be_copied(folder, store, scheme):
+    with stone(f"{scheme}:{folder}/now") as now:
         now["a"] = 1
     with pytest.raises(MigrationError, match="is a store of stones already"):
         import_from(folder / "now", store)

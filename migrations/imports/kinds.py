@@ -98,8 +98,11 @@ def _of_file(path: Path) -> str | None:
 def _of_sqlite(path: Path) -> str | None:
     try:
         with sqlite_file.opened(path) as connection:
-            if "Dict" in sqlite_file.tables(connection):
+            found = {*sqlite_file.tables(connection)}
+            if "Dict" in found:
                 return None  # of dbm.sqlite3
+            if "stones_meta" in found:
+                raise current_store(path)
             return "sqlitedict" if tables(connection) else None
     except sqlite3.Error as error:
         raise MigrationError(f"{show(str(path))} is a damaged file of SQLite: {error}") from error

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from stones.engines.dbm.engine import MARK
 from stones.engines.dbm.kinds import KINDS, Kind, kind_at
 from stones.errors import MigrationError, StorageError
 from stones.formats.messages import show, show_count
@@ -14,6 +15,7 @@ from stones.formats.messages import show, show_count
 from . import sqlite_file
 from .pickled import check_trusted, looks_pickled, unpickled
 from .sources import CutShortError, Entry, Options, PlainSource
+from .stones03 import current_store
 
 _LOOKED_AT = 100
 
@@ -31,6 +33,8 @@ class DbmFile(PlainSource):
     def entries(self) -> Iterator[Entry]:
         try:
             for key, value in _read(self._kind, self.path):
+                if key == MARK:
+                    raise current_store(self.path)
                 yield key, self._key(key), self._value(value)
         except (StorageError, OSError, KeyError) as error:
             raise CutShortError(f"{self._kind.name} cannot read on: {error}") from error

@@ -31,8 +31,8 @@ from stones.errors import StoreOpenError, TransactionError
 
 from .kinds import KINDS, Kind, default_kind, kind_at
 
-_OWN = b"\0stones\0"
-_PREFIXES = {Space.DATA: _OWN + b"d", Space.INDEX: _OWN + b"i", Space.META: _OWN + b"m"}
+MARK = b"\0stones\0"
+_PREFIXES = {Space.DATA: MARK + b"d", Space.INDEX: MARK + b"i", Space.META: MARK + b"m"}
 
 
 class DbmFiles(WholeFile):
@@ -80,7 +80,7 @@ class DbmFiles(WholeFile):
                 raise FileNotFoundError(2, os.strerror(2), self.path)
             self._kind = kind
             entries = dict(kind.read(path))
-        foreign = entries.pop(_OWN, None) is None
+        foreign = entries.pop(MARK, None) is None
         spaces = tuple(SortedMap() for _ in Space)
         for key, value in entries.items():
             space, key = (Space.DATA, key) if foreign else _place_of(key)
@@ -232,7 +232,7 @@ class DbmEngine(WholeFileEngine, Stones03Engine):
 
 def _place_of(key: bytes) -> tuple[Space, bytes]:
     """The space of a stored key, and the key there."""
-    if key.startswith(_OWN):
+    if key.startswith(MARK):
         for space, prefix in _PREFIXES.items():
             if key.startswith(prefix):
                 return space, key.removeprefix(prefix)
@@ -241,10 +241,10 @@ def _place_of(key: bytes) -> tuple[Space, bytes]:
 
 def _stored(spaces: tuple[SortedMap, ...]) -> Iterator[tuple[bytes, bytes]]:
     """The entries of all spaces, with the keys that they have in the file."""
-    yield _OWN, b"1"
+    yield MARK, b"1"
     for space, prefix in _PREFIXES.items():
         for key, value in spaces[space].scan(b"", None, False):
-            own = space is not Space.DATA or key.startswith(_OWN)
+            own = space is not Space.DATA or key.startswith(MARK)
             yield prefix + key if own else key, value
 
 
