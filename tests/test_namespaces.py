@@ -285,6 +285,7 @@ NOT_OF_A_NAMESPACE = {
     "requesting",
     "snapshot",
     "sync",
+    "write_as",
 }
 """What a namespace does not use, and takes over from `Database` as it is."""
 BY_WHAT_IS_OVERRIDDEN = {
