@@ -31,7 +31,8 @@ class Presence:
         self._database = database
         self._name = name
         self._key = claim_key(name)
-        self._was_there = False
+        self.was_there = False
+        """Whether the description was read."""
         # One more round trip for each key that is not there would take as long as the read.
         self._pause = _EVERY if database.engine.supports.machines else 0.0
         self._looked = -_EVERY
@@ -42,36 +43,37 @@ class Presence:
         Raises CollectionError if the collection was there before, and is not any more.
         """
         if raw is None:
-            if self._was_there:
+            if self.was_there:
                 raise self._gone()
-        elif not self._was_there and not self._may_be_undone():
-            self._was_there = True
+        elif not self.was_there and not self._may_be_undone():
+            self.was_there = True
 
-    def check_now(self) -> None:
-        """Read the description, if the collection was there, and raise as `note`."""
-        if not self._was_there:
-            return
+    def check_now(self) -> bytes | None:
+        """Read the description, if the collection was there, and raise as `note`.
+
+        Returns its stored bytes. None if they were not read.
+        """
+        if not self.was_there:
+            return None
         if self._pause:
             now = monotonic()
             if now - self._looked < self._pause:
-                return
+                return None
             self._looked = now
-        if self._database.get(self._key, Space.META) is None:
+        raw = self._database.get(self._key, Space.META)
+        if raw is None:
             raise self._gone()
+        return raw
 
     @contextmanager
     def unless_undone(self) -> Iterator[None]:
         """A transaction that writes. If it is undone, so is what was noted in it."""
-        before = self._was_there
+        before = self.was_there
         try:
             yield
         except BaseException:
-            self._was_there = before
+            self.was_there = before
             raise
-
-    def forget(self) -> None:
-        """Forget that the collection was there, until it is read again."""
-        self._was_there = False
 
     def _may_be_undone(self) -> bool:
         """Whether what was read may be of a transaction that is not committed yet."""

@@ -196,11 +196,11 @@ class StoredDescription:
 
     def noting(self, transact: Callable[[], T]) -> T:
         """What `transact` returns. If its transaction is undone, so is what was noted in it."""
+        was_there = self._presence.was_there
         try:
             return transact()
-        except BaseException:
-            if self.known is None:  # what was noted may be undone
-                self._presence.forget()
+        except BaseException:  # what was noted may be undone
+            self._presence.was_there = was_there
             raise
 
     def check_claim(self, raw: bytes | None) -> None:
