@@ -16,6 +16,7 @@ from stones.collections.program_steps import ProgramSteps
 from stones.collections.records.record_type import RecordType, record_type
 from stones.collections.steps_report import StepsReport
 from stones.errors import MigrationError, RecordError
+from stones.stores.spans import prefix_span
 from stones.stores.store import Store
 
 from .schema import migrate_steps
@@ -85,8 +86,14 @@ class SteppedCollection:
                 "or let the file of a step set record = 'app.models:User'"
             )
         records = self._opened(self.record)
+        if (found := self.description()) is not None:
+            self.program.check_keys(found.steps)
         total = max(len(records), 1)
-        for done, key in enumerate(records.keys()):
+        database, span = self.store.database, prefix_span(self.name.encode() + b"/")
+        decode = record_type(self.record).key_codec.decode
+        # The keys as they are stored: to read those of `records` runs the pending steps too.
+        for done, stored in enumerate(database.keys(span)):
+            key = decode(stored[len(span.start) :])
             try:
                 records.get(key)
             except RecordError as error:

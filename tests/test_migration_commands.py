@@ -292,6 +292,22 @@ def test_a_dry_run_and_verify_name_the_records_that_do_not_fit(run, place, folde
     assert "User: 1 record cannot be read by the class" in shown
 
 
+def test_verify_names_each_record_for_which_a_pending_step_fails(run, place, folder, write, app):
+    write("0001_rename.py", RENAME + f"\nrecord = '{app}:User'\n")
+    write(
+        "0002_fail.py",
+        """
+        from stones import Migration
+        collection = 'User'
+        migration = Migration(2, convert={'name': int})
+        """,
+    )
+    shown = run_with_code(run, "migrations", "verify", place, "--folder", folder)
+    assert "User['ada']: step 2: 'name': 'ada' cannot be converted" in shown
+    assert "User['bob']: step 2: 'name': 'bob' cannot be converted" in shown
+    assert "User: 2 records cannot be read by the class" in shown
+
+
 def test_new_writes_a_template_where_nothing_is_known(run, place, folder):
     written = run("migrations", "new", place, "--folder", folder, "--collection", "User")
     path = Path(written.removeprefix("written: ").strip())
