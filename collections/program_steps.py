@@ -120,6 +120,17 @@ class ProgramSteps:
                 "its steps in migrations="
             )
 
+    def check_key_type(self, state: StepState, found: str, own: str) -> None:
+        """Raise MigrationError if a step that the program does not know has changed the keys.
+
+        `found` is the type of the keys in the store, and `own` of those that the program knows.
+        """
+        if found != own and state.newest > self.last:
+            raise MigrationError(
+                f"a step up to {state.newest} has changed the keys of {self.name!r}, which are of "
+                f"type {found:.80} now, and not {own}: deploy the newer program"
+            )
+
     def check_keys(self, state: StepState) -> None:
         """Raise MigrationError if a pending step gives the records other keys."""
         step = self.changes_keys(state)

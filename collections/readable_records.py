@@ -20,6 +20,7 @@ from stones.collections.records.record_type import RecordType
 from stones.engine import Transaction
 from stones.errors import (
     CollectionError,
+    CorruptValueError,
     FormatMismatchError,
     RecordError,
     StoneError,
@@ -166,11 +167,19 @@ class ReadableRecords(Generic[K, R]):
 
     def keys(self, span: Span) -> Iterator[K]:
         """The keys in a span."""
-        decode, start = self.type.key_codec.decode, len(self.prefix)
         if not self._is_settled:
             entries = self._entries_unsettled(span, is_shown=False)
-            return (decode(stored[start:]) for stored, _ in entries)
-        return (decode(stored[start:]) for stored in self._found(self.database.keys(span)))
+            return self._decoded(stored for stored, _ in entries)
+        return self._decoded(self._found(self.database.keys(span)))
+
+    def _decoded(self, keys: Iterable[bytes]) -> Iterator[K]:
+        decode, start = self.type.key_codec.decode, len(self.prefix)
+        try:
+            for stored in keys:
+                yield decode(stored[start:])
+        except CorruptValueError:
+            self._description.check_there()
+            raise
 
     def values(self, span: Span) -> Iterator[R]:
         """The records in a span, in key order."""
@@ -363,5 +372,9 @@ class ReadableRecords(Generic[K, R]):
 
     def decode_key(self, stored: bytes) -> K:
         """The key of the record that is stored under `stored`."""
-        key: K = self.type.key_codec.decode(stored[len(self.prefix) :])
+        try:
+            key: K = self.type.key_codec.decode(stored[len(self.prefix) :])
+        except CorruptValueError:
+            self._description.check_there()
+            raise
         return key

@@ -186,9 +186,11 @@ class StoredDescription:
     def check_there(self) -> None:
         """Raise CollectionError if the collection was there, and another program has renamed it.
 
-        For a reader that has found nothing. One read, if the collection was there.
+        MigrationError if its keys are of another type now. For a reader that has found nothing, or
+        a key that it cannot read. One read, if the collection was there.
         """
-        self._presence.check_now()
+        if (raw := self._presence.check_now()) is not None:
+            self.reading(raw)
 
     def unless_undone(self) -> AbstractContextManager[None]:
         """A transaction that writes. If it is undone, so is what was noted in it."""
@@ -220,6 +222,7 @@ class StoredDescription:
             read = ReadDescription(raw)
             if raw is not None:
                 found, schema = self._parse(raw), self._type.schema
+                self._program.check_key_type(found.steps, found.key, self._own.key)
                 views = step_views(found) if self._program.last else {}
                 names, steps = known_names(found), found.steps
                 # An upgraded record has its kept defaults already.

@@ -251,3 +251,22 @@ def test_a_killed_migration_leaves_all_old_or_all_new_keys(tmp_path):
             assert len(users) == 3000
             assert is_sound(store)
         assert check(path).sound
+
+
+READS_OF_AN_OLDER_PROGRAM = {
+    "get": lambda users: users[1],
+    "contains": lambda users: 1 in users,
+    "get_many": lambda users: [*users.get_many([1])],
+    "keys": lambda users: [*users],
+    "items": lambda users: [*users.items()],
+    "find": lambda users: [*users.find(email="bob@x")],
+}
+
+
+@pytest.mark.parametrize("read", READS_OF_AN_OLDER_PROGRAM.values(), ids=READS_OF_AN_OLDER_PROGRAM)
+def test_an_open_older_program_is_told_that_the_keys_have_changed(store, read):
+    older = old_users(store, "ada@x", "bob@x")
+    assert read(older)
+    users_in(store).migrate()
+    with pytest.raises(MigrationError, match="of type str now, and not int: deploy the newer"):
+        read(older)
