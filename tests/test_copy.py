@@ -20,6 +20,7 @@ from stones import (
     DbmStore,
     EncryptionKeyError,
     FormatMismatchError,
+    JsonFileStore,
     LmdbStore,
     MemoryStore,
     Migration,
@@ -737,15 +738,40 @@ def test_an_open_target_that_names_another_key_is_encrypted_by_that(tmp_path):
 
 
 def test_values_do_not_lose_their_encryption_by_the_way(tmp_path):
-    with sealed(tmp_path / "here") as store:
-        with (
-            LmdbStore(tmp_path / "there", serialize="json") as target,
-            pytest.raises(MigrationError, match=r"would not be encrypted.*encrypt=False"),
-        ):
+    with (
+        sealed(tmp_path / "here") as store,
+        LmdbStore(tmp_path / "there", serialize="json") as target,
+        pytest.raises(MigrationError, match=r"would not be encrypted.*encrypt=False"),
+    ):
+        copy(store, target)
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack"])
+@pytest.mark.parametrize("make", [LmdbStore, JsonFileStore])
+def test_an_open_target_with_encrypt_false_gets_decrypted_values(make, serializer, tmp_path):
+    with (
+        sealed(tmp_path / "here") as store,
+        make(tmp_path / "plain", serialize=serializer, encrypt=False) as target,
+    ):
+        copy(store, target)
+        assert dict(target) == dict(store)
+        assert not inspect(target).encrypted
+    with make(tmp_path / "plain") as target:
+        assert target["none"] is None
+        assert Collection(target, User).find(city="city 3").count() == 43
+
+
+@pytest.mark.parametrize("serializer", ["json", "msgpack"])
+def test_a_file_for_other_programs_is_not_filled_with_encrypted_values(serializer, tmp_path):
+    refused = partial(pytest.raises, MigrationError, match=r"cannot hold the encrypted")
+    with LmdbStore(tmp_path / "here", serialize=serializer, encrypt=KEY) as store:
+        store["city"] = "Paris"
+        with refused():
+            copy(store, f"json:{tmp_path}/new.json")
+        with JsonFileStore(tmp_path / "open.json", serialize=serializer) as target, refused():
             copy(store, target)
-        with LmdbStore(tmp_path / "plain", serialize="json", encrypt=False) as target:
-            copy(store, target)
-            assert dict(target) == dict(store)
+    with JsonFileStore(tmp_path / "open.json") as target:
+        assert dict(target) == {}
 
 
 def begun_encrypted(tmp_path):

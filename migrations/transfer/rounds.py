@@ -272,26 +272,45 @@ class CopyRun:
     def _codec_of_target(self) -> Codec | None:
         """What encodes the values anew; None if their bytes are copied as they are."""
         database = self._target.database
-        if not is_open(database):
-            return self._target.own_codec(self._by_keys) if self.resumed else None
-        request, codec = database.request, database.codec
         metadata = self._source.engine.read(read_metadata)
+        is_encrypted = metadata is not None and any(
+            metadata.formats[id].encryption for id in metadata.in_use
+        )
+        if not is_open(database):
+            codec = self._target.own_codec(self._by_keys) if self.resumed else None
+            if codec is None and is_encrypted:
+                self._check_holds_encrypted()
+            return codec
+        request, codec = database.request, database.codec
         if self._source.is_stones03 or metadata is None:
             return codec if request.name is not None else None
         is_other = False
         try:
             request.check(metadata, database.name)
-        except EncryptionKeyError:  # the bytes are copied: no key is needed, unless one is named
-            is_other = bool(request.encrypts)
+        except (
+            EncryptionKeyError
+        ):  # the bytes are copied: no key is needed, unless encrypt= is named
+            is_other = request.encrypts is not None
         except FormatMismatchError:
             is_other = True
-        is_encrypted = any(metadata.formats[id].encryption for id in metadata.in_use)
         if is_other and is_encrypted and request.encrypts is None:
             raise MigrationError(
                 f"nothing was written: the values of {database.name!r} would not be encrypted as "
                 "in the source; open the target with encrypt=key, or with encrypt=False"
             )
+        if is_encrypted and not is_other:
+            self._check_holds_encrypted()
         return codec if is_other else None
+
+    def _check_holds_encrypted(self) -> None:
+        """Raise MigrationError if no program could read encrypted values in the target."""
+        database = self._target.database
+        if not database.engine.packs_values:
+            raise MigrationError(
+                f"nothing was written: {database.name!r} is for people or for other programs, and "
+                "cannot hold the encrypted values of the source; to have them decrypted, open the "
+                "target with encrypt=False"
+            )
 
     def _changes(self) -> "_Changes":
         """An empty batch. A commit of an engine in memory costs O(n): its batches grow."""
