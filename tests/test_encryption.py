@@ -210,6 +210,18 @@ def test_a_missing_key_file_or_variable_is_named(tmp_path, monkeypatch):
     assert key_from_environment("A_KEY")() == KEY
 
 
+@pytest.mark.parametrize("digits", [KEY.hex(), base64.b64encode(KEY).decode()])
+def test_a_key_that_is_given_for_a_path_or_a_name_is_not_shown(digits, path, run):
+    LmdbStore(path, encrypt=KEY).close()
+    for wrong in (key_from_file(digits), key_from_file(KEY), key_from_environment(digits)):
+        with pytest.raises(EncryptionKeyError, match="looks like a key itself") as raised:
+            MemoryStore(encrypt=wrong)
+        assert raised.value.__suppress_context__ or raised.value.__context__ is None
+    assert digits not in run("get", path, "a", "--key-file", digits, code=1)
+    with pytest.raises(ValueTypeError, match=r"is a str, not bytes$"):
+        key_from_environment(KEY)
+
+
 def test_commands_take_the_key_from_a_file_or_from_the_environment(
     path, tmp_path, run, monkeypatch
 ):

@@ -3,6 +3,7 @@
 import base64
 import binascii
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,6 @@ from typing import Any
 from stones.errors import EncryptionKeyError, ValueTypeError
 
 from .encryption import KEY_SIZE, EncryptionKey
-from .messages import show
 
 KeySource = bytes | Callable[[], bytes]
 """A key, or a function without arguments that returns one."""
@@ -18,6 +18,7 @@ Encrypt = KeySource | Sequence[KeySource] | bool | None
 """What the option `encrypt=` takes: a key, the newest key and older ones, False, or None."""
 
 _FORMS = "32 bytes, or 64 hexadecimal digits, or base64"
+_DIGITS = re.compile(r"[0-9A-Fa-f]{64}|[A-Za-z0-9+/_-]{43}=")
 _NEW_KEY = 'python -c "import secrets; print(secrets.token_hex(32))"'
 
 
@@ -40,6 +41,11 @@ def key_from_file(path: str | bytes | os.PathLike[str] | os.PathLike[bytes]) -> 
         try:
             content = Path(place).read_bytes()
         except (OSError, ValueError) as error:
+            if _may_be_key(path):
+                raise EncryptionKeyError(
+                    "the path of the key file looks like a key itself: write the key into a file, "
+                    "and name the path of that file"
+                ) from None
             raise EncryptionKeyError(
                 f"the key file {place!r} cannot be read: {error}; `{_NEW_KEY}` makes a new key"
             ) from error
@@ -60,10 +66,15 @@ def key_from_environment(name: str) -> Callable[[], bytes]:
     >>> store = MemoryStore({'a': 1}, encrypt=key_from_environment('DIARY_KEY'))
     """
     if not isinstance(name, str):
-        raise ValueTypeError(f"the name of an environment variable is a str, not {show(name)}")
+        raise ValueTypeError(f"the name of an environment variable is a str, not {_kind(name)}")
 
     def read() -> bytes:
         text = os.environ.get(name)
+        if text is None and _may_be_key(name):
+            raise EncryptionKeyError(
+                "the name of the environment variable looks like a key itself: name the variable "
+                "that holds the key"
+            )
         if text is None:
             raise EncryptionKeyError(
                 f"the environment variable {name} is not set: it has to hold the key of the store, "
@@ -157,6 +168,13 @@ def _secret(source: Any) -> bytes:
 def _kind(value: object) -> str:
     """The type of what may be a key: its repr must not get into a message."""
     return "None" if value is None else f"{type(value).__name__}"
+
+
+def _may_be_key(name: object) -> bool:
+    """Whether somebody may have given a key for a path or a name: no message must show it."""
+    if isinstance(name, bytes):
+        return len(name) == KEY_SIZE or _may_be_key(name.decode("latin-1"))
+    return isinstance(name, str) and _DIGITS.fullmatch(name.strip()) is not None
 
 
 def _parsed(content: bytes, place: str) -> bytes:
