@@ -26,7 +26,9 @@ from .index_metadata import IndexMetadata
 
 MOST_DAMAGED = 10_000
 """So many keys of damaged records of a collection are remembered."""
-PICKLED = "its records were not decoded: they are pickles, or their serializer is not known"
+PICKLED = (
+    "its records were not decoded: they are pickles or encrypted, or their serializer is not known"
+)
 LOST = "parts of the store cannot be read"
 
 
