@@ -286,6 +286,24 @@ def test_a_lost_dictionary_is_told(path):
         store["a"]
 
 
+@pytest.mark.parametrize("place", [0, 10, 500, 2_000, 4_000, -1])
+def test_a_damaged_dictionary_gives_no_wrong_value(place, path):
+    with LmdbStore(path, serialize="json") as store:
+        trained = train([json.dumps(row).encode() for row in rows(999)], 5_000)
+        change_formats(store, compression="zstd", dictionary=trained)
+        store["a"] = ROW
+
+        def damage(txn):
+            raw = bytearray(txn.get(Space.META, b"dictionary/1"))
+            raw[place] ^= 1
+            txn.put(Space.META, b"dictionary/1", bytes(raw))
+
+        store.database.engine.write(damage)
+    with LmdbStore(path) as store, pytest.raises(CorruptValueError, match=r"is lost or damaged"):
+        store["a"]
+    assert "dictionary 1" in check(path).findings[0].what
+
+
 # -- damage --------------------------------------------------------------------------------------
 
 

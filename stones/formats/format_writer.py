@@ -169,14 +169,14 @@ def _wrapper(
 
 
 def _dictionary(format: Format, metadata: Metadata) -> bytes | None:
-    """The dictionary of a format. Raises CorruptValueError if it is lost."""
+    """The dictionary of a format. Raises CorruptValueError if it is lost or damaged."""
     number = format.dictionary
     if number is None:
         return None
     dictionary = metadata.dictionaries.get(number)
     if dictionary is None:
         raise CorruptValueError(
-            f"the dictionary {number}, by which values are compressed, is lost: restore the store "
-            "from a backup"
+            f"the dictionary {number}, by which values are compressed, is lost or damaged: restore "
+            "the store from a backup"
         )
     return dictionary
