@@ -9,8 +9,8 @@ restored from a backup, brings no number back.
 
 An encrypted value is the salt, the number in 4 bytes (big-endian), the encrypted bytes, and a tag
 of 16 bytes. The nonce is the last 8 bytes of the salt and the number. The tag also proves the key
-of the entry: a value under another key is not accepted. The first byte of the stored value takes
-part in the derivation, so it is proved too.
+of the entry: a value under another key is not accepted. The first byte of the stored value and the
+rest of its format take part in the derivation, so they are proved too.
 """
 
 import hmac
@@ -52,9 +52,9 @@ class _Session(NamedTuple):
 class Encryptor:
     """Encrypts the values of one format. Threads may share it."""
 
-    def __init__(self, key: "EncryptionKey", first: int) -> None:
+    def __init__(self, key: "EncryptionKey", bound: bytes) -> None:
         self._key = key
-        self._first = first
+        self._bound = bound
         self._session: _Session | None = None
         _encryptors.add(self)
 
@@ -77,7 +77,7 @@ class Encryptor:
     def _begin(self) -> _Session:
         # Two threads may do so at once: then there are two sessions, and either is good.
         salt = os.urandom(_SALT)
-        cipher = self._key.cipher(salt, self._first)
+        cipher = self._key.cipher(salt, self._bound)
         self._session = session = _Session(os.getpid(), salt, cipher.encrypt, count())
         return session
 
@@ -91,8 +91,8 @@ class EncryptionKey:
 
     def __init__(self, secret: bytes) -> None:
         self._secret = secret
-        self._encryptors: dict[int, Encryptor] = {}
-        self._decrypts: dict[int, dict[bytes, Decrypt]] = {}
+        self._encryptors: dict[bytes, Encryptor] = {}
+        self._decrypts: dict[bytes, dict[bytes, Decrypt]] = {}
         self._checks: dict[str, str] = {}
         self._ciphers = optional_module("cryptography.hazmat.primitives.ciphers.aead", "encryption")
         self._hkdf = optional_module("cryptography.hazmat.primitives.kdf.hkdf", "encryption").HKDF
@@ -113,25 +113,25 @@ class EncryptionKey:
         """Whether the key is the one with which a store has kept `id` and `check`."""
         return hmac.compare_digest(self.check(id), check)
 
-    def encryptor(self, first: int) -> Encryptor:
-        """What encrypts the values whose stored bytes begin with the byte `first`."""
-        known = self._encryptors.get(first)
-        return known or self._encryptors.setdefault(first, Encryptor(self, first))
+    def encryptor(self, bound: bytes) -> Encryptor:
+        """What encrypts the values of a format, which `bound` stands for: decryption proves it."""
+        known = self._encryptors.get(bound)
+        return known or self._encryptors.setdefault(bound, Encryptor(self, bound))
 
     def decrypting(
         self,
-        first: int,
+        bound: bytes,
         start: int,
         decode: Callable[[bytes], Any],
         failure: Callable[[bytes, Exception], Exception],
     ) -> Callable[[bytes, bytes], Any]:
         """The function that decrypts the stored value of a key, and decodes the result.
 
-        `first` is the first byte of such values. The encrypted value begins at `start`. For other
-        bytes and keys, and if `decode` fails, the function raises what `failure` makes of the key
-        and the error.
+        `bound` stands for the format of such values, as for `encryptor`. The encrypted value begins
+        at `start`. For other bytes and keys, and if `decode` fails, the function raises what
+        `failure` makes of the key and the error.
         """
-        decrypts = self._decrypts.setdefault(first, {})
+        decrypts = self._decrypts.setdefault(bound, {})
         # Each made once: to make the three of them takes 5 % of the time of a decryption.
         salt_part = slice(start, start + _SALT)
         nonce_part = slice(start + HEAD - _NONCE, start + HEAD)
@@ -142,7 +142,7 @@ class EncryptionKey:
                 raise ValueError("it is cut short")
             if len(decrypts) >= _MOST_SESSIONS:
                 decrypts.clear()
-            decrypts[salt] = decrypt = self.cipher(salt, first).decrypt
+            decrypts[salt] = decrypt = self.cipher(salt, bound).decrypt
             return decrypt  # type: ignore[no-any-return]  # cryptography is imported late
 
         def decrypt_and_decode(key: bytes, raw: bytes) -> Any:
@@ -162,9 +162,9 @@ class EncryptionKey:
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key is not pickled: it would be readable in the bytes")
 
-    def cipher(self, salt: bytes, first: int) -> Any:
-        """The cipher of a session for values whose stored bytes begin with the byte `first`."""
-        purpose = b"stones: values" + bytes([first])
+    def cipher(self, salt: bytes, bound: bytes) -> Any:
+        """The cipher of a session for values of the format that `bound` stands for."""
+        purpose = b"stones: values" + bound
         return self._ciphers.AESGCM(self._derive(salt, purpose, KEY_SIZE))
 
     def _derive(self, salt: bytes, purpose: bytes, size: int) -> bytes:

@@ -7,6 +7,7 @@ value is encrypted (`stones.formats.encryption`).
 """
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Any
 
 from attrs import frozen
@@ -126,7 +127,7 @@ def _unchecked_reader(
     decode = format_decoder(format, metadata, decode)
     if format.encryption is not None:
         key = decryption_key(format, metadata, request)
-        return key.decrypting(first, start, decode, _broken)
+        return key.decrypting(_bound(first, format, metadata), start, decode, _broken)
 
     def read_compressed(key: bytes, raw: bytes) -> Any:
         try:
@@ -157,7 +158,8 @@ def _wrapper(
     if format.compression is not None:
         compress = compressor(_dictionary(format, metadata))
     if format.encryption is not None:
-        encrypt = decryption_key(format, metadata, request).encryptor(first).encrypt
+        encryption_key = decryption_key(format, metadata, request)
+        encrypt = encryption_key.encryptor(_bound(first, format, metadata)).encrypt
 
     def wrap(key: bytes, encoded: bytes) -> bytes:
         content = encoded if compress is None else compress(encoded)
@@ -166,6 +168,16 @@ def _wrapper(
         return with_checksum(prefix, key, content) if has_checksum else prefix + content
 
     return wrap
+
+
+def _bound(first: int, format: Format, metadata: Metadata) -> bytes:
+    """What stands for the format of an encrypted value: its first byte, and a digest of the rest.
+
+    So nobody can change the metadata in such a way that the value is decoded to something else.
+    """
+    dictionary = _dictionary(format, metadata) or b""
+    names = f"{format.serializer}\0{format.compression or ''}\0".encode()
+    return bytes([first]) + sha256(names + dictionary).digest()
 
 
 def _dictionary(format: Format, metadata: Metadata) -> bytes | None:
