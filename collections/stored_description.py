@@ -6,8 +6,7 @@ transaction. From then on it is written again only if a class adds something to 
 
 import weakref
 from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import AbstractContextManager
-from typing import Any, TypeVar
+from typing import Any
 
 from attrs import evolve, field, frozen
 
@@ -98,9 +97,6 @@ class ReadDescription:
         return self.default_text is not None and text not in self.default_text
 
 
-T = TypeVar("T")
-
-
 class CurrentNames(Collection[str]):
     """Names that `read` gives, as of the moment they are asked for."""
 
@@ -144,7 +140,7 @@ class StoredDescription:
         """The key of the description in the metadata."""
         self.known: bytes | None = None
         """A description to which writing a record of this class adds nothing."""
-        self._presence = Presence(database, name)
+        self.presence = Presence(database, name)
         self._read = ReadDescription(None)
         self._has_checked = False
         record_type.rules.kept_defaults = _kept_defaults_of(weakref.ref(self))
@@ -161,7 +157,7 @@ class StoredDescription:
         while not is_checked:
             with self._database.reading() as txn:
                 raw = txn.get(Space.META, self.key)
-                self._presence.note(raw)
+                self.presence.note(raw)
                 try:
                     self._check(txn, raw, None if raw is None else self._parse(raw))
                     is_checked = True
@@ -189,35 +185,22 @@ class StoredDescription:
         MigrationError if its keys are of another type now. For a reader that has found nothing, or
         a key that it cannot read. One read, if the collection was there.
         """
-        if (raw := self._presence.check_now()) is not None:
+        if (raw := self.presence.check_now()) is not None:
             self.reading(raw)
-
-    def unless_undone(self) -> AbstractContextManager[None]:
-        """A transaction that writes. If it is undone, so is what was noted in it."""
-        return self._presence.unless_undone()
-
-    def noting(self, transact: Callable[[], T]) -> T:
-        """What `transact` returns. If its transaction is undone, so is what was noted in it."""
-        was_there = self._presence.was_there
-        try:
-            return transact()
-        except BaseException:  # what was noted may be undone
-            self._presence.was_there = was_there
-            raise
 
     def check_claim(self, raw: bytes | None) -> None:
         """The same, for a writer that has just read these stored bytes of the description."""
-        self._presence.note(raw)
+        self.presence.note(raw)
 
     def note_written(self, raw: bytes) -> None:
         """Note that an operation has written the description, or has found it so, and has ended."""
         self.known = raw
-        self._presence.note(raw)
+        self.presence.note(raw)
 
     def reading(self, raw: bytes | None) -> ReadDescription:
         """The description by its stored bytes. Raises CorruptValueError."""
         read = self._read
-        self._presence.note(raw)
+        self.presence.note(raw)
         if read.raw != raw:
             read = ReadDescription(raw)
             if raw is not None:
@@ -270,7 +253,7 @@ class StoredDescription:
         raw = txn.get(Space.META, self.key)
         if raw is not None and raw == self.known:
             return raw
-        self._presence.note(raw)
+        self.presence.note(raw)
         found = None if raw is None else self._parse(raw)
         has_records = self._check(txn, raw, found)
         new = self._own if found is None else evolve(self._own, others=found.others)

@@ -26,7 +26,7 @@ from stones.errors import (
     UnexpectedError,
 )
 from stones.formats.messages import show, show_key
-from stones.stores.claims import add_to_count, is_namespace
+from stones.stores.claims import add_to_count, is_collection
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader
 
@@ -90,18 +90,18 @@ class StoredRecords(ReadableRecords[K, R]):
         """What `operation` returns, in a transaction. If `joinable`, all that runs in it joins it.
 
         It runs in this thread, and may run more than once: see `Database.transact`.
-
         If the operation `is_seen` by code of the caller that runs in it, that code may read and
         write the records so far, if it is in the same transaction. Then the count changes with each
-        record.
-
-        Raises ReadOnlyError for a collection of a snapshot.
+        record. Raises ReadOnlyError for a collection of a snapshot.
         """
         database = self._ready_database()
         is_seen = is_seen and (joinable or database.in_transaction())
         described: list[bytes | None] = [None]
+        presence = self._description.presence
+        was_there = presence.was_there
 
         def run(txn: Transaction) -> T:
+            presence.was_there = was_there  # what an earlier run has noted was undone
             changes = self._begun(txn)
             changes.is_seen = is_seen
             result = operation(changes)
@@ -110,7 +110,11 @@ class StoredRecords(ReadableRecords[K, R]):
             described[0] = changes.described
             return result
 
-        result = self._description.noting(lambda: database.transact(run, joinable=joinable))
+        try:  # as Presence.unless_undone(), without its call
+            result = database.transact(run, joinable=joinable)
+        except BaseException:
+            presence.was_there = was_there
+            raise
         if described[0] is not None:
             self._description.note_written(described[0])
         return result
@@ -126,7 +130,7 @@ class StoredRecords(ReadableRecords[K, R]):
         """
         database = self._ready_database()
         is_seen = is_seen and database.in_transaction()
-        with self._description.unless_undone(), database.writing() as txn:
+        with self._description.presence.unless_undone(), database.writing() as txn:
             changes = self._begun(txn)
             changes.are_many, changes.is_seen = not is_seen, is_seen
             yield changes
@@ -151,7 +155,7 @@ class StoredRecords(ReadableRecords[K, R]):
         key, known = self._description.key, self._description.known
         if known is None:
             raw = txn.get(Space.META, key)
-            return self._stepped(RecordChanges(txn, _is_claim(raw), is_described=False), raw)
+            return self._stepped(RecordChanges(txn, is_collection(raw), is_described=False), raw)
         if self._has_conflicts:
             # Before the description is expected: it may be another one. The transaction is not
             # committed then, but the indexes are remembered, and would be made of the wrong one.
@@ -160,7 +164,7 @@ class StoredRecords(ReadableRecords[K, R]):
             txn.expect(Space.META, key, known)
         except UnexpectedError as error:
             raw = error.found
-            return self._stepped(RecordChanges(txn, _is_claim(raw), is_described=False), raw)
+            return self._stepped(RecordChanges(txn, is_collection(raw), is_described=False), raw)
         changes = RecordChanges(txn, True, is_described=not self.declared.are_missing(txn))
         return changes if known == self._settled else self._stepped(changes, known)
 
@@ -393,8 +397,3 @@ class StoredRecords(ReadableRecords[K, R]):
         if not isinstance(self.database, Database):
             raise ReadOnlyError(f"{self.name}: a collection of a snapshot is read-only")
         return self.database
-
-
-def _is_claim(raw: bytes | None) -> bool:
-    """Whether these stored bytes describe a collection, and not a namespace of the same name."""
-    return raw is not None and not is_namespace(raw)

@@ -77,6 +77,20 @@ def metadata_of(store, name):
 # -- rename ------------------------------------------------------------------------------------
 
 
+def test_a_program_with_the_old_name_is_told_each_time_that_it_writes(store):
+    users, same = filled(store), users_in(store)
+    assert same["bob"] == BOB
+    users.rename("people")
+    for _ in range(2):
+        with pytest.raises(CollectionError, match="'people' now"):
+            same.add(ADA)
+        with pytest.raises(CollectionError, match="'people' now"):
+            same.add_many([ADA])
+    with pytest.raises(CollectionError, match="'people' now"):
+        len(same)
+    assert metadata_of(store, "collection/users") == []
+
+
 def test_a_renamed_collection_has_its_records_count_and_indexes(store):
     users = filled(store)
     users.rename("people")

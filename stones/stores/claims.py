@@ -118,6 +118,11 @@ def is_namespace(raw: bytes) -> bool:
     return raw.startswith(NAMESPACE_CLAIM[:-1])  # a later version may add parts
 
 
+def is_collection(raw: bytes | None) -> bool:
+    """Whether these stored bytes describe a collection, and not a namespace of the same name."""
+    return raw is not None and not is_namespace(raw)
+
+
 def _claims(txn: Transaction) -> Iterator[tuple[str, bytes]]:
     for key, raw in txn.scan(Space.META, *CLAIMS):
         name = key.removeprefix(CLAIMS[0]).decode("utf-8", "replace")
