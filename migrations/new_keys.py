@@ -41,7 +41,8 @@ from .run_figures import RunFigures, drop_figures
 from .step_batches import has_marks, marks_of
 from .step_check import LISTED, CheckedRecords
 from .step_state import Position, read_position
-from .touched_indexes import check_conditions, index_after
+from .touched_indexes import check_conditions, index_after, unique_after
+from .unique_values import UniqueValues
 
 Describe = Callable[[Transaction, Description], Description]
 """Gives the description of the records after the run, but for the type of their keys."""
@@ -58,12 +59,17 @@ def changes_keys(run: StepsRun) -> bool:
 
 def check_new_keys(run: StepsRun, progress: Progress | None) -> CheckedRecords:
     """What the run would do, for a dry run. Writes nothing."""
-    with run.database.reading() as txn, SortedEntries() as entries:
+    with (
+        run.database.reading() as txn,
+        SortedEntries() as entries,
+        SortedEntries() as unique_entries,
+    ):
         counter = ProgressCounter(progress, read_count(txn, count_key(run.name)))
         position = _position(txn, run)
         if position is None:
             return CheckedRecords(0, 0, 0, (), 0)
-        checked = _NewKeys(run, position, entries, counter).collect(txn)
+        unique = UniqueValues(run, unique_after(txn, run), unique_entries)
+        checked = _NewKeys(run, position, entries, counter, unique).collect(txn)
     counter.finish()
     return checked
 
@@ -156,11 +162,13 @@ class _NewKeys:
         position: Position,
         entries: SortedEntries,
         counter: ProgressCounter,
+        unique: UniqueValues | None = None,
     ) -> None:
         self._run = run
         self._position = position
         self._entries = entries
         self._counter = counter
+        self._unique = unique
         self._of_class = run.of_class
         self._key_codec: KeyCodec[Any] | None = None
         if self._of_class is not None:
@@ -203,9 +211,13 @@ class _NewKeys:
                     continue
                 packed = len(stored).to_bytes(2) + stored + encoded
                 self._entries.add([(key, packed)], len(key) + len(packed))
+                if self._unique is not None:
+                    self._unique.add(stored, value)
             looked_at += len(keys)
             self._counter.add(len(keys))
         self._compare()
+        for failure in () if self._unique is None else self._unique.failures(self._old_key):
+            self._note(failure)
         changed = looked_at - removed
         return CheckedRecords(looked_at, changed, removed, tuple(self._failures), self._failed)
 

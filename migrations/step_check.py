@@ -8,17 +8,14 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from typing import Any
 
-from attrs import evolve, frozen
+from attrs import frozen
 
 from stones.collections.indexes.definition import IndexDefinition
-from stones.collections.indexes.maintenance import RecordAccess, RecordIndexes
-from stones.collections.language.ordering import equal
 from stones.collections.steps_report import StepFailure
-from stones.collections.stored_indexes import kept_condition
 from stones.engine import Transaction
 from stones.errors import CorruptValueError, MigrationError, SerializerError
 from stones.formats.codec import Codec
-from stones.formats.messages import show_count, show_key
+from stones.formats.messages import show_count
 from stones.stores.database_reader import DATA, record_decoder
 from stones.stores.sorted_entries import SortedEntries
 from stones.stores.spans import prefix_span
@@ -27,6 +24,7 @@ from .progress import ProgressCounter
 from .record_chains import ChainsOfRun, FailedRecordError, RecordChain, StepsRun
 from .step_batches import has_marks, has_simple_dicts, marks_of
 from .step_state import read_position
+from .unique_values import UniqueValues
 
 RECORDS = 20_000
 """A transaction looks at about so many records: while one is open, no space is reused."""
@@ -67,7 +65,8 @@ def check_records(
     """Run all steps over all records. `unique` are the unique indexes that the result must fit."""
     with ExitStack() as stack:
         entries = stack.enter_context(SortedEntries()) if unique else None
-        check = _Check(run, unique, entries, counter)
+        values = None if entries is None else UniqueValues(run, unique, entries)
+        check = _Check(run, values, counter)
         start: bytes | None = check.span.start
         while start is not None:
             with run.database.reading() as txn:
@@ -82,21 +81,15 @@ class _Check:
     def __init__(
         self,
         run: StepsRun,
-        unique: Sequence[IndexDefinition],
-        entries: SortedEntries | None,
+        unique: UniqueValues | None,
         counter: ProgressCounter,
     ) -> None:
         self._run = run
-        self._entries = entries
+        self._unique = unique
         self._counter = counter
         self._chains = ChainsOfRun(run)
         self._is_simple = has_simple_dicts(run)
-        self._size = len(run.name.encode()) + 1
         self.span = prefix_span(run.name.encode() + b"/")
-        numbered = [evolve(index, id=number) for number, index in enumerate(unique, 1)]
-        access = RecordAccess(run.name, lambda *_: None, repr, equal)
-        self._indexes = RecordIndexes.of(numbered, access, kept_condition)
-        self._by_prefix = {index.prefix: index for index in numbered}
         self.records = self.changed = self.removed = self.failed = 0
         self.failures: list[StepFailure] = []
 
@@ -129,11 +122,8 @@ class _Check:
 
     def compare(self) -> None:
         """Find the records with the same values of a unique index."""
-        before: tuple[bytes, bytes] | None = None
-        for entry in self._entries or ():
-            if before is not None and before[0] == entry[0] and before[1] != entry[1]:
-                self._fail(self._duplicate(before, entry))
-            before = entry
+        for failure in () if self._unique is None else self._unique.failures(self._run.key_of):
+            self._fail(failure)
 
     def _take_one(self, chain: RecordChain, stored: bytes, value: Any, codec: Codec) -> None:
         new = chain.apply(stored, value)
@@ -146,25 +136,8 @@ class _Check:
                 codec.encode(stored, new)
             except SerializerError as error:
                 raise chain.failed(stored, self._run.goal, error) from error
-        if self._entries is not None:
-            key = stored[self._size :]
-            found = self._indexes.entries(new, key)
-            # Entries with cut values are compared when the index is built: the records tell.
-            self._entries.add(
-                (entry, key)
-                for entry, tail in found.items()
-                if not self._indexes.is_unclear(self._by_prefix[entry[:4]], entry, tail)
-            )
-
-    def _duplicate(self, one: tuple[bytes, bytes], other: tuple[bytes, bytes]) -> StepFailure:
-        run, index = self._run, self._by_prefix[one[0][:4]]
-        prefix = self.span.start
-        first, key = run.key_of(prefix + one[1]), run.key_of(prefix + other[1])
-        message = (
-            f"{run.name}[{show_key(key)}]: it has the same {', '.join(index.paths)} as "
-            f"{run.name}[{show_key(first)}]: the index {index.name!r} is unique"
-        )
-        return StepFailure(key, run.goal, message)
+        if self._unique is not None:
+            self._unique.add(stored, new)
 
     def _fail(self, failure: StepFailure) -> None:
         self.failed += 1

@@ -161,6 +161,19 @@ def test_values_that_a_unique_index_refuses_undo_all():
     assert {user.number for user in users.values()} == {0, 1}
 
 
+def test_a_dry_run_names_the_old_keys_of_records_with_the_same_unique_value():
+    store = MemoryStore()
+    old_users(store, "zoe@x", "ada@x", "bob@x")
+    same = Migration(1, change=lambda record: {**record, "number": record["number"] // 2})
+    users = users_in(store, [same, Migration(2, key=lambda record: record["email"])])
+    report = users.migrate(dry_run=True)
+    assert [failure.key for failure in report.failures] == [1]
+    assert report.failures[0].message == (
+        "users[1]: it has the same number as users[0]: the index 'number' is unique"
+    )
+    assert report.failed == 1
+
+
 def test_a_class_without_key_fields_takes_uuids():
     store = MemoryStore()
     old_users(store, "a", "b")
