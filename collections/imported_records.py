@@ -123,7 +123,8 @@ class ImportedRecords(Generic[K, R]):
 
     def refused_fields(self, names: Iterable[str]) -> list[str]:
         """The names that no field has, unless the collection drops them."""
-        return [name for name in names if name not in self._names and not self._drops_unknown]
+        known = {*self._names, RECORD_KEY} if self._takes_keys else self._names
+        return [name for name in names if name not in known and not self._drops_unknown]
 
     @contextmanager
     def writing(self) -> Iterator[None]:
@@ -172,6 +173,8 @@ class ImportedRecords(Generic[K, R]):
             given = self._place_key(key, value)
         elif self._takes_keys:
             given = value.pop(RECORD_KEY, None)
+            if self._cells is not None:
+                given = _key_in_cell(given)
         if self._cells is not None:
             cells = self._cells
             value = {
@@ -302,6 +305,16 @@ class ImportedRecords(Generic[K, R]):
             self._changes.batch.flush()
         except DuplicateKeyError as error:
             self._failed(None, None, str(error))
+
+
+def _key_in_cell(cell: Any) -> UUID | None:
+    """The generated key in a cell of CSV. None makes a new one. Raises RecordError."""
+    if not cell:
+        return None
+    try:
+        return UUID(cell)
+    except ValueError as error:
+        raise RecordError(f"{RECORD_KEY}: expected the text of a UUID, got {show(cell)}") from error
 
 
 def _no_check(value: object) -> None:

@@ -177,12 +177,22 @@ def test_exported_records_are_imported_again(users, tmp_path, ending):
     assert dict(again) == dict(users)
 
 
-def test_generated_keys_are_imported_again(tmp_path):
+@pytest.mark.parametrize("ending", ["jsonl", "csv"])
+def test_generated_keys_are_imported_again(tmp_path, ending):
     notes, again = (Collection(MemoryStore(), Note) for _ in range(2))
     notes.add_many([Note("one"), Note("two")])
-    export_to(tmp_path / "notes.jsonl", notes)
-    import_from(tmp_path / "notes.jsonl", again)
+    path = tmp_path / f"notes.{ending}"
+    export_to(path, notes)
+    import_from(path, again)
     assert dict(again) == dict(notes)
+
+
+def test_a_cell_that_is_no_generated_key_is_named(tmp_path):
+    path = tmp_path / "notes.csv"
+    path.write_text("_key,text\n,new\n12,old\n")
+    report = import_from(path, Collection(MemoryStore(), Note), dry_run=True)
+    assert [failure.place for failure in report.failures] == ["line 3"]
+    assert "_key: expected the text of a UUID, got '12'" in report.failures[0].reason
 
 
 def test_a_key_of_a_store_with_text_keys_goes_round():
