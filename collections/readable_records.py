@@ -146,6 +146,10 @@ class ReadableRecords(Generic[K, R]):
         self._description.check_there()
         return False
 
+    def check_there(self) -> None:
+        """Raise CollectionError if the collection was there, and another program has renamed it."""
+        self._description.check_there()
+
     def count(self) -> int:
         """How many records are stored. O(1)."""
         found = read_count(self.database, self._count_key)

@@ -91,6 +91,26 @@ def test_a_program_with_the_old_name_is_told_each_time_that_it_writes(store):
     assert metadata_of(store, "collection/users") == []
 
 
+@pytest.mark.parametrize(
+    "move",
+    [
+        lambda users: users.drop(),
+        lambda users: users.rename("others"),
+        lambda users: users.copy("others"),
+        lambda users: users.split("others", "@.age > 1"),
+        lambda users: users.merge("people"),
+    ],
+)
+def test_a_program_with_the_old_name_cannot_move_the_collection(move):
+    store = MemoryStore()
+    users, same = filled(store), users_in(store)
+    assert same["bob"] == BOB
+    users.rename("people")
+    with pytest.raises(CollectionError, match="'people' now"):
+        move(same)
+    assert list(users) == ["ada", "bob", "eve"]
+
+
 def test_a_renamed_collection_has_its_records_count_and_indexes(store):
     users = filled(store)
     users.rename("people")

@@ -66,4 +66,5 @@ class MovingWork:
         database = self._source.records.database
         if not isinstance(database, Database):
             raise ReadOnlyError(f"{self._name}: a collection of a snapshot is read-only")
+        self.records.check_there()
         return database
