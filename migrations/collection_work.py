@@ -35,4 +35,5 @@ class CollectionWork(MovingWork):
 
     def ledger(self) -> tuple[LedgerEntry, ...]:
         """See `Collection.ledger`."""
+        self.records.check_there()
         return entries_of(self.records.database, self.records.name)

@@ -142,9 +142,13 @@ def warn_of_edited_steps(
 
 
 def writable(records: StoredRecords[Any, Any]) -> Database:
-    """The database of some records. Raises ReadOnlyError for a snapshot."""
+    """The database of some records.
+
+    Raises ReadOnlyError for a snapshot, CollectionError if the collection was renamed.
+    """
     if not isinstance(records.database, Database):
         raise ReadOnlyError(f"{records.name}: a collection of a snapshot is read-only")
+    records.check_there()
     return records.database
 
 

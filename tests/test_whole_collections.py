@@ -99,9 +99,13 @@ def test_a_program_with_the_old_name_is_told_each_time_that_it_writes(store):
         lambda users: users.copy("others"),
         lambda users: users.split("others", "@.age > 1"),
         lambda users: users.merge("people"),
+        lambda users: users.migrate(),
+        lambda users: users.migrate(dry_run=True),
+        lambda users: users.undo(to=0),
+        lambda users: users.ledger,
     ],
 )
-def test_a_program_with_the_old_name_cannot_move_the_collection(move):
+def test_a_program_with_the_old_name_cannot_move_or_migrate_the_collection(move):
     store = MemoryStore()
     users, same = filled(store), users_in(store)
     assert same["bob"] == BOB
