@@ -677,6 +677,15 @@ def test_the_command_encodes_values_anew(run, tmp_path):
     assert (tmp_path / "there.json").read_text() == '{\n  "theme": "dark"\n}\n'
 
 
+def test_the_command_encodes_the_values_of_a_shelf_anew(run, tmp_path):
+    with shelve.open(str(tmp_path / "old")) as old:
+        old["a"] = (1, {"b"})
+    options = ["--from", "pickle", "--to", "cbor", "--trust-pickle"]
+    run("copy", *options, f"dbm:{tmp_path}/old", tmp_path / "there")
+    with LmdbStore(tmp_path / "there", serialize="cbor") as twin:
+        assert dict(twin) == {b"a": (1, {"b"})}
+
+
 def test_the_command_can_be_interrupted_and_run_again(run, tmp_path, monkeypatch):
     from stones.migrations.transfer.rounds import CopyRun
 

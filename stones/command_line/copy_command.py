@@ -94,7 +94,8 @@ def _made(target: str, serializer: str, source: Store[Any, Any]) -> Any:
     """
     path = lmdb_path(target)
     metadata = source.database.metadata()
-    formats = [metadata.formats[id] for id in metadata.in_use]
+    # Values of stones 0.3 and of shelve have no format that is noted.
+    formats = [metadata.formats[id] for id in metadata.in_use if not source.database.is_stones03]
     wanted: dict[str, Any] = {"checksums": metadata.checksums}
     if any(format.encryption for format in formats):
         wanted["encrypt"] = given_keys()
