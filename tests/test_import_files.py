@@ -417,6 +417,13 @@ def test_a_number_that_no_float_can_hold_is_named(folder, store):
         import_from(folder / "old.jsonl", store)
 
 
+@pytest.mark.parametrize("other", ['"$5"', '{"$date": "2020-01-01"}'])
+def test_a_number_that_no_float_can_hold_is_named_beside_a_dollar_sign(folder, store, other):
+    (folder / "old.jsonl").write_text(f'{{"id": "a", "n": 1e400, "other": {other}}}\n')
+    with pytest.raises(MigrationError, match="line 1: the number '1e400' is out of the range"):
+        import_from(folder / "old.jsonl", store, key="id")
+
+
 def test_lines_without_a_key_are_named(folder, store):
     path = folder / "old.jsonl"
     path.write_text('{"n": 1}\n[1]\n{"id": null}\n')

@@ -167,6 +167,13 @@ def test_types_inside_of_types_become_those_of_the_class(lines):
     )
 
 
+def test_numbers_beside_a_text_with_a_dollar_sign_keep_their_digits(tmp_path, users):
+    path = tmp_path / "old.jsonl"
+    path.write_text('{"email": "a", "age": 1, "balance": 0.10000000000000000001, "other": "$5"}\n')
+    import_from(path, users)
+    assert users["a"] == User("a", 1, balance=Decimal("0.10000000000000000001"), other="$5")
+
+
 def test_cells_of_csv_become_the_types_of_the_class(tmp_path, users):
     path = tmp_path / "old.csv"
     path.write_text(

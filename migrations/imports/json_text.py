@@ -1,6 +1,7 @@
 """JSON text of any program, and the tags of `stones export`."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -36,15 +37,23 @@ def quick_decoder(exact_numbers: bool) -> "msgspec.json.Decoder[Any]":
 
 
 def tagged_decoder(exact_numbers: bool) -> Decode:
-    """The function that reads the JSON of `stones export`, whose tags become values."""
+    """The function that reads the JSON of `stones export`, whose tags become values.
+
+    In a text with tags, numbers are plain floats: an export has a tag for a Decimal.
+    """
     plain = decoder(exact_numbers)
+    tagged = json_serializer.tagged_decoder(finite_float)
 
     def decode(raw: bytes) -> Any:
-        if b'"$' not in raw:
+        if b'"$' not in raw or not _TAG.search(raw):
             return plain(raw)
-        return json_serializer.decode(raw)
+        return _checked(tagged, raw)
 
     return decode
+
+
+_TAG = re.compile(rb'"\$(?:[^"\\]|\\.)*"\s*:', re.DOTALL)
+"""A name in an object that begins with a dollar sign, and so may be a tag."""
 
 
 def parse_cell(text: str) -> Any:

@@ -100,6 +100,14 @@ def decode(raw: bytes) -> Any:
     return _loads_tagged(str(raw, "utf-8")) if b'"$' in raw else _decode_untagged(raw)
 
 
+def tagged_decoder(parse_float: Callable[[str], Any]) -> Callable[[str], Any]:
+    """The function that reads a text with tags, and each number with a fraction by `parse_float`.
+
+    It raises as `decode` does.
+    """
+    return json.JSONDecoder(object_hook=_untag, parse_float=parse_float).decode
+
+
 def decode_plain(raw: bytes) -> Any:
     """The value if it is plain. Raises ValueError and msgspec's errors for all other bytes."""
     if b'"$' in raw:
