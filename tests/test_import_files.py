@@ -130,6 +130,17 @@ def test_texts_of_dbm_that_end_like_a_pickle_stay_bytes(folder, unchanged):
     assert [*store.values()] == texts
 
 
+def test_values_of_dbm_whose_keys_were_never_written_are_noted(folder, unchanged):
+    store = MemoryStore(serialize="noop")
+    with dbm.dumb.open(str(folder / "old"), "c") as old:
+        old["a"] = b"x" * 600
+    assert unchanged(folder / "old", store).notes == ()
+    with open(folder / "old.dat", "ab") as values:  # as a program that was killed leaves them
+        values.write(b"y" * 700)
+    (note,) = unchanged(folder / "old", store, on_duplicate="replace").notes
+    assert note.startswith("the last 700 bytes of ")
+
+
 def test_a_shelf_without_trust_is_refused_before_anything_is_read(folder, store):
     with shelve.open(str(folder / "old")) as old:
         old["bomb"] = Bomb(folder / "exploded")

@@ -3,6 +3,7 @@
 A shelf is a file of `dbm` whose values are pickled. The file does not say so.
 """
 
+import ast
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -38,6 +39,20 @@ class DbmFile(PlainSource):
                 yield key, self._key(key), self._value(value)
         except (StorageError, OSError, KeyError) as error:
             raise CutShortError(f"{self._kind.name} cannot read on: {error}") from error
+        if self._kind is KINDS["dbm.dumb"]:
+            self._note_what_is_not_named()
+
+    def _note_what_is_not_named(self) -> None:
+        """Note a rest of the values of `dbm.dumb`, whose keys are written when a file is closed."""
+        with open(f"{self.path}.dir", encoding="latin-1") as file:
+            places = [ast.literal_eval(line.strip())[1] for line in file]
+        end = max((start + size for start, size in places), default=0)
+        rest = Path(f"{self.path}.dat").stat().st_size - end
+        if rest > 0:
+            self.notes.append(
+                f"the last {show_count(rest, 'byte')} of {show(f'{self.path}.dat')}, which no key "
+                "names: not taken over; a program that was killed wrote them, or they were deleted"
+            )
 
     def _key(self, key: bytes) -> Any:
         return key
