@@ -287,9 +287,7 @@ class CopyRun:
         is_other = False
         try:
             request.check(metadata, database.name)
-        except (
-            EncryptionKeyError
-        ):  # the bytes are copied: no key is needed, unless encrypt= is named
+        except EncryptionKeyError:  # the bytes are copied without a key, unless encrypt= is named
             is_other = request.encrypts is not None
         except FormatMismatchError:
             is_other = True
