@@ -2,13 +2,10 @@
 
 exporting     `export_to`, and what it reports
 sources       what can be exported: the rows of a store, a collection or a range
+entry_pages   the entries of a store, a page at a time, with kept defaults
 columns       rows as cells, for forms that have columns
 json_lines    JSON Lines, which can be imported again without loss
 csv_rows      CSV with a header
 arrow_tables  Arrow's file format, and Parquet
 whole_output  writes a file so that it is there whole or not at all
-`exporting` has `export_to`. `entry_pages` reads the entries of a store, and `sources` gives the
-rows of a store, a collection or a range. `columns` turns rows into cells. `json_lines`, `csv_rows`
-and `arrow_tables` write one form each. `whole_output` writes a file so that it is there whole or
-not at all.
 """
