@@ -8,7 +8,7 @@ from attrs import evolve
 
 from stones.collections.indexes.definition import read_definitions
 from stones.engine import Transaction
-from stones.formats.metadata import next_generation
+from stones.formats.generation import next_generation
 from stones.stores.claims import (
     collection_names,
     count_key,

@@ -15,9 +15,9 @@ from stones.collections.records.reading_rules import KeptDefaults, no_defaults
 from stones.collections.records.record_type import RecordType
 from stones.engine import Space, Transaction
 from stones.errors import CollectionError, CorruptValueError, FormatMismatchError, RecordError
+from stones.formats.generation import next_generation
 from stones.formats.layout import write_layout
 from stones.formats.messages import show
-from stones.formats.metadata import next_generation
 from stones.stores.claims import claim_key, is_namespace, parse_collection, write_collection
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader

@@ -25,8 +25,8 @@ from stones.collections.language.ordering import equal
 from stones.collections.records.classes import Schema
 from stones.engine import Transaction
 from stones.errors import CorruptValueError, QueryError
+from stones.formats.generation import next_generation
 from stones.formats.messages import show
-from stones.formats.metadata import next_generation
 from stones.formats.registered_types import known
 from stones.stores.claims import read_collection
 from stones.stores.database_reader import DATA, DatabaseReader

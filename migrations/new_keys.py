@@ -23,9 +23,9 @@ from stones.collections.steps_report import StepFailure
 from stones.collections.stored_indexes import restart
 from stones.engine import Transaction
 from stones.errors import MigrationError, RecordError, StoneError
+from stones.formats.generation import next_generation
 from stones.formats.layout import write_layout
 from stones.formats.messages import show_error, show_key, show_value
-from stones.formats.metadata import next_generation
 from stones.migrations.whole_collections.copying import build_indexes
 from stones.stores.claims import add_to_count, count_key, read_count, write_collection
 from stones.stores.database_reader import DATA, record_decoder

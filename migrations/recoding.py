@@ -20,9 +20,10 @@ from attrs import frozen
 from stones.errors import SerializerError, StoneError
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.codec import Codec
-from stones.formats.format_writer import FormatWriter, format_reader
+from stones.formats.encryption import EncryptionKey
+from stones.formats.format_writer import FormatWriter, decryption_key, format_reader
 from stones.formats.messages import show, show_error
-from stones.formats.metadata import IDS
+from stones.formats.metadata import IDS, Format
 from stones.formats.plain_values import Tries
 from stones.formats.registered_types import unknown_types_kept
 from stones.formats.request import FormatRequest
@@ -106,6 +107,25 @@ class Recoding:
                         return key, error
         return None
 
+    def by_key(
+        self, keys: Sequence[bytes], values: Sequence[bytes]
+    ) -> Iterator[tuple[EncryptionKey | None, Sequence[bytes], Sequence[bytes]]]:
+        """The values that will be compressed, with the key that will encrypt them, or None."""
+        if not self._rules:
+            writer = self._writing.writer(keys[0])
+            if writer.format.compression is not None:
+                yield self._encryption_key(writer.format), keys, values
+            return
+        groups: dict[EncryptionKey | None, tuple[list[bytes], list[bytes]]] = {}
+        for key, raw in zip(keys, values, strict=True):
+            format = self._writing.writer(key).format
+            if format.compression is not None:
+                group = groups.setdefault(self._encryption_key(format), ([], []))
+                group[0].append(key)
+                group[1].append(raw)
+        for encryption, (some_keys, some) in groups.items():
+            yield encryption, some_keys, some
+
     def samples(self, keys: Sequence[bytes], values: Sequence[bytes]) -> Iterator[bytes]:
         """The serializer's bytes of these values, as they will be. Without those that fail."""
         for key, raw in zip(keys, values, strict=True):
@@ -124,6 +144,11 @@ class Recoding:
         if target not in IDS:
             _check_same(value, encoded, self._request.writer(writer.format, "the store"))
         return encoded
+
+    def _encryption_key(self, format: Format) -> EncryptionKey | None:
+        if format.encryption is None:
+            return None
+        return decryption_key(format, self._writing.metadata, self._writing.request)
 
     def _recode_each(
         self, writer: FormatWriter, keys: Sequence[bytes], values: Sequence[bytes], into: Recoded

@@ -32,9 +32,9 @@ from stones.errors import (
 from stones.formats.codec import Codec
 from stones.formats.encryption_keys import Encrypt
 from stones.formats.messages import show_count, show_value
-from stones.formats.metadata import Metadata, read_metadata, write_formats
+from stones.formats.metadata import write_formats
 from stones.formats.serializers import CUSTOM
-from stones.formats.stones03_codec import Stones03Codec, metadata_from_stones03
+from stones.formats.stones03_codec import Stones03Codec
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.dict_keys import encode_bound
@@ -44,10 +44,11 @@ from stones.stores.store import Store
 
 from . import batches
 from .batches import Turn, run_batches
+from .listed_formats import adopt, end, metadata_of, remove_needless
 from .old_values import pages_from, still_there
 from .progress import Progress, ProgressCounter
 from .recoding import Recoding
-from .samples import Samples
+from .samples import SamplesByKey
 from .target import Functions, Target
 
 _CHECKED = 64
@@ -124,7 +125,10 @@ def migrate(
     _check_possible(database, target)
     if not database.engine.packs_values:
         _check_unpacked(target)
-    total = database.count() if not prefix else _count(database, target.span)
+    target = evolve(target, ring=target.request(database.request).keys)
+    with database.reading() as txn:
+        span = target.span(metadata_of(database.codec_at(txn)))
+    total = database.count() if span == EVERYTHING else _count(database, span)
     counter = ProgressCounter(progress, 2 * total)
     values = _Run(database, target, counter).run()
     counter.finish()
@@ -199,6 +203,7 @@ class _Run:
         self._target = target
         self._counter = counter
         self._request = target.request(database.request)
+        self._span = EVERYTHING
         self._chunk = _FEW
         self._recoding: tuple[Codec, Recoding] | None = None
         self._name = ""
@@ -212,22 +217,25 @@ class _Run:
         database = self._database
         with database.reading() as txn:
             codec = database.codec_at(txn)
-        metadata = _metadata(codec)
+        metadata = metadata_of(codec)
         if isinstance(codec, Stones03Codec) and self._target.serializer is None:
             # The serializer stays, but its encoding of 0.3 does not.
             kept = self._request.writer(codec.metadata.write, "the store")
             self._target = evolve(self._target, serializer=kept)
         self._name = self._target.name(metadata)
+        self._span = self._target.span(metadata)
         self._outcome = self._target.outcome(metadata)
         is_reached = not isinstance(codec, Stones03Codec) and self._target.is_reached(metadata)
         wants_dictionary = self._target.wants_dictionary(metadata)
+        renews = self._target.renews(metadata)
         if is_reached and not wants_dictionary:
+            database.write(partial(remove_needless, database))
             return 0
-        samples = Samples() if wants_dictionary else None
+        samples = SamplesByKey() if wants_dictionary else None
         self._check_values(samples)
         if samples is not None:
-            self._target = evolve(self._target, dictionary=samples.dictionary())
-            if is_reached and self._target.dictionary is None:
+            self._target = evolve(self._target, dictionaries=samples.dictionaries())
+            if is_reached and not renews and not self._target.brings_dictionary(metadata):
                 return 0
         migration, span = self._begin()
         self._recoding = None
@@ -243,25 +251,25 @@ class _Run:
                 f"during the migration cannot be re-encoded by {self._name}; each stays as it is, "
                 f"readable; change it and migrate again: {next(iter(self._left.values()))}"
             )
-        database.write(partial(_end, database, migration))
+        database.write(partial(end, database, migration))
         return sum(self._changed.values())
 
-    def _check_values(self, samples: Samples | None) -> None:
+    def _check_values(self, samples: SamplesByKey | None) -> None:
         """Try to re-encode every value, and write nothing."""
-        database, span = self._database, self._target.span
-        start: bytes | None = span.start
+        database = self._database
+        start: bytes | None = self._span.start
         while start is not None:
             # Each transaction reads some of the values: while one is open, no space is reused.
             with database.reading() as txn:
                 start = self._check_some(database.codec_at(txn), txn, start, samples)
 
     def _check_some(
-        self, codec: Codec, txn: Transaction, start: bytes, samples: Samples | None
+        self, codec: Codec, txn: Transaction, start: bytes, samples: SamplesByKey | None
     ) -> bytes | None:
         """Try values from the key `start` on; where to go on, or None at the end."""
         recoding = self._recoding_of(codec, is_planned=True)
         looked_at = 0
-        for keys, values in txn.pages(DATA, start, self._target.span.stop):
+        for keys, values in txn.pages(DATA, start, self._span.stop):
             if looked_at >= batches.ENTRIES:
                 return keys[0]
             for at in range(0, len(keys), _CHECKED):
@@ -272,7 +280,7 @@ class _Run:
                         f"cannot migrate to {self._name}: {_at(key, error)}; no value was changed"
                     ) from error
             if samples is not None:
-                samples.offer(keys, values, recoding.samples)
+                samples.offer(recoding.by_key(keys, values), recoding.samples)
             looked_at += len(keys)
             self._counter.add(len(keys))
         return None
@@ -292,14 +300,15 @@ class _Run:
                     f"another migration, to {metadata.write_name}, has begun: this one does not "
                     "start; migrate again"
                 )
-            if target.brings_dictionary(metadata) or not target.is_written_in(metadata):
+            span = target.span(metadata) if metadata.migration is None else EVERYTHING
+            brings = target.brings_dictionary(metadata) or target.renews(metadata)
+            if brings or not target.is_written_in(metadata):
                 write_formats(txn, target.planned(metadata))
             database.reload(txn)
-            span = target.span if metadata.migration is None else EVERYTHING
             return database.codec.metadata.migration, span
 
         with database.requesting(self._request):
-            _adopt(database, target)
+            adopt(database, target)
             return database.write(change)
 
     def _step(
@@ -356,39 +365,9 @@ class _Run:
         if self._recoding is None or self._recoding[0] is not codec:
             writing = codec
             if is_planned:
-                writing = Codec(self._target.planned(_metadata(codec)), self._request)
+                writing = Codec(self._target.planned(metadata_of(codec)), self._request)
             self._recoding = codec, Recoding(codec, writing, self._request)
         return self._recoding[1]
-
-
-def _metadata(codec: Codec) -> Metadata:
-    """The metadata that a migration changes."""
-    if isinstance(codec, Stones03Codec):
-        return metadata_from_stones03(codec)
-    return codec.metadata
-
-
-def _adopt(database: Database, target: Target) -> None:
-    """Turn a database of stones 0.3 into a store of this version, still to be migrated."""
-    codec = database.codec
-    if not isinstance(codec, Stones03Codec):
-        return
-    metadata = metadata_from_stones03(codec)
-
-    def finish(txn: Transaction) -> None:
-        if read_metadata(txn) is None:  # else another process was quicker
-            write_formats(txn, target.planned(metadata))
-
-    database.adopt_stones03(bytes([metadata.write.id]), finish)
-
-
-def _end(database: Database, migration: str | None, txn: Transaction) -> None:
-    """Note that every value is in the format that is written now."""
-    metadata = database.read_codec(txn).metadata
-    # If another migration has begun since, this one does not know whether its values are done.
-    if migration is not None and metadata.migration == migration:
-        write_formats(txn, metadata.migrated())
-    database.reload(txn)
 
 
 def _at(key: bytes, error: StoneError) -> str:

@@ -1,9 +1,10 @@
 """Samples: some of the values of a store, spread over all keys, to train a dictionary on."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 
 from stones.formats.compression import DICTIONARY_SIZE, compressor, train
+from stones.formats.encryption import EncryptionKey
 
 MOST = 20_000
 """At most so many samples are kept."""
@@ -60,3 +61,27 @@ class Samples:
         saved = sum(len(alone(each)) - len(together(each)) for each in tried)
         values = len(self._kept) * self._stride
         return dictionary if saved * values > len(dictionary) * len(tried) else None
+
+
+Group = tuple[EncryptionKey | None, Sequence[bytes], Sequence[bytes]]
+"""Keys and stored values of one encryption: the key that will encrypt them, or None."""
+
+
+class SamplesByKey:
+    """Samples of the values of each key, and of those that are not encrypted.
+
+    A dictionary has parts of its samples. So it is only for values that the same key encrypts.
+    """
+
+    def __init__(self) -> None:
+        self._samples: dict[EncryptionKey | None, Samples] = {}
+
+    def offer(self, groups: Iterable[Group], sample: Sample) -> None:
+        """Take the values of each group whose turn it is."""
+        for encryption, keys, values in groups:
+            self._samples.setdefault(encryption, Samples()).offer(keys, values, sample)
+
+    def dictionaries(self) -> dict[EncryptionKey | None, bytes]:
+        """The dictionaries that save more bytes than they have, by the keys of the values."""
+        trained = {each: samples.dictionary() for each, samples in self._samples.items()}
+        return {each: made for each, made in trained.items() if made is not None}

@@ -33,8 +33,8 @@ from stones.collections.stored_indexes import StoredIndexes
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Transaction
 from stones.errors import ChangedStepWarning, MigrationError, ReadOnlyError
+from stones.formats.generation import next_generation
 from stones.formats.layout import write_layout
-from stones.formats.metadata import next_generation
 from stones.stores.claims import count_key, read_count, write_collection
 from stones.stores.database import Database
 from stones.stores.database_reader import DatabaseReader

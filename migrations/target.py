@@ -4,13 +4,14 @@ A format has a serializer, maybe a compression with or without a dictionary, may
 values are encrypted, and maybe checksums. A part that is not named stays as it is.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
-from attrs import evolve, frozen
+from attrs import evolve, field, frozen
 
 from stones.errors import SerializerError, ValueTypeError
 from stones.formats.compression import check_compression_package
+from stones.formats.dictionaries import Trained
 from stones.formats.encryption import EncryptionKey
 from stones.formats.encryption_keys import Encrypt, KeyRing
 from stones.formats.metadata import KEEP, Format, Keep, Metadata
@@ -37,8 +38,13 @@ class Target:
     keys: KeyRing
     """The keys that the caller names, the key for new values first."""
     prefix: bytes = b""
-    dictionary: bytes | Keep | None = KEEP
-    """The dictionary for the compression, once it is trained. None if there is to be no one."""
+    dictionaries: Mapping[EncryptionKey | None, bytes] | None = None
+    """Dictionaries for the compression, once they are trained, by the keys of the values.
+
+    The key of values that are not encrypted is None.
+    """
+    ring: KeyRing = field(factory=KeyRing)
+    """All keys that the store was opened with, and those that the caller names."""
 
     @classmethod
     def of(
@@ -81,10 +87,20 @@ class Target:
         encrypts = None if encrypt is None else encrypt is not False
         return cls(named, checksums, compress, encrypts, KeyRing.of(encrypt), prefix)
 
-    @property
-    def span(self) -> Span:
-        """The keys that it is for."""
-        return prefix_span(self.prefix) if self.prefix else EVERYTHING
+    def span(self, metadata: Metadata) -> Span:
+        """The keys that it is for.
+
+        All keys, if others share a dictionary with those under the prefix, and lose it: it has
+        parts of values that are to be secret.
+        """
+        if not self.prefix:
+            return EVERYTHING
+        planned = self.planned(metadata)
+        others = [each for each in metadata.rules if not each.startswith(self.prefix)]
+        is_alone = planned.write == metadata.write and all(
+            planned.format_of(each) == metadata.format_of(each) for each in others
+        )
+        return prefix_span(self.prefix) if is_alone else EVERYTHING
 
     def request(self, request: FormatRequest) -> FormatRequest:
         """The request of the opener of a store who has named these parts as well."""
@@ -98,12 +114,18 @@ class Target:
 
     def planned(self, metadata: Metadata) -> Metadata:
         """The metadata at the start of the migration. Raises as `Metadata.migrating_to` does."""
+        replaces = (
+            self._changes_serializer(metadata)
+            or not self.has_dictionary(metadata)
+            or self.renews(metadata)
+        )
+        trained = self.dictionaries
+        return self._plan(metadata, KEEP if trained is None or not replaces else trained.get)
+
+    def _plan(self, metadata: Metadata, dictionary: Trained | Keep) -> Metadata:
         compression: Literal["zstd"] | Keep | None = KEEP
-        dictionary: bytes | Keep | None = KEEP
         if self.compress is not None:
             compression = self.compress or None
-        if self._changes_serializer(metadata) or not self.has_dictionary(metadata):
-            dictionary = self.dictionary
         encryption: EncryptionKey | Keep | None = KEEP
         if self.encrypts is not None:
             encryption = self.keys.newest
@@ -113,7 +135,19 @@ class Target:
             compression=compression,
             dictionary=dictionary,
             encryption=encryption,
+            keys=self.ring,
             prefix=self.prefix,
+        )
+
+    def renews(self, metadata: Metadata) -> bool:
+        """Whether a dictionary goes since values are encrypted or decrypted, or change the key."""
+        kept = self._plan(metadata, KEEP)
+        prefixes = [*metadata.rules, self.prefix] if self.prefix else [*metadata.rules]
+        formats = [(metadata.write, kept.write)]
+        formats += [(metadata.format_of(each), kept.format_of(each)) for each in prefixes]
+        return any(
+            now.dictionary is not None and then.compression is not None and then.dictionary is None
+            for now, then in formats
         )
 
     def has_dictionary(self, metadata: Metadata) -> bool:
@@ -122,6 +156,8 @@ class Target:
 
     def wants_dictionary(self, metadata: Metadata) -> bool:
         """Whether a dictionary is to be trained: it is for the bytes of one serializer."""
+        if self.renews(metadata):
+            return True
         kept = metadata.format_of(self.prefix).compression
         if not (kept if self.compress is None else self.compress):
             return False
@@ -130,7 +166,7 @@ class Target:
 
     def brings_dictionary(self, metadata: Metadata) -> bool:
         """Whether the dictionary that was trained is the first one."""
-        return isinstance(self.dictionary, bytes) and not self.has_dictionary(metadata)
+        return not self.has_dictionary(metadata) and self.has_dictionary(self.planned(metadata))
 
     def _changes_serializer(self, metadata: Metadata) -> bool:
         named = self.serializer

@@ -54,7 +54,12 @@ def change_formats(store, **parts):
     database = store.database
 
     def change(txn):
-        write_formats(txn, database.read_codec(txn).metadata.migrating_to(**parts))
+        write_formats(
+            txn,
+            database.read_codec(txn).metadata.migrating_to(
+                **{"keys": database.request.keys, **parts}
+            ),
+        )
         database.reload(txn)
 
     database.write(change)

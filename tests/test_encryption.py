@@ -70,7 +70,9 @@ def change_formats(store, ended=False, **parts):
     database = store.database
 
     def change(txn):
-        changed = database.read_codec(txn).metadata.migrating_to(**parts)
+        changed = database.read_codec(txn).metadata.migrating_to(
+            **{"keys": database.request.keys, **parts}
+        )
         write_formats(txn, changed.migrated() if ended else changed)
         database.reload(txn)
 

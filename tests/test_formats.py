@@ -33,14 +33,8 @@ from stones.engine import Space
 from stones.engines.memory import MemoryEngine
 from stones.formats.checksums import CHECKSUM_BIT, with_checksum
 from stones.formats.codec import Codec
-from stones.formats.metadata import (
-    IDS,
-    Format,
-    new_metadata,
-    read_generation,
-    read_metadata,
-    write_formats,
-)
+from stones.formats.generation import read_generation
+from stones.formats.metadata import IDS, Format, new_metadata, read_metadata, write_formats
 from stones.formats.request import FormatRequest
 from stones.repair.info import inspect
 from stones.stores.claims import write_collection

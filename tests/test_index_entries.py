@@ -36,12 +36,8 @@ from stones.collections.indexes.generated import entries_adder
 from stones.engine import Space
 from stones.engines.memory import MemoryEngine
 from stones.errors import CorruptValueError, FormatMismatchError
-from stones.formats.metadata import (
-    new_metadata,
-    read_generation,
-    read_metadata,
-    write_formats,
-)
+from stones.formats.generation import read_generation
+from stones.formats.metadata import new_metadata, read_metadata, write_formats
 from stones.formats.registered_types import UnknownValue
 from stones.stores.spans import after_prefix
 

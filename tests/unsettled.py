@@ -9,7 +9,7 @@ from stones.collections.record_steps import mark_key, state_at, steps_of, write_
 from stones.collections.step_shapes import finished
 from stones.collections.stored_indexes import reset_changed, restart
 from stones.engine import Space
-from stones.formats.metadata import next_generation
+from stones.formats.generation import next_generation
 from stones.stores.claims import add_to_count, count_key, read_collection, write_collection
 from stones.stores.step_keys import drop_steps
 

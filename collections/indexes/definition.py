@@ -22,8 +22,8 @@ from attrs import field, frozen
 
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError
+from stones.formats.generation import next_generation
 from stones.formats.layout import write_layout_with_indexes
-from stones.formats.metadata import next_generation
 
 State = Literal["building", "ready", "failed"]
 

@@ -12,7 +12,8 @@ from stones.engines.compared_states import KeySpan
 from stones.errors import ConflictError, EncryptionKeyError, FormatMismatchError, MigrationError
 from stones.formats.codec import Codec
 from stones.formats.encryption_keys import KeyRing
-from stones.formats.metadata import GENERATION, read_metadata
+from stones.formats.generation import GENERATION
+from stones.formats.metadata import read_metadata
 from stones.formats.request import FormatRequest
 from stones.formats.unfinished import UnfinishedCopy
 from stones.migrations.progress import Progress, ProgressCounter

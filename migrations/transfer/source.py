@@ -10,7 +10,8 @@ from stones.engines.compared_states import ComparedStates, KeySpan
 from stones.engines.frozen_copies import FrozenCopies
 from stones.errors import FormatMismatchError, UnsupportedError
 from stones.formats.dictionaries import PREFIX as DICTIONARIES
-from stones.formats.metadata import GENERATION, read_metadata
+from stones.formats.generation import GENERATION
+from stones.formats.metadata import read_metadata
 from stones.formats.stones03_codec import Stones03Codec, metadata_from_stones03
 from stones.formats.unfinished import NOTE
 from stones.stores.claims import COUNTS

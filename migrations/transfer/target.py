@@ -14,13 +14,9 @@ from stones.errors import (
     UnexpectedError,
 )
 from stones.formats.codec import Codec
+from stones.formats.generation import GENERATION, next_generation
 from stones.formats.layout import LAYOUT
-from stones.formats.metadata import (
-    GENERATION,
-    has_collections,
-    next_generation,
-    read_metadata,
-)
+from stones.formats.metadata import has_collections, read_metadata
 from stones.formats.request import FormatRequest
 from stones.formats.unfinished import NOTE, UNFINISHED_LAYOUT, UnfinishedCopy
 from stones.stores.database import Database

@@ -2,7 +2,7 @@
 
 from stones.engine import Transaction
 from stones.errors import CollectionError
-from stones.formats.metadata import next_generation
+from stones.formats.generation import next_generation
 from stones.stores.database import Database
 
 from .stored_collection import StoredCollection

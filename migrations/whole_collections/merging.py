@@ -11,8 +11,8 @@ from stones.collections.presence import FORMER_NAMES
 from stones.collections.stored_indexes import StoredIndexes, reset_changed
 from stones.engine import Transaction
 from stones.errors import CollectionError, CorruptValueError, DuplicateKeyError, MigrationError
+from stones.formats.generation import next_generation
 from stones.formats.messages import show, show_count, show_key
-from stones.formats.metadata import next_generation
 from stones.stores.claims import add_to_count, count_key, write_collection
 from stones.stores.copying import joined_description
 from stones.stores.database import Database

@@ -4,7 +4,7 @@ from stones.collections.indexes.definition import note_progress
 from stones.collections.presence import FORMER_NAMES
 from stones.engine import Transaction
 from stones.errors import CollectionError
-from stones.formats.metadata import next_generation
+from stones.formats.generation import next_generation
 from stones.stores.claims import add_to_count, count_key, write_collection
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA

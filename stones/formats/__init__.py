@@ -3,6 +3,7 @@
 codec               encodes and decodes values, by one generation of the metadata
 request             how the opener of a store wants values written, and what it trusts
 metadata            the formats that a store lists; the format byte
+generation          changes with each change of the metadata
 unfinished          the mark of an unfinished copy, which no version opens
 format_writer       how the values of one format are written and read
 rules               which keys have another format than the rest

@@ -86,7 +86,7 @@ class Codec:
         if write.encryption is not None:
             self.id = NO_FORMAT
         elif self.id != NO_FORMAT:
-            self.loads = format_decoder(write, metadata, decode)
+            self.loads = format_decoder(write, metadata, self._request, decode)
 
     def encode(self, key: bytes, value: Any) -> bytes:
         """The stored bytes of a value.
@@ -179,6 +179,15 @@ class Codec:
         if self._all_encrypted and (format is None or format.encryption is None):
             return "is not encrypted, as all values of the store are"
         return ""
+
+    def has_dictionary(self, raw: bytes) -> bool:
+        """Whether the dictionary is here by which these stored bytes are compressed, if any is.
+
+        The end of a migration removes the dictionaries of old formats.
+        """
+        format = self.metadata.formats.get(raw[0] & ~CHECKSUM_BIT) if raw else None
+        number = None if format is None else format.dictionary
+        return number is None or number in self.metadata.dictionaries
 
     def decode(self, key: bytes, raw: bytes) -> Any:
         """The value, from stored bytes in any format that the metadata lists.

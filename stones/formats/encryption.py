@@ -35,6 +35,8 @@ TAG = 16
 """So many bytes are after them."""
 _MOST_SESSIONS = 4096
 """A reader keeps the keys of so many sessions, of some kB each."""
+_MOST_UNSEALED = 16
+"""A key keeps so many contents that it has unsealed."""
 
 Decrypt = Callable[[bytes, bytes, bytes], bytes]
 
@@ -94,6 +96,7 @@ class EncryptionKey:
         self._encryptors: dict[bytes, Encryptor] = {}
         self._decrypts: dict[bytes, dict[bytes, Decrypt]] = {}
         self._checks: dict[str, str] = {}
+        self._unsealed: dict[tuple[bytes, bytes, bytes], bytes] = {}
         self._ciphers = optional_module("cryptography.hazmat.primitives.ciphers.aead", "encryption")
         self._hkdf = optional_module("cryptography.hazmat.primitives.kdf.hkdf", "encryption").HKDF
         self._sha256 = optional_module("cryptography.hazmat.primitives.hashes", "encryption").SHA256
@@ -159,12 +162,36 @@ class EncryptionKey:
 
         return decrypt_and_decode
 
+    def seal(self, purpose: bytes, name: bytes, content: bytes) -> bytes:
+        """Encrypted bytes that are no value: a salt, the encrypted bytes, and a tag.
+
+        `unseal` takes them with the same purpose and name only. Each call draws a salt, and the
+        salt gives a key of AES that encrypts nothing else. So the nonce is zeros.
+        """
+        salt = os.urandom(_SALT)
+        encrypted: bytes = self._sealing(salt, purpose).encrypt(bytes(_NONCE), content, name)
+        return salt + encrypted
+
+    def unseal(self, purpose: bytes, name: bytes, raw: bytes) -> bytes:
+        """What `seal` encrypted. It is kept for the next call. Raises anything for other bytes."""
+        known = self._unsealed.get((purpose, name, raw))
+        if known is None:
+            cipher = self._sealing(raw[:_SALT], purpose)
+            known = cipher.decrypt(bytes(_NONCE), raw[_SALT:], name)
+            if len(self._unsealed) >= _MOST_UNSEALED:
+                self._unsealed.clear()
+            self._unsealed[purpose, name, raw] = known
+        return known
+
     def __reduce__(self) -> NoReturn:
         raise TypeError("a key is not pickled: it would be readable in the bytes")
 
     def cipher(self, salt: bytes, bound: bytes) -> Any:
         """The cipher of a session for values of the format that `bound` stands for."""
         purpose = b"stones: values" + bound
+        return self._ciphers.AESGCM(self._derive(salt, purpose, KEY_SIZE))
+
+    def _sealing(self, salt: bytes, purpose: bytes) -> Any:
         return self._ciphers.AESGCM(self._derive(salt, purpose, KEY_SIZE))
 
     def _derive(self, salt: bytes, purpose: bytes, size: int) -> bytes:

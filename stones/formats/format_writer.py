@@ -16,6 +16,7 @@ from stones.errors import CorruptValueError, EncryptionKeyError, FormatMismatchE
 
 from .checksums import CHECKSUM_BIT, corrupt, value_reader, with_checksum, without_checksum
 from .compression import compressor, decompressing
+from .dictionaries import is_sealed, unsealed
 from .encryption import EncryptionKey, is_refused
 from .metadata import Format, Metadata
 from .request import FormatRequest
@@ -89,7 +90,10 @@ def format_reader(
 
 
 def format_decoder(
-    format: Format, metadata: Metadata, decode: Callable[[bytes], Any]
+    format: Format,
+    metadata: Metadata,
+    request: FormatRequest,
+    decode: Callable[[bytes], Any],
 ) -> Callable[[bytes], Any]:
     """The function that decodes stored bytes without their first byte.
 
@@ -98,7 +102,7 @@ def format_decoder(
     """
     if format.compression is None:
         return decode
-    return decompressing(decode, _dictionary(format, metadata))
+    return decompressing(decode, _dictionary(format, metadata, request))
 
 
 def decryption_key(format: Format, metadata: Metadata, request: FormatRequest) -> EncryptionKey:
@@ -124,10 +128,10 @@ def _unchecked_reader(
     request: FormatRequest,
     decode: Callable[[bytes], Any],
 ) -> Read:
-    decode = format_decoder(format, metadata, decode)
+    decode = format_decoder(format, metadata, request, decode)
     if format.encryption is not None:
         key = decryption_key(format, metadata, request)
-        return key.decrypting(_bound(first, format, metadata), start, decode, _broken)
+        return key.decrypting(_bound(first, format, metadata, request), start, decode, _broken)
 
     def read_compressed(key: bytes, raw: bytes) -> Any:
         try:
@@ -156,10 +160,10 @@ def _wrapper(
     has_checksum = bool(first & CHECKSUM_BIT)
     compress = encrypt = None
     if format.compression is not None:
-        compress = compressor(_dictionary(format, metadata))
+        compress = compressor(_dictionary(format, metadata, request))
     if format.encryption is not None:
         encryption_key = decryption_key(format, metadata, request)
-        encrypt = encryption_key.encryptor(_bound(first, format, metadata)).encrypt
+        encrypt = encryption_key.encryptor(_bound(first, format, metadata, request)).encrypt
 
     def wrap(key: bytes, encoded: bytes) -> bytes:
         content = encoded if compress is None else compress(encoded)
@@ -170,25 +174,39 @@ def _wrapper(
     return wrap
 
 
-def _bound(first: int, format: Format, metadata: Metadata) -> bytes:
+def _bound(first: int, format: Format, metadata: Metadata, request: FormatRequest) -> bytes:
     """What stands for the format of an encrypted value: its first byte, and a digest of the rest.
 
     So nobody can change the metadata in such a way that the value is decoded to something else.
     """
-    dictionary = _dictionary(format, metadata) or b""
+    dictionary = _dictionary(format, metadata, request) or b""
     names = f"{format.serializer}\0{format.compression or ''}\0".encode()
     return bytes([first]) + sha256(names + dictionary).digest()
 
 
-def _dictionary(format: Format, metadata: Metadata) -> bytes | None:
-    """The dictionary of a format. Raises CorruptValueError if it is lost or damaged."""
+def _dictionary(format: Format, metadata: Metadata, request: FormatRequest) -> bytes | None:
+    """The dictionary of a format. Raises CorruptValueError if it is lost or damaged.
+
+    Raises EncryptionKeyError if the key is not known that decrypts it.
+    """
     number = format.dictionary
     if number is None:
         return None
-    dictionary = metadata.dictionaries.get(number)
-    if dictionary is None:
+    stored = metadata.dictionaries.get(number)
+    if stored is None:
         raise CorruptValueError(
             f"the dictionary {number}, by which values are compressed, is lost or damaged: restore "
             "the store from a backup"
         )
-    return dictionary
+    if format.encryption is None or not is_sealed(stored):
+        return stored
+    key = decryption_key(format, metadata, request)
+    try:
+        return unsealed(stored, number, key)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise CorruptValueError(
+            f"the dictionary {number}, by which values are compressed, cannot be decrypted: it was "
+            "changed or cut short; restore the store from a backup"
+        ) from error

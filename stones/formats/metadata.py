@@ -34,9 +34,17 @@ from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, MigrationError
 
 from .checksums import CHECKSUM_BIT
-from .dictionaries import number_for, read_dictionaries, write_dictionaries
+from .dictionaries import (
+    Keys,
+    PlannedDictionaries,
+    Trained,
+    as_trained,
+    read_dictionaries,
+    write_dictionaries,
+)
 from .encryption import EncryptionKey
-from .encryption_keys import id_for
+from .encryption_keys import KeyRing, id_for
+from .generation import next_generation, read_generation
 from .layout import check_layout, write_layout
 from .listed_formats import (
     checked_compression,
@@ -126,7 +134,7 @@ class Metadata:
     keys: Mapping[str, str] = field(factory=dict)
     """What recognizes the keys of encrypted values, by their ids: see `EncryptionKey.check`."""
     dictionaries: Mapping[int, bytes] = field(factory=dict, repr=False)
-    """The dictionaries of formats that values may be in, by their numbers."""
+    """The stored bytes of the dictionaries of formats that values may be in, by their numbers."""
 
     @property
     def first(self) -> int:
@@ -172,16 +180,19 @@ class Metadata:
         checksums: bool | None = None,
         *,
         compression: Literal["zstd"] | Keep | None = KEEP,
-        dictionary: bytes | Keep | None = KEEP,
+        dictionary: bytes | Trained | Keep | None = KEEP,
         encryption: EncryptionKey | Keep | None = KEEP,
+        keys: KeyRing | None = None,
         prefix: bytes = b"",
     ) -> "Metadata":
         """The metadata at the start of a migration. What is not named stays as it is.
 
-        `name` is that of a serializer, and `dictionary` the bytes of a dictionary. With `prefix`,
-        new values of the keys that begin with it change, by a rule, and otherwise all of them: a
-        rule keeps the parts that are not named. `checksums` is for the store as a whole.
+        `name` is that of a serializer. `dictionary` is the bytes of a dictionary, or a function
+        that gives them. With `prefix`, new values of the keys that begin with it change, by a rule,
+        and otherwise all of them: a rule keeps the parts that are not named. `checksums` is for the
+        store as a whole. `keys` encrypts dictionaries.
 
+        No dictionary is kept where encryption changes: see `PlannedDictionaries`.
         Raises MigrationError if no number is left for another format.
         """
         known = dict(self.keys)
@@ -190,48 +201,63 @@ class Metadata:
             parts["compression"] = compression
         if not isinstance(encryption, Keep):
             parts["encryption"] = None if encryption is None else id_for(encryption, known)
-        dictionaries = dict(self.dictionaries)
-        if self.migration is None:  # no value is in another format than these
-            used = {self.formats[id].dictionary for id in self.in_use}
-            dictionaries = {
-                number: dictionaries[number] for number in dictionaries if number in used
-            }
-        if not isinstance(dictionary, Keep):
-            taken = [format.dictionary or 0 for format in self.formats.values()]
-            parts["dictionary"] = number_for(dictionary, dictionaries, max(taken))
+        newest = [encryption] if isinstance(encryption, EncryptionKey) else []
+        dictionaries = PlannedDictionaries(
+            # Outside of a migration no value is in another format than those in use.
+            dict(self.dictionaries if self.migration else self._dictionaries_in_use()),
+            max(format.dictionary or 0 for format in self.formats.values()),
+            None if isinstance(dictionary, Keep) else as_trained(dictionary),
+            Keys([*newest, *(keys or ())], known),
+            set(),
+        )
         formats = dict(self.formats)
 
-        def changed(format: Format) -> Format:
+        def changed(format: Format, **parts: Any) -> Format:
             new = evolve(format, **parts)
-            if new.compression is None:
-                new = evolve(new, dictionary=None)
+            number = None
+            if new.compression is not None:
+                number = dictionaries.number(format.dictionary, format.encryption, new.encryption)
+            new = evolve(new, dictionary=number)
             same = [each for each in formats.values() if each.parts == new.parts]
             new = same[0] if same else evolve(new, id=_free_id(new, formats))
             formats[new.id] = new
             return new
 
-        write = self.write if prefix else changed(self.write)
-        rules = {
-            each: changed(formats[id]).id if each.startswith(prefix) else id
-            for each, id in self.rules.items()
-        }
-        if prefix and prefix not in rules:
-            rules[prefix] = changed(self.format_of(prefix)).id
+        rules = {each: formats[id] for each, id in self.rules.items()}
+        if prefix:
+            rules.setdefault(prefix, self.format_of(prefix))
+        for each, now in [(b"", self.write), *rules.items()]:
+            after = parts.get("encryption", now.encryption)
+            if each.startswith(prefix) and dictionaries.exposes(now.dictionary, after):
+                dictionaries.replaced.add(now.dictionary or 0)
+
+        def planned(keys: bytes, format: Format) -> Format:
+            if keys.startswith(prefix):
+                return changed(format, **parts)
+            return changed(format) if format.dictionary in dictionaries.replaced else format
+
+        write = planned(b"", self.write)
+        ids = {each: planned(each, format).id for each, format in rules.items()}
         return evolve(
             self,
             write=write,
             formats=formats,
             checksums=self.checksums if checksums is None else checksums,
             migration=os.urandom(6).hex(),
-            rules=needed_rules(rules, write.id),
+            rules=needed_rules(ids, write.id),
             left=self.in_use,
             keys=known,
-            dictionaries=dictionaries,
+            dictionaries=dictionaries.by_number,
         )
 
     def migrated(self) -> "Metadata":
         """The metadata at the end of a migration: every value is in the format of new values."""
-        return evolve(self, migration=None, left=frozenset())
+        new = evolve(self, migration=None, left=frozenset())
+        return evolve(new, dictionaries=new._dictionaries_in_use())
+
+    def _dictionaries_in_use(self) -> dict[int, bytes]:
+        used = {self.formats[id].dictionary for id in self.in_use if id in self.formats}
+        return {number: each for number, each in self.dictionaries.items() if number in used}
 
 
 def _free_id(format: Format, formats: Mapping[int, Format]) -> int:
@@ -269,15 +295,6 @@ def new_metadata(
     if name in IDS and not format.is_packed:
         format = Format(IDS[name], name)
     return Metadata(b"", format, {format.id: format}, checksums=checksums, keys=keys)
-
-
-GENERATION = b"generation"
-"""The key of the generation in `Space.META`."""
-
-
-def read_generation(txn: Transaction) -> bytes | None:
-    """The generation of the metadata, or None if there is no metadata. One read."""
-    return txn.get(Space.META, GENERATION)
 
 
 def read_metadata(txn: Transaction) -> Metadata | None:
@@ -365,7 +382,7 @@ def write_formats(txn: Transaction, metadata: Metadata) -> None:
     listed = {
         "write": metadata.write.id,
         "checksums": metadata.checksums,
-        "formats": [_listed(format) for format in metadata.formats.values()],
+        "formats": [asdict(format, filter=_is_named) for format in metadata.formats.values()],
         "migration": metadata.migration,
     }
     write_layout(txn, 1)
@@ -379,18 +396,5 @@ def write_formats(txn: Transaction, metadata: Metadata) -> None:
     next_generation(txn)
 
 
-def _listed(format: Format) -> dict[str, Any]:
-    parts = asdict(format)
-    return {name: part for name, part in parts.items() if part is not None}
-
-
-def next_generation(txn: Transaction) -> None:
-    """Change the generation, so that every user of the store reads the metadata again.
-
-    They read it in their next write transaction.
-    """
-    head = (read_generation(txn) or b"0").partition(b"-")[0]
-    count = int(head) + 1 if head.isdigit() and len(head) < 20 else 1
-    # Without the random part two changes could have the same number: if a transaction reads its
-    # own change and is rolled back, the next change counts from the same number.
-    txn.put(Space.META, b"generation", b"%d-%s" % (count, os.urandom(6).hex().encode()))
+def _is_named(_: object, part: object) -> bool:
+    return part is not None

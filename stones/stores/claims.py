@@ -15,7 +15,8 @@ from typing import Any, Protocol
 
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, ReservedKeyError, UnexpectedError
-from stones.formats.metadata import CLAIMS, has_collections, next_generation
+from stones.formats.generation import next_generation
+from stones.formats.metadata import CLAIMS, has_collections
 
 COUNTS = (b"count/", b"count0")
 """The counts of records are in the metadata from the first to below the second key."""

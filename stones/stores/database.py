@@ -16,10 +16,9 @@ from stones.engine import Engine, Space, Transaction
 from stones.engines.stones03 import Stones03Engine
 from stones.errors import ReadOnlyError, StoreClosedError, TransactionError, UnexpectedError
 from stones.formats.codec import Codec
+from stones.formats.generation import GENERATION, read_generation
 from stones.formats.metadata import (
-    GENERATION,
     Metadata,
-    read_generation,
     read_metadata,
     write_formats,
 )
@@ -145,7 +144,8 @@ class Database(DatabaseReader):
             if codec.metadata.generation is not None and codec.knows(raw):
                 if codec.misses(raw):
                     break
-                return codec.decode(key, raw)
+                if codec.has_dictionary(raw):
+                    return codec.decode(key, raw)
         # The store has got another format since the metadata was read, or its first format. Maybe
         # that was after the value was read, too. So read both in one transaction.
         with self.reading() as txn:

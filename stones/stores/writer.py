@@ -5,7 +5,7 @@ from typing import Any, Self, overload
 
 from stones.engine import Space, Transaction
 from stones.errors import UnexpectedError
-from stones.formats.metadata import next_generation
+from stones.formats.generation import next_generation
 
 from .claims import drop_counts
 from .containers import added, removed
