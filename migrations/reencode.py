@@ -229,7 +229,8 @@ class _Run:
         wants_dictionary = self._target.wants_dictionary(metadata)
         renews = self._target.renews(metadata)
         if is_reached and not wants_dictionary:
-            database.write(partial(remove_needless, database))
+            if metadata.migrated() != metadata:
+                database.write(partial(remove_needless, database))
             return 0
         samples = SamplesByKey() if wants_dictionary else None
         self._check_values(samples)
