@@ -221,7 +221,7 @@ def test_a_collection_alone_is_encrypted_with_its_dictionary(path):
 
 
 @pytest.mark.parametrize("order", [1, -1])
-def test_a_plain_dictionary_has_no_part_of_values_that_are_encrypted_by_a_rule(path, encrypt_first):
+def test_a_plain_dictionary_has_no_part_of_values_that_are_encrypted_by_a_rule(path, order):
     public, secret = values(PUBLIC, prefix="public/"), values(prefix="secret/")
     steps = [{"encrypt": KEY, "prefix": "secret/"}, {"compress": "zstd"}]
     with filled(path, public, secret) as store:
@@ -288,9 +288,7 @@ def with_a_plain_dictionary(path):
 
 
 @pytest.mark.parametrize("options", [{"encrypt": KEY}, {"compress": "zstd"}, {"to": "msgpack"}])
-def test_the_plain_dictionary_of_an_encrypted_store_is_read_and_the_next_migration_ends_it(
-    path, options
-):
+def test_the_plain_dictionary_of_an_encrypted_store_is_read_until_it_is_migrated(path, options):
     with_a_plain_dictionary(path)
     with LmdbStore(path, encrypt=KEY) as store:
         assert dict(store) == values()
