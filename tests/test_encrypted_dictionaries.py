@@ -20,7 +20,7 @@ from stones import (
     salvage,
 )
 from stones.engine import Space
-from stones.formats.dictionaries import PREFIX, is_sealed, unsealed
+from stones.formats.dictionaries import PREFIX, is_sealed, unsealed, write_dictionaries
 from stones.formats.dictionaries import sealed as sealed_bytes
 from stones.formats.encryption import EncryptionKey
 from stones.formats.generation import next_generation
@@ -61,12 +61,12 @@ def metadata(store):
 
 def dictionaries(store):
     """The dictionaries of a store by their numbers, as they are stored after their checksums."""
-    found = {name: raw for name, raw in metadata(store).items() if name.startswith(PREFIX)}
-    return {int(name.removeprefix(PREFIX)): raw[4:] for name, raw in found.items()}
+    found = [each for each in metadata(store).items() if each[0].startswith(PREFIX)]
+    return {int(name.removeprefix(PREFIX)): raw[4:] for name, raw in found}
 
 
-def put_dictionary(txn, number, content):
-    write_dictionaries(txn, {number: content})
+def put_dictionaries(txn, contents):
+    write_dictionaries(txn, contents)
     next_generation(txn)
 
 
@@ -108,8 +108,14 @@ def short_batches(monkeypatch):
     monkeypatch.setattr(batches, "ENTRIES", 100)
 
 
+@pytest.fixture
+def sealed(path):
+    with filled(path) as store:
+        migrate(store, compress="zstd", encrypt=KEY)
+    return path
+
+
 def test_a_plain_dictionary_has_parts_of_values(path):
-    """What the other tests look for is there without encryption."""
     with filled(path) as store:
         migrate(store, compress="zstd")
         assert in_metadata(store)
@@ -120,7 +126,7 @@ def test_the_dictionary_of_encrypted_values_is_encrypted(path):
     with filled(path) as store:
         migrate(store, compress="zstd", encrypt=KEY)
         assert not in_metadata(store)
-        assert [is_sealed(raw) for raw in dictionaries(store).values()] == [True]
+        assert [is_sealed(each) for each in dictionaries(store).values()] == [True]
         assert formats(store) == {(True, True)}
         store["new"] = SECRET
     assert not in_file(path)
@@ -136,7 +142,7 @@ def test_no_plain_dictionary_is_left_at_the_end_of_a_migration(path, order):
         for options in [{"compress": "zstd"}, {"encrypt": KEY}][::order]:
             migrate(store, **options)
         assert not in_metadata(store)
-        assert [is_sealed(raw) for raw in dictionaries(store).values()] == [True]
+        assert [is_sealed(each) for each in dictionaries(store).values()] == [True]
         assert formats(store) == {(True, True)}
         assert dict(store) == values()
     assert not in_file(path)
@@ -149,7 +155,7 @@ def test_another_serializer_gets_an_encrypted_dictionary_too(path):
         migrate(store, compress="zstd", encrypt=KEY)
         migrate(store, "msgpack")
         assert formats(store) == {(True, True)}
-        assert [is_sealed(raw) for raw in dictionaries(store).values()] == [True]
+        assert [is_sealed(each) for each in dictionaries(store).values()] == [True]
     assert not in_file(path)
     with LmdbStore(path, encrypt=KEY) as store:
         assert dict(store) == values()
@@ -182,7 +188,7 @@ def test_an_interrupted_encryption_goes_on_with_its_dictionary(path, options, sh
         migrate(store, compress="zstd")
         interrupted(store, **options)
         assert dict(store) == values()
-        begun = {name for name, raw in dictionaries(store).items() if is_sealed(raw)}
+        begun = {number for number, each in dictionaries(store).items() if is_sealed(each)}
     with LmdbStore(path, encrypt=KEY) as store:
         assert dict(store) == values()
         assert 0 < migrate(store, **options).values < COUNT
@@ -191,12 +197,11 @@ def test_an_interrupted_encryption_goes_on_with_its_dictionary(path, options, sh
     assert not in_file(path)
 
 
-def test_decrypted_values_get_a_plain_dictionary(path):
-    with filled(path) as store:
-        migrate(store, compress="zstd", encrypt=KEY)
+def test_decrypted_values_get_a_plain_dictionary(sealed):
+    with LmdbStore(sealed, encrypt=KEY) as store:
         assert migrate(store, encrypt=False).values == COUNT
-        assert [is_sealed(raw) for raw in dictionaries(store).values()] == [False]
-    with LmdbStore(path) as store:
+        assert [is_sealed(each) for each in dictionaries(store).values()] == [False]
+    with LmdbStore(sealed) as store:
         assert dict(store) == values()
         assert formats(store) == {(True, False)}
 
@@ -257,7 +262,7 @@ def test_two_keys_of_one_store_have_two_dictionaries(path):
         migrate(store, encrypt=KEY, prefix="one/")
         migrate(store, encrypt=OTHER, prefix="other/")
         migrate(store, compress="zstd")
-        assert [is_sealed(raw) for raw in dictionaries(store).values()] == [True, True]
+        assert [is_sealed(each) for each in dictionaries(store).values()] == [True, True]
         assert formats(store) == {(True, True)}
     assert not in_file(path)
     assert not in_file(path, PUBLIC)
@@ -274,11 +279,10 @@ def with_a_plain_dictionary(path):
         migrate(store, compress="zstd")
         (plain,) = dictionaries(store).values()
         migrate(store, encrypt=KEY)
-        (name,) = dictionaries(store)
+        (number,) = dictionaries(store)
 
         def expose(txn):
-            txn.put(Space.META, name, plain)
-            next_generation(txn)
+            put_dictionaries(txn, {number: plain})
             store.database.reload(txn)
             for each, value in values().items():
                 txn.put(Space.DATA, each, store.database.codec.encode(each, value))
@@ -293,7 +297,7 @@ def test_the_plain_dictionary_of_an_encrypted_store_is_read_until_it_is_migrated
     with LmdbStore(path, encrypt=KEY) as store:
         assert dict(store) == values()
         assert migrate(store, **options).values == COUNT
-        assert [is_sealed(raw) for raw in dictionaries(store).values()] == [True]
+        assert [is_sealed(each) for each in dictionaries(store).values()] == [True]
         assert migrate(store, **options).values == 0
     assert not in_file(path)
     with LmdbStore(path, encrypt=KEY) as store:
@@ -303,14 +307,10 @@ def test_the_plain_dictionary_of_an_encrypted_store_is_read_until_it_is_migrated
 def test_a_dictionary_that_earlier_versions_have_left_goes_with_the_next_migration(path):
     with filled(path) as store:
         migrate(store, compress="zstd")
-        ((name, plain),) = dictionaries(store).items()
+        old = dictionaries(store)
         migrate(store, encrypt=KEY)
-
-        def leave(txn):
-            txn.put(Space.META, name, plain)
-            next_generation(txn)
-
-        store.database.engine.write(leave)
+        both = {**old, **dictionaries(store)}
+        store.database.engine.write(lambda txn: put_dictionaries(txn, both))
         assert in_metadata(store)
         assert migrate(store, encrypt=KEY).values == 0
         assert not in_metadata(store)
@@ -318,13 +318,6 @@ def test_a_dictionary_that_earlier_versions_have_left_goes_with_the_next_migrati
 
 
 # -- without the key, copies, damage -------------------------------------------------------------
-
-
-@pytest.fixture
-def sealed(path):
-    with filled(path) as store:
-        migrate(store, compress="zstd", encrypt=KEY)
-    return path
 
 
 def test_inspect_check_and_salvage_need_no_key(sealed):
@@ -387,9 +380,9 @@ def test_a_value_that_was_read_before_the_end_of_a_migration_is_decoded_after_it
 @pytest.mark.parametrize("damage", [lambda raw: raw[:5], lambda raw: raw[:-1] + b"x", bytes.lower])
 def test_a_dictionary_that_was_changed_is_told(sealed, damage):
     with LmdbStore(sealed, encrypt=KEY) as store:
-        ((name, raw),) = dictionaries(store).items()
-        assert damage(raw) != raw
-        store.database.engine.write(lambda txn: txn.put(Space.META, name, damage(raw)))
+        ((number, stored),) = dictionaries(store).items()
+        assert damage(stored) != stored
+        store.database.engine.write(lambda txn: put_dictionaries(txn, {number: damage(stored)}))
     with (
         LmdbStore(sealed, encrypt=KEY) as store,
         pytest.raises(CorruptValueError, match=r"dictionary 1.*cannot be decrypted"),
