@@ -7,11 +7,10 @@ from collections.abc import Callable
 
 from stones.collections.ledger_entry import LedgerEntry
 from stones.collections.steps_report import StepsReport
+from stones.migrations.steps.ledger import entries_of
+from stones.migrations.steps.schema import migrate_records, warn_of_edited_steps
+from stones.migrations.steps.undoing import undo_records
 from stones.migrations.whole_collections.moving_work import MovingWork
-
-from .ledger import entries_of
-from .schema import migrate_records, warn_of_edited_steps
-from .undoing import undo_records
 
 
 class CollectionWork(MovingWork):

@@ -61,10 +61,10 @@ if TYPE_CHECKING:
     from stones.engines.lmdb.compaction import CompactReport
     from stones.migrations.exporting.exporting import ExportReport, export_to
     from stones.migrations.imports.importing import ImportFailure, ImportReport, import_from
-    from stones.migrations.ledger import ledger
-    from stones.migrations.migration import Migration
-    from stones.migrations.reencode import MigrationReport, migrate
-    from stones.migrations.step_files import load_migrations
+    from stones.migrations.reencoding.reencode import MigrationReport, migrate
+    from stones.migrations.steps.ledger import ledger
+    from stones.migrations.steps.migration import Migration
+    from stones.migrations.steps.step_files import load_migrations
     from stones.migrations.transfer.copying import CopyReport, copy
     from stones.repair.check import CheckReport, check
     from stones.repair.compacting import compact
@@ -183,8 +183,8 @@ _LAZY = {
     "LevelDBStore": "stones.stores.leveldb",
     "JsonFileStore": "stones.stores.json_file",
     "LmdbStore": "stones.stores.lmdb",
-    "Migration": "stones.migrations.migration",
-    "MigrationReport": "stones.migrations.reencode",
+    "Migration": "stones.migrations.steps.migration",
+    "MigrationReport": "stones.migrations.reencoding.reencode",
     "PostgresStore": "stones.stores.postgres",
     "Query": "stones.collections.queries.query",
     "RedisStore": "stones.stores.redis",
@@ -204,9 +204,9 @@ _LAZY = {
     "inspect": "stones.repair.info",
     "key": "stones.collections.records.record_type",
     "known": "stones.collections.language.typed_conditions",
-    "ledger": "stones.migrations.ledger",
-    "load_migrations": "stones.migrations.step_files",
-    "migrate": "stones.migrations.reencode",
+    "ledger": "stones.migrations.steps.ledger",
+    "load_migrations": "stones.migrations.steps.step_files",
+    "migrate": "stones.migrations.reencoding.reencode",
     "salvage": "stones.repair.salvage",
 }
 

@@ -30,7 +30,7 @@ from stones import (
 from stones.engine import Space
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS
-from stones.migrations.reencode import MigrationReport
+from stones.migrations.reencoding.reencode import MigrationReport
 
 from .processes import Follower
 

@@ -19,7 +19,7 @@ from stones import (
     key,
 )
 from stones.engine import Space
-from stones.migrations.fingerprints import fingerprint
+from stones.migrations.steps.fingerprints import fingerprint
 
 
 @define

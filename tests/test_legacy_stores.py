@@ -35,7 +35,7 @@ from stones.engine import Space
 from stones.engines.lmdb.databases import is_legacy
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS
-from stones.migrations.reencode import MigrationReport
+from stones.migrations.reencoding.reencode import MigrationReport
 from stones.repair.info import inspect
 
 from .hostile import Bomb

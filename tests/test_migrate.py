@@ -35,7 +35,7 @@ from stones.engine import Space
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.metadata import IDS, read_metadata, write_formats
 from stones.formats.serializers import serializer
-from stones.migrations.reencode import MigrationReport
+from stones.migrations.reencoding.reencode import MigrationReport
 
 FULL = ["pickle", "json", "cbor", "msgpack"]
 # Of processes that are killed and interrupted, whose coverage would come to nothing.

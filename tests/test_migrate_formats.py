@@ -31,7 +31,7 @@ from stones.engine import Space
 from stones.formats.compression import compressor, content_size
 from stones.formats.metadata import read_metadata
 from stones.formats.serializers import serializer
-from stones.migrations.reencode import MigrationReport
+from stones.migrations.reencoding.reencode import MigrationReport
 
 KEYS = [bytes([number]) * 32 for number in range(3)]
 COUNT = 1500

@@ -8,7 +8,7 @@ import tempfile
 import pytest
 
 import stones.command_line.main
-import stones.migrations.reencode
+import stones.migrations.reencoding.reencode
 import stones.repair.check
 import stones.repair.salvage  # all is loaded before a test gives up its rights
 from stones import (

@@ -19,7 +19,7 @@ from stones.engine import Space, Transaction
 from stones.errors import CollectionError, KeyTooLongError, MigrationError
 from stones.formats.messages import show
 from stones.formats.metadata import write_formats
-from stones.migrations.run_figures import drop_figures
+from stones.migrations.steps.run_figures import drop_figures
 from stones.stores.claims import (
     COLLECTION_NAME,
     claim_key,

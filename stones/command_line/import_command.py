@@ -105,7 +105,7 @@ def import_(
     """
     from stones.collections.collection import Collection
     from stones.migrations.imports.importing import import_from
-    from stones.migrations.step_files import class_of_name
+    from stones.migrations.steps.step_files import class_of_name
 
     if collection is not None and class_name is None:
         raise click.UsageError("--collection needs --class, whose records it has")

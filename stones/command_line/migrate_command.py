@@ -62,7 +62,7 @@ def migrate(
     What you do not name stays as it is. Other programs may read and write the store during the
     migration. If you interrupt it, the store at PATH stays valid. Run the command again to go on.
     """
-    from stones.migrations.reencode import migrate
+    from stones.migrations.reencoding.reencode import migrate
 
     if compress and no_compress:
         raise click.UsageError("--compress and --no-compress together: name one of them")

@@ -1,7 +1,7 @@
 """The commands on the steps of collections: `stones migrations new|status|plan|run|verify|undo`.
 
-The steps are in files of the user's program: see `stones.migrations.step_files`. They are run, and
-so is the module of a class. Modules are looked for in the working directory first.
+The steps are in files of the user's program: see `stones.migrations.steps.step_files`. They are
+run, and so is the module of a class. Modules are looked for in the working directory first.
 """
 
 import json
@@ -24,8 +24,8 @@ from .usage import Commands
 
 if TYPE_CHECKING:
     from stones.collections.steps_report import StepsReport
-    from stones.migrations.step_commands import SteppedCollection
-    from stones.migrations.step_files import StepFile
+    from stones.migrations.steps.step_commands import SteppedCollection
+    from stones.migrations.steps.step_files import StepFile
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -64,7 +64,7 @@ def new(path: str, folder: str, name: str | None, **options: Any) -> None:
 
     It has what brings the records to their class, or it is a template to complete.
     """
-    from stones.migrations.new_step_file import write_step_file
+    from stones.migrations.steps.new_step_file import write_step_file
 
     folder_is_there = os.path.isdir(folder)
     with _collections(path, folder if folder_is_there else None, **options) as (found, files):
@@ -91,7 +91,7 @@ def status(path: str, folder: str, as_json: bool, **options: Any) -> None:
 
     Without a folder of steps, it shows the steps that ran.
     """
-    from stones.migrations.step_status import step_statuses
+    from stones.migrations.steps.step_status import step_statuses
 
     if folder == FOLDER and not os.path.isdir(folder):
         with open_store(
@@ -239,8 +239,8 @@ def _collections(
 ) -> Iterator[tuple[Sequence["SteppedCollection"], Sequence["StepFile"]]]:
     """The collections that a command is for, with their steps, while the store is open."""
     from stones.collections.program_steps import ProgramSteps
-    from stones.migrations.step_commands import SteppedCollection
-    from stones.migrations.step_files import class_of_name, read_step_files
+    from stones.migrations.steps.step_commands import SteppedCollection
+    from stones.migrations.steps.step_files import class_of_name, read_step_files
 
     if "" not in sys.path:
         sys.path.insert(0, os.getcwd())

@@ -3,7 +3,7 @@
 Every value starts with one byte. It holds the id of the value's format, and a bit that says
 whether a checksum follows (`stones.formats.checksums`). So values of any mixture of formats can be
 read at any time, and a store can be re-encoded while others use it
-(`stones.migrations.reencode`).
+(`stones.migrations.reencoding.reencode`).
 
 The metadata lives in a space of its own, outside the user's keys:
 

@@ -35,6 +35,7 @@ from stones.engine import Transaction
 from stones.errors import ChangedStepWarning, MigrationError, ReadOnlyError
 from stones.formats.generation import next_generation
 from stones.formats.layout import write_layout
+from stones.migrations.progress import Progress, ProgressCounter
 from stones.stores.claims import count_key, read_count, write_collection
 from stones.stores.database import Database
 from stones.stores.database_reader import DatabaseReader
@@ -43,7 +44,6 @@ from stones.stores.step_keys import drop_steps
 from .changed_shapes import path_after, shapes_after
 from .ledger import edited_steps, entries_of, saved_shapes, write_ran, write_undone
 from .new_keys import changes_keys, check_new_keys, write_new_keys
-from .progress import Progress, ProgressCounter
 from .record_chains import StepsRun
 from .run_figures import drop_figures, read_figures
 from .step_batches import StepBatches

@@ -15,9 +15,9 @@ from stones.collections.steps_report import StepsReport
 from stones.collections.stored_records import StoredRecords
 from stones.engine import Transaction
 from stones.errors import MigrationError
+from stones.migrations.progress import Progress
 from stones.stores.database import Database
 
-from .progress import Progress
 from .record_chains import StepsRun
 from .schema import check_possible, check_run, finish_run, put_description, writable
 from .step_state import read_position

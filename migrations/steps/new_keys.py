@@ -26,6 +26,7 @@ from stones.errors import MigrationError, RecordError, StoneError
 from stones.formats.generation import next_generation
 from stones.formats.layout import write_layout
 from stones.formats.messages import show_error, show_key, show_value
+from stones.migrations.progress import Progress, ProgressCounter
 from stones.migrations.whole_collections.copying import build_indexes
 from stones.stores.claims import add_to_count, count_key, read_count, write_collection
 from stones.stores.database_reader import DATA, record_decoder
@@ -35,7 +36,6 @@ from stones.stores.step_keys import drop_steps
 
 from .field_changes import NOT_OF_THE_RECORD
 from .ledger import write_ran
-from .progress import Progress, ProgressCounter
 from .record_chains import ChainsOfRun, RecordChain, StepsRun
 from .run_figures import RunFigures, drop_figures
 from .step_batches import has_marks, marks_of

@@ -16,11 +16,11 @@ from stones.engine import Transaction
 from stones.errors import CorruptValueError, MigrationError, SerializerError
 from stones.formats.codec import Codec
 from stones.formats.messages import show_count
+from stones.migrations.progress import ProgressCounter
 from stones.stores.database_reader import DATA, record_decoder
 from stones.stores.sorted_entries import SortedEntries
 from stones.stores.spans import prefix_span
 
-from .progress import ProgressCounter
 from .record_chains import ChainsOfRun, FailedRecordError, RecordChain, StepsRun
 from .step_batches import has_marks, has_simple_dicts, marks_of
 from .step_state import read_position

@@ -16,14 +16,14 @@ from stones.collections.stored_indexes import StoredIndexes
 from stones.engine import Engine, Space, Transaction
 from stones.errors import DuplicateKeyError, SerializerError
 from stones.formats.codec import Codec
+from stones.migrations.batches import Turn, run_batches
+from stones.migrations.old_values import pages_from
+from stones.migrations.progress import ProgressCounter
 from stones.stores.claims import add_to_count, count_key
 from stones.stores.database_reader import DATA, record_decoder
 from stones.stores.spans import prefix_span
 from stones.stores.step_keys import mark_span
 
-from .batches import Turn, run_batches
-from .old_values import pages_from
-from .progress import ProgressCounter
 from .record_chains import ChainsOfRun, RecordChain, StepsRun
 from .run_figures import read_figures, write_figures
 from .step_state import Position, position_of_run

@@ -35,6 +35,10 @@ from stones.formats.messages import show_count, show_value
 from stones.formats.metadata import write_formats
 from stones.formats.serializers import CUSTOM
 from stones.formats.stones03_codec import Stones03Codec
+from stones.migrations import batches
+from stones.migrations.batches import Turn, run_batches
+from stones.migrations.old_values import pages_from, still_there
+from stones.migrations.progress import Progress, ProgressCounter
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.dict_keys import encode_bound
@@ -42,11 +46,7 @@ from stones.stores.reader import Reader
 from stones.stores.spans import EVERYTHING, Span
 from stones.stores.store import Store
 
-from . import batches
-from .batches import Turn, run_batches
 from .listed_formats import adopt, end, metadata_of, remove_needless
-from .old_values import pages_from, still_there
-from .progress import Progress, ProgressCounter
 from .recoding import Recoding
 from .samples import SamplesByKey
 from .target import Functions, Target
