@@ -129,11 +129,11 @@ class ReadableRecords(Generic[K, R]):
         if not self._is_settled:
             yield from self._loaded_items(self._many_unsettled(stored))
             return
-        left = len(stored)
+        is_there = not stored
         for found, value in self.database.get_many(stored, are_records=True):
-            left -= 1
+            is_there = True
             yield self.decode_key(found), self.load(found, value)
-        if left:
+        if not is_there:
             self._description.check_there()
 
     def contains(self, key: K) -> bool:

@@ -1,12 +1,13 @@
 """What a collection asks of the layer above it, and who answers: `stones.migrations`.
 
 The methods of a collection that change all of its records at once are short. The work is in
-`stones.migrations`, which is above this layer. `stones/__init__.py` names the class that does it,
-and how to import it.
+`stones.migrations`, which is above this layer: see `stones.stores.record_work`.
 """
 
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
+
+from stones.stores.record_work import record_work
 
 from .ledger_entry import LedgerEntry
 from .steps_report import StepsReport
@@ -43,17 +44,7 @@ class RecordMigrations(Protocol):
         """See `Collection.drop`."""
 
 
-_importers: list[Callable[[], Callable[[Any], RecordMigrations]]] = []
-
-
-def provide_record_migrations(
-    importer: Callable[[], Callable[[Any], RecordMigrations]],
-) -> None:
-    """Name the function that imports the class."""
-    _importers[:] = [importer]
-
-
 def record_migrations(queried: Any) -> RecordMigrations:
     """What does the work on all records of a collection. `queried` are its `QueriedRecords`."""
-    (importer,) = _importers
-    return importer()(queried)
+    work: RecordMigrations = record_work(queried)
+    return work

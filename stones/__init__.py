@@ -7,7 +7,6 @@ is the public face: it hands out what lies in the folders below.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from stones.collections.record_migrations import provide_record_migrations
 from stones.formats.encryption_keys import key_from_environment, key_from_file
 from stones.formats.registered_types import register_type
 from stones.formats.serializers import register_serializer, serializer_names
@@ -15,6 +14,7 @@ from stones.stores.copied_indexes import provide_copied_indexes
 from stones.stores.edited_records import provide_renewal
 from stones.stores.namespaces.namespace import Namespace
 from stones.stores.opening import stone
+from stones.stores.record_work import provide_record_work
 from stones.stores.store import MemoryStore, Snapshot, Store
 
 from .errors import (
@@ -216,7 +216,7 @@ provide_copied_indexes(lambda: import_module("stones.collections.copied_indexes"
 provide_renewal(lambda: import_module("stones.collections.edited_records").renew_collections)
 
 # The methods of a collection that change all records at once: by the layer above collections.
-provide_record_migrations(lambda: import_module("stones.migrations.collection_work").CollectionWork)
+provide_record_work(lambda: import_module("stones.migrations.collection_work").CollectionWork)
 
 # Names of the reports before they said what they are of. Imports of them go on working.
 _FORMER = {"Finding": "DamageFinding", "Report": "CheckReport", "Salvaged": "SalvageReport"}

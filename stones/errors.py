@@ -99,7 +99,7 @@ class StoreOpenError(StorageError):
 class UnfinishedCopyError(StoreOpenError):
     """The store is an unfinished copy of another one: run the same copy again to finish it."""
 
-    def __init__(self, message: str, source: str) -> None:
+    def __init__(self, message: str, source: str = "") -> None:
         super().__init__(message)
         self.source = source
         """The place of the store that is copied: a URL without a password, for `stone`."""

@@ -47,7 +47,7 @@ def full_decoder(raw):
 
 def fast_decoder(raw):
     """`decode` of MessagePack, which tries the fast way whatever it has met before."""
-    return plain_first(msgpack_serializer._decode_plain, full_decoder)(raw)
+    return plain_first(msgpack_serializer.decode_plain, full_decoder)(raw)
 
 
 def full_json_decoder(raw):
@@ -293,7 +293,7 @@ def test_a_limit_for_the_digits_of_ints_holds_for_json():
 @pytest.mark.parametrize("module", [json_serializer, msgpack_serializer])
 def test_plain_values_do_take_the_fast_way(module):
     value = {"a": [1, 2.5, None, {"b": True}]}
-    assert module._decode_plain(module.encode(value)) == value
+    assert module.decode_plain(module.encode(value)) == value
 
 
 def test_values_that_are_not_plain_are_seldom_tried_in_vain():

@@ -115,7 +115,7 @@ class FormatRequest:
         command takes, or empty if no command can open the store.
         """
         self._check_serializer(metadata, store, place)
-        self.check_keys(metadata, repr(store))
+        self.check_keys(metadata, str.__repr__(store))  # the repr of a subclass may be anything
         self._check_packing(metadata, store, place)
         if self.checksums in (None, metadata.checksums):
             return

@@ -19,6 +19,7 @@ missing_keys     the KeyError for a key that is not there
 copying          takes the entries of a store into another one, with its collections
 copied_indexes   what a copy asks of the indexes of collections, and who answers
 spelling         refuses a misspelled option where a store takes entries as keyword arguments
+record_work      who does the work on all records of a collection at once
 edited_records   what is made again after somebody has edited the records, and who does it
 bound_to_store   refuses deep copies of what works on an open store
 containers       deep_add() and deep_remove()
