@@ -111,7 +111,7 @@ class StepBatches:
         with closing(pages_from(self._database.engine, txn, start, self._span.stop)) as pages:
             for keys, values in pages:
                 if has_marks:
-                    marks |= self._marks(txn, keys)
+                    marks |= marks_of(txn, self._run.name, keys)
                 for key, raw in zip(keys, values, strict=True):
                     if looked_at == due:
                         if turn.is_over(looked_at, changes.size):
@@ -128,10 +128,6 @@ class StepBatches:
     def _has_marks(self, txn: Transaction) -> bool:
         # A scan would be in conflict with every program that writes a record with a mark.
         return self._conflicts or has_marks(txn, self._run.name)
-
-    def _marks(self, txn: Transaction, stored: Sequence[bytes]) -> dict[bytes, int]:
-        """The marks of those of these records that have one."""
-        return marks_of(txn, self._run.name, stored)
 
 
 def has_marks(txn: Transaction, name: str) -> bool:
