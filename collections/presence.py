@@ -6,8 +6,6 @@ description is gone later, each operation that would find nothing raises an erro
 """
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 
@@ -38,14 +36,23 @@ class Presence:
         self._looked = -_EVERY
 
     def note(self, raw: bytes | None) -> None:
-        """Note the stored bytes of the description that were just read, or None.
+        """Note the stored bytes of the description that a transaction has read, or None.
 
         Raises CollectionError if the collection was there before, and is not any more.
         """
         if raw is None:
-            if self.was_there:
+            if self.was_there and self._is_gone_now():
                 raise self._gone()
-        elif not self.was_there and not self._may_be_undone():
+        # The bytes may be of a transaction that is not committed yet. If another thread took the
+        # collection for one that is there, it would miss it until the commit.
+        elif not self.was_there and self._is_committed():
+            self.was_there = True
+
+    def note_committed(self, raw: bytes | None) -> None:
+        """The same for bytes that are committed, unless the ambient transaction wrote them."""
+        if raw is None:
+            self.note(raw)
+        elif not self.was_there and not self._is_in_transaction():
             self.was_there = True
 
     def check_now(self) -> bytes | None:
@@ -65,20 +72,23 @@ class Presence:
             raise self._gone()
         return raw
 
-    @contextmanager
-    def unless_undone(self) -> Iterator[None]:
-        """A transaction that writes. If it is undone, so is what was noted in it."""
-        before = self.was_there
-        try:
-            yield
-        except BaseException:
-            self.was_there = before
-            raise
-
-    def _may_be_undone(self) -> bool:
-        """Whether what was read may be of a transaction that is not committed yet."""
+    def _is_in_transaction(self) -> bool:
         database = self._database
         return isinstance(database, Database) and database.in_transaction()
+
+    def _is_committed(self) -> bool:
+        """Whether the collection is there for all. One read outside of all transactions."""
+        return not self._is_in_transaction() and self._is_there_for_all()
+
+    def _is_gone_now(self) -> bool:
+        """Whether a transaction that does not find the collection is right, as of now.
+
+        It may be older than the collection, which another thread has written meanwhile.
+        """
+        return self._is_in_transaction() or not self._is_there_for_all()
+
+    def _is_there_for_all(self) -> bool:
+        return self._database.engine.get(Space.META, self._key) is not None
 
     def _gone(self) -> CollectionError:
         now = self._name_of_now()

@@ -157,7 +157,7 @@ class StoredDescription:
         while not is_checked:
             with self._database.reading() as txn:
                 raw = txn.get(Space.META, self.key)
-                self.presence.note(raw)
+                self.presence.note_committed(raw)
                 try:
                     self._check(txn, raw, None if raw is None else self._parse(raw))
                     is_checked = True
@@ -173,7 +173,9 @@ class StoredDescription:
 
     def read_now(self) -> ReadDescription:
         """The description as of now. Raises CorruptValueError. One read."""
-        return self.reading(self._database.get(self.key, Space.META))
+        raw = self._database.get(self.key, Space.META)
+        self.presence.note_committed(raw)
+        return self.reading(raw)
 
     def kept_defaults(self, part: Part) -> KeptDefaults:
         """The kept defaults of a class as of now. One read."""
@@ -195,7 +197,7 @@ class StoredDescription:
     def note_written(self, raw: bytes) -> None:
         """Note that an operation has written the description, or has found it so, and has ended."""
         self.known = raw
-        self.presence.note(raw)
+        self.presence.note_committed(raw)
 
     def reading(self, raw: bytes | None) -> ReadDescription:
         """The description by its stored bytes. Raises CorruptValueError."""

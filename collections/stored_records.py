@@ -97,11 +97,8 @@ class StoredRecords(ReadableRecords[K, R]):
         database = self._ready_database()
         is_seen = is_seen and (joinable or database.in_transaction())
         described: list[bytes | None] = [None]
-        presence = self._description.presence
-        was_there = presence.was_there
 
         def run(txn: Transaction) -> T:
-            presence.was_there = was_there  # what an earlier run has noted was undone
             changes = self._begun(txn)
             changes.is_seen = is_seen
             result = operation(changes)
@@ -110,11 +107,7 @@ class StoredRecords(ReadableRecords[K, R]):
             described[0] = changes.described
             return result
 
-        try:  # as Presence.unless_undone(), without its call
-            result = database.transact(run, joinable=joinable)
-        except BaseException:
-            presence.was_there = was_there
-            raise
+        result = database.transact(run, joinable=joinable)
         if described[0] is not None:
             self._description.note_written(described[0])
         return result
@@ -130,7 +123,7 @@ class StoredRecords(ReadableRecords[K, R]):
         """
         database = self._ready_database()
         is_seen = is_seen and database.in_transaction()
-        with self._description.presence.unless_undone(), database.writing() as txn:
+        with database.writing() as txn:
             changes = self._begun(txn)
             changes.are_many, changes.is_seen = not is_seen, is_seen
             yield changes

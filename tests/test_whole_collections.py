@@ -5,6 +5,7 @@ import os
 import signal
 import time
 from random import Random
+from threading import Thread
 
 import pytest
 from attrs import define
@@ -31,6 +32,7 @@ from stones.collections.record_steps import write_cursors
 from stones.collections.stored_indexes import StoredIndexes
 from stones.engine import Space
 from stones.stores.claims import claim_key
+from stones.stores.database_reader import GET_MANY
 
 from .processes import Follower, fork, run
 
@@ -461,6 +463,26 @@ def test_a_collection_whose_first_record_was_undone_is_just_empty():
     assert "ada" not in users
     users.add(BOB)
     assert list(users) == ["bob"]
+
+
+def test_a_thread_that_looks_while_the_first_records_are_written_finds_none_yet(store):
+    users = users_in(store)
+    found = []
+
+    def look():
+        found.append((list(users.items()), list(users.find("@.age > 1")), "ada" in users))
+
+    def slowly():
+        yield ADA
+        yield from (User(f"{n:05}", n) for n in range(GET_MANY))
+        thread = Thread(target=look)
+        thread.start()
+        thread.join()
+
+    users.add_many(slowly())
+    look()
+    assert found[0] == ([], [], False)
+    assert found[1] == ([*users.items()], [*users.find("@.age > 1")], True)
 
 
 def test_a_thread_reads_all_of_a_collection_before_or_after_a_rename(tmp_path):
