@@ -112,4 +112,3 @@ for command in (
     salvage,
 ):
     commands.add_command(command)
-commands.add_command(migrations)
