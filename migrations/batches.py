@@ -44,6 +44,13 @@ ENTRIES = 20_000
 BYTES = 4_000_000
 """A transaction changes about so many bytes at most."""
 
+_FEW = 16
+"""Entries between two looks at the clock, at first."""
+_MANY = 128
+"""Entries between two looks at the clock, at most."""
+_LONG, _SHORT = 0.002, 0.0005
+"""If that many entries take longer or shorter, there are fewer or more the next time. Seconds."""
+
 
 class Turn:
     """The time and the room that a step has in one transaction."""
@@ -66,6 +73,23 @@ class Turn:
     def since_last_look(self) -> float:
         """The seconds since `is_over` was called last."""
         return perf_counter() - self.ended
+
+
+class ChunkSize:
+    """How many entries a step takes between two looks at the clock: the longer, the fewer."""
+
+    __slots__ = ("entries",)
+
+    def __init__(self) -> None:
+        self.entries = _FEW
+
+    def adapt(self, turn: Turn) -> None:
+        """Set the next number by the time since the last look at the clock."""
+        seconds = turn.since_last_look()
+        if seconds > _LONG:
+            self.entries = max(self.entries // 2, 1)
+        elif seconds < _SHORT:
+            self.entries = min(self.entries * 2, _MANY)
 
 
 Step = Callable[[Transaction, bytes, Turn], tuple[bytes | None, int]]

@@ -36,7 +36,7 @@ from stones.formats.metadata import write_formats
 from stones.formats.serializers import CUSTOM
 from stones.formats.stones03_codec import Stones03Codec
 from stones.migrations import batches
-from stones.migrations.batches import Turn, run_batches
+from stones.migrations.batches import ChunkSize, Turn, run_batches
 from stones.migrations.old_values import pages_from, still_there
 from stones.migrations.progress import Progress, ProgressCounter
 from stones.stores.database import Database
@@ -54,12 +54,6 @@ from .target import Functions, Target
 _CHECKED = 64
 """Values that are checked at once. Of more values, the memory does not fit the processor's cache:
 of 500 pickles, a check took 3.1 instead of 2.1 microseconds each."""
-_FEW = 16
-"""Values between two looks at the clock, at least."""
-_MANY = 128
-"""Values between two looks at the clock, at most."""
-_LONG, _SHORT = 0.002, 0.0005
-"""If that many values take longer or shorter, there are fewer or more the next time. Seconds."""
 
 
 @frozen
@@ -204,7 +198,7 @@ class _Run:
         self._counter = counter
         self._request = target.request(database.request)
         self._span = EVERYTHING
-        self._chunk = _FEW
+        self._chunk = ChunkSize()
         self._recoding: tuple[Codec, Recoding] | None = None
         self._name = ""
         self._outcome: object = None
@@ -335,7 +329,7 @@ class _Run:
             for keys, values in pages:
                 at = 0
                 while at < len(keys) and not turn.is_over(looked_at, size):
-                    end = at + self._chunk
+                    end = at + self._chunk.entries
                     some = values[at:end]
                     recoded = recoding.recode(keys[at:end], some)
                     changes += recoded.changes
@@ -344,7 +338,7 @@ class _Run:
                         self._left[key] = _at(key, error)
                     looked_at += len(some)
                     at = end
-                    self._adapt(turn)
+                    self._chunk.adapt(turn)
                 if at < len(keys):
                     next_start = keys[at]
                     break
@@ -352,14 +346,6 @@ class _Run:
         txn.put_many(DATA, puts)
         self._changed[start] = len(puts)
         return next_start, looked_at
-
-    def _adapt(self, turn: Turn) -> None:
-        """Look at the clock more often if values take long, and less often if they do not."""
-        seconds = turn.since_last_look()
-        if seconds > _LONG:
-            self._chunk = max(self._chunk // 2, 1)
-        elif seconds < _SHORT:
-            self._chunk = min(self._chunk * 2, _MANY)
 
     def _recoding_of(self, codec: Codec, *, is_planned: bool = False) -> Recoding:
         """From the formats of `codec` to its own, or to those that are planned."""

@@ -13,6 +13,7 @@ from attrs import define, field, frozen
 from stones.collections.description import Description
 from stones.collections.kept_view import KeptView
 from stones.collections.record_steps import Step
+from stones.collections.records.conversion import Convert
 from stones.collections.records.quick_check import quick_check
 from stones.collections.step_shapes import step_views
 from stones.collections.steps_report import StepFailure
@@ -112,7 +113,7 @@ class RecordChain:
     def _apply(self) -> Apply:
         # A closure: for each record, to look up attributes would take a tenth of the time.
         view, failed, first = self.view, self.failed, self.step
-        fit = None if self.fits is None else self.fits.of(self.steps)
+        quick, fit = (None, None) if self.fits is None else self.fits.of(self.steps)
         parts = [*_parts(self.steps)]
 
         def apply(stored: bytes, value: Any) -> dict[str, Any] | None:
@@ -131,7 +132,9 @@ class RecordChain:
                     value = change(value)
                     if value is None:
                         return None
-                fitted: dict[str, Any] = value if fit is None else fit(stored, value)
+                fitted: dict[str, Any] | None = None if quick is None else quick(value)
+                if fitted is None:
+                    fitted = value if fit is None else fit(stored, value)
             except (*NOT_OF_THE_RECORD, MemoryError):
                 raise
             except Exception as error:  # a step calls functions of the user
@@ -202,20 +205,16 @@ class Fits:
         self._records = records
         self._quick = quick_check(records.type.schema)
 
-    def of(self, steps: Sequence[Step]) -> Fit:
-        """The function for the results of these steps."""
+    def of(self, steps: Sequence[Step]) -> tuple[Convert | None, Fit]:
+        """Two functions for the results of these steps.
+
+        The first one takes less time. It gives None for a result that is for the second one. It is
+        None itself where the class, or the key, has to be looked at each time.
+        """
         names = {*self._records.type.key_fields}
         # Fields with other names cannot be the key.
         touches_key = any(x.touched is None or x.touched & names for x in steps)
-        fit, quick = self._fit, self._quick
-        if quick is None or touches_key:
-            return fit
-
-        def fit_quickly(stored: bytes, value: dict[str, Any]) -> dict[str, Any]:
-            found: dict[str, Any] | None = quick(value)
-            return fit(stored, value) if found is None else found
-
-        return fit_quickly
+        return None if touches_key else self._quick, self._fit
 
     def _fit(self, stored: bytes, value: dict[str, Any]) -> dict[str, Any]:
         records, of_class = self._records, self._records.type

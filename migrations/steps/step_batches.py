@@ -4,7 +4,7 @@ How far the run has come is in the metadata, and is written with the records. So
 killed goes on there, and several processes may share the work.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from time import perf_counter
 from typing import Any
@@ -16,8 +16,9 @@ from stones.collections.stored_indexes import StoredIndexes
 from stones.engine import Engine, Space, Transaction
 from stones.errors import DuplicateKeyError, SerializerError
 from stones.formats.codec import Codec
-from stones.migrations.batches import Turn, run_batches
+from stones.migrations.batches import ChunkSize, Turn, run_batches
 from stones.migrations.old_values import pages_from
+from stones.migrations.plain_pages import UNKNOWN, decoder_of_pages
 from stones.migrations.progress import ProgressCounter
 from stones.stores.claims import add_to_count, count_key
 from stones.stores.database_reader import DATA, record_decoder
@@ -28,8 +29,8 @@ from .record_chains import ChainsOfRun, RecordChain, StepsRun
 from .run_figures import read_figures, write_figures
 from .step_state import Position, position_of_run
 
-_LOOK = 16
-"""After so many records the clock is looked at."""
+Take = Callable[[Sequence[RecordChain], Sequence[bytes], Sequence[bytes]], None]
+"""Takes neighbouring records: the chain, the stored key and the stored bytes of each."""
 
 
 class StepBatches:
@@ -43,6 +44,7 @@ class StepBatches:
         self._indexes = StoredIndexes(run.database, run.name)
         self._chains = ChainsOfRun(run)
         self._is_simple = has_simple_dicts(run)
+        self._chunk = ChunkSize()
         self.changed = 0
         self.removed = 0
 
@@ -106,23 +108,26 @@ class StepBatches:
         has_marks = self._has_marks(txn)
         is_plain = not has_marks and set(state.cursors) <= {self._run.goal}
         common = chain_of(state.done) if is_plain else None
-        take, due = changes.taker(self._database.codec), _LOOK
-        looked_at, stored = 0, None
+        take, chunk, stored = changes.taker(self._database.codec), self._chunk, None
         with closing(pages_from(self._database.engine, txn, start, self._span.stop)) as pages:
             for keys, values in pages:
                 if has_marks:
                     marks |= marks_of(txn, self._run.name, keys)
-                for key, raw in zip(keys, values, strict=True):
-                    if looked_at == due:
-                        if turn.is_over(looked_at, changes.size):
-                            changes.looked_at = looked_at
-                            return stored, False
-                        due += _LOOK
-                    looked_at, stored = looked_at + 1, key
-                    chain = common or chain_of(state.of(key, marks.get(key)))
-                    if chain.steps:
-                        take(chain, key, raw)
-        changes.looked_at = looked_at
+                at = 0
+                while at < len(keys):
+                    if turn.is_over(changes.looked_at, changes.size):
+                        return stored, False
+                    end = at + chunk.entries
+                    some = keys[at:end]
+                    chains = (
+                        [chain_of(state.of(key, marks.get(key))) for key in some]
+                        if common is None
+                        else [common] * len(some)
+                    )
+                    take(chains, some, values[at:end])
+                    stored, at = some[-1], end
+                    changes.looked_at += len(some)
+                    chunk.adapt(turn)
         return stored, True
 
     def _has_marks(self, txn: Transaction) -> bool:
@@ -158,67 +163,83 @@ class _Changes:
         self._run = run
         self._indexes = indexes
         self._is_simple = is_simple
-        # Of each record the stored key, the old bytes, the new bytes and the new dict. Without
-        # indexes there is no dict: so many of them would wake the garbage collector.
-        self._taken: list[tuple[bytes, bytes, bytes | None, Any]] = []
+        self._puts: list[tuple[bytes, bytes]] = []
+        self._gone: list[bytes] = []
+        self._before: dict[bytes, bytes] = {}
+        """The old bytes of all these records, where they are needed: see `taker`."""
+        self._dicts: dict[bytes, Any] = {}
+        """With indexes, the new dicts. So many of them would wake the garbage collector."""
         self.size = 0
         """So many bytes are written."""
         self.looked_at = 0
         self.changed = 0
         self.removed = 0
 
-    def taker(self, codec: Codec) -> Callable[[RecordChain, bytes, bytes], None]:
-        """The function that takes in a record, by its stored key and bytes.
+    def taker(self, codec: Codec) -> Take:
+        """The function that takes in neighbouring records.
 
-        It raises FailedRecordError.
+        It raises FailedRecordError, and CorruptValueError for damaged bytes.
         """
-        decode = record_decoder(codec)
+        decode, decoded = record_decoder(codec), decoder_of_pages(codec)
         encode = codec.encode_simple if self._is_simple else codec.encode
-        taken, goal, has_indexes = self._taken, self._run.goal, self._indexes is not None
+        puts, gone, before, dicts = self._puts, self._gone, self._before, self._dicts
+        goal, has_indexes = self._run.goal, self._indexes is not None
+        keeps_old = has_indexes or self._run.database.engine.supports.conflicts
 
-        def take(chain: RecordChain, stored: bytes, raw: bytes) -> None:
-            new = chain.apply(stored, decode(stored, raw))
-            if new is None:
-                taken.append((stored, raw, None, None))
-                return
-            try:
-                encoded = encode(stored, new)
-            except SerializerError as error:
-                raise chain.failed(stored, goal, error) from error
-            if encoded != raw:
-                taken.append((stored, raw, encoded, new if has_indexes else None))
-                self.size += len(encoded)
+        def take(
+            chains: Sequence[RecordChain], keys: Sequence[bytes], raws: Sequence[bytes]
+        ) -> None:
+            size = 0
+            for chain, stored, raw, value in zip(chains, keys, raws, decoded(raws), strict=True):
+                if not chain.steps:
+                    continue
+                new = chain.apply(stored, decode(stored, raw) if value is UNKNOWN else value)
+                if new is None:
+                    gone.append(stored)
+                else:
+                    try:
+                        encoded = encode(stored, new)
+                    except SerializerError as error:
+                        raise chain.failed(stored, goal, error) from error
+                    if encoded == raw:
+                        continue
+                    puts.append((stored, encoded))
+                    size += len(encoded)
+                    if has_indexes:
+                        dicts[stored] = new
+                if keeps_old:
+                    before[stored] = raw
+            self.size += size
 
         return take
 
     def write(self, txn: Transaction, engine: Engine) -> None:
         """Write all of it. Raises FailedRecordError for a value that a unique index refuses."""
-        taken = self._taken
+        puts, gone, before = self._puts, self._gone, self._before
         if engine.supports.conflicts:
-            now = txn.get_many(DATA, [stored for stored, *_ in taken])
+            now = txn.get_many(DATA, [*before])
             # A record that has changed since it was scanned was written in the new shape.
-            taken = [each for each, raw in zip(taken, now, strict=True) if each[1] == raw]
+            pairs = zip(before.items(), now, strict=True)
+            before = dict(each for each, raw in pairs if each[1] == raw)
+            puts = [each for each in puts if each[0] in before]
+            gone = [stored for stored in gone if stored in before]
         if self._indexes is not None:
-            self._reindex(txn, self._indexes, taken)
-        gone = [stored for stored, _, new, _ in taken if new is None]
-        self.changed, self.removed = len(taken) - len(gone), len(gone)
-        txn.put_many(DATA, [(stored, new) for stored, _, new, _ in taken if new is not None])
+            self._reindex(txn, self._indexes, before)
+        self.changed, self.removed = len(puts), len(gone)
+        txn.put_many(DATA, puts)
         if gone:
             txn.delete_many(DATA, gone)
             add_to_count(txn, count_key(self._run.name), -len(gone))
 
     def _reindex(
-        self,
-        txn: Transaction,
-        indexes: RecordIndexes,
-        taken: Sequence[tuple[bytes, bytes, bytes | None, Any]],
+        self, txn: Transaction, indexes: RecordIndexes, before: Mapping[bytes, bytes]
     ) -> None:
         size, decode = len(self._run.name.encode()) + 1, record_decoder(self._run.database.codec)
-        for stored, raw, _, new in taken:
+        for stored, raw in before.items():
             # Decoded once more: the steps may have changed the first dict.
-            before = decode(stored, raw)
+            old = decode(stored, raw)
             try:
-                indexes.replace(txn, stored[size:], before, new)
+                indexes.replace(txn, stored[size:], old, self._dicts.get(stored))
             except DuplicateKeyError as error:
                 chain = RecordChain(self._run, self._run.origin)
                 raise chain.failed(stored, self._run.goal, error) from error

@@ -6,7 +6,6 @@ a unique index are known before anything is changed.
 
 from collections.abc import Sequence
 from contextlib import ExitStack
-from typing import Any
 
 from attrs import frozen
 
@@ -16,18 +15,21 @@ from stones.engine import Transaction
 from stones.errors import CorruptValueError, MigrationError, SerializerError
 from stones.formats.codec import Codec
 from stones.formats.messages import show_count
+from stones.migrations.plain_pages import UNKNOWN, decoder_of_pages
 from stones.migrations.progress import ProgressCounter
 from stones.stores.database_reader import DATA, record_decoder
 from stones.stores.sorted_entries import SortedEntries
 from stones.stores.spans import prefix_span
 
 from .record_chains import ChainsOfRun, FailedRecordError, RecordChain, StepsRun
-from .step_batches import has_marks, has_simple_dicts, marks_of
+from .step_batches import Take, has_marks, has_simple_dicts, marks_of
 from .step_state import read_position
 from .unique_values import UniqueValues
 
 RECORDS = 20_000
 """A transaction looks at about so many records: while one is open, no space is reused."""
+_AT_ONCE = 64
+"""So many records are decoded at once: of more, the dicts do not fit the processor's cache."""
 LISTED = 1000
 """So many failures are kept."""
 SHOWN = 10
@@ -99,22 +101,22 @@ class _Check:
         if position is None:
             return None
         codec = self._run.database.codec_at(txn)
-        decode, chain_of = record_decoder(codec), self._chains.at(position.description)
-        state, marked = position.state, has_marks(txn, self._run.name)
+        chain_of, state = self._chains.at(position.description), position.state
+        marked = has_marks(txn, self._run.name)
         common = chain_of(state.done) if not marked and not state.cursors else None
-        looked_at = 0
+        take, looked_at = self._taker(codec), 0
         for keys, values in txn.pages(DATA, start, self.span.stop):
             if looked_at >= RECORDS:
                 return keys[0]
             marks = marks_of(txn, self._run.name, keys) if marked else {}
-            for stored, raw in zip(keys, values, strict=True):
-                chain = common or chain_of(state.of(stored, marks.get(stored)))
-                try:
-                    self._take_one(chain, stored, decode(stored, raw), codec)
-                except FailedRecordError as error:
-                    self._fail(error.failure)
-                except CorruptValueError as error:
-                    self._fail(chain.failed(stored, self._run.goal, error).failure)
+            for at in range(0, len(keys), _AT_ONCE):
+                some = keys[at : at + _AT_ONCE]
+                chains = (
+                    [chain_of(state.of(key, marks.get(key))) for key in some]
+                    if common is None
+                    else [common] * len(some)
+                )
+                take(chains, some, values[at : at + _AT_ONCE])
             looked_at += len(keys)
             self.records += len(keys)
             self._counter.add(len(keys))
@@ -125,19 +127,33 @@ class _Check:
         for failure in () if self._unique is None else self._unique.failures(self._run.key_of):
             self._fail(failure)
 
-    def _take_one(self, chain: RecordChain, stored: bytes, value: Any, codec: Codec) -> None:
-        new = chain.apply(stored, value)
-        if new is None:
-            self.removed += 1
-            return
-        self.changed += bool(chain.steps)
-        if not self._is_simple:
-            try:
-                codec.encode(stored, new)
-            except SerializerError as error:
-                raise chain.failed(stored, self._run.goal, error) from error
-        if self._unique is not None:
-            self._unique.add(stored, new)
+    def _taker(self, codec: Codec) -> Take:
+        """The function that tries neighbouring records, and counts them."""
+        decode, decoded, goal = record_decoder(codec), decoder_of_pages(codec), self._run.goal
+        encode = None if self._is_simple else codec.encoder()
+        unique = self._unique
+
+        def take(
+            chains: Sequence[RecordChain], keys: Sequence[bytes], raws: Sequence[bytes]
+        ) -> None:
+            for chain, stored, raw, value in zip(chains, keys, raws, decoded(raws), strict=True):
+                try:
+                    new = chain.apply(stored, decode(stored, raw) if value is UNKNOWN else value)
+                    if new is None:
+                        self.removed += 1
+                        continue
+                    if chain.steps:
+                        self.changed += 1
+                    if encode is not None:
+                        encode(stored, new)
+                    if unique is not None:
+                        unique.add(stored, new)
+                except FailedRecordError as error:
+                    self._fail(error.failure)
+                except (CorruptValueError, SerializerError) as error:
+                    self._fail(chain.failed(stored, goal, error).failure)
+
+        return take
 
     def _fail(self, failure: StepFailure) -> None:
         self.failed += 1
