@@ -22,6 +22,7 @@ from stones.migrations.progress import Progress
 from stones.stores.database import Database
 
 from .places import Place, identity, opened, shown
+from .readability import check_readable
 from .rounds import CopyRun
 from .source import CopySource
 from .target import CopyTarget
@@ -87,8 +88,9 @@ def copy(
 
     It takes constant memory, and reads all entries twice. Raises MigrationError, before anything is
     written, for a target that has entries, for a key or value that the engine of the target cannot
-    hold, and inside a transaction. Raises UnsupportedError for `snapshot=True` or `at_end` if the
-    source has no snapshots; StoreOpenError.
+    hold, and inside a transaction. Raises FormatMismatchError if the source is a database of stones
+    0.3 and its serializer cannot read each value; UnsupportedError for `snapshot=True` or `at_end`
+    if the source has no snapshots; StoreOpenError.
 
     >>> from stones import LmdbStore, copy, stone
     >>> with LmdbStore('here', serialize='json') as store:
@@ -107,6 +109,7 @@ def copy(
                 f"{'snapshot=True' if snapshot else 'at_end='}"
             )
         reader = CopySource(origin)
+        check_readable(origin)
         database = stack.enter_context(opened(target, readonly=False, create=True))
         if database.engine is origin.engine or identity(database) == identity(origin):
             raise MigrationError(f"{shown(source)} cannot be copied to itself: name another target")
