@@ -1,5 +1,6 @@
 """The steps of a collection: what a declaration means, and how `migrate` and `undo` run it."""
 
+import linecache
 import warnings
 from decimal import Decimal
 from uuid import uuid4
@@ -432,6 +433,24 @@ def test_a_step_whose_code_changed_after_it_ran_is_reported():
         users = newer(store, edited)
     with pytest.warns(ChangedStepWarning):
         assert users.migrate().edited == (2,)
+
+
+def test_a_changed_step_is_reported_at_the_line_of_the_program_that_called_stones():
+    store = MemoryStore()
+    filled(store)
+    newer(store).migrate()
+    edited = [RENAME, Migration(2, convert={"balance": float}, drop=["legacy"])]
+    with warnings.catch_warnings(record=True) as found:
+        warnings.simplefilter("always")
+        users = Collection(store, New, "User", migrations=edited)
+        users.migrate()
+        users.migrate(dry_run=True)
+    lines = [linecache.getline(each.filename, each.lineno).strip() for each in found]
+    assert lines == [
+        'users = Collection(store, New, "User", migrations=edited)',
+        "users.migrate()",
+        "users.migrate(dry_run=True)",
+    ]
 
 
 def test_a_step_that_is_the_same_is_not_reported():

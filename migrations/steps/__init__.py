@@ -14,6 +14,7 @@ touched_indexes  the indexes that steps concern
 unique_values    values that two records would have in a unique index
 new_keys         steps that give records other keys
 undoing          takes steps back
+user_line        where a warning is of: the line of the user's program
 ledger           which steps ran, when, how long
 step_files       steps in files of the user's program
 step_status      the files and the ledger, side by side

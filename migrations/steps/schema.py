@@ -17,7 +17,6 @@ from collections.abc import Sequence
 from functools import partial
 from time import perf_counter
 from typing import Any
-from warnings import warn
 
 from attrs import evolve
 
@@ -50,6 +49,7 @@ from .step_batches import StepBatches
 from .step_check import CheckedRecords, check_records
 from .step_state import position_of_run, read_position
 from .touched_indexes import check_conditions, renew_touched, suspend_unique, unique_after
+from .user_line import warn_at_user_line
 
 
 def migrate_records(
@@ -129,11 +129,10 @@ def warn_of_edited_steps(
     """The steps whose code has changed since they ran. Each of them is a ChangedStepWarning."""
     edited = edited_steps(entries_of(database, name), steps) if steps else ()
     for number in edited:
-        warn(
+        warn_at_user_line(
             f"step {number} of {name!r} is not what it was when it ran: the records have had the "
             "earlier one; undo the edit, and write what is missing as another step",
             ChangedStepWarning,
-            stacklevel=2,
         )
     return edited
 
