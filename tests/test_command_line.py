@@ -7,6 +7,7 @@ import pty
 import re
 import select
 import signal
+import sqlite3
 import subprocess
 import sys
 from datetime import date
@@ -254,6 +255,37 @@ def test_a_store_that_is_not_there_is_an_error_and_is_not_made(run, tmp_path, co
     (tmp_path / "empty").mkdir()
     assert "there is no store at" in run(command, tmp_path / "empty", *arguments, code=1)
     assert os.listdir(tmp_path / "empty") == []
+
+
+@pytest.mark.parametrize("scheme", ["sqlite", "json", "dbm", "leveldb"])
+def test_the_url_of_a_store_of_another_kind_is_suggested(run, tmp_path, monkeypatch, scheme):
+    if scheme == "leveldb":
+        pytest.importorskip("plyvel", reason="without its client there are no LevelDB stores")
+    place = str(tmp_path / "store")
+    with stone(f"{scheme}:{place}", serialize="json") as store:
+        store["key"] = 7
+    (tmp_path / "migrations").mkdir()
+    monkeypatch.chdir(tmp_path)
+    commands = [[command, place, *arguments] for command, *arguments in COMMANDS]
+    commands += [["migrations", name, place] for name in ("status", "plan", "run", "verify")]
+    for command in commands:
+        assert f"named by its URL: '{scheme}:{place}'" in run(*command, code=1)
+    assert run("get", f"{scheme}:{place}", "key") == "7\n"
+
+
+@pytest.mark.parametrize("name", ["text", "pipe", "link", "folder", "notes.txt"])
+def test_no_url_is_suggested_for_what_is_no_store_of_another_kind(run, tmp_path, name):
+    (tmp_path / "text").write_text("a file")
+    os.mkfifo(tmp_path / "pipe")
+    (tmp_path / "link").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "folder").mkdir()
+    assert "URL" not in run("info", tmp_path / name, code=1)
+
+
+def test_a_file_of_dbm_sqlite3_is_not_taken_for_a_store_on_sqlite(run, tmp_path):
+    with sqlite3.connect(tmp_path / "shelf") as file:
+        file.execute("CREATE TABLE Dict (key BLOB UNIQUE NOT NULL, value BLOB NOT NULL)")
+    assert f"'dbm:{tmp_path / 'shelf'}'" in run("info", tmp_path / "shelf", code=1)
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ The way from that line to `warn` has more calls for `Collection(...)` than for `
 calls are counted when there is something to warn of.
 """
 
-import sys
+from inspect import currentframe
 from types import FrameType
 from warnings import warn
 
@@ -16,12 +16,13 @@ def warn_at_user_line(message: str, category: type[Warning]) -> None:
 
     >>> import warnings
     >>> with warnings.catch_warnings(record=True) as found:
+    ...     warnings.simplefilter('always')
     ...     warn_at_user_line('the step has changed', UserWarning)
     >>> print(found[0].message)
     the step has changed
     """
     level = 1
-    frame: FrameType | None = sys._getframe()  # inspect.stack() would read the source files
+    frame = currentframe()  # inspect.stack() would read the files of the program
     while frame is not None and _is_ours(frame):
         frame = frame.f_back
         level += 1

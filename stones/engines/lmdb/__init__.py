@@ -15,6 +15,7 @@ unregistered_reader  reads where lock.mdb cannot be written
 databases            the named database of each space; the layout of stones 0.3
 environment          opens the LMDB environment: map size, table of readers, fork
 directory            is a store there, is the place free, remove it, wait for the disk
+other_kinds          the URL of a store of another kind at the path, for errors
 utf8_path            paths that are not UTF-8
 errors               LMDB's errors as ours
 growth               grows the map where addresses are scarce

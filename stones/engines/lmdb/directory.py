@@ -12,6 +12,8 @@ from time import time
 
 from stones.errors import StorageError, StoreOpenError
 
+from .other_kinds import suggested_url
+
 MAKING = ".new-"
 """The beginning of the name of a directory in which a new data file is made."""
 COMPACTING = ".compacting"
@@ -80,7 +82,7 @@ def check_place(path: str, *, create: bool) -> None:
     kind = _mode(path, path)
     if kind is None:
         if not create:
-            raise StoreOpenError(f"there is no store at {path!r}")
+            raise _no_store(path)
         if os.path.islink(path):
             raise StoreOpenError(f"{path!r} is a link that leads nowhere: name a directory")
         if _mode(os.path.dirname(path), path) is None:
@@ -91,12 +93,17 @@ def check_place(path: str, *, create: bool) -> None:
     if not S_ISDIR(kind):
         raise StoreOpenError(
             f"{path!r} is a file: an LMDB store is a directory, with the file data.mdb in it"
+            f"{suggested_url(path)}"
         )
     kind = _mode(os.path.join(path, "data.mdb"), path)
     if kind is None and not create:
-        raise StoreOpenError(f"there is no store at {path!r}")
+        raise _no_store(path)
     if kind is not None and not S_ISREG(kind):
         raise StoreOpenError(f"the data.mdb in {path!r} is no file: move it away")
+
+
+def _no_store(path: str) -> StoreOpenError:
+    return StoreOpenError(f"there is no store at {path!r}{suggested_url(path)}")
 
 
 def _mode(place: str, path: str) -> int | None:
