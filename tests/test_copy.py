@@ -41,6 +41,7 @@ from stones.engine import Space
 from stones.engines.memory import MemoryEngine, MemoryTransaction
 from stones.formats.compression import train
 from stones.formats.metadata import write_formats
+from stones.migrations.transfer.target import CopyTarget
 from stones.stores.existing import open_database
 
 UNWATCHED = {name: value for name, value in os.environ.items() if "COVERAGE" not in name}
@@ -392,6 +393,39 @@ def test_a_finished_copy_that_is_still_equal_is_left_as_it_is(tmp_path):
         twin["own"] = 1
     with pytest.raises(MigrationError, match="has entries that are not of a copy"):
         copy(tmp_path / "here", there)
+
+
+def test_an_older_copy_is_brought_up_to_date_if_that_is_said(tmp_path):
+    there = f"sqlite:{tmp_path}/there.db"
+    with LmdbStore(tmp_path / "here", serialize="json") as store:
+        fill(store)
+        copy(store, there)
+        store["late"] = 1
+        del store["none"]
+        before = contents(there)
+        with pytest.raises(MigrationError, match=r"if it is an older copy, replace=True"):
+            copy(store, there)
+        assert contents(there) == before
+        report = copy(store, there, replace=True)
+        assert (report.written, report.removed) == (1, 1)
+        assert contents(there) == contents(store)
+
+
+def test_what_programs_write_before_the_target_is_locked_is_not_taken_for_the_copy(tmp_path):
+    here, there = tmp_path / "here", tmp_path / "there"
+    with LmdbStore(here, serialize="json") as store:
+        fill(store)
+    with open_database(f"lmdb:{there}", readonly=False, create=True) as database:
+        CopyTarget(database).claim(f"lmdb:{here.resolve()}", None)  # and it is killed
+    with LmdbStore(there, serialize="json") as store:
+        store["own"] = 1
+    with pytest.raises(MigrationError, match="has entries that are not of a copy"):
+        copy(here, there)
+    with LmdbStore(there) as store:
+        assert dict(store) == {b"own": 1}
+        del store["own"]
+    assert not copy(here, there).resumed
+    assert contents(f"lmdb:{there}") == contents(f"lmdb:{here}")
 
 
 def interrupted(source, target, at=2):

@@ -78,7 +78,8 @@ def copy(
     A copy may be interrupted or killed at any time: no program opens the target then. Run it again
     to go on. A finished copy that is still equal to the source is left as it is. A target with
     other entries, or an unfinished copy of another store, is refused unless `replace=True`. That
-    removes what the source does not have, and writes only what differs.
+    removes what the source does not have, and writes only what differs. An older copy is brought up
+    to date by it, and what programs have changed in the copy is undone.
 
     `at_end` is called when the copy is complete, inside a write transaction of the source. What it
     writes there is committed with it. Writers of the source wait for that: see

@@ -15,7 +15,6 @@ from stones.formats.encryption_keys import KeyRing
 from stones.formats.generation import GENERATION
 from stones.formats.metadata import read_metadata
 from stones.formats.request import FormatRequest
-from stones.formats.unfinished import UnfinishedCopy
 from stones.migrations.progress import Progress, ProgressCounter
 from stones.stores.transactions import transaction
 
@@ -97,9 +96,10 @@ class CopyRun:
             )
         if note is None and not replace and not target.is_empty():
             raise MigrationError(
-                f"{target.database.name!r} has entries that are not of a copy of {place!r}: "
-                "nothing was written; name another target, or replace them with replace=True "
-                "(`stones copy --replace`)"
+                f"{target.database.name!r} has entries that are not of a copy of {place!r} as it "
+                "is now: nothing was written; if it is an older copy, replace=True (`stones copy "
+                "--replace`) brings it up to date, and undoes what was changed in it; if it is "
+                "not, name another target"
             )
         codec = self._codec_of_target()
         check_sizes(source, target, values=codec is None)
@@ -108,7 +108,7 @@ class CopyRun:
                 source.database.open(self._by_keys)
             self._conversion = Conversion(source.database, codec)
         target.claim(place, codec)
-        if source.engine.read(UnfinishedCopy.read) == target.found():
+        if target.has_note_of(source.engine):
             target.release()
             raise MigrationError(
                 "the source and the target are the same store: name another target"

@@ -47,17 +47,30 @@ class CopyTarget:
     # -- the beginning and the end -----------------------------------------------------------------
 
     def found(self) -> UnfinishedCopy | None:
-        """The note of an unfinished copy that is in the store already."""
-        return self.engine.read(UnfinishedCopy.read)
+        """The note of an unfinished copy that is in the store already.
+
+        None if no `lock` came after the note: programs may have opened the store since, and what
+        they have written is not of the copy.
+        """
+
+        def look(txn: Transaction) -> UnfinishedCopy | None:
+            is_locked = txn.get(META, b"version") == UNFINISHED_LAYOUT
+            return UnfinishedCopy.read(txn) if is_locked else None
+
+        return self.engine.read(look)
+
+    def has_note_of(self, source: Engine) -> bool:
+        """Whether the source has the note that `claim` has written: it is the same store then."""
+        return source.read(UnfinishedCopy.read) == self._note
 
     def is_empty(self) -> bool:
         """Whether it has no entry, no collection and no namespace."""
         return self.engine.read(_is_empty)
 
     def claim(self, source: str, codec: Codec | None) -> None:
-        """Note that it is an unfinished copy of `source`. From then on nobody else opens it.
+        """Note that it is an unfinished copy of `source`. An earlier run of the same copy stops.
 
-        An earlier run of the same copy stops. `codec` encodes the values anew.
+        `codec` encodes the values anew. Programs open the store until `lock`.
         """
 
         entries = {} if codec is None else metadata_entries(codec.metadata)

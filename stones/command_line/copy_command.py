@@ -50,7 +50,7 @@ def copy(
 
     SRC and DST are paths or URLs. Other programs may read and write SRC meanwhile. DST is made if
     it is not there. If you interrupt the copy, no program opens DST. Run the command again to go
-    on. At the end every value has been compared.
+    on. At the end every value has been compared. --replace brings an older copy up to date.
     """
     from stones.migrations.transfer.copying import copy
 
