@@ -30,6 +30,7 @@ from stones import (
 )
 from stones.engine import Space
 from stones.engines.sqlite.engine import SqliteEngine
+from stones.engines.sqlite.opening import prepare
 from stones.testing import in_process, in_thread
 
 from .processes import in_child, run
@@ -251,6 +252,26 @@ def test_an_empty_file_becomes_a_store_unless_that_is_refused(path):
     assert path.read_bytes() == b""
     with SqliteStore(path) as store:
         store["a"] = 1
+
+
+def test_a_store_that_another_program_makes_meanwhile_is_no_file_of_something_else(path):
+    maker = threading.Thread(target=lambda: SqliteStore(path).close())
+
+    class Slow(sqlite3.Connection):
+        """Gives the other program time between two reads of an empty file."""
+
+        def execute(self, statement, *values):
+            if statement == "PRAGMA user_version" and not maker.ident:
+                maker.start()
+                time.sleep(0.3)
+            return super().execute(statement, *values)
+
+    connection = sqlite3.connect(path, factory=Slow, isolation_level=None)
+    prepare(connection, path, create=True, timeout=10)
+    maker.join()
+    connection.close()
+    with SqliteStore(path, create=False) as store:
+        assert len(store) == 0
 
 
 @pytest.mark.parametrize("options", [{"create": False}, {"readonly": True}])

@@ -84,7 +84,15 @@ def prepare(
                 "file systems: put the store on a local disk"
             )
 
-    if is_store(connection, path):
+    try:
+        # One state of the file: without a transaction, another process could make the store between
+        # two of the reads, and it would look like a file of something else.
+        connection.execute("BEGIN")
+        found = is_store(connection, path)
+    finally:
+        if connection.in_transaction:
+            connection.execute("COMMIT")
+    if found:
         return
     if not create:
         raise StoreOpenError(f"there is no store at {path!r}: the file is empty")
