@@ -65,6 +65,9 @@ class MigratedCollection(CollectionReader[K, R]):
         with a check before anything is written. Until it ends, no program can write records. Then
         open the collection with the older class.
 
+        End the other programs that know the steps before. Such a program may read a record as it is
+        stored, without the step, and its next write would run the steps again.
+
         Raises MigrationError for a step that cannot be undone, and as `migrate`.
 
         >>> from attrs import define

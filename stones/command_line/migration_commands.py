@@ -217,7 +217,10 @@ def verify(path: str, folder: str, as_json: bool, **options: Any) -> None:
 )
 @json_option
 def undo(path: str, folder: str, to: int, as_json: bool, **options: Any) -> None:
-    """Take back the steps above --to, the last one first. No program can write meanwhile."""
+    """Take back the steps above --to, the last one first. No program can write meanwhile.
+
+    End the programs that know these steps before: they would run the steps again.
+    """
     with _collections(path, folder, readonly=False, **options) as (found, _):
         if len(found) != 1:
             raise click.UsageError("say for which collection: --collection NAME")
