@@ -105,6 +105,11 @@ class StepState:
         return cls(done, to)
 
 
+_ADVICE = (
+    "which records have had the step is not known; restore a backup, or write the records into "
+    "another collection by a function that takes both shapes"
+)
+
 UNSTEPPED = StepState()
 """No record has had a step."""
 
@@ -121,7 +126,8 @@ def parse_cursors(name: str, raw: bytes) -> dict[int, bytes]:
         return {int(step): bytes.fromhex(key) for step, key in json.loads(raw).items()}
     except (ValueError, AttributeError, TypeError) as error:
         raise CorruptValueError(
-            f"what the store says of the migration of {name!r} is damaged: {error!r:.100}"
+            f"what the store says of the migration of {name!r} is damaged: {error!r:.100}: "
+            f"{_ADVICE}"
         ) from error
 
 
@@ -145,7 +151,9 @@ def mark_key(name: str, stored: bytes) -> bytes:
 def parse_mark(name: str, raw: bytes) -> int:
     """The step that a mark tells. Raises CorruptValueError."""
     if not raw.isdigit() or len(raw) > 9:
-        raise CorruptValueError(f"a mark of the migration of {name!r} is damaged: {raw!r:.40}")
+        raise CorruptValueError(
+            f"a mark of the migration of {name!r} is damaged: {raw!r:.40}: {_ADVICE}"
+        )
     return int(raw)
 
 

@@ -27,6 +27,7 @@ from stones import (
     index,
     inspect,
     key,
+    salvage,
     stone,
 )
 from stones.collections.completed_records import completed_record
@@ -628,8 +629,43 @@ def test_info_and_check_know_the_steps_of_records(opened):
             txn.put(Space.META, b"progress/users", b"[1]")
             txn.put(Space.META, b"step/users\0x", b"x")
             txn.put(Space.META, b"step/nobody\0x", b"1")
-        found = {finding.key for finding in check(store).findings}
-        assert found == {b"progress/users", b"step/users\0x", b"step/nobody\0x"}
+        found = {finding.key: finding for finding in check(store).findings}
+        assert found.keys() == {b"progress/users", b"step/users\0x", b"step/nobody\0x"}
+        assert "restore a backup" in found[b"progress/users"].what
+        assert "restore a backup" in found[b"step/users\0x"].what
+        assert {key for key, each in found.items() if each.repairable} == {b"step/nobody\0x"}
+        assert check(store, repair=True).mended == ()  # the cursors cannot be made again
+
+
+def metadata_of(store):
+    with store.database.reading() as txn:
+        return dict(txn.scan(Space.META))
+
+
+def test_a_repair_removes_damaged_steps_that_no_migration_needs(opened):
+    with opened() as store:
+        users_of_old(store)
+        users = new(store)
+        finish(users)
+        before, entries = metadata_of(store), dict(store)
+        with store.database.writing() as txn:
+            txn.put(Space.META, b"progress/users", b"[1]")
+            txn.put(Space.META, b"step/users\0x", b"x")
+            txn.put(Space.META, b"progress/nobody", b"{}")
+            txn.put(Space.META, b"step/\xff\0x", b"1")
+        assert {finding.repairable for finding in check(store).findings} == {True}
+        assert len(check(store, repair=True).mended) == 1
+        assert check(store).sound
+        assert (metadata_of(store), dict(store)) == (before, entries)
+
+
+def test_salvage_leaves_out_steps_that_no_migration_needs(tmp_path):
+    with stone(tmp_path / "db", LmdbStore, serialize="json") as store:
+        users_of_old(store)
+        with store.database.writing() as txn:
+            txn.put(Space.META, b"step/nobody\0x", b"1")
+    assert len(salvage(tmp_path / "db", tmp_path / "new").lost) == 1
+    assert check(tmp_path / "new").sound
 
 
 def test_damage_of_the_cursors_is_named():
@@ -641,6 +677,7 @@ def test_damage_of_the_cursors_is_named():
         txn.put(Space.META, b"progress/users", b"{")
     with pytest.raises(StoneError, match="of the migration of 'users' is damaged"):
         users["a"]
+    assert store.range(prefix="users/")["users/a"]["name"] == "a"
 
 
 def test_records_of_an_edited_file_read_in_the_middle_of_a_migration(tmp_path):

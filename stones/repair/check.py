@@ -109,10 +109,11 @@ def check(
 
     With `repair` it mends what is made of the records: the counts of the collections, and the
     indexes. An index that differs from the records is built again. An index whose build was
-    interrupted is finished. A record is never touched. If the file or the metadata have other
-    damage, nothing is mended: use `salvage` for an LMDB store, a backup for another one. Other
-    processes may write meanwhile. If it is killed, the store is valid, and another repair goes on.
-    At the end the store is checked again, and that is what the report tells.
+    interrupted is finished. Damaged notes of a migration that has ended are removed. A record is
+    never touched. If the file or the metadata have other damage, nothing is mended: use `salvage`
+    for an LMDB store, a backup for another one. Other processes may write meanwhile. If it is
+    killed, the store is valid, and another repair goes on. At the end the store is checked again,
+    and that is what the report tells.
 
     With `trust_pickle` it also reads pickled values, which can run code. An open store is trusted
     as it was opened, unless you say otherwise. `encrypt` is the key of an encrypted store, or the

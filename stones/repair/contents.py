@@ -155,7 +155,11 @@ def parse_metadata(stored: Mapping[bytes, bytes], request: FormatRequest) -> Sto
     findings += indexes.findings
     for key in indexes.damaged:
         del sound[key]
-    findings += step_findings(sound, claims)
+    steps = [*step_findings(stored, descriptions)]
+    findings += steps
+    for finding in steps:
+        if finding.repairable and finding.key is not None:
+            del sound[finding.key]
     formats, wrong = _parse_formats(sound)
     findings += wrong
     if formats is not None and len(request.keys):  # without any, encrypted values stay unread

@@ -11,6 +11,7 @@ from contextlib import suppress
 
 from attrs import frozen
 
+from stones.collections.description import Description
 from stones.collections.index_building import IndexBuilder, take_sweep_step
 from stones.collections.indexes.definition import (
     DROPPED,
@@ -27,9 +28,11 @@ from stones.collections.stored_indexes import StoredIndexes, restart
 from stones.engine import Space, Transaction
 from stones.errors import CorruptValueError, FormatMismatchError
 from stones.formats.layout import write_layout_with_indexes
-from stones.stores.claims import COUNTS, claim_key, is_namespace
+from stones.formats.metadata import CLAIMS
+from stones.stores.claims import COUNTS, claim_key, is_namespace, parse_collection
 from stones.stores.database import Database
 from stones.stores.spans import after_prefix, prefix_span
+from stones.stores.step_keys import collection_of
 
 
 @frozen
@@ -60,6 +63,11 @@ def _mend_at_once(txn: Transaction, database: Database, derived: Derived) -> Ite
     for key in sorted(derived.counts):
         yield _count(txn, key)
     metadata = derived.metadata - derived.counts
+    steps = {key for key in metadata if collection_of(key) is not None}
+    metadata -= steps
+    removed = [key for key in steps if _remove_step(txn, key)]
+    if removed:
+        yield "metadata: steps of records that are not migrated any more are removed"
     for key in sorted(metadata):
         if key.startswith(DROPPED) and not is_dropped_key(key):
             txn.delete(Space.META, key)
@@ -93,6 +101,18 @@ def _count(txn: Transaction, key: bytes) -> str:
     txn.add(key, count)
     owner = f"namespace '{name}/'" if is_namespace(claim) else f"collection {name!r}"
     return f"the count of the {owner} is {count:,} now"
+
+
+def _remove_step(txn: Transaction, key: bytes) -> bool:
+    """Remove a cursor or a mark, unless a migration of its collection goes on. Was it removed?"""
+    name = collection_of(key) or b""
+    claim = txn.get(Space.META, CLAIMS[0] + name)
+    if claim is not None and not is_namespace(claim):
+        text = name.decode()
+        description = Description.from_stored(text, parse_collection(text, claim))
+        if description.steps.to is not None:
+            return False
+    return txn.delete(Space.META, key)
 
 
 def _raise_number(txn: Transaction) -> None:

@@ -31,6 +31,19 @@ def mark_span(name: str) -> tuple[bytes, bytes]:
     return start, start[:-1] + b"\1"
 
 
+def collection_of(key: bytes) -> bytes | None:
+    """The name of the collection whose cursors or mark a key in the metadata is of, or None.
+
+    >>> collection_of(b'progress/User'), collection_of(b'step/User\\0digest')
+    (b'User', b'User')
+    """
+    if key.startswith(PROGRESS[0]):
+        return key.removeprefix(PROGRESS[0])
+    if key.startswith(MARKS[0]):
+        return key.removeprefix(MARKS[0]).partition(b"\0")[0]
+    return None
+
+
 def drop_steps(txn: Transaction, name: str) -> None:
     """Remove the cursors and the marks of a collection."""
     txn.delete(Space.META, progress_key(name))
