@@ -6,6 +6,7 @@ had.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
+from operator import is_
 from typing import Any
 
 from attrs import frozen
@@ -22,16 +23,29 @@ from stones.stores.spans import Span
 
 Row = tuple[Any, Any]
 """A key, or None, and a value."""
-DecodePlain = Callable[[Sequence[bytes]], list[Any] | None]
+Decode = Callable[[bytes, bytes], Any]
+DecodeMany = Callable[[Sequence[bytes]], list[Any] | None]
+ROWS = 64
+"""At most so many rows make a page.
+
+The dicts of a page of this size fit the cache of a processor. A page of 500 takes up to twice the
+time for each row (`tests/benchmarks/exports.py`).
+"""
 
 
 @frozen
 class Page:
-    """Some rows."""
+    """Some rows: their keys, and as many values."""
 
-    rows: Sequence[Row]
+    keys: Sequence[Any]
+    """A key is None if the fields of the value have it."""
+    values: Sequence[Any]
     are_plain: bool = False
     """Whether each value is known to be plain: see `stones.formats.plain_values`."""
+
+    def rows(self) -> Iterator[Row]:
+        """The rows one by one."""
+        return zip(self.keys, self.values, strict=True)
 
 
 def entry_pages(database: DatabaseReader, span: Span) -> Iterator[Page]:
@@ -39,39 +53,65 @@ def entry_pages(database: DatabaseReader, span: Span) -> Iterator[Page]:
 
     Raises CorruptValueError for damaged bytes, StoreClosedError if the store is closed meanwhile.
     """
-    left = span.limit
     with database.reading() as txn:
-        codec = database.codec_at(txn)
-        decode, decode_plain = record_decoder(codec), _plain_decoder(codec)
         views = _views(txn)
-        for keys, raws in txn.pages(DATA, span.start, span.stop, reverse=span.reverse):
-            database.check_open()
-            if left is not None:
-                keys, raws = keys[:left], raws[:left]
-                left -= len(keys)
-            values = decode_plain(raws)
-            are_plain = values is not None
-            if values is None:
-                values = [*map(decode, keys, raws)]
-            rows = [*zip(keys, values, strict=True)]
-            if views:
-                completed = [*_completed(rows, views)]
-                are_plain = are_plain and all(map(_is_same, rows, completed))
-                rows = completed
-            yield Page(rows, are_plain)
-            if left == 0:
-                return
+        for page in decoded_pages(database, txn, span):
+            yield _completed(page, views) if views else page
 
 
-def _plain_decoder(codec: Codec) -> DecodePlain:
-    """The function that decodes a page of plain values. It gives None for other pages."""
+def decoded_pages(
+    database: DatabaseReader, txn: Transaction, span: Span, decode: Decode | None = None
+) -> Iterator[Page]:
+    """The stored keys in a span, and the values as `decode` gives them.
+
+    Without `decode`, the values are as they are stored, and many are decoded at once.
+    """
+    codec = database.codec_at(txn)
+    decode_many = _decode_nothing if decode else _decoder_of_many(codec)
+    decode_plain = _decode_nothing if decode else _plain_decoder(codec)
+    decode = decode or record_decoder(codec)
+    for keys, raws in _bounded(txn, span):
+        database.check_open()
+        values = decode_plain(raws)
+        are_plain = values is not None
+        if values is None:
+            values = decode_many(raws)
+        if values is None:
+            values = [*map(decode, keys, raws)]
+        yield Page(keys, values, are_plain)
+
+
+def _bounded(txn: Transaction, span: Span) -> Iterator[tuple[Sequence[bytes], Sequence[bytes]]]:
+    """The stored keys and values in a span, in parts of the size of a page."""
+    left = span.limit
+    for keys, raws in txn.pages(DATA, span.start, span.stop, reverse=span.reverse):
+        if left is not None:
+            keys, raws = keys[:left], raws[:left]
+            left -= len(keys)
+        for at in range(0, len(keys), ROWS):
+            yield keys[at : at + ROWS], raws[at : at + ROWS]
+        if left == 0:
+            return
+
+
+def _plain_decoder(codec: Codec) -> DecodeMany:
+    """The function that decodes plain values. It gives None if a value is not plain."""
     write = codec.metadata.write
     decode = serializer(write.serializer).decode_plain if write.serializer in SAFE else None
-    if decode is None or codec.id == NO_FORMAT or write.is_packed:
-        return lambda _: None
-    id = codec.id
+    return _decode_nothing if decode is None or write.is_packed else _many(codec, decode)
 
-    def decode_page(raws: Sequence[bytes]) -> list[Any] | None:
+
+def _decoder_of_many(codec: Codec) -> DecodeMany:
+    """The function that decodes values in the newest format. It gives None for other bytes."""
+    return _many(codec, codec.loads)
+
+
+def _many(codec: Codec, decode: Callable[[bytes], Any]) -> DecodeMany:
+    id = codec.id
+    if id == NO_FORMAT:
+        return _decode_nothing
+
+    def decode_many(raws: Sequence[bytes]) -> list[Any] | None:
         try:
             values = [decode(raw[1:]) for raw in raws if raw[0] == id]
             return values if len(values) == len(raws) else None
@@ -80,7 +120,11 @@ def _plain_decoder(codec: Codec) -> DecodePlain:
         except Exception:  # noqa: BLE001  # the other decoder gives the values, or its own error
             return None
 
-    return decode_page
+    return decode_many
+
+
+def _decode_nothing(_: Sequence[bytes]) -> None:
+    return None
 
 
 def _views(txn: Transaction) -> dict[bytes, ViewsOf]:
@@ -95,16 +139,15 @@ def _views(txn: Transaction) -> dict[bytes, ViewsOf]:
     return found
 
 
-def _completed(rows: Sequence[Row], views: Mapping[bytes, ViewsOf]) -> Iterator[Row]:
-    for head, group in groupby(rows, lambda row: row[0].partition(b"/")[0]):
+def _completed(page: Page, views: Mapping[bytes, ViewsOf]) -> Page:
+    """The page with the kept defaults of its records."""
+    values: list[Any] = []
+    for head, group in groupby(page.rows(), lambda row: row[0].partition(b"/")[0]):
+        some = [*group]
         views_of = views.get(head)
         if views_of is None:
-            yield from group
+            values += [value for _, value in some]
             continue
-        some = [*group]
-        for (key, value), view in zip(some, views_of([key for key, _ in some]), strict=True):
-            yield key, value if view is None else view(value)
-
-
-def _is_same(before: Row, after: Row) -> bool:
-    return before[1] is after[1]
+        for (_, value), view in zip(some, views_of([key for key, _ in some]), strict=True):
+            values.append(value if view is None else view(value))
+    return Page(page.keys, values, page.are_plain and all(map(is_, page.values, values)))

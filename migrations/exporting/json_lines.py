@@ -5,7 +5,8 @@ An entry of a store is `{"key": ..., "value": ...}`. A record is the dict of its
 serializer `json` does it: `{"$tuple": [1, 2]}`. A key that is no UTF-8 text is `{"$bytes": ...}`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import msgspec
@@ -34,8 +35,8 @@ class Form:
 
     exact: Callable[[Any, Any], bytes]
     """The JSON for any key and value. Raises SerializerError and RecursionError."""
-    plain: Callable[[Sequence[Row]], list[Any]]
-    """What `encode_lines` takes for rows whose values are plain."""
+    plain: Callable[[Page], list[Any]]
+    """What `encode_lines` takes for a page whose values are plain."""
 
 
 def write_json_lines(source: Source, picked: Picked | None, write: Write) -> Iterator[int]:
@@ -43,33 +44,45 @@ def write_json_lines(source: Source, picked: Picked | None, write: Write) -> Ite
     form = _ENTRY if not source.are_records else _KEYED if source.has_keys else _RECORD
     for page in source.pages():
         if picked is not None:
-            page = Page([(key, picked(value)) for key, value in page.rows])
+            page = Page(page.keys, [*map(picked, page.values)])
         write(_lines(page, form))
-        yield len(page.rows)
+        yield len(page.values)
 
 
 def _lines(page: Page, form: Form) -> bytes:
     """The lines of a page. Most values are plain, and then one call encodes all lines."""
     try:
-        parts = form.plain(page.rows)
+        parts = form.plain(page)
         if page.are_plain:
             text = encode_lines(parts)
-            if b'"$' not in text and _is_faithful(text, page):
+            # To look for the sign alone is quicker: most texts have none.
+            if (b"$" not in text or b'"$' not in text) and _is_faithful(text, page):
                 return text
-        for place, row in enumerate(page.rows):
-            if not is_plain(row[1]):
-                parts[place] = known_json(_exact(form, row))
+        for place, value in enumerate(page.values):
+            if not is_plain(value):
+                parts[place] = known_json(_exact(form, (page.keys[place], value)))
         text = encode_lines(parts)
         if _is_faithful(text, page):
             return text
     except (msgspec.MsgspecError, OverflowError, UnicodeError, ValueError, RecursionError):
         pass  # a large int, a lone surrogate, or a value that JSON cannot hold
-    return b"".join([_exact(form, row) + b"\n" for row in page.rows])
+    return b"".join([_exact(form, row) + b"\n" for row in page.rows()])
 
 
 def _is_faithful(text: bytes, page: Page) -> bool:
     """Whether no null in the text stands for a nan or an infinity."""
-    return b"null" not in text or all(is_finite(value) for _, value in page.rows)
+    return b"null" not in text or _are_surely_finite(page) or all(map(is_finite, page.values))
+
+
+def _are_surely_finite(page: Page) -> bool:
+    """Whether the page has no nan and no infinity. It may be False though there is none.
+
+    The values as msgpack show it in a tenth of the time of a look at each of them.
+    """
+    try:
+        return not _NOT_FINITE.search(msgspec.msgpack.encode(page.values))
+    except Exception:  # noqa: BLE001  # a value that is not plain may raise anything
+        return False
 
 
 def _exact(form: Form, row: Row) -> bytes:
@@ -103,11 +116,12 @@ def _key_text(key: Any) -> bytes:
     return encode_quickly(key)
 
 
-def _plain_entries(rows: Sequence[Row]) -> list[Any]:
+def _plain_entries(page: Page) -> list[Any]:
     try:
-        return [{"key": key.decode(), "value": value} for key, value in rows]
+        keys = [key.decode() for key in page.keys]
     except (UnicodeDecodeError, AttributeError):  # a key is not UTF-8, or is a str
-        return [{"key": _key_part(key), "value": value} for key, value in rows]
+        keys = [*map(_key_part, page.keys)]
+    return [{"key": key, "value": value} for key, value in zip(keys, page.values, strict=True)]
 
 
 def _key_part(key: Any) -> Any:
@@ -124,8 +138,10 @@ _ENTRY = Form(
     lambda key, value: b'{"key":%b,"value":%b}' % (_key_text(key), encode_quickly(value)),
     _plain_entries,
 )
-_RECORD = Form(lambda _, value: encode_quickly(value), lambda rows: [value for _, value in rows])
+_RECORD = Form(lambda _, value: encode_quickly(value), lambda page: [*page.values])
 _KEYED = Form(
     lambda key, value: encode_quickly({"_key": key, **value}),
-    lambda rows: [{"_key": _key_part(key), **value} for key, value in rows],
+    lambda page: [{"_key": _key_part(key), **value} for key, value in page.rows()],
 )
+_NOT_FINITE = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff]")
+"""How msgpack begins a float that is a nan or an infinity. Other bytes may look the same."""

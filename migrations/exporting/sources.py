@@ -5,6 +5,7 @@ fields have it. A value is completed: it has the defaults of fields that were ad
 """
 
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from attrs import field, frozen
@@ -27,10 +28,7 @@ from stones.stores.reader import DictEntries, Reader
 from stones.stores.spans import EVERYTHING, Span, prefix_span
 from stones.stores.views import Range, range_parts
 
-from .entry_pages import Page, Row, entry_pages
-
-ROWS = 500
-"""So many rows make a page, where the store does not read pages."""
+from .entry_pages import ROWS, Page, Row, decoded_pages, entry_pages
 
 
 @frozen
@@ -38,7 +36,7 @@ class Source:
     """The rows that are exported."""
 
     pages: Callable[[], Iterator[Page]]
-    """The rows, several hundred at a time."""
+    """The rows, up to 64 at a time."""
     total: int | None = None
     """About how many rows there are. None if nobody knows."""
     names: Sequence[str] | None = None
@@ -53,7 +51,7 @@ class Source:
 
     def rows(self) -> Iterator[Row]:
         """The rows one by one."""
-        return (row for page in self.pages() for row in page.rows)
+        return chain.from_iterable(page.rows() for page in self.pages())
 
 
 def source_of(given: Any, filter: str | None) -> Source:
@@ -99,16 +97,13 @@ def collection_named(database: DatabaseReader, name: str, filter: str | None) ->
 
     def pages() -> Iterator[Page]:
         for page in entry_pages(database, span):
-            if has_keys:
-                rows = [(codec.decode(stored[size:]), value) for stored, value in page.rows]
-            else:
-                rows = [(None, value) for _, value in page.rows]
-            yield Page(rows, page.are_plain)
+            keys = [codec.decode(stored[size:]) if has_keys else None for stored in page.keys]
+            yield Page(keys, page.values, page.are_plain)
 
     names = dict.fromkeys(description.fields)
     if description.steps.to is not None:  # the records have several shapes
         for page in entry_pages(database, span):
-            for _, value in page.rows:
+            for value in page.values:
                 names.update(dict.fromkeys(value))
     _check_names(name, names, has_keys=has_keys)
     return _filtered(Source(pages, total, tuple(names), has_keys), filter)
@@ -130,14 +125,22 @@ def _records(queried: QueriedRecords[Any, Any], span: Span | None, filter: str |
             names.append(extra)
     _check_names(records.name, names, has_keys=has_keys)
 
-    def rows() -> Iterator[Row]:
-        found = matches(records, selection)
-        if not has_keys:
-            return ((None, value) for _, value in found)
-        return ((records.decode_key(stored), value) for stored, value in found)
+    def found() -> Iterator[Page]:
+        with records.database.reading() as txn:
+            reader = records.reader_at(txn)
+            if filter is None and reader.upgrades is None:  # then a query has nothing to add
+                decode = reader.decode if reader.description.varies else None
+                yield from decoded_pages(records.database, txn, span or records.span, decode)
+                return
+        yield from _paged(lambda: matches(records, selection))()
+
+    def pages() -> Iterator[Page]:
+        for page in found():
+            keys = [records.decode_key(stored) if has_keys else None for stored in page.keys]
+            yield Page(keys, page.values, page.are_plain)
 
     total = records.count() if span is None and filter is None else None
-    return Source(_paged(rows), total, names, has_keys)
+    return Source(pages, total, names, has_keys)
 
 
 def _check_names(name: str, names: Collection[str], *, has_keys: bool) -> None:
@@ -149,7 +152,11 @@ def _check_names(name: str, names: Collection[str], *, has_keys: bool) -> None:
 
 
 def _paged(rows: Callable[[], Iterator[Row]]) -> Callable[[], Iterator[Page]]:
-    return lambda: map(Page, batches(rows(), ROWS))
+    return lambda: map(_page_of, batches(rows(), ROWS))
+
+
+def _page_of(rows: Sequence[Row], are_plain: bool = False) -> Page:
+    return Page([key for key, _ in rows], [value for _, value in rows], are_plain)
 
 
 def _filtered(source: Source, filter: str | None) -> Source:
@@ -159,7 +166,7 @@ def _filtered(source: Source, filter: str | None) -> Source:
 
     def pages() -> Iterator[Page]:
         for page in source.pages():
-            yield Page([row for row in page.rows if test(row[1])], page.are_plain)
+            yield _page_of([row for row in page.rows() if test(row[1])], page.are_plain)
 
     return Source(pages, None, source.names, source.has_keys)
 

@@ -22,6 +22,7 @@ from pathlib import Path
 from time import perf_counter
 
 from collection_ground import CollectionGround
+from exports import exports
 from ground import Ground
 from imports import imports
 from indexed_reads import indexed_reads
@@ -48,6 +49,7 @@ def benchmarks(path: Path) -> Iterator[Benchmark]:
     yield from indexed_reads(users)
     yield from indexed_writes(users)
     yield from imports(users)
+    yield from exports(path, users)
     yield from scans(users)
     yield from against_jsonpath_ng(users)
     yield from migrations(path)
