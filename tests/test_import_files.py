@@ -629,6 +629,12 @@ def test_a_database_of_stones_03_gives_its_values(folder, store, stones03):
     assert (folder / "old" / "data.mdb").read_bytes() == before
 
 
+def test_a_value_of_stones_03_that_another_serializer_wrote_is_named(folder, store, stones03):
+    stones03.make_database(folder / "old", "json", {b"a": [1], b"b": {"x": 2}})
+    with pytest.raises(MigrationError, match="2 of 2 entries cannot be taken over"):
+        import_from(folder / "old", store, serializer="cbor")
+
+
 @pytest.mark.parametrize("scheme", ["lmdb", "sqlite", "dbm"])
 def test_a_store_of_today_is_to_be_copied(folder, store, scheme):
     with stone(f"{scheme}:{folder}/now") as now:

@@ -12,8 +12,6 @@ import pytest
 
 from stones import MemoryStore, MigrationError, ValueTypeError, import_from, stone
 
-from .stones03 import provide_stones03  # noqa: F401
-
 
 @pytest.fixture
 def store():
@@ -187,7 +185,7 @@ def test_a_cache_whose_long_values_are_damaged_is_told(tmp_path, store):
     assert not store
 
 
-# -- stones 0.3 and today's stores ---------------------------------------------------------------
+# -- a store of today ----------------------------------------------------------------------------
 
 
 def test_a_store_of_today_is_no_database_of_stones_03(tmp_path, store):
@@ -195,12 +193,6 @@ def test_a_store_of_today_is_no_database_of_stones_03(tmp_path, store):
         today["a"] = 1
     with pytest.raises(MigrationError, match="is a store of stones already"):
         import_from(tmp_path / "db", store, kind="stones03", serializer="json")
-
-
-def test_a_value_of_stones_03_that_another_serializer_wrote_is_named(tmp_path, store, stones03):
-    stones03.make_database(tmp_path / "old", "json", {b"a": [1], b"b": {"x": 2}})
-    with pytest.raises(MigrationError, match="2 of 2 entries cannot be taken over"):
-        import_from(tmp_path / "old", store, serializer="cbor")
 
 
 # -- what is asked for ---------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from stones.collections.description import Description
 from stones.collections.record_steps import StepState, read_cursors
 from stones.engine import Space, Transaction
 from stones.errors import MigrationError
-from stones.stores.claims import claim_key, is_namespace, parse_collection, write_collection
+from stones.stores.claims import claim_key, is_namespace, parse_collection
 
 from .record_chains import StepsRun
 
@@ -49,10 +49,3 @@ def position_of_run(txn: Transaction, run: StepsRun) -> Position | None:
             f"to step {run.goal}, stops here; no record is lost"
         )
     return position
-
-
-def write_position(
-    txn: Transaction, name: str, description: Description, done: int, to: int | None
-) -> None:
-    """Store a description with the numbers of the steps."""
-    write_collection(txn, name, evolve(description, steps=StepState(done, to)).stored())
