@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 
+import diskcache
 import pytest
 from attrs import define
 
@@ -180,3 +181,35 @@ def test_an_import_that_is_killed_leaves_nothing_by_halves(path, share):
         people = Collection(store, Person, indexes=())
         report = import_from("many.jsonl", people, on_duplicate="replace")
         assert (report.written, len(people)) == (count, count)
+
+
+def test_what_has_expired_is_told(run, path, tmp_path):
+    with diskcache.Cache(str(tmp_path / "cache"), cull_limit=0) as cache:
+        cache.set("a", 1)
+        cache.set("b", 2, expire=0.001)
+    time.sleep(0.01)
+    assert "left out   1 entry that had expired" in run("import", "cache", "new")
+
+
+def test_the_format_of_a_new_store_may_be_named(run, path):
+    run("import", path, "json:new.json", "--key", "name")
+    run("import", path, "sqlite:new.db", "--key", "name", "--create", "cbor")
+    with SqliteStore("new.db") as store:
+        assert store.stats()["serializer"] == "cbor"
+
+
+def test_a_server_that_cannot_be_reached_is_told_and_not_made(run, path):
+    error = run("import", path, "redis://127.0.0.1:1/0", "--key", "name", code=1)
+    assert "127.0.0.1:1" in error
+
+
+def test_many_failures_of_a_dry_run_are_counted(path, capfd, monkeypatch):
+    path.write_text("{\n" * 150)
+    order = ["stones", "import", str(path), "new", "--key", "name", "--dry-run"]
+    monkeypatch.setattr(sys, "argv", order)
+    with pytest.raises(SystemExit) as end:
+        main()
+    shown = capfd.readouterr().out
+    assert end.value.code == 1
+    *lines, last = [line for line in shown.splitlines() if "cannot" in line]
+    assert last == f"  cannot     {150 - len(lines)} more"

@@ -9,6 +9,7 @@ import pytest
 from attrs import define
 
 from stones import Collection, LmdbStore, MigrationError, key, load_migrations, stone
+from stones.engine import Space
 
 RENAME = """
 from stones import Migration
@@ -327,3 +328,54 @@ def test_a_wrong_command_says_what_is_missing(run, place, folder, write):
     )
     assert "cannot be read" in run("migrations", "run", place, "--folder", "nowhere", code=1)
     assert "did you mean status" in run("migrations", "statu", place, code=2)
+
+
+def test_new_and_undo_are_for_one_collection(run, place, folder, write):
+    write("0001_rename.py", RENAME)
+    write("0001_notes.py", RENAME.replace("'User'", "'Note'"))
+    for command in (["new"], ["undo", "--to", "0"]):
+        order = ["migrations", *command, place, "--folder", folder]
+        assert "say for which collection: --collection NAME" in run(*order, code=2)
+    undo = ["migrations", "undo", place, "--folder", folder, "--to", "0"]
+    shown = run(*undo, "--collection", "User")
+    assert shown == "User: no step above 0 has run\n"
+
+
+def test_verify_and_plan_tell_json(run, place, folder, write, app):
+    write("0001_rename.py", RENAME + f"\nrecord = '{app}:User'\n")
+    plan = json.loads(run_with_code(run, "migrations", "plan", place, "--folder", folder, "--json"))
+    assert plan == [
+        {
+            "collection": "User",
+            "pending": [{"number": 1, "name": "rename mail to email"}],
+            "differs": ["legacy is not in the class any more"],
+        }
+    ]
+    write("0002_drop.py", DROP)
+    run("migrations", "run", place, "--folder", folder)
+    shown = run("migrations", "verify", place, "--folder", folder, "--json")
+    assert json.loads(shown) == {"User": []}
+    with opened(place) as store:
+        store.database.engine.write(
+            lambda txn: txn.put(Space.DATA, b"User/cyd", misfit_bytes(store))
+        )
+    shown = run_with_code(run, "migrations", "verify", place, "--folder", folder, "--json")
+    (misfit,) = json.loads(shown)["User"]
+    assert (misfit["key"], "email: expected str" in misfit["message"]) == ("cyd", True)
+
+
+def misfit_bytes(store):
+    """The stored bytes of a record that the class cannot read."""
+    return store.database.codec.encode(b"User/cyd", {"name": "cyd", "email": 5})
+
+
+def test_a_run_whose_steps_do_not_lead_to_the_class_tells_of_plan(run, place, folder, write, app):
+    write("0001_drop.py", DROP.replace("2,", "1,") + f"\nrecord = '{app}:User'\n")
+    error = run("migrations", "run", place, "--folder", folder, code=1)
+    assert "cannot read the collection 'User'" in error
+    assert error.endswith("`stones migrations plan` shows what differs\n")
+
+
+def test_a_run_without_steps_says_so(run, place, folder):
+    folder.mkdir()
+    assert run("migrations", "run", place, "--folder", folder) == "there are no steps\n"

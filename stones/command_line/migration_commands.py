@@ -227,7 +227,7 @@ def undo(path: str, folder: str, to: int, as_json: bool, **options: Any) -> None
         (each,) = found
         with _resumable("run this again to end it"), progress_bar(each.name) as progress:
             report = each.undo(to, progress)
-    _print_reports({each.name: report}, as_json, "changed back")
+    _print_reports({each.name: report}, as_json, "changed back", f"no step above {to} has run")
 
 
 @contextmanager
@@ -288,7 +288,12 @@ def _resumable(what: str) -> Iterator[None]:
         raise Interrupted(f"interrupted: each record can be read; {what}") from None
 
 
-def _print_reports(reports: dict[str, "StepsReport"], as_json: bool, changed: str) -> None:
+def _print_reports(
+    reports: dict[str, "StepsReport"],
+    as_json: bool,
+    changed: str,
+    nothing: str = "no step is pending",
+) -> None:
     if as_json:
         _print_json({name: attrs.asdict(report) for name, report in reports.items()})
         return
@@ -301,7 +306,7 @@ def _print_reports(reports: dict[str, "StepsReport"], as_json: bool, changed: st
             click.echo(f"{name}: {show_count(report.failed, 'record')} would fail")
             continue
         if not report.steps:
-            click.echo(f"{name}: no step is pending")
+            click.echo(f"{name}: {nothing}")
             continue
         steps = f"step{'s' if len(report.steps) > 1 else ''} {', '.join(map(str, report.steps))}"
         removed = f", {report.removed:,} removed" if report.removed else ""
