@@ -157,3 +157,70 @@ def test_functions_without_source_have_a_fingerprint_too():
     )
     made = eval("lambda record: record")
     assert fingerprint(Migration(1, change=made)) == fingerprint(Migration(1, change=made))
+
+
+class Changes:
+    """Has functions for steps."""
+
+    def by_name(self, record):
+        return record
+
+    def __call__(self, record):
+        return record
+
+
+def test_methods_and_objects_have_a_fingerprint_that_stays():
+    method, other = Changes().by_name, Changes()
+    assert fingerprint(Migration(1, change=method)) == fingerprint(
+        Migration(1, change=Changes().by_name)
+    )
+    assert fingerprint(Migration(1, change=method)) != fingerprint(Migration(1, change=other))
+    assert fingerprint(Migration(1, change=other)) == fingerprint(Migration(1, change=Changes()))
+    assert fingerprint(Migration(1, change=partial(by_name, a=Silent()))) == fingerprint(
+        Migration(1, change=partial(by_name, a=Silent()))
+    )
+
+
+class Silent:
+    """Has no repr."""
+
+    def __repr__(self):
+        raise ZeroDivisionError
+
+
+def test_a_lambda_over_several_lines_is_told_apart():
+    one = Migration(
+        1,
+        change=lambda record: {
+            **record,
+            "a": 1,
+        },
+    )
+    other = Migration(
+        1,
+        change=lambda record: {
+            **record,
+            "a": 2,
+        },
+    )
+    assert fingerprint(one) != fingerprint(other)
+
+
+def test_lambdas_that_begin_on_one_line_and_end_on_another_are_told_apart():
+    one, other = Migration(1, change=lambda r: r), Migration(1, change=lambda r: {
+        **r, "a": 1})  # fmt: skip
+    third, fourth = Migration(1, change=lambda r: r), Migration(1, change=lambda r: {
+        **r, "a": 2})  # fmt: skip
+    assert fingerprint(one) == fingerprint(third)
+    assert len({fingerprint(one), fingerprint(other), fingerprint(fourth)}) == 3
+
+
+def test_a_function_whose_file_was_edited_meanwhile_has_a_fingerprint():
+    import linecache
+
+    names = {}
+    lines = "def change(record):\n    return record\n"
+    exec(compile(lines, "<edited source>", "exec"), names)
+    for edited in ("def change(record:\n", "x = 1\n"):  # it cannot be parsed; it is not there
+        linecache.cache["<edited source>"] = (1, None, [edited], "<edited source>")
+        assert fingerprint(Migration(1, change=names["change"]))

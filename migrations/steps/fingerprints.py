@@ -62,10 +62,10 @@ def _source(code: CodeType) -> str | None:
     tree = _parsed("".join(lines))
     if tree is None:
         return None
-    first, column = code.co_firstlineno, _column(code)
+    first, place = code.co_firstlineno, _place(code)
     for node in ast.walk(tree):
         if isinstance(node, ast.Lambda):
-            if code.co_name == "<lambda>" and node.lineno == first and _spans(node, column):
+            if code.co_name == "<lambda>" and node.lineno == first and _spans(node, place):
                 return ast.unparse(node)
         elif isinstance(node, ast.FunctionDef) and node.name == code.co_name:
             starts = [node.lineno, *(each.lineno for each in node.decorator_list)]
@@ -82,20 +82,20 @@ def _parsed(source: str) -> ast.Module | None:
         return None
 
 
-def _column(code: CodeType) -> int:
-    """The column at which the body of a lambda begins, as its first instructions tell."""
+def _place(code: CodeType) -> tuple[int, int] | None:
+    """The line and the column at which the body of a lambda begins, as its instructions tell."""
     for line, _, column, _ in code.co_positions():
         if line is not None and column is not None and column > 0:
-            return column
-    return 0
+            return line, column
+    return None
 
 
-def _spans(node: ast.Lambda, column: int) -> bool:
-    """Whether the code at a column is in the body of this lambda. Two may be on one line."""
+def _spans(node: ast.Lambda, place: tuple[int, int] | None) -> bool:
+    """Whether a place is in the body of this lambda. Two lambdas may begin on one line."""
     body = node.body
-    if body.lineno != node.lineno:
+    if place is None or body.end_lineno is None or body.end_col_offset is None:
         return True
-    return column == 0 or node.col_offset <= column <= (body.end_col_offset or column)
+    return (body.lineno, body.col_offset) <= place <= (body.end_lineno, body.end_col_offset)
 
 
 def _without_docstring(node: ast.FunctionDef) -> str:
