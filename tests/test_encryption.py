@@ -491,6 +491,32 @@ def test_a_session_ends_before_its_numbers_are_used_up(monkeypatch):
     assert list(store.values()) == [store[f"{n}"] for n in sorted(map(str, range(35)))]
 
 
+def test_values_that_are_encrypted_at_once_have_numbers_of_their_own(monkeypatch):
+    monkeypatch.setattr(encryption, "LAST_NUMBER", 9)
+    store = MemoryStore(encrypt=KEY)
+    codec, found = store.database.codec, []
+    writer = codec.writer(b"")
+    for size in (4, 4, 4, 0, 1, 25):
+        keys = [b"%d" % number for number in range(size)]
+        values = writer.wrap_many(keys, list(map(writer.dumps, keys)))
+        assert list(map(codec.decode, keys, values)) == keys
+        found += [value[1 : 1 + HEAD] for value in values]
+    assert len(set(found)) == len(found) == 38
+    assert max(int.from_bytes(head[12:], "big") for head in found) <= 9
+
+
+@pytest.mark.parametrize("compress", [None, "zstd"])
+@pytest.mark.parametrize("encrypt", [None, KEY])
+@pytest.mark.parametrize("checksums", [False, True])
+def test_many_values_are_wrapped_as_each_of_them_is(compress, encrypt, checksums):
+    codec = MemoryStore(compress=compress, encrypt=encrypt, checksums=checksums).database.codec
+    writer, keys, values = codec.writer(b""), [b"a", b"b"], ["x" * 500, 7]
+    wrapped = writer.wrap_many(keys, list(map(writer.dumps, values)))
+    assert list(map(codec.decode, keys, wrapped)) == values
+    if encrypt is None:
+        assert wrapped == list(map(writer.encode, keys, values))
+
+
 def test_a_signal_handler_that_writes_takes_a_number_of_its_own():
     store = MemoryStore(encrypt=KEY)
     written = []

@@ -16,14 +16,16 @@ from contextlib import suppress
 from typing import Any
 
 from attrs import frozen
+from msgpack import packb
 
 from stones.errors import SerializerError, StoneError
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.codec import Codec
 from stones.formats.encryption import EncryptionKey
-from stones.formats.format_writer import FormatWriter, decryption_key, format_reader
+from stones.formats.format_writer import FormatWriter, WrapMany, decryption_key, format_reader
 from stones.formats.messages import show, show_error
 from stones.formats.metadata import IDS, Format
+from stones.formats.msgpack_serializer import decode_plain
 from stones.formats.plain_values import Tries
 from stones.formats.registered_types import unknown_types_kept
 from stones.formats.request import FormatRequest
@@ -32,6 +34,10 @@ from stones.formats.stones03_codec import Stones03Codec
 
 _HOLD_PLAIN = frozenset({"pickle", "json", "cbor", "msgpack"})
 """The serializers that can hold each plain value."""
+
+_CHECKED = 64
+"""Values that are decoded at once. Of more values, the memory does not fit the processor's cache:
+of 500 pickles, a check took 3.1 instead of 2.1 microseconds each."""
 
 Entries = tuple[Sequence[bytes], Sequence[bytes]]
 
@@ -54,10 +60,8 @@ class _Way:
     """The serializer's bytes, of a key and stored bytes. None: all but the first byte."""
     source: Serializer
     target: Serializer
-    pack: Callable[[bytes, bytes], bytes] | None
-    """The stored bytes, of a key and the serializer's bytes. None: the first byte and those."""
-    prefix: bytes
-    """The first byte of the result."""
+    pack: WrapMany
+    """The stored bytes, of keys and the serializer's bytes."""
     keeps_serializer: bool
     tries: Tries
 
@@ -218,13 +222,11 @@ class Recoding:
                 unpack = format_reader(first[0], format, reading.metadata, request, bytes)
         except StoneError:  # each value alone gives the error with its key
             return None
-        is_packed = target.is_packed or writer.prefix[0] & CHECKSUM_BIT
         return _Way(
             unpack,
             source,
             serializer(target.serializer),
-            writer.wrap if is_packed else None,
-            writer.prefix,
+            writer.wrap_many,
             format.serializer == target.serializer,
             Tries(),
         )
@@ -243,10 +245,7 @@ def _recoded_group(way: _Way | None, keys: Sequence[bytes], values: Sequence[byt
         else:
             with unknown_types_kept("all" if target.name in SAFE else None):
                 encoded = list(map(target.encode, map(way.source.decode, encoded)))
-    if way.pack is None:
-        prefix = way.prefix
-        return [prefix + each for each in encoded]
-    return list(map(way.pack, keys, encoded))
+    return way.pack(keys, encoded)
 
 
 def _check_group(way: _Way | None, keys: Sequence[bytes], values: Sequence[bytes]) -> None:
@@ -255,10 +254,15 @@ def _check_group(way: _Way | None, keys: Sequence[bytes], values: Sequence[bytes
         raise ValueError("there is no way for a group")
     if way.keeps_serializer and way.unpack is None:
         return
-    encoded = _unpacked(way, keys, values)
+    for at in range(0, len(keys), _CHECKED):
+        encoded = _unpacked(way, keys[at : at + _CHECKED], values[at : at + _CHECKED])
+        if not way.keeps_serializer:
+            _check_encoded(way, encoded)
+
+
+def _check_encoded(way: _Way, encoded: Sequence[bytes]) -> None:
+    """The same, for the bytes of the serializer that each value has now."""
     target = way.target
-    if way.keeps_serializer:
-        return
     if target.name in _HOLD_PLAIN and _plain_values(way, encoded) is not None:
         return
     with unknown_types_kept("all" if target.name in SAFE else None):
@@ -298,12 +302,11 @@ def _can_hold(target: Serializer, values: list[Any]) -> bool:
     """Whether msgpack, which is fast, proves that the serializer can hold each of the values."""
     if target.name not in SAFE:
         return False
-    msgpack = serializer("msgpack")
-    assert msgpack.decode_plain is not None
     try:
-        packed = msgpack.encode(values)
-        if target is not msgpack:
-            msgpack.decode_plain(packed)
+        if target.name == "msgpack":
+            target.encode(values)
+        else:  # plain values, which each serializer can hold
+            decode_plain(packb(values, strict_types=True))
     except MemoryError:
         raise
     except Exception:  # noqa: BLE001  # the serializer itself tells

@@ -6,8 +6,9 @@ The content is what the serializer made, maybe compressed. Salt, number and tag 
 value is encrypted (`stones.formats.encryption`).
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from hashlib import sha256
+from itertools import repeat
 from typing import Any
 
 from attrs import frozen
@@ -23,6 +24,7 @@ from .request import FormatRequest
 from .serializers import Encode
 
 Read = Callable[[bytes, bytes], Any]
+WrapMany = Callable[[Sequence[bytes], Sequence[bytes]], list[bytes]]
 _CHECKED_START = 5
 """Where the content begins in stored bytes with a checksum."""
 
@@ -40,6 +42,8 @@ class FormatWriter:
     """The same for a simple value (see `Serializer`). Raises anything for any other."""
     wrap: Callable[[bytes, bytes], bytes]
     """The stored bytes, from the key of the entry and the serializer's bytes."""
+    wrap_many: WrapMany
+    """The stored bytes of many values at once, in less time."""
 
     def encode(self, key: bytes, value: Any) -> bytes:
         """The stored bytes of a value. Raises SerializerError."""
@@ -59,7 +63,7 @@ def format_writer(format: Format, metadata: Metadata, request: FormatRequest) ->
         bytes([first]),
         serializer.encode,
         serializer.encode_simple or serializer.encode,
-        _wrapper(first, format, metadata, request),
+        *_wrappers(first, format, metadata, request),
     )
 
 
@@ -153,17 +157,19 @@ def _broken(key: bytes, error: Exception) -> CorruptValueError | FormatMismatchE
     return corrupt(key, error)
 
 
-def _wrapper(
+def _wrappers(
     first: int, format: Format, metadata: Metadata, request: FormatRequest
-) -> Callable[[bytes, bytes], bytes]:
+) -> tuple[Callable[[bytes, bytes], bytes], WrapMany]:
+    """The functions `wrap` and `wrap_many` of a writer."""
     prefix = bytes([first])
     has_checksum = bool(first & CHECKSUM_BIT)
-    compress = encrypt = None
+    compress = encryptor = encrypt = None
     if format.compression is not None:
         compress = compressor(_dictionary(format, metadata, request))
     if format.encryption is not None:
         encryption_key = decryption_key(format, metadata, request)
-        encrypt = encryption_key.encryptor(_bound(first, format, metadata, request)).encrypt
+        encryptor = encryption_key.encryptor(_bound(first, format, metadata, request))
+        encrypt = encryptor.encrypt
 
     def wrap(key: bytes, encoded: bytes) -> bytes:
         content = encoded if compress is None else compress(encoded)
@@ -171,7 +177,15 @@ def _wrapper(
             content = encrypt(key, content)
         return with_checksum(prefix, key, content) if has_checksum else prefix + content
 
-    return wrap
+    def wrap_many(keys: Sequence[bytes], encoded: Sequence[bytes]) -> list[bytes]:
+        contents = encoded if compress is None else list(map(compress, encoded))
+        if encryptor is not None:
+            contents = encryptor.encrypt_many(keys, contents)
+        if has_checksum:
+            return list(map(with_checksum, repeat(prefix), keys, contents))
+        return [prefix + content for content in contents]
+
+    return wrap, wrap_many
 
 
 def _bound(first: int, format: Format, metadata: Metadata, request: FormatRequest) -> bytes:
