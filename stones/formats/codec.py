@@ -100,10 +100,13 @@ class Codec:
 
     def encoder(self) -> Callable[[bytes, Any], bytes]:
         """`encode` for a loop over many values, which saves looks at the metadata."""
-        if not self._is_plain:
-            return self.encode
         dumps, prefix = self._dumps, self.prefix
-        return lambda _, value: prefix + dumps(value)
+        if self._is_plain:
+            return lambda _, value: prefix + dumps(value)
+        if self.metadata.rules:
+            return self.encode
+        wrap = self.writer(b"").wrap
+        return lambda key, value: wrap(key, dumps(value))
 
     def encode_simple(self, key: bytes, value: Any) -> bytes:
         """The stored bytes, as of `encode`, of what the caller knows to be a simple value.

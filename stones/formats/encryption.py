@@ -27,6 +27,8 @@ KEY_SIZE = 32
 _SALT = 12
 _NUMBER = 4
 _NONCE = 12
+_NONCE_PART = slice(_SALT + _NUMBER - _NONCE, None)
+"""Where the nonce is in salt and number."""
 LAST_NUMBER = 2**32 - 1
 """The number of the last value of a session."""
 HEAD = _SALT + _NUMBER
@@ -62,15 +64,15 @@ class Encryptor:
 
     def encrypt(self, key: bytes, content: bytes) -> bytes:
         """The encrypted value of the key of an entry, which is not stored in it."""
-        session = self._session
-        if session is None or session.process != os.getpid():
-            session = self._begin()
-        number = next(session.numbers)
+        process, salt, encrypt, numbers = self._session or self._begin()
+        if process != os.getpid():
+            process, salt, encrypt, numbers = self._begin()
+        number = next(numbers)
         while number > LAST_NUMBER:
-            session = self._begin()
-            number = next(session.numbers)
-        head = session.salt + number.to_bytes(_NUMBER, "big")
-        return head + session.encrypt(head[-_NONCE:], content, key)
+            process, salt, encrypt, numbers = self._begin()
+            number = next(numbers)
+        head = salt + number.to_bytes(_NUMBER, "big")
+        return head + encrypt(head[_NONCE_PART], content, key)
 
     def forget_session(self) -> None:
         """Begin another session with the next value."""

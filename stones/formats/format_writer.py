@@ -79,10 +79,13 @@ def format_reader(
     `decode` decodes the bytes of the serializer. The function raises CorruptValueError for damaged
     bytes. Raises as `format_writer` does.
     """
-    if not format.is_packed:
+    decode = format_decoder(format, metadata, request, decode)
+    if format.encryption is None:
         return value_reader(first, decode)
     start = _CHECKED_START if first & CHECKSUM_BIT else 1
-    read = _unchecked_reader(first, start, format, metadata, request, decode)
+    encryption_key = decryption_key(format, metadata, request)
+    bound = _bound(first, format, metadata, request)
+    read = encryption_key.decrypting(bound, start, decode, _broken)
     if start == 1:
         return read
 
@@ -99,14 +102,14 @@ def format_decoder(
     request: FormatRequest,
     decode: Callable[[bytes], Any],
 ) -> Callable[[bytes], Any]:
-    """The function that decodes stored bytes without their first byte.
+    """The function that decodes the content of stored bytes, decrypted if it is encrypted.
 
-    It is for formats that are not encrypted, and have no checksum. It raises anything on damaged
-    bytes. Raises as `format_writer` does.
+    It raises anything on damaged bytes. Raises as `format_writer` does.
     """
     if format.compression is None:
         return decode
-    return decompressing(decode, _dictionary(format, metadata, request))
+    dictionary = _dictionary(format, metadata, request)
+    return decompressing(decode, dictionary, is_proved=format.encryption is not None)
 
 
 def decryption_key(format: Format, metadata: Metadata, request: FormatRequest) -> EncryptionKey:
@@ -122,30 +125,6 @@ def decryption_key(format: Format, metadata: Metadata, request: FormatRequest) -
             "--key-file, or STONES_KEY in the environment)"
         )
     return key
-
-
-def _unchecked_reader(
-    first: int,
-    start: int,
-    format: Format,
-    metadata: Metadata,
-    request: FormatRequest,
-    decode: Callable[[bytes], Any],
-) -> Read:
-    decode = format_decoder(format, metadata, request, decode)
-    if format.encryption is not None:
-        key = decryption_key(format, metadata, request)
-        return key.decrypting(_bound(first, format, metadata, request), start, decode, _broken)
-
-    def read_compressed(key: bytes, raw: bytes) -> Any:
-        try:
-            return decode(raw[start:])
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise _broken(key, error) from error
-
-    return read_compressed
 
 
 def _broken(key: bytes, error: Exception) -> CorruptValueError | FormatMismatchError:
