@@ -62,10 +62,11 @@ class Codec:
 
         It is `first`, or NO_FORMAT if new values have a checksum, or are encrypted.
         """
-        self._readers: dict[int, Read] = {}
+        self.readers: dict[int, Read] = {}
+        """What decodes `key, raw` as `decode` does, by `raw[0]`, for the formats met so far."""
         if metadata.write.is_packed and self.first != NO_FORMAT:
             self._read_packed(writer.decode)
-        self._readers[self.first] = self.read
+        self.readers[self.first] = self.read
         self.plain_prefix = b"" if self.id == NO_FORMAT else self.prefix
         """What `removeprefix` takes off the values that `loads` takes, and off no other value."""
         self.serialized = NO_FORMAT if metadata.write.is_packed else self.first
@@ -198,12 +199,12 @@ class Codec:
         Raises CorruptValueError for damaged bytes, FormatMismatchError if the format is not
         trusted or its serializer is not known.
         """
-        read = self._readers.get(raw[0]) if raw else None
+        read = self.readers.get(raw[0]) if raw else None
         if read is None:
             format = self._format_of(key, raw)
             decode = self._request.reader(format, f"the value of {key!r}").decode
             read = format_reader(raw[0], format, self.metadata, self._request, decode)
-            self._readers[raw[0]] = read
+            self.readers[raw[0]] = read
         return read(key, raw)
 
     def _format_of(self, key: bytes, raw: bytes) -> Format:

@@ -48,6 +48,7 @@ class Stones03Codec(Codec):
         self.prefix = self.plain_prefix = b""
         self._is_plain = True
         self.read = self.decode
+        self.readers = {}
         self._request = request
         from .stones03 import stones03_serializer  # few stores need it
 

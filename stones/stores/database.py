@@ -134,8 +134,9 @@ class Database(DatabaseReader):
 
     def decode(self, key: bytes, raw: bytes) -> Any:
         codec = self.codec
-        if raw and raw[0] == codec.first:
-            return codec.read(key, raw)
+        read = codec.readers.get(raw[0]) if raw else None
+        if read is not None:
+            return read(key, raw)
         if self.is_stones03:
             return codec.decode(key, raw)
         # A codec that knows the format may decode the value, whichever of the two is later. If it

@@ -235,6 +235,7 @@ class NamespaceCodec(Codec):
         self._key_prefix = prefix
         read = codec.read
         self.read = lambda key, raw: read(prefix + key, raw)
+        self.readers = {}
 
     def encode(self, key: bytes, value: Any) -> bytes:
         return self._codec.encode(self._key_prefix + key, value)
