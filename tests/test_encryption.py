@@ -299,6 +299,31 @@ def test_a_value_that_is_not_encrypted_is_refused_once_all_values_are(serializer
         assert "is not encrypted" in finding.what
 
 
+@pytest.mark.parametrize("parts", [{"encryption": EncryptionKey(OTHER)}, {"name": "msgpack"}])
+def test_a_value_that_is_not_encrypted_is_refused_while_encrypted_values_are_migrated(parts):
+    store = MemoryStore({"a": 1, "b": 2}, serialize="json")
+    plain = raw_values(store)[b"a"]
+    migrate(store, encrypt=[KEY, OTHER])
+    change_formats(store, **parts)
+    put_raw(store, b"a", plain)
+    with pytest.raises(CorruptValueError, match=r"b'a' is not encrypted, as all values"):
+        store["a"]
+    with pytest.raises(CorruptValueError, match=r"b'a' is not encrypted, as all values"):
+        dict(store.items())
+    store["c"] = 3
+    assert (store["b"], store["c"]) == (2, 3)
+
+
+def test_a_value_that_is_not_encrypted_is_read_while_the_store_is_encrypted():
+    store = MemoryStore({"a": 1}, serialize="json", encrypt=KEY)
+    change_formats(store, encryption=None)
+    store["b"] = 2
+    assert (store["a"], store["b"]) == (1, 2)
+    change_formats(store, ended=True)
+    change_formats(store, encryption=EncryptionKey(KEY))
+    assert store["b"] == 2
+
+
 def test_an_encrypted_value_is_not_decoded_by_another_serializer_or_dictionary():
     samples = [b'{"name": "row %d", "city": "Springfield"}' % number for number in range(3000)]
     first, second = train(samples, 5_000), train(samples[1000:], 4_000)

@@ -44,8 +44,8 @@ class Codec:
         """The first byte of each value that this codec writes, for keys without a rule."""
         self._is_plain = not (metadata.checksums or metadata.write.is_packed or metadata.rules)
         """Whether each new value is the first byte and the serializer's bytes, and nothing else."""
-        by_rules = [metadata.formats[id] for id in metadata.rules.values()]
-        self._all_encrypted = all(each.encryption for each in [metadata.write, *by_rules])
+        in_use = [metadata.formats[id] for id in metadata.in_use if id in metadata.formats]
+        self._all_encrypted = all(each.encryption for each in [metadata.write, *in_use])
         self._writers: dict[int, FormatWriter] = {}
         self.loads = writer.decode
         """Decodes `raw[1:]` if `raw[0] == id`. Raises anything on damaged bytes."""
@@ -171,13 +171,13 @@ class Codec:
         """What these stored bytes lack, though each value of the store has it, in words.
 
         Empty if they have it all. Otherwise a bit that flips could take a checksum off a value, and
-        a value in a format that the store had once could take the place of an encrypted one.
+        a value in a format that the store had once could take the place of an encrypted one. In a
+        migration, a value may also be in the formats that were in use before.
         """
         if not raw:
             return "is empty"
-        if self.metadata.migration is not None:
-            return ""
-        if self.metadata.checksums and raw[0] < CHECKSUM_BIT:
+        is_migrating = self.metadata.migration is not None
+        if self.metadata.checksums and raw[0] < CHECKSUM_BIT and not is_migrating:
             return "has no checksum, as all values of the store have"
         format = self.metadata.formats.get(raw[0] & ~CHECKSUM_BIT)
         if self._all_encrypted and (format is None or format.encryption is None):

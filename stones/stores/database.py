@@ -152,7 +152,9 @@ class Database(DatabaseReader):
         with self.reading() as txn:
             codec, now = self.codec_at(txn), txn.get(DATA, key)
             if now is None:  # deleted since it was read: maybe before the last migration
-                codec = Codec(evolve(codec.metadata, migration=""), self.request)
+                metadata = codec.metadata
+                any_format = evolve(metadata, migration="", left=frozenset(metadata.formats))
+                codec = Codec(any_format, self.request)
             return codec.decode(key, raw if now is None else now)
 
     # -- writing -------------------------------------------------------------------------------
