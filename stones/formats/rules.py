@@ -10,7 +10,7 @@ def rule_for(key: bytes, rules: Mapping[bytes, int]) -> bytes | None:
     (b'User/', None)
     """
     longest = None
-    for prefix in rules:  # max() would take six times as long, and each write asks this
+    for prefix in rules:  # a generator in max() takes several times as long
         if key.startswith(prefix) and (longest is None or len(prefix) > len(longest)):
             longest = prefix
     return longest
