@@ -64,11 +64,14 @@ bench-engines: $(INSTALLED) ## each engine and its own client by hand, as a tabl
 	@$(BIN)/python tests/benchmarks/compare_engines.py $(ONLY)
 
 .PHONY: torture
-torture: $(INSTALLED) ## kill writers and cut the power for twenty minutes (needs strace)
+torture: $(INSTALLED) ## kill writers and migrations, and cut the power, for an hour (needs strace)
 	@$(BIN)/python tests/torture/run.py kills --rounds 1000
 	@$(BIN)/python tests/torture/run.py kills --rounds 100 --durability lazy
 	@$(BIN)/python tests/torture/run.py kills --rounds 100 --durability none
 	@$(BIN)/python tests/torture/run.py copies --rounds 200
+	@$(BIN)/python tests/torture/run.py races --rounds 300
+	@$(BIN)/python tests/torture/run.py formats --rounds 50
+	@$(BIN)/python tests/torture/run.py steps --rounds 50
 	@$(BIN)/python tests/torture/run.py cuts --rounds 20 --cuts 500 --operations 150
 	@$(BIN)/python tests/torture/run.py cuts --rounds 10 --cuts 300 --operations 150 --durability lazy
 	@$(BIN)/python tests/torture/run.py making --rounds 10

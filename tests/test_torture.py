@@ -42,6 +42,14 @@ def test_a_killed_migration_to_another_format_ends_in_the_same_bytes():
     assert_held(torture("formats", "--rounds", "2"))
 
 
+def test_a_killed_copy_of_a_store_that_is_written_meanwhile_is_never_half_a_store():
+    assert_held(torture("copies", "--rounds", "4"))
+
+
+def test_threads_and_processes_that_begin_one_collection_lose_no_record():
+    assert_held(torture("races", "--rounds", "6"))
+
+
 @pytest.mark.parametrize("durability", ["lazy", "none"])
 def test_a_killed_writer_loses_nothing_in_the_looser_modes_either(durability):
     assert_held(torture("kills", "--rounds", "6", "--durability", durability))

@@ -124,6 +124,7 @@ class _Kind:
                 self._check(store, "at the end")
                 if self._bytes(store) != self.after:
                     raise Violation("the bytes differ from those of an undisturbed migration")
+            self._check_keys()
             shutil.rmtree(self.now)
         return unfinished
 
@@ -163,6 +164,14 @@ class _Kind:
             raise Violation(f"an index is not what it was, {when}")
         if not stones.check(store).sound:
             raise Violation(f"check finds {stones.check(store).findings[:3]}, {when}")
+
+    def _check_keys(self) -> None:
+        """After a migration no value needs a key that is gone."""
+        if "encrypt" not in self.kind.migration:
+            return
+        key = KEYS[0] if self.kind.migration["encrypt"] else None
+        with LmdbStore[bytes, Any](str(self.now), encrypt=key) as store:
+            self._check(store, "by the key of now alone")
 
     def _bytes(self, store: LmdbStore[bytes, Any]) -> object:
         """What must be the same in the end."""

@@ -2,7 +2,8 @@
 
 `run.py kills` kills the processes that write. `run.py copies` kills copies of a store, `--rounds`
 of them, and runs each again. `run.py cuts` cuts the power, by replaying what had reached the disk;
-`run.py making` does so while the store is made. `run.py formats` kills each kind of migration to
+`run.py making` does so while the store is made. In `run.py races` threads and processes write,
+list, rename and drop one new collection. `run.py formats` kills each kind of migration to
 another format, so often as `--rounds` says; `run.py steps` kills runs of the steps of a collection.
 Ends with 1 and `VIOLATION` where a write that was acknowledged is not there, or one is there in
 part. `--sabotage` breaks the writers, which must be noticed.
@@ -16,13 +17,16 @@ from copies import Copies
 from format_kills import FormatKills
 from kills import Kills
 from powercuts import PowerCuts
+from races import Races
 from steps import StepKills
 from workload import Violation
+
+WHAT = ["kills", "copies", "cuts", "making", "formats", "steps", "races"]
 
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("what", choices=["kills", "copies", "cuts", "making", "formats", "steps"])
+    parser.add_argument("what", choices=WHAT)
     parser.add_argument("--rounds", type=int, default=15, help="kills, or recordings to cut")
     parser.add_argument("--operations", type=int, default=60, help="in a lane of a recording")
     parser.add_argument("--cuts", type=int, default=200, help="in a recording")
@@ -48,6 +52,9 @@ def main() -> int:
             copies = Copies(asked.seed)
             copies.run(asked.rounds)
             print(f"{asked.rounds} kills, and {copies.finished} copies equal to their source")
+        elif asked.what == "races":
+            done = Races(asked.seed).run(asked.rounds)
+            print(f"{asked.rounds} rounds, {done} records acknowledged, none lost")
         elif asked.what == "steps":
             early = StepKills(asked.seed).run(asked.rounds)
             print(f"{asked.rounds} kills of each kind of step, {early} of them before its end")
