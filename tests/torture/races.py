@@ -16,7 +16,7 @@ import time
 import traceback
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from random import Random
 from typing import Any
 
@@ -24,6 +24,7 @@ from attrs import define, frozen
 from workload import Violation
 
 from stones import Collection, CollectionError, MemoryStore, Store, check, index, key, stone
+from stones.collections import declared_indexes, index_building
 
 THREADS = 4
 OPERATIONS = 12
@@ -31,10 +32,11 @@ PATIENCE = 60
 """Seconds after which a process counts as hanging."""
 NAMES = ["Row", "Moved", "Part"]
 ENGINES = ["lmdb", "sqlite", "memory"]
+SIMPLE = ["add", "add", "add_many", "update", "delete", "list", "find", "get", "snapshot", "index"]
 KINDS = {
-    "write": ["add", "add", "add_many", "list", "find", "get", "transaction"],
-    "move": ["add", "add", "add_many", "list", "find", "get", "rename", "split", "merge"],
-    "drop": ["add", "add", "add_many", "list", "find", "get", "rename", "drop"],
+    "write": [*SIMPLE, "transaction"],
+    "move": [*SIMPLE, "rename", "split", "merge"],
+    "drop": [*SIMPLE, "rename", "drop"],
 }
 
 
@@ -166,6 +168,7 @@ def _told(child: int, reading: int) -> Any:
 
 def _work(this: Round, process: int) -> Any:
     """What the threads of a process do, and what they have told."""
+    index_building.STEP, declared_indexes.SMALL = 3, 0
     opened = (
         MemoryStore if this.url.startswith("memory") else lambda: stone(this.url, serialize="json")
     )
@@ -250,6 +253,41 @@ class _Worker:
             self.rows.update(row.name, worker=self.number)
             self._look([*self.rows])
         self.acknowledged.append(row.name)
+
+    def update(self) -> None:
+        for name in self.rng.sample(self.acknowledged, min(len(self.acknowledged), 2)):
+            with self._elsewhere():
+                self.rows.update(name, worker=self.number)
+
+    def delete(self) -> None:
+        for name in self.rng.sample(self.acknowledged, min(len(self.acknowledged), 1)):
+            with self._elsewhere():
+                del self.rows[name]
+                self.acknowledged.remove(name)
+
+    def _elsewhere(self) -> AbstractContextManager[None]:
+        """Own records may be in another collection, or dropped, unless all only write."""
+        return suppress(*[KeyError] if self.this.kind != "write" else [])
+
+    def index(self) -> None:
+        """Build one more index, or drop it, while others write."""
+        name = self.rows.name
+        if self.rng.random() < 0.5:
+            self.rows = Collection(self.store, Row, name, indexes=[("worker", "name")])
+            self.rows.build_indexes()
+        else:
+            self.rows = Collection(self.store, Row, name)
+            with suppress(CollectionError):  # there is no such index
+                self.rows.drop_index("worker,name")
+
+    def snapshot(self) -> None:
+        with self.store.snapshot() as view:
+            rows = Collection(view, Row, self.rows.name)
+            names = [*rows]
+            self._look(names)
+            found = [*rows.find("@.worker >= 0").order_by("worker")]
+            if not len(rows) == len(names) == len(found):
+                raise Violation(f"a snapshot has {len(names)} records, len() says {len(rows)}")
 
     def list(self) -> None:
         self._look([row.name for row in self.rows.values()])
