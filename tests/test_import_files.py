@@ -537,7 +537,7 @@ def test_the_key_of_csv_is_a_column(folder, store):
 
 def test_another_encoding_is_named(folder, store):
     (folder / "old.csv").write_bytes("name,n\nGröße,1\n".encode("cp1252"))
-    with pytest.raises(MigrationError, match=r"it is not utf-8: .*encoding=, cp1252"):
+    with pytest.raises(MigrationError, match=r"line 2 is not utf-8: .*encoding=, cp1252"):
         import_from(folder / "old.csv", store, key="name")
     import_from(folder / "old.csv", store, key="name", encoding="cp1252")
     assert [*store] == ["Größe"]
@@ -555,7 +555,7 @@ def test_csv_needs_a_header(folder, store, text, message):
 
 def test_rows_of_another_length_are_named(folder, store):
     (folder / "old.csv").write_text("a,b\n1,2\n3\n4,5,6\n7,8\n")
-    with pytest.raises(MigrationError, match=r"2 of 4 .*line 3: it has 1 cells.*line 4: it has 3"):
+    with pytest.raises(MigrationError, match=r"2 of 4 .*line 3: it has 1 cell, .*line 4: it has 3"):
         import_from(folder / "old.csv", store, key="a", delimiter=",")
 
 

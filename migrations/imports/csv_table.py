@@ -1,16 +1,18 @@
 """CSV with a header: each line is a dict of the text of its cells."""
 
+import codecs
 import csv
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
 from stones.errors import MigrationError
-from stones.formats.messages import show
+from stones.formats.messages import show, show_count
 
 from .sources import CutShortError, Entry, Options, PlainSource, Unreadable
 
 _DELIMITERS = {",": "a comma", ";": "a semicolon", "\t": "a tab", "|": "a bar"}
+_UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _LOOKED_AT = 100
 """So many rows show which delimiter the file has."""
 
@@ -24,18 +26,22 @@ class CsvTable(PlainSource):
     def __init__(self, path: Path, options: Options) -> None:
         super().__init__(path, options)
         given = options.delimiter
-        if given is not None and len(given) != 1:
-            raise MigrationError(f"delimiter= is one character, not {show(given)}")
+        if given is not None and (len(given) != 1 or given in '"\r\n'):
+            raise MigrationError(
+                f"delimiter= is one character, no quote and no end of a line, not {show(given)}"
+            )
         self._delimiter = self._sniffed() if given is None else given
-        with self._open() as file:
-            self.columns = header = next(csv.reader(file, delimiter=self._delimiter), [])
+        self.columns = header = self._header()
         if "" in header:
-            raise MigrationError(f"column {header.index('') + 1} of {show(str(path))} has no name")
+            raise MigrationError(
+                f"column {header.index('') + 1} of {show(str(path))} has no name: give it one in "
+                "the first line, or remove the column"
+            )
         twice = [name for name in header if header.count(name) > 1]
         if twice or not header:
             raise MigrationError(
                 f"the first line of {show(str(path))} has to be a header: "
-                + (f"it has {show(twice[0])} twice" if twice else "it is empty")
+                + (f"it has {show(twice[0])} twice: rename one" if twice else "it is empty")
             )
 
     def entries(self) -> Iterator[Entry]:
@@ -54,7 +60,8 @@ class CsvTable(PlainSource):
                     if len(cells) == len(columns):
                         yield line, None, dict(zip(columns, cells, strict=True))
                     elif cells:
-                        sizes = f"it has {len(cells)} cells, and the header has {len(columns)}"
+                        found = show_count(len(cells), "cell")
+                        sizes = f"it has {found}, and the header has {len(columns)}"
                         wrong = line, sizes
                     line = reader.line_num + 1
             except csv.Error as error:
@@ -68,6 +75,17 @@ class CsvTable(PlainSource):
                 raise CutShortError(f"line {wrong[0]} is cut short: {wrong[1]}")
             if wrong:
                 yield wrong[0], None, Unreadable(wrong[1])
+
+    def _header(self) -> list[str]:
+        try:
+            with self._open() as file:
+                return next(csv.reader(file, delimiter=self._delimiter), [])
+        except csv.Error as error:
+            raise MigrationError(
+                f"the header of {show(str(self.path))} cannot be read: {error}"
+            ) from error
+        except UnicodeDecodeError as error:
+            raise MigrationError(f"{show(str(self.path))}: {self._not_decoded(error)}") from error
 
     def _open(self) -> IO[str]:
         name = self.options.encoding
@@ -113,10 +131,22 @@ class CsvTable(PlainSource):
         return sizes
 
     def _not_decoded(self, error: UnicodeDecodeError) -> str:
+        with open(self.path, "rb") as file:
+            other = "utf-16" if file.read(2) in _UTF_16 else "cp1252"
+            file.seek(0)
+            line = next((n for n, raw in enumerate(file, 1) if not self._can_decode(raw)), None)
+        where = "it" if line is None or other == "utf-16" else f"line {line}"
         return (
-            f"it is not {self.options.encoding}: {error.reason}; name another encoding with "
-            "encoding=, cp1252 for example"
+            f"{where} is not {self.options.encoding}: {error.reason}; name another encoding with "
+            f"encoding=, {other} for example"
         )
+
+    def _can_decode(self, line: bytes) -> bool:
+        try:
+            line.decode(self.options.encoding)
+        except UnicodeDecodeError:
+            return False
+        return True
 
     def _ends_with_a_line(self) -> bool:
         with open(self.path, "rb") as file:

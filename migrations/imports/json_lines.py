@@ -7,16 +7,16 @@ the type. The kind `jsonl` reads such a dict as the value. `plain-jsonl` leaves 
 from collections.abc import Iterator
 from io import BytesIO
 from itertools import repeat
+from pathlib import Path
 from typing import Any, BinaryIO
 
 import msgspec
 
-from .json_text import Decode, decoder, quick_decoder, tagged_decoder, why
-from .sources import CutShortError, Entry, PlainSource, Unreadable
+from .json_text import BOM, Decode, check_text, decoder, quick_decoder, tagged_decoder, why
+from .sources import CutShortError, Entry, Options, PlainSource, Unreadable
 
 _CHUNK = 1 << 15
 """So many bytes are decoded at once: their dicts fit the cache of a processor."""
-_BOM = b"\xef\xbb\xbf"
 
 
 class JsonLines(PlainSource):
@@ -25,13 +25,17 @@ class JsonLines(PlainSource):
     places = "line"
     has_tags = True
 
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path, options)
+        check_text(path)
+
     def entries(self) -> Iterator[Entry]:
         exact = self.options.exact_numbers
         decode = tagged_decoder(exact) if self.has_tags else decoder(exact)
         decode_lines = quick_decoder(exact).decode_lines
         number = 1
         with open(self.path, "rb") as file:
-            if file.read(len(_BOM)) != _BOM:
+            if file.read(len(BOM)) != BOM:
                 file.seek(0)
             while chunk := file.read(_CHUNK):
                 if not chunk.endswith(b"\n"):
@@ -71,7 +75,7 @@ def _entries(chunk: bytes, first: int, decode: Decode) -> Iterator[Entry]:
 
 def first_line(file: BinaryIO) -> bytes:
     """The first line with text, or what there is of it in the first 64 kB."""
-    for line in file.read(1 << 16).removeprefix(_BOM).splitlines():
+    for line in file.read(1 << 16).removeprefix(BOM).splitlines():
         if line.strip():
             return line.strip()
     return b""

@@ -8,12 +8,13 @@ memory.
 
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any, BinaryIO, ClassVar
 
 from stones.formats.messages import show
 
-from .json_text import Decode, decoder, why
-from .sources import CutShortError, Entry, PlainSource, Unreadable
+from .json_text import Decode, check_text, decoder, why
+from .sources import CutShortError, Entry, Options, PlainSource, Unreadable
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -23,6 +24,10 @@ class NeDBFile(PlainSource):
 
     places = "line"
     repeated_key: ClassVar[str | None] = "_id"
+
+    def __init__(self, path: Path, options: Options) -> None:
+        super().__init__(path, options)
+        check_text(path)
 
     def entries(self) -> Iterator[Entry]:
         decode = decoder(self.options.exact_numbers)

@@ -117,6 +117,12 @@ def _read(kind: Kind, path: Path) -> Iterator[tuple[bytes, bytes]]:
         yield from kind.read(str(path))
         return
     with sqlite_file.opened(path) as connection:
+        found = sqlite_file.tables(connection)
+        if "Dict" not in found:
+            raise MigrationError(
+                f"{show(str(path))} is a file of SQLite without a table of sqlitedict, shelve or "
+                f"dbm: it has {', '.join(map(show, found)) or 'no table'}"
+            )
         for key, value in connection.execute("SELECT key, value FROM Dict"):
             yield _bytes(key), _bytes(value)
 

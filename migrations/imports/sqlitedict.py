@@ -45,7 +45,10 @@ class SqliteDictFile(PlainSource):
             def read(table: str) -> Iterator[Entry]:
                 rows = f"SELECT key, value FROM {sqlite_file.quoted(table)} ORDER BY rowid"
                 for key, value in connection.execute(rows):
-                    yield key, key, self._value(value)
+                    if key is None:  # SQLite takes it even in a primary key
+                        yield "NULL", None, Unreadable("its key is NULL")
+                    else:
+                        yield key, key, self._value(value)
 
             try:
                 yield from of_tables(self._tables, self.options.table, read)
