@@ -4,6 +4,7 @@ import os
 import signal
 import time
 import tracemalloc
+from concurrent.futures import ThreadPoolExecutor
 from random import Random
 from uuid import UUID, uuid4
 
@@ -23,6 +24,8 @@ from stones import (
     index,
     key,
 )
+from stones.engine import Space
+from stones.migrations.steps.schema import migrate_steps
 from stones.stores import sorted_entries
 
 from .processes import fork
@@ -283,3 +286,103 @@ def test_an_open_older_program_is_told_that_the_keys_have_changed(store, read):
     users_in(store).migrate()
     with pytest.raises(MigrationError, match="of type str now, and not int: deploy the newer"):
         read(older)
+
+
+def test_a_migration_that_waited_for_another_one_has_nothing_left_to_do(tmp_path):
+    with LmdbStore(tmp_path / "db", serialize="json") as store:
+        old_users(store, "zoe@x", "ada@x")
+        with ThreadPoolExecutor() as threads:
+            with store.transaction():
+                runs = [threads.submit(users_in(store).migrate) for _ in range(2)]
+                time.sleep(0.2)  # both have read the store, and wait for the write lock
+            assert sorted(run.result().changed for run in runs) in ([0, 2], [2, 2])
+        assert list(users_in(store)) == ["ada@x", "zoe@x"]
+        assert is_sound(store)
+
+
+def test_a_collection_that_is_dropped_meanwhile_is_told(tmp_path):
+    with LmdbStore(tmp_path / "db", serialize="json") as store:
+        users = old_users(store, "zoe@x", "ada@x")
+        new = users_in(store)
+        with ThreadPoolExecutor() as threads:
+            with store.transaction():
+                run = threads.submit(new.migrate)
+                time.sleep(0.2)
+                users.drop()
+            with pytest.raises(MigrationError, match="is not there any more"):
+                run.result()
+        assert not store
+
+
+def test_kept_defaults_are_part_of_what_a_step_gets():
+    store = MemoryStore()
+    old_users(store, "zoe@x")
+
+    @define
+    class Longer:
+        number: int = key()
+        email: str
+        age: int = index()
+        site: str = "main"
+
+    Collection(store, Longer, "users").add(Longer(7, "ada@x", 1, "other"))
+
+    @define
+    class Named:
+        email: str = key()
+        age: int = index()
+        site: str
+        number: int
+
+    step = Migration(
+        1,
+        change=lambda record: record | {"email": f"{record['site']}/{record['email']}"},
+        key=lambda record: record["email"],
+    )
+    users = Collection(store, Named, "users", migrations=[step])
+    users.migrate()
+    assert list(users) == ["main/zoe@x", "other/ada@x"]
+
+
+def test_a_step_for_keys_that_removes_all_leaves_an_empty_collection(store):
+    old_users(store, "zoe@x", "ada@x")
+    step = Migration(1, change=lambda record: None, key=lambda record: record["email"])
+    users = users_in(store, [step])
+    assert users.migrate().removed == 2
+    assert (len(users), list(users)) == (0, [])
+    users.add(User("bob@x", 1))
+    assert is_sound(store)
+
+
+def test_a_value_that_is_no_dict_is_a_failure():
+    store = MemoryStore(serialize="json")
+    old_users(store, "zoe@x")
+    encoded = store.database.codec.encode(b"users/", [1])
+    stored = next(iter(store.range(prefix="users/")))
+    store.database.engine.write(lambda txn: txn.put(Space.DATA, stored, encoded))
+    with pytest.raises(MigrationError, match="it is no dict of fields, but list"):
+        users_in(store).migrate()
+
+
+def test_without_a_class_the_type_of_the_keys_is_that_of_the_first_one():
+    store = MemoryStore()
+    old_users(store, "zoe@x", "ada@x")
+    step = Migration(1, key=lambda record: (record["email"], record["number"]))
+    migrate_steps(store.database, "users", [step])
+    assert [key.split(b"/")[0] for key in store] == [b"users"] * 2
+
+    @define
+    class Pair:
+        email: str = key()
+        number: int = key()
+        age: int = index()
+
+    assert list(Collection(store, Pair, "users", migrations=[step])) == [("ada@x", 1), ("zoe@x", 0)]
+
+
+def test_without_a_class_and_without_records_the_type_of_the_keys_stays():
+    store = MemoryStore()
+    users = old_users(store, "zoe@x")
+    step = Migration(1, change=lambda record: None, key=lambda record: record["email"])
+    migrate_steps(store.database, "users", [step])
+    assert list(users) == []

@@ -661,6 +661,71 @@ def test_a_default_that_one_collection_keeps_holds_in_the_merged_one():
     assert is_sound(store)
 
 
+def test_collections_with_other_steps_or_kept_defaults_are_not_merged():
+    store = MemoryStore()
+
+    @define
+    class Short:
+        name: str = key()
+
+    @define
+    class Three:
+        name: str = key()
+        level: int = 3
+
+    @define
+    class Four:
+        name: str = key()
+        level: int = 4
+
+    for name, cls in (("threes", Three), ("fours", Four)):
+        Collection(store, Short, name).add(Short(f"old of {name}"))
+        Collection(store, cls, name).add(cls(f"new of {name}"))
+    before = dict(store)
+    with pytest.raises(CollectionError, match=r"read 3 in .*'threes', and 4 in 'fours'"):
+        Collection(store, Three, "threes").merge("fours")
+    Collection(store, Three, "stepped").add(Three("a"))
+    Collection(store, Three, "stepped", migrations=[Migration(1, drop=["x"])]).migrate()
+    with pytest.raises(MigrationError, match="have had other steps: migrate"):
+        Collection(store, Three, "threes").merge("stepped")
+    assert {name: store[name] for name in before} == before
+
+
+def test_collections_whose_indexes_of_one_name_differ_are_not_merged():
+    store = MemoryStore()
+
+    @define
+    class Once:
+        name: str = key()
+        nick: str = index(unique=True)
+
+    @define
+    class Often:
+        name: str = key()
+        nick: str = index()
+
+    Collection(store, Once, "once").add(Once("a", "x"))
+    Collection(store, Often, "often").add(Often("b", "x"))
+    with pytest.raises(CollectionError, match=r"'nick' has unique=True.*'once'.*'often'"):
+        Collection(store, Once, "once").merge("often")
+    assert len(store) == 2
+
+
+def test_the_same_unique_value_far_apart_stops_a_merge():
+    store = MemoryStore()
+
+    @define
+    class Once:
+        name: str = key()
+        nick: str = index(unique=True)
+
+    Collection(store, Once, "one").add_many(Once(f"a{n}", f"{n}") for n in range(1500))
+    Collection(store, Once, "other").add_many(Once(f"b{n}", f"{n + 1400}") for n in range(1500))
+    with pytest.raises(DuplicateKeyError, match="nothing was changed"):
+        Collection(store, Once, "one").merge("other")
+    assert len(store) == 3000
+
+
 # -- drop --------------------------------------------------------------------------------------
 
 
