@@ -326,7 +326,14 @@ def test_a_wrong_command_says_what_is_missing(run, place, folder, write):
     assert "cannot be imported" in run(
         "migrations", "plan", place, "--folder", folder, "--class", "nowhere:User", code=1
     )
-    assert "cannot be read" in run("migrations", "run", place, "--folder", "nowhere", code=1)
+    error = run("migrations", "run", place, "--folder", "nowhere", code=1)
+    assert "cannot be read: No such file or directory; `stones migrations new` makes it" in error
+    for command in ("plan", "run", "verify", "new"):
+        order = ["migrations", command, place, "--folder", folder, "--collection", "Usre"]
+        assert "there is no collection 'Usre', and no step is for it: the store has 'User'" in run(
+            *order, code=1
+        )
+    assert len([*folder.glob("*.py")]) == 1
     assert "did you mean status" in run("migrations", "statu", place, code=2)
 
 

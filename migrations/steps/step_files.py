@@ -78,8 +78,11 @@ def read_step_files(folder: str | PathLike[str]) -> Sequence[StepFile]:
     try:
         paths = [path for path in place.iterdir() if _FILE.fullmatch(path.name)]
     except OSError as error:
+        is_missing = isinstance(error, FileNotFoundError)
+        advice = "; `stones migrations new` makes it, with the first step" if is_missing else ""
         raise MigrationError(
             f"the folder of steps {show(str(folder))} cannot be read: {error.strerror or error}"
+            f"{advice}"
         ) from error
     files = sorted(map(_read, paths), key=lambda file: (file.migration.number, file.path.name))
     last: dict[str, StepFile] = {}

@@ -17,6 +17,8 @@ import click
 
 from stones.errors import ChangedStepWarning, CollectionError
 from stones.formats.messages import show, show_count
+from stones.stores.claims import collection_names
+from stones.stores.store import Store
 
 from .options import FAILED, json_option, open_store, path_argument, trust_option
 from .store_commands import Interrupted, progress_bar
@@ -255,6 +257,8 @@ def _collections(
     elif named is not None and len(names) != 1:
         names = [named.__name__]
     with open_store(path, None, None, trust_pickle=trust_pickle, readonly=readonly) as store:
+        if collection is not None and all(file.collection != collection for file in files):
+            _check_there(store, collection)
         found = []
         for name in names:
             steps = [file.migration for file in files if file.collection == name]
@@ -272,6 +276,18 @@ def _collections(
                 raise click.ClickException(
                     f"{_one_line(text)} `stones migrations plan` shows what differs"
                 ) from error
+
+
+def _check_there(store: Store[Any, Any], collection: str) -> None:
+    """Raise ClickException for a name, maybe with a typo, that neither a step nor the store has."""
+    with store.database.reading() as txn:
+        names = [*collection_names(txn)]
+    if collection not in names:
+        known = ", ".join(map(show, names[:10])) or "no collection"
+        raise click.ClickException(
+            f"there is no collection {show(collection)}, and no step is for it: the store has "
+            f"{known}"
+        )
 
 
 def _named_class(files: Sequence["StepFile"], name: str) -> Any:
