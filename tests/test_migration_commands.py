@@ -131,6 +131,14 @@ def test_two_files_with_one_number_a_gap_and_a_missing_folder_are_named(folder, 
         load_migrations(tmp_path / "nowhere", "User")
 
 
+def test_the_steps_of_what_is_no_name_and_a_class_that_is_no_class_are_refused(run, place, folder):
+    folder.mkdir()
+    with pytest.raises(MigrationError, match="takes the name of a collection, not type"):
+        load_migrations(folder, User)
+    order = ["migrations", "verify", place, "--folder", folder, "--class", "json:dumps"]
+    assert "'json:dumps' is function" in run(*order, code=1)
+
+
 # -- the commands ----------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from stones import (
     Collection,
     CollectionError,
     CorruptValueError,
+    Index,
     LmdbStore,
     MemoryStore,
     Migration,
@@ -148,6 +149,25 @@ def test_an_undo_waits_for_the_end_of_a_migration(store):
     assert check(store).sound
 
 
+def test_no_program_writes_while_steps_are_undone(store):
+    users = rows(store, ONE)
+    users.migrate()
+    refused = []
+
+    def write():
+        for program in (rows(store, ONE), rows(store)):
+            with pytest.raises(MigrationError) as error:
+                program.put(Row("new", 7))
+            refused.append(str(error.value))
+        assert rows(store, ONE)["00000"].count in (0, 1)
+
+    users.undo(0, Once(0.7, write))
+    assert "cannot be written while its steps above 0 are undone" in refused[0]
+    assert len(refused) == 2
+    assert counts(store) == {0}
+    assert check(store).sound
+
+
 # -- what does not fit -----------------------------------------------------------------------------
 
 
@@ -156,6 +176,31 @@ def test_an_undo_needs_each_step_that_it_takes_back(store):
     with pytest.raises(MigrationError, match=r"step 2 of 'Row' is not in migrations="):
         rows(store, ONE).undo(0)
     assert counts(store) == {2}
+
+
+@pytest.mark.parametrize("condition", ["@.state == 'on'", "@..state == 'on'"])
+@pytest.mark.parametrize("touched", ["state", "note"])
+def test_an_index_with_a_condition_answers_rightly_while_records_lack_a_step(condition, touched):
+    @define
+    class Lamp:
+        name: str = key()
+        size: int = 0
+        state: str = "off"
+        note: str = ""
+
+    store = MemoryStore()
+    indexes = [Index("size", where=condition)]
+    lamps = Collection(store, Lamp, indexes=indexes)
+    lamps.add_many(Lamp(f"{n}", n, "on" if n % 2 else "off") for n in range(100))
+    step = Migration(1, convert={touched: lambda text: "on" if touched == "state" else text})
+    later = Collection(store, Lamp, indexes=indexes, migrations=[step])
+    query = later.find(f"$[?({condition} && @.size > 90)]")
+    expected = [f"{n}" for n in range(91, 100) if n % 2 or touched == "state"]
+    assert list(query.keys()) == expected
+    is_used = query.explain().index is not None
+    assert is_used is (touched == "note" and "@.state" in condition)
+    later.migrate()
+    assert list(query.keys()) == expected
 
 
 def test_damaged_figures_of_a_run_count_as_none(store):
