@@ -16,7 +16,7 @@ from stones.collections.step_shapes import ViewsOf, views_at
 from stones.engine import Transaction
 from stones.formats.codec import Codec
 from stones.formats.metadata import NO_FORMAT
-from stones.formats.serializers import SAFE, serializer
+from stones.migrations.plain_pages import plain_decoder
 from stones.stores.claims import collection_names, read_collection
 from stones.stores.database_reader import DATA, DatabaseReader, record_decoder
 from stones.stores.spans import Span
@@ -68,7 +68,7 @@ def decoded_pages(
     """
     codec = database.codec_at(txn)
     decode_many = _decode_nothing if decode else _decoder_of_many(codec)
-    decode_plain = _decode_nothing if decode else _plain_decoder(codec)
+    decode_plain = _decode_nothing if decode else plain_decoder(codec)
     decode = decode or record_decoder(codec)
     for keys, raws in _bounded(txn, span):
         database.check_open()
@@ -92,13 +92,6 @@ def _bounded(txn: Transaction, span: Span) -> Iterator[tuple[Sequence[bytes], Se
             yield keys[at : at + ROWS], raws[at : at + ROWS]
         if left == 0:
             return
-
-
-def _plain_decoder(codec: Codec) -> DecodeMany:
-    """The function that decodes plain values. It gives None if a value is not plain."""
-    write = codec.metadata.write
-    decode = serializer(write.serializer).decode_plain if write.serializer in SAFE else None
-    return _decode_nothing if decode is None or write.is_packed else _many(codec, decode)
 
 
 def _decoder_of_many(codec: Codec) -> DecodeMany:
