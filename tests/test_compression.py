@@ -4,6 +4,7 @@ import json
 import random
 import subprocess
 import sys
+import zlib
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -307,6 +308,25 @@ def test_a_damaged_dictionary_gives_no_wrong_value(place, path):
     with LmdbStore(path) as store, pytest.raises(CorruptValueError, match=r"is lost or damaged"):
         store["a"]
     assert "dictionary 1" in check(path).findings[0].what
+
+
+def test_a_dictionary_that_zstd_refuses_is_named(path):
+    with LmdbStore(path, serialize="json") as store:
+        trained = train([json.dumps(row).encode() for row in rows(999)], 5_000)
+        change_formats(store, compression="zstd", dictionary=trained)
+        store["a"] = ROW
+        forged = trained[:8] + bytes(100)
+        stored = zlib.crc32(forged).to_bytes(4, "big") + forged
+        store.database.engine.write(lambda txn: txn.put(Space.META, b"dictionary/1", stored))
+    with LmdbStore(path) as store:
+        with pytest.raises(
+            CorruptValueError, match="the dictionary by which values are compressed"
+        ):
+            store["a"]
+        with pytest.raises(
+            CorruptValueError, match="the dictionary by which values are compressed"
+        ):
+            store["b"] = ROW
 
 
 # -- damage --------------------------------------------------------------------------------------

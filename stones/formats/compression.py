@@ -9,6 +9,9 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
+from stones.errors import CorruptValueError
+
+from .messages import show_error
 from .optional_packages import optional_module
 
 ZSTD = "zstd"
@@ -25,7 +28,8 @@ _MOST_IN_A_BYTE = 32_768
 def compressor(dictionary: bytes | None) -> Callable[[bytes], bytes]:
     """The function that compresses bytes. Threads may share it.
 
-    Raises StoreOpenError if the package zstandard is not installed.
+    Raises StoreOpenError if the package zstandard is not installed, and CorruptValueError for bytes
+    that look like a dictionary of zstd and are not one.
     """
     pool = _tools(dictionary).compressors
     take, give_back, new = pool.free.pop, pool.free.append, pool.new
@@ -48,8 +52,8 @@ def decompressing(
     """The function that decompresses bytes and decodes the result. Threads may share it.
 
     It raises anything on bytes that `compressor` did not make with this dictionary. With
-    `is_proved`, the caller knows that the bytes are as `compressor` made them. Raises
-    StoreOpenError if the package zstandard is not installed.
+    `is_proved`, the caller knows that the bytes are as `compressor` made them. Raises as
+    `compressor` does.
     """
     pool = _tools(dictionary).decompressors
     take, give_back, new = pool.free.pop, pool.free.append, pool.new
@@ -151,4 +155,10 @@ def _tools(dictionary: bytes | None) -> _Tools:
         made = zstandard.ZstdDecompressor(dict_data=shared, format=magicless)
         return made.decompress  # type: ignore[no-any-return]  # as above
 
-    return _Tools(_Pool(new_compressor), _Pool(new_decompressor))
+    try:
+        return _Tools(_Pool(new_compressor), _Pool(new_decompressor))
+    except zstandard.ZstdError as error:
+        raise CorruptValueError(
+            f"the dictionary by which values are compressed is damaged: {show_error(error)}; "
+            "restore the store from a backup"
+        ) from error
