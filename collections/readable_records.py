@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from functools import partial
 from itertools import chain
 from typing import Any, Generic, TypeVar
 
@@ -27,6 +28,7 @@ from stones.errors import (
 )
 from stones.formats.codec import Codec
 from stones.formats.messages import show_key
+from stones.formats.metadata import Format
 from stones.stores.claims import count_key, read_count
 from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader, record_decoder
@@ -43,19 +45,26 @@ K = TypeVar("K")
 R = TypeVar("R")
 T = TypeVar("T")
 
+Decode = Callable[[bytes, bytes], Any]
+"""Gives a dict, for a stored key and stored bytes."""
+
 
 @frozen(eq=False)
 class RecordReader:
     """Reads the stored bytes of the records of a collection, as one transaction sees them."""
 
     codec: Codec
+    format: Format
+    """The format of new records."""
     description: ReadDescription
-    decode: Callable[[bytes, bytes], Any]
+    decode: Decode
     """Gives, for a stored key and stored bytes, the dict of a record as a query sees it.
 
     It is as the class would store the record now, with the defaults of fields that were added
     later. What the class cannot read is as it is stored. Raises CorruptValueError.
     """
+    completing: Callable[[Decode], Decode]
+    """Makes such a function of one that gives the dicts as they are stored."""
     upgrades: UnsettledReader | None = None
     """What reads records that may lack steps of the program: then `decode` is not enough."""
 
@@ -200,11 +209,12 @@ class ReadableRecords(Generic[K, R]):
         if a step that the records lack gives them other keys.
         """
         codec, description = self.database.codec_at(txn), self._description.read_at(txn)
+        format, decode = codec.metadata.format_of(self.prefix), record_decoder(codec)
+        completing = partial(self._completing, description)
         if self.program.steps and self._has_pending(txn, description):
-            decode = record_decoder(codec)
             upgrades = self._upgrades(txn, decode, is_shown)
-            return RecordReader(codec, description, decode, upgrades)
-        return RecordReader(codec, description, self._decoder(codec, description))
+            return RecordReader(codec, format, description, decode, completing, upgrades)
+        return RecordReader(codec, format, description, completing(decode), completing)
 
     def _loaded_items(self, entries: Iterable[tuple[bytes, Any]]) -> Iterator[tuple[K, R]]:
         return ((self.decode_key(stored), self.load(stored, value)) for stored, value in entries)
@@ -318,8 +328,7 @@ class ReadableRecords(Generic[K, R]):
 
     # -- dicts and records ---------------------------------------------------------------------
 
-    def _decoder(self, codec: Codec, description: ReadDescription) -> Callable[[bytes, bytes], Any]:
-        decode = record_decoder(codec)
+    def _completing(self, description: ReadDescription, decode: Decode) -> Decode:
         if not description.varies:
             return decode
         completed, drop = self.type.schema.completed, self.type.rules.unknown == "drop"

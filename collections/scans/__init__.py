@@ -6,6 +6,7 @@ scan             matches(), keys(), field_values(), count(): what a query asks f
 page_filter      PageFilter: which lane looks at a page, and what remains for the value lane
 conditions       the conditions of a filter, as the lanes need them
 page             the stored bytes of a page, and which of them the fast lanes can read
+unpacking        compressed and encrypted values, unpacked for the fast lanes
 notations        how each serializer writes names and values
 number_patterns  patterns for the bytes of all numbers that compare so with a number
 byte_patterns    the bytes lane: what the bytes of every match contain

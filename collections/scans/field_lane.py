@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from stones.collections.language.normal_form import AllOf
-from stones.collections.stored_description import ReadDescription
-from stones.formats.codec import Codec
+from stones.collections.readable_records import RecordReader
 
 from .documents import DECODABLE, Documents
 from .field_source import FieldSource, Path, TooComplicatedError
@@ -59,16 +58,16 @@ class FieldLane:
 def field_lane(
     whole: AllOf,
     wanted: Sequence[Path],
-    codec: Codec,
-    description: ReadDescription,
+    reader: RecordReader,
     pages: PageMaker,
 ) -> FieldLane | None:
     """The fields lane for a filter, and for wanted values. None where it could tell nothing."""
-    serializer = codec.metadata.write.serializer
-    if serializer not in DECODABLE or codec.serialized < 0:
+    serializer = reader.format.serializer
+    if serializer not in DECODABLE or not pages.can_read:
         return None
     try:
-        source = FieldSource(whole, wanted, description, tags_are_dicts=serializer == "json")
-        return FieldLane(source, Documents(serializer, source.row, codec.serialized, pages.start))
+        tags_are_dicts = serializer == "json"
+        source = FieldSource(whole, wanted, reader.description, tags_are_dicts=tags_are_dicts)
+        return FieldLane(source, Documents(serializer, source.row, pages.first, pages.start))
     except (TooComplicatedError, RecursionError, SyntaxError, UnicodeEncodeError, MemoryError):
         return None

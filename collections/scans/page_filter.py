@@ -71,16 +71,18 @@ class PageFilter:
         self._wanted = wanted
         self._lane = lane
         self._how_many: Callable[[], int] | None = how_many
-        self._maker = PageMaker(reader.codec)
-        self.needs_keys = self._maker.checksums
+        self._maker = PageMaker(reader)
+        self.needs_keys = self._maker.needs_keys
         """Whether `page` needs the keys of the records."""
+        self.decode = self._maker.decode
+        """Decodes a record of the last page as `RecordReader.decode` does."""
         self._whole: AllOf | None = None
         self._text_is_mentioned: bool | None = None
         self._has_texts = False  # whether the pretests without numbers are made
         self._seen = 0
         self._pages = 0  # since all lanes are prepared
         # Records of several shapes, which newer programs write, are left to the value lane.
-        is_slow = lane == "value" or reader.description.is_mixed
+        is_slow = lane == "value" or reader.description.is_mixed or not self._maker.can_read
         self._is_prepared = is_slow or (self.test is None and not wanted)
         self._pretests: Sequence[Pretest] = ()
         self._pretest: Pretest | None = None
@@ -103,7 +105,7 @@ class PageFilter:
             if self._pages % _AGAIN == 0:
                 self._choose(page)
             self._pages += 1
-        if self._pretest is None and self._uses_fields and not page.has_checksums:
+        if self._pretest is None and self._uses_fields and page.begins_with_format:
             found = self._by_fields(page, None)  # it refuses a page with unreadable values
             if found is not None:
                 return found
@@ -149,9 +151,9 @@ class PageFilter:
         return self._text_is_mentioned
 
     def _made_pretests(self, *, with_numbers: bool) -> Sequence[Pretest]:
-        codec, description = self._reader.codec, self._reader.description
-        notation = NOTATIONS.get(codec.metadata.write.serializer)
-        if notation is None or codec.serialized < 0 or self._lane == "fields":
+        description = self._reader.description
+        notation = NOTATIONS.get(self._reader.format.serializer)
+        if notation is None or self._lane == "fields":
             return ()
         made = _pretests.get(self._filters[0]) if len(self._filters) == 1 else None
         if made is not None and made.suits(notation, description, with_numbers):
@@ -170,9 +172,8 @@ class PageFilter:
 
     def _fields(self) -> FieldLane | None:
         if self._known_fields is None:
-            reader = self._reader
             self._known_fields = field_lane(
-                self._conditions(), self._wanted, reader.codec, reader.description, self._maker
+                self._conditions(), self._wanted, self._reader, self._maker
             )
         return self._known_fields
 

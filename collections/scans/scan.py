@@ -14,7 +14,6 @@ from typing import Any
 
 from stones.collections.language.bound_filter import BoundFilter
 from stones.collections.language.comparisons import MISSING
-from stones.collections.readable_records import RecordReader
 from stones.collections.stored_records import StoredRecords
 from stones.collections.unsettled_records import UnsettledReader
 from stones.engine import Space, Transaction
@@ -50,7 +49,7 @@ def matches(
             return
         pages = _Pages(records, txn, span)
         filter = PageFilter(filters, reader, lane=lane, how_many=pages.how_many)
-        decode, test = reader.decode, filter.test
+        decode, test = filter.decode, filter.test
         for keys, raws in pages.read():
             found, unsure = _found(filter, keys, raws)
             tested = test if unsure else None  # each match is unsure, or none is, on most pages
@@ -80,7 +79,7 @@ def keys(
             return
         pages = _Pages(records, txn, span)
         filter = PageFilter(filters, reader, lane=lane, how_many=pages.how_many)
-        decode, test = reader.decode, filter.test
+        decode, test = filter.decode, filter.test
         for keys, raws in pages.read(values=test is not None):
             found, unsure = _found(filter, keys, raws)
             for place in found:
@@ -113,7 +112,7 @@ def count(
             with_keys = with_keys or filter.needs_keys or filter.test is None
             found = 0
             for keys, raws in pages.read(keys=with_keys, values=filter.test is not None):
-                found += _count(filter, reader, keys, raws)
+                found += _count(filter, keys, raws)
                 if limit is not None and found >= limit:
                     return limit
             return found
@@ -149,7 +148,7 @@ def field_values(
             return
         pages = _Pages(records, txn, span)
         filter = PageFilter(filters, reader, wanted=paths, lane=lane, how_many=pages.how_many)
-        decode, test = reader.decode, filter.test
+        decode, test = filter.decode, filter.test
         for keys, raws in pages.read():
             page = filter.page(keys, raws)
             found, unsure = _found_in(filter, page, raws)
@@ -225,11 +224,9 @@ def _found_in(
     return found, unsure if unsure is found or not unsure else frozenset(unsure)
 
 
-def _count(
-    filter: PageFilter, reader: RecordReader, keys: Sequence[bytes], raws: Sequence[bytes]
-) -> int:
+def _count(filter: PageFilter, keys: Sequence[bytes], raws: Sequence[bytes]) -> int:
     found, unsure = _found(filter, keys, raws)
-    test, decode = filter.test, reader.decode
+    test, decode = filter.test, filter.decode
     if test is None or not unsure:
         return len(found)
     tested = sum(1 for n in unsure if test(decode(keys[n] if keys else b"", raws[n])))

@@ -158,6 +158,14 @@ class Codec:
             return reader(key, raw)  # type: ignore[no-any-return]  # bytes() returned it
         return without_checksum(key, raw) if raw[0] & CHECKSUM_BIT else raw[1:]
 
+    def unwrapping(self, first: int) -> Read:
+        """`unwrap` for a loop over many values, which begin with the byte `first`.
+
+        Raises as `unwrap` does.
+        """
+        format = self._format_of(b"", bytes([first]))
+        return format_reader(first, format, self.metadata, self._request, bytes)
+
     def binds_key(self, raw: bytes) -> bool:
         """Whether these stored bytes are of one key: by a checksum, or by encryption."""
         format = self.metadata.formats[raw[0] & ~CHECKSUM_BIT]
