@@ -56,6 +56,7 @@ def test_plain_values_are_read_and_written_in_a_store_and_by_hand(tmp_path):
 def test_packed_values_are_read_in_a_store_and_by_hand(tmp_path):
     lines = run(tmp_path, "run.py", "zstd", "AES-GCM")
     assert len([line for line in lines if "the same store, plain" in line]) == 7
+    assert len([line for line in lines if "the same records, plain" in line]) == 12
 
 
 def test_peers_find_the_same_as_a_collection(tmp_path):

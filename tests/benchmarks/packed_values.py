@@ -1,4 +1,4 @@
-"""Compressed and encrypted values: their size and their reads, next to the same values plain.
+"""Compressed and encrypted values: their size, reads and scans, next to the same values plain.
 
 The values are the airports of the package airportsdata in MessagePack, 157 bytes each. By hand is
 what a programmer would write: zstandard and cryptography in the functions of a store.
@@ -12,14 +12,17 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from attrs import define
 from measuring import RECORDS, Benchmark, ratio
 
-from stones import LmdbStore, migrate
+from stones import Collection, LmdbStore, key, migrate
 from stones.engine import Space
 from stones.formats.compression import train
 from stones.formats.serializers import serializer
 
 PLAIN = "the same store, plain"
+PLAIN_RECORDS = "the same records, plain"
+FILTERS = {"text": '$[?(@.city == "Berlin")]', "numbers": "$[?(@.elevation > 5000)]"}
 READS = 30_000
 """At most so many airports are read: there are 28,000."""
 
@@ -38,10 +41,48 @@ def packed_values(path: Path) -> Iterator[Benchmark]:
         yield Benchmark(f"store[key], {name}", read, goal, PLAIN)
     size = partial(ground.size, ground.stores["zstd"])
     yield Benchmark("bytes of values, zstd", size, 0.48, PLAIN)
+    yield from filters(ground)
     for name, functions in ground.by_hand().items():
         store = ground.filled(f"by hand {name}", dump_load=functions)
         read = partial(ratio, partial(ground.get, store), partial(ground.get, ground.plain))
         yield Benchmark(f"by hand, store[key], {name}", read, 0, PLAIN)
+
+
+def filters(ground: "PackedGround") -> Iterator[Benchmark]:
+    """Filters without an index: the fast lanes, and what it takes to unpack each value."""
+    plain = ground.records("plain", {})
+    for name, options, goal in (
+        ("zstd", {"compress": "zstd"}, 0),
+        ("zstd, checksums", {"compress": "zstd", "checksums": True}, 0),
+        ("AES-GCM", {"encrypt": os.urandom(32)}, 6),
+        ("zstd, AES-GCM", {"compress": "zstd", "encrypt": os.urandom(32)}, 8),
+    ):
+        packed = ground.records(name, options)
+        for kind, path in FILTERS.items():
+            measure = partial(ratio, packed.find(path).count, plain.find(path).count)
+            yield Benchmark(f"count by {kind}, {name}", measure, goal, PLAIN_RECORDS)
+        total = partial(ratio, partial(total_of, packed), partial(total_of, plain))
+        yield Benchmark(f"sum of a field, {name}", total, 0, PLAIN_RECORDS)
+
+
+def total_of(airports: "Collection[str, Airport]") -> float:
+    total: float = airports.find().sum("elevation")
+    return total
+
+
+@define
+class Airport:
+    icao: str = key()
+    iata: str
+    name: str
+    city: str
+    subd: str
+    country: str
+    elevation: float
+    lat: float
+    lon: float
+    tz: str
+    lid: str
 
 
 class PackedGround:
@@ -71,9 +112,20 @@ class PackedGround:
         self.stores[name] = store
         return store
 
+    def records(self, name: str, options: dict[str, Any]) -> Collection[str, Airport]:
+        """A collection of the airports whose records are packed."""
+        opening = {each: value for each, value in options.items() if each != "compress"}
+        place = self._path / f"records {name}"
+        store = LmdbStore[Any, Any](place, durability="none", serialize="msgpack", **opening)
+        airports: Collection[str, Airport] = Collection(store, Airport)
+        airports.add_many(Airport(**row) for row in self.airports.values())
+        if "compress" in options:
+            migrate(store, compress="zstd")
+        return airports
+
     def get(self, store: LmdbStore[Any, Any]) -> None:
-        for key in self.keys:
-            store[key]
+        for name in self.keys:
+            store[name]
 
     def size(self, store: LmdbStore[Any, Any]) -> float:
         packed, plain = (
