@@ -5,13 +5,17 @@ grow with the number of rows.
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
 from importlib import import_module
 from itertools import islice
+from types import NoneType
 from typing import Any
 
 from stones.collections.indexes.encoding import MISSING
 from stones.collections.queries.tables import arrow_form, check_zones
 from stones.errors import QueryError, UnsupportedError
+from stones.formats.json_serializer import is_plain
 from stones.formats.messages import show_error
 
 from .columns import Columns, columns_of
@@ -20,6 +24,8 @@ from .sources import Picked, Source
 Write = Callable[[bytes], object]
 ROWS = 10_000
 """So many rows make a batch."""
+_AS_THEY_ARE = frozenset({str, int, float, bool, NoneType, bytes, Decimal, date})
+"""The types whose values pyarrow takes, each as it is."""
 
 
 def write_arrow(source: Source, picked: Picked | None, write: Write) -> Iterator[int]:
@@ -102,13 +108,20 @@ def _batches(
 
 def _array(pyarrow: Any, values: Sequence[Any], kind: Any, name: str, form: str) -> Any:
     try:
-        check_zones(values)
-        cells = [None if value is MISSING else arrow_form(value) for value in values]
-        return pyarrow.array(cells, type=kind)
+        return pyarrow.array(_cells(values), type=kind)
     except (pyarrow.ArrowException, ValueError, TypeError, OverflowError) as error:
         raise QueryError(
             f"export to {form}: the values of {name!r} do not fit one column: {show_error(error)}"
         ) from error
+
+
+def _cells(values: Sequence[Any]) -> Sequence[Any]:
+    """The values of a column as pyarrow takes them. Raises ValueError."""
+    if {*map(type, values)} <= _AS_THEY_ARE:
+        return values
+    check_zones(values)
+    cells = [None if value is MISSING else value for value in values]
+    return [cell if is_plain(cell) else arrow_form(cell) for cell in cells]
 
 
 def _package(name: str, form: str) -> Any:

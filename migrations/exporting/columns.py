@@ -4,7 +4,7 @@ A record has a column for each of its fields. An entry of a store has the column
 value is a dict, it has a column for each item; another value is in the column `_value`.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -17,6 +17,7 @@ from .entry_pages import Row
 from .sources import Picked, Source
 
 KEY, VALUE = "_key", "_value"
+_TEXT = {str}
 MOST = 1000
 """A table has at most so many columns, unless the user names them."""
 
@@ -49,13 +50,13 @@ def columns_of(source: Source, picked: Picked | None) -> Columns:
 
 
 def _columns_of_records(source: Source, names: Sequence[str]) -> Columns:
-    known = frozenset(names)
+    known, ordered = frozenset(names), tuple(names)
 
     def cells(row: Row) -> Sequence[Any]:
         key, value = row
         if not value.keys() <= known:
             raise _unknown(value.keys() - known)
-        found = [value.get(name, MISSING) for name in names]
+        found = _in_order(value, ordered)
         return [key, *found] if source.has_keys else found
 
     return Columns((KEY, *names) if source.has_keys else tuple(names), cells)
@@ -86,7 +87,7 @@ def _columns_of_entries(source: Source) -> Columns:
         if _has_items(value):
             if not value.keys() <= names.keys():
                 raise _unknown(value.keys() - names.keys())
-            found = [value.get(name, MISSING) for name in ordered]
+            found = _in_order(value, ordered)
             tail = [MISSING] if has_values else []
         else:
             if not has_values:
@@ -97,8 +98,15 @@ def _columns_of_entries(source: Source) -> Columns:
     return Columns((KEY, *ordered, VALUE) if has_values else (KEY, *ordered), cells)
 
 
+def _in_order(value: Mapping[str, Any], names: tuple[str, ...]) -> Sequence[Any]:
+    """The values of these names. Most dicts have all of them, in this order."""
+    if tuple(value) == names:
+        return [*value.values()]
+    return [value.get(name, MISSING) for name in names]
+
+
 def _has_items(value: Any) -> bool:
-    return type(value) is dict and all(type(name) is str for name in value)
+    return type(value) is dict and {*map(type, value)} <= _TEXT
 
 
 def _key_form(key: Any) -> Any:

@@ -13,7 +13,7 @@ everything else     JSON: a list, a tuple and a set as an array, a dict as an ob
 
 import csv
 from base64 import b64encode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from io import StringIO
@@ -25,13 +25,14 @@ import msgspec
 
 from stones.collections.indexes.encoding import MISSING
 from stones.collections.language.arrays import in_order
-from stones.formats.json_serializer import encode
+from stones.formats.json_serializer import encode, is_plain
+from stones.stores.database_reader import batches
 
 from .columns import columns_of
 from .sources import Picked, Source
 
 Write = Callable[[bytes], object]
-ROWS = 500
+ROWS = 128
 """So many rows are written at once."""
 
 
@@ -41,22 +42,26 @@ def write_csv(source: Source, picked: Picked | None, write: Write) -> Iterator[i
     text = StringIO(newline="")
     writer = csv.writer(text)
     writer.writerow(columns.names)
-    count = 0
 
     def flush() -> None:
         write(text.getvalue().encode("utf-8", "surrogatepass"))
         text.seek(0)
         text.truncate()
 
-    for cells in columns.rows(source):
-        writer.writerow([*map(cell_text, cells)])
-        count += 1
-        if count == ROWS:
-            flush()
-            yield count
-            count = 0
+    for rows in batches(columns.rows(source), ROWS):
+        writer.writerows(zip(*map(_texts, zip(*rows, strict=True)), strict=True))
+        flush()
+        yield len(rows)
     flush()
-    yield count
+
+
+def _texts(column: Sequence[Any]) -> Iterable[str]:
+    """The texts of the cells of a column. In most columns all values have the same type."""
+    kinds = {*map(type, column)}
+    if len(kinds) > 1:
+        return map(cell_text, column)
+    (kind,) = kinds
+    return column if kind is str else map(_FORMS.get(kind, _json), column)
 
 
 def cell_text(value: Any) -> str:
@@ -74,7 +79,7 @@ def _int(value: int) -> str:
 
 def _json(value: Any) -> str:
     try:
-        return msgspec.json.encode(_plain(value)).decode()
+        return msgspec.json.encode(value if is_plain(value) else _plain(value)).decode()
     except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
         return encode(value).decode("utf-8", "replace")  # tagged, where JSON has no form
 
