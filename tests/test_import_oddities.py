@@ -37,7 +37,7 @@ def table_of(path, name, rows, columns="key, value"):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"delimiter": "::"}, "delimiter= is one character, not '::'"),
+        ({"delimiter": "::"}, "delimiter= is one character, .*not '::'"),
         ({"encoding": "klingon"}, "encoding='klingon' is not known to Python"),
     ],
 )
@@ -67,13 +67,13 @@ def test_a_cell_that_is_too_long_tells_how_to_raise_the_limit(tmp_path, store):
 
 def test_text_of_another_encoding_further_on_in_csv_is_told(tmp_path, store):
     path = written(tmp_path / "a.csv", "id,x\n" + "1,a\n" * 5000 + "2,é\n", "latin-1")
-    with pytest.raises(MigrationError, match=r"it is not utf-8.*cp1252"):
+    with pytest.raises(MigrationError, match=r"is not utf-8.*cp1252"):
         import_from(path, store, key="id", delimiter=",")
     assert not store
 
 
 def test_a_last_row_of_csv_with_too_few_cells_is_named(tmp_path, store):
-    with pytest.raises(MigrationError, match="line 3: it has 1 cells, and the header has 2"):
+    with pytest.raises(MigrationError, match="line 3: it has 1 cell, and the header has 2"):
         import_from(written(tmp_path / "a.csv", "id,x\n1,2\n3\n"), store, key="id", delimiter=",")
 
 
