@@ -31,6 +31,7 @@ class Presence:
         self._key = claim_key(name)
         self.was_there = False
         """Whether the description was read."""
+        self._written: bytes | None = None
         # One more round trip for each key that is not there would take as long as the read.
         self._pause = _EVERY if database.engine.supports.machines else 0.0
         self._looked = -_EVERY
@@ -43,13 +44,16 @@ class Presence:
         if raw is None:
             if self.was_there and self._is_gone_now():
                 raise self._gone()
-        # The bytes may be of a transaction that is not committed yet. If another thread took the
-        # collection for one that is there, it would miss it until the commit.
-        elif not self.was_there and self._is_committed():
+        # If the bytes are not committed yet, another thread would miss the collection until then.
+        elif not self.was_there and raw != self._written and not self._is_in_transaction():
             self.was_there = True
 
+    def note_put(self, raw: bytes) -> None:
+        """Note the bytes that a transaction has just written, which is not committed yet."""
+        self._written = raw
+
     def note_committed(self, raw: bytes | None) -> None:
-        """The same for bytes that are committed, unless the ambient transaction wrote them."""
+        """As `note`, for bytes that are committed, unless the ambient transaction wrote them."""
         if raw is None:
             self.note(raw)
         elif not self.was_there and not self._is_in_transaction():
@@ -76,19 +80,14 @@ class Presence:
         database = self._database
         return isinstance(database, Database) and database.in_transaction()
 
-    def _is_committed(self) -> bool:
-        """Whether the collection is there for all. One read outside of all transactions."""
-        return not self._is_in_transaction() and self._is_there_for_all()
-
     def _is_gone_now(self) -> bool:
         """Whether a transaction that does not find the collection is right, as of now.
 
         It may be older than the collection, which another thread has written meanwhile.
         """
-        return self._is_in_transaction() or not self._is_there_for_all()
-
-    def _is_there_for_all(self) -> bool:
-        return self._database.engine.get(Space.META, self._key) is not None
+        if self._is_in_transaction():
+            return True
+        return self._database.engine.get(Space.META, self._key) is None
 
     def _gone(self) -> CollectionError:
         now = self._name_of_now()

@@ -293,6 +293,7 @@ class StoredDescription:
     ) -> bytes:
         """Write a description in the place of another one, and what follows from it."""
         raw = write_collection(txn, self._name, new.stored())
+        self.presence.note_put(raw)
         is_changed = found is None or reset_changed(txn, self._name, found, new)
         if new.steps != (UNSTEPPED if found is None else found.steps):
             write_layout(txn, 3)
