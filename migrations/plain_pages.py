@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from stones.formats.codec import Codec
 from stones.formats.metadata import NO_FORMAT
-from stones.formats.plain_values import Tries
+from stones.formats.plain_values import Tries, decode_all_plain
 from stones.formats.serializers import SAFE, serializer
 
 DecodePlain = Callable[[Sequence[bytes]], list[Any] | None]
@@ -42,17 +42,7 @@ def plain_decoder(codec: Codec) -> DecodePlain:
     id, tries = codec.id, Tries()
 
     def decode_plain(raws: Sequence[bytes]) -> list[Any] | None:
-        if tries.left_out > 0:
-            tries.left_out -= 1
-            return None
-        try:
-            values = [decode(raw[1:]) for raw in raws if raw[0] == id]
-        except MemoryError:
-            raise
-        except Exception:  # noqa: BLE001  # the other decoder gives the values, or its own error
-            tries.fail()
-            return None
-        tries.last = 0
-        return values if len(values) == len(raws) else None
+        encoded = [raw[1:] for raw in raws if raw and raw[0] == id]
+        return decode_all_plain(decode, tries, encoded) if len(encoded) == len(raws) else None
 
     return decode_plain

@@ -96,11 +96,7 @@ def _bounded(txn: Transaction, span: Span) -> Iterator[tuple[Sequence[bytes], Se
 
 def _decoder_of_many(codec: Codec) -> DecodeMany:
     """The function that decodes values in the newest format. It gives None for other bytes."""
-    return _many(codec, codec.loads)
-
-
-def _many(codec: Codec, decode: Callable[[bytes], Any]) -> DecodeMany:
-    id = codec.id
+    id, decode = codec.id, codec.loads
     if id == NO_FORMAT:
         return _decode_nothing
 

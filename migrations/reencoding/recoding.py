@@ -26,7 +26,7 @@ from stones.formats.format_writer import FormatWriter, WrapMany, decryption_key,
 from stones.formats.messages import show, show_error
 from stones.formats.metadata import IDS, Format
 from stones.formats.msgpack_serializer import decode_plain
-from stones.formats.plain_values import Tries
+from stones.formats.plain_values import Tries, decode_all_plain
 from stones.formats.registered_types import unknown_types_kept
 from stones.formats.request import FormatRequest
 from stones.formats.serializers import SAFE, Serializer, serializer
@@ -281,21 +281,7 @@ def _unpacked(way: _Way, keys: Sequence[bytes], values: Sequence[bytes]) -> Sequ
 def _plain_values(way: _Way, encoded: Sequence[bytes]) -> list[Any] | None:
     """The values, if all of them are plain."""
     decode = way.source.decode_plain
-    if decode is None:
-        return None
-    tries = way.tries
-    if tries.left_out > 0:
-        tries.left_out -= 1
-        return None
-    try:
-        values = list(map(decode, encoded))
-    except MemoryError:
-        raise
-    except Exception:  # noqa: BLE001  # the other decoder gives the value, or its own error
-        tries.fail()
-        return None
-    tries.last = 0
-    return values
+    return None if decode is None else decode_all_plain(decode, way.tries, encoded)
 
 
 def _can_hold(target: Serializer, values: list[Any]) -> bool:

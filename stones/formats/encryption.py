@@ -88,7 +88,7 @@ class Encryptor:
             return list(map(self.encrypt, keys, contents))
         heads = [salt + number.to_bytes(_NUMBER, "big") for number in taken]
         values = zip(heads, keys, contents, strict=True)
-        return [head + encrypt(head[-_NONCE:], content, key) for head, key, content in values]
+        return [head + encrypt(head[_NONCE_PART], content, key) for head, key, content in values]
 
     def _begin(self) -> _Session:
         # Two threads may do so at once: then there are two sessions, and either is good.

@@ -6,7 +6,7 @@ types, msgspec would give a value where the full decoder gives an error, or anot
 that is a key of a dict as a tuple, a timestamp of nanoseconds rounded.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 Decode = Callable[[bytes], Any]
@@ -60,3 +60,19 @@ def plain_first(decode_plain: Decode, decode_any: Decode) -> Decode:
         return decode_any(raw)
 
     return decode
+
+
+def decode_all_plain(decode_plain: Decode, tries: Tries, raws: Sequence[bytes]) -> list[Any] | None:
+    """The values, if all of them are plain and this is a time to try. Otherwise None."""
+    if tries.left_out > 0:
+        tries.left_out -= 1
+        return None
+    try:
+        values = list(map(decode_plain, raws))
+    except MemoryError:
+        raise
+    except Exception:  # noqa: BLE001  # the other decoder gives the value, or its own error
+        tries.fail()
+        return None
+    tries.last = 0
+    return values
