@@ -23,6 +23,7 @@ RANKS = [  # lowest first
     {"stones.collections"},
     {"stones.migrations"},
     {"stones.repair"},
+    {"stones.browser"},
     {"stones.command_line"},
     {"stones", "stones.__main__", "stones.info"},
 ]
