@@ -9,9 +9,8 @@ copy_command        copy
 import_command      import
 export_command      export
 options             options and exit codes that the commands share
-keys                how a key is typed and shown
-typed_keys          how the key of a record is typed and shown
-any_digits          ints of any number of digits, as text
+keys                the type of an argument that is a key
+typed_keys          which entry a user means by the arguments KEY
 usage               wrong command lines: suggestions, and where the help is
 streams             closed standard streams, and a pipe whose reader has ended
 """

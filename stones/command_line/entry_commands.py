@@ -9,14 +9,16 @@ from typing import Any
 import click
 
 from stones.collections.completed_records import completed_record
+from stones.collections.typed_keys import TypedKeys
 from stones.errors import StoreOpenError
+from stones.formats.any_digits import any_digits
 from stones.formats.serializers import serializer
 from stones.stores.existing import lmdb_path
+from stones.stores.key_text import show_key
 from stones.stores.opening import stone
 from stones.stores.store import Store
 
-from .any_digits import any_digits
-from .keys import Key, show_key
+from .keys import Key
 from .options import (
     Limit,
     key_argument,
@@ -27,7 +29,7 @@ from .options import (
     stones03_options,
     trust_option,
 )
-from .typed_keys import NoSuchKey, TypedKeys, stored_key, writable_at
+from .typed_keys import NoSuchKey, stored_key, writable_at
 from .usage import KeyCommand, ValueCommand
 
 

@@ -18,11 +18,12 @@ import click
 from stones.errors import StoreOpenError
 from stones.formats.messages import show_count
 from stones.stores.existing import lmdb_path
+from stones.stores.key_text import show_key
 from stones.stores.opening import stone
 from stones.stores.schemes import scheme_of
 from stones.stores.store import Store
 
-from .keys import Key, show_key
+from .keys import Key
 from .options import (
     FAILED,
     json_option,

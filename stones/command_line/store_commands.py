@@ -16,8 +16,8 @@ from stones.formats.metadata import format_name
 from stones.repair.info import FormatUse, IndexUse, StoreInfo, inspect
 from stones.stores.backup import write_backup
 from stones.stores.existing import check_lmdb_options, lmdb_path, open_database
+from stones.stores.key_text import show_key
 
-from .keys import show_key
 from .options import (
     FAILED,
     INTERRUPTED,

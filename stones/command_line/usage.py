@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
+from stones.stores.key_text import NEGATIVE
+
 from .streams import reader_may_end
-from .typed_keys import NEGATIVE
 
 
 class Commands(click.Group):

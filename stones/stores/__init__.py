@@ -16,6 +16,7 @@ views            keys(), values(), items(), range()
 spans            the keys between two bounds, and the arguments of range()
 dict_keys        the keys of the dict: bytes, or str
 missing_keys     the KeyError for a key that is not there
+key_text         how a key is shown and typed, with escapes for bytes that are no text
 copying          takes the entries of a store into another one, with its collections
 copied_indexes   what a copy asks of the indexes of collections, and who answers
 spelling         refuses a misspelled option where a store takes entries as keyword arguments

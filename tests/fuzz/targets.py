@@ -26,7 +26,6 @@ from stones import Collection, MemoryStore, key, migrate
 from stones.collections.keys import key_codec
 from stones.collections.language.jsonpath import parse_filter, parse_search, parse_values
 from stones.collections.language.normal_form import normal_form
-from stones.command_line.keys import parse_key, show_key
 from stones.engine import MAX_KEY_SIZE, Space
 from stones.engines.memory import MemoryEngine
 from stones.errors import (
@@ -42,6 +41,7 @@ from stones.formats.metadata import IDS, new_metadata
 from stones.formats.registered_types import UnknownValue
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec
+from stones.stores.key_text import parse_key, show_key
 from stones.stores.store import Store
 
 from . import forms
