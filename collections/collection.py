@@ -122,6 +122,49 @@ class Collection(MigratedCollection[K, R], MovableCollection[K, R], MutableMappi
         if records.program.steps:
             self._warn_of_edited_steps()
 
+    @classmethod
+    def without_class(
+        cls, store: Reader[Any, Any], name: str, *, any_type: bool = False
+    ) -> "Collection[Any, dict[str, Any]]":
+        """The collection `name` of a store whose class is not at hand. Its records are dicts.
+
+        Everything that a collection can do works: `find`, `update`, indexes. The dicts are as they
+        are stored: an enum is its value. Kept defaults are filled in.
+
+        What is written has to have the fields of the stored records, each with a type that it has
+        there. The first and the last 50 records tell the types, and which fields are the key. With
+        `any_type` the types are not looked at.
+
+        Raises CollectionError if there is no such collection, and MigrationError in the middle of a
+        migration of its records. A write to a collection without records raises RecordError.
+
+        >>> from attrs import define
+        >>> from stones import Collection, MemoryStore, key
+        >>> @define
+        ... class User:
+        ...     name: str = key()
+        ...     age: int
+        >>> store = MemoryStore()
+        >>> Collection(store, User).add(User('ada', 36))
+        'ada'
+        >>> users = Collection.without_class(store, 'User')
+        >>> users.find('@.age > 30').one()
+        {'name': 'ada', 'age': 36}
+        >>> users['bob'] = {'name': 'bob', 'age': 17}
+        >>> users['eve'] = {'name': 'eve', 'age': 'old'}
+        Traceback (most recent call last):
+            ...
+        stones.errors.RecordError: User['eve']: age: expected int, got str 'old'
+        """
+        # It is loaded here, because most programs have the class.
+        from .without_class.opening import dict_records
+
+        if not isinstance(store, Reader) or not store.is_whole:
+            raise CollectionError(f"a collection is kept in a store, not in {show(store)}")
+        made: Collection[Any, dict[str, Any]] = object.__new__(cls)  # type: ignore[arg-type]  # K, R
+        MigratedCollection.__init__(made, dict_records(store.database, name, any_type=any_type))
+        return made
+
     # -- writing -------------------------------------------------------------------------------
 
     def add(self, record: R) -> K:

@@ -243,7 +243,7 @@ def classes_inside(schema: Schema) -> dict[str, dict[str, Schema]]:
                 classes = inside.setdefault(name, {})
                 taken = [*classes.values()]
                 if part not in taken:  # two classes of different modules may have the same name
-                    own = part.cls.__name__
+                    own = part.name
                     classes[f"{own} {len(taken) + 1}" if own in classes else own] = part
     return inside
 

@@ -133,7 +133,7 @@ class StoredDescription:
         self._name = name
         self._span = span
         own = new_description(
-            record_type.cls.__qualname__, record_type.key_codec.name, record_type.schema
+            record_type.description_name, record_type.key_codec.name, record_type.schema
         )
         self._own = evolve(own, steps=StepState(program.last))
         self.key = claim_key(name)

@@ -41,14 +41,16 @@ class Schema(Part):
     It is made empty and filled later, because a field may hold another instance of the class.
     """
 
-    def __init__(self, cls: type, rules: ReadingRules) -> None:
+    def __init__(self, cls: type, rules: ReadingRules, name: str | None = None) -> None:
         self.cls = cls
+        self.name = cls.__name__ if name is None else name
+        """The name of the class."""
         self.fields: dict[str, Field] = {}
         # The conversion of each field, with the converter of the field. It is filled in place.
         self.given: dict[str, Conversion] = {}
         self.functions = ClassFunctions(self._generate_dump, self._generate_load)
         self.conversion = Conversion(
-            cls.__name__,
+            self.name,
             self.dump,
             self.load,
             (cls,),
@@ -68,12 +70,12 @@ class Schema(Part):
         self.fields = {field.name: field for field in fields}
         if len(self.fields) < len(fields):
             raise CollectionError(
-                f"two fields of {self.cls.__name__} have the same name in its constructor, "
+                f"two fields of {self.name} have the same name in its constructor, "
                 f"{', '.join(field.name for field in fields)}: give one an alias="
             )
         if TAG in self.fields:
             raise CollectionError(
-                f"{self.cls.__name__} has a field {TAG!r}: this name is for the class of a record "
+                f"{self.name} has a field {TAG!r}: this name is for the class of a record "
                 "in a union, give the field another alias="
             )
         self.given |= {field.name: field.conversion_of_given() for field in fields}
@@ -130,7 +132,7 @@ class Schema(Part):
         The twin of a generated function. It also takes dicts that lack fields, or have other ones.
         """
         if type(stored) is not dict:
-            raise misfit_error(f"a dict of the fields of {self.cls.__name__}", stored)
+            raise misfit_error(f"a dict of the fields of {self.name}", stored)
         if stored.keys() != self.fields.keys():
             stored = self._readable(stored)
             if len(stored) == len(self.fields):
@@ -219,7 +221,7 @@ class Schema(Part):
         """
         if not self._is_own(stored):
             raise MisfitError(
-                f"expected the fields of {self.cls.__name__}, got a dict whose {TAG!r} is "
+                f"expected the fields of {self.name}, got a dict whose {TAG!r} is "
                 f"{show(stored[TAG])}"
             )
         unknown = self.unknown_names(stored)
@@ -260,7 +262,7 @@ class Schema(Part):
 
     def _is_own(self, stored: Mapping[str, Any]) -> bool:
         """Whether a dict is not of another class. It names its class if it was in a union."""
-        return TAG not in stored or stored[TAG] == self.cls.__name__
+        return TAG not in stored or stored[TAG] == self.name
 
     # -- conversion ----------------------------------------------------------------------------
 
@@ -309,12 +311,12 @@ class Schema(Part):
             check_arguments(self.cls, names)
         except TypeError as error:
             raise CollectionError(
-                f"{self.cls.__name__} has an __init__ of its own that does not take the fields "
+                f"{self.name} has an __init__ of its own that does not take the fields "
                 f"({', '.join(names)}): {error}"
             ) from error
 
     def _unknown_field(self, name: object) -> MisfitError:
-        return MisfitError(unknown_field(self.cls.__name__, self.fields, name))
+        return MisfitError(unknown_field(self.name, self.fields, name))
 
     def _refused(self, error: Exception) -> MisfitError:
         """The error for an exception of the constructor, with the field if attrs names it."""
@@ -323,14 +325,14 @@ class Schema(Part):
         text = first if isinstance(first, str) else show(first)
         reason = f"{type(error).__name__}: {text}" if text else type(error).__name__
         if field is None:
-            return MisfitError(f"{self.cls.__name__} refuses the fields: {reason}")
+            return MisfitError(f"{self.name} refuses the fields: {reason}")
         return MisfitError(reason, f".{field.name}")
 
     def _wrong_class(self, record: Any) -> MisfitError:
-        error = misfit_error(self.cls.__name__, record)
+        error = misfit_error(self.name, record)
         error.reason += same_name_hint(self.cls, record)
         if isinstance(record, self.cls):
-            error.reason += f", a subclass: only the fields of {self.cls.__name__} would be stored"
+            error.reason += f", a subclass: only the fields of {self.name} would be stored"
         return error
 
     def _refused_field(self, error: Exception) -> Field | None:

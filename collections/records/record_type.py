@@ -114,6 +114,11 @@ class RecordType(Generic[R]):
     key_of: Callable[[R], Any] = field(repr=False)
     """The primary key of a record: a tuple for several key fields, None for no key field."""
 
+    @property
+    def description_name(self) -> str:
+        """What the description of a collection calls the class."""
+        return self.cls.__qualname__
+
     def for_new_dicts(self, unknown: Unknown = "error") -> "RecordType[R]":
         """The same class, for dicts that were never stored: no field is older."""
         return record_type(self._annotation, unknown)
