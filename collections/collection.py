@@ -157,7 +157,7 @@ class Collection(MigratedCollection[K, R], MovableCollection[K, R], MutableMappi
         stones.errors.RecordError: User['eve']: age: expected int, got str 'old'
         """
         # It is loaded here, because most programs have the class.
-        from .without_class.opening import dict_records
+        from stones.collections.without_class.opening import dict_records
 
         if not isinstance(store, Reader) or not store.is_whole:
             raise CollectionError(f"a collection is kept in a store, not in {show(store)}")

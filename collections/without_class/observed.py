@@ -6,6 +6,7 @@ last records tell which types a field has. What is written has to be of these.
 
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
+from types import NoneType
 from typing import Any, TypeVar
 
 from attrs import define, field
@@ -126,7 +127,7 @@ class _Writing:
         types = observed.types - {int} if float in observed.types else observed.types
         members = [
             self._member(kind, observed, places, depth)
-            for kind in sorted(types, key=lambda kind: kind.__name__)
+            for kind in sorted(types, key=lambda kind: (kind is NoneType, kind.__name__))
         ]
         if not members:
             return ANYTHING

@@ -22,6 +22,7 @@ msgpack_serializer  MessagePack
 cbor_serializer     CBOR
 plain_values        plain values of JSON and MessagePack, decoded faster
 messages            how error messages show a value
+any_digits          ints of any number of digits, as text
 tags                the types for which JSON, CBOR or MessagePack has no form
 registered_types    types of users, and the types that stones ships
 shipped_types       paths, addresses, fractions, numpy
