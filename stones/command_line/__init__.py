@@ -8,6 +8,11 @@ migration_commands  migrations new, status, plan, run, verify, undo
 copy_command        copy
 import_command      import
 export_command      export
+output              what commands print: the forms of rows and facts, and the pager
+tables              rows as a table, by rich
+progress            progress bars for long work
+bars                the bar, by rich
+terminal_text       text of a store for a terminal, without control characters
 options             options and exit codes that the commands share
 keys                the type of an argument that is a key
 typed_keys          which entry a user means by the arguments KEY

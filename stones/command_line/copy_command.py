@@ -15,6 +15,7 @@ from stones.stores.schemes import scheme_of
 from stones.stores.store import Store
 
 from .options import (
+    Interrupted,
     given_keys,
     json_option,
     key_file_option,
@@ -24,7 +25,7 @@ from .options import (
     stones03_options,
     trust_option,
 )
-from .store_commands import Interrupted, progress_bar
+from .progress import progress_bar
 
 
 @click.command()
@@ -65,7 +66,7 @@ def copy(
                 place = _made(target, to, origin)
                 if not isinstance(place, str):
                     stack.enter_context(place)
-            progress = stack.enter_context(progress_bar("copy"))
+            progress = stack.enter_context(progress_bar("copy", "entries"))
             done = copy(
                 origin,
                 place,

@@ -10,7 +10,7 @@ from stones.stores.spans import prefix_span
 
 from .keys import Key
 from .options import open_store, path_argument, stones03_options, trust_option
-from .store_commands import progress_bar
+from .progress import progress_bar
 from .streams import reader_may_end
 
 F = TypeVar("F", bound=Callable[..., Any])

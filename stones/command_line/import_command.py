@@ -33,6 +33,7 @@ from .options import (
     shown,
     trust_option,
 )
+from .terminal_text import printable
 
 KINDS = (
     "shelve",
@@ -184,9 +185,9 @@ def _lines(report: Any, place: str, dry_run: bool) -> Iterator[str]:
     if report.expired:
         yield f"  left out   {show_count(report.expired, 'entry', 'entries')} that had expired"
     for note in report.notes:
-        yield f"  note       {_shown(note)}"
+        yield f"  note       {printable(note)}"
     for failure in report.failures[:_SHOWN]:
-        yield f"  cannot     {_shown(str(failure))}"
+        yield f"  cannot     {printable(str(failure))}"
     if report.failed > _SHOWN:
         yield f"  cannot     {report.failed - _SHOWN:,} more"
 
@@ -198,7 +199,3 @@ def _plain(report: Any) -> dict[str, Any]:
         key = failure["key"]
         failure["key"] = show_key(key) if type(key) is bytes else key and str(key)
     return plain
-
-
-def _shown(text: str) -> str:
-    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)

@@ -35,6 +35,7 @@ from .streams import (
     prepare_streams,
     print_error,
 )
+from .terminal_text import printable
 from .usage import Commands, usage_message
 
 
@@ -68,8 +69,7 @@ def main(program: str = "stones") -> NoReturn:
 
 def _fail(message: str, code: int) -> NoReturn:
     # A message may quote a damaged or hostile file. No control character may reach the terminal.
-    line = "".join(c if c.isprintable() else repr(c)[1:-1] for c in " ".join(message.split()))
-    print_error(f"stones: {line}")
+    print_error(f"stones: {printable(' '.join(message.split()))}")
     sys.exit(code)
 
 

@@ -9,6 +9,7 @@ from stones.formats.messages import show_count
 
 from .keys import Key
 from .options import (
+    Interrupted,
     given_keys,
     new_key_file_option,
     open_store,
@@ -17,7 +18,7 @@ from .options import (
     stones03_options,
     trust_option,
 )
-from .store_commands import Interrupted, progress_bar
+from .progress import progress_bar
 
 
 @click.command()
@@ -86,7 +87,7 @@ def migrate(
         )
     label = to or next(name for name, change in changes.items() if change is not None)
     try:
-        with open_store(path, **options) as store, progress_bar(label) as progress:
+        with open_store(path, **options) as store, progress_bar(label, "values") as progress:
             done = migrate(store, **changes, prefix=prefix, progress=progress)
             metadata = store.database.metadata()
     except KeyboardInterrupt:

@@ -20,8 +20,8 @@ from stones.formats.messages import show, show_count
 from stones.stores.claims import collection_names
 from stones.stores.store import Store
 
-from .options import FAILED, json_option, open_store, path_argument, trust_option
-from .store_commands import Interrupted, progress_bar
+from .options import FAILED, Interrupted, json_option, open_store, path_argument, trust_option
+from .progress import progress_bar
 from .usage import Commands
 
 if TYPE_CHECKING:

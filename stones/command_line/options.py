@@ -23,6 +23,13 @@ F = TypeVar("F", bound=Callable[..., Any])
 FAILED, NOT_THERE, INTERRUPTED = 1, 3, 130
 """Exit codes: see `stones.command_line.main`."""
 
+
+class Interrupted(click.ClickException):
+    """The user has interrupted a command, which says what that means for the store."""
+
+    exit_code = INTERRUPTED
+
+
 key_argument = click.argument("key", type=Key(), nargs=-1, required=True)
 serializer_choice = click.Choice(serializer_names())
 trust_option = click.option(

@@ -2,8 +2,7 @@
 
 import json
 import math
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -20,7 +19,6 @@ from stones.stores.key_text import show_key
 
 from .options import (
     FAILED,
-    INTERRUPTED,
     given_keys,
     json_option,
     path_argument,
@@ -28,25 +26,6 @@ from .options import (
     table_option,
     trust_option,
 )
-
-
-@contextmanager
-def progress_bar(label: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Draws a progress bar if stderr is a terminal. Gives the function that moves it, or None."""
-    if not sys.stderr.isatty():
-        yield None
-        return
-    drawn = click.progressbar(length=1000, label=label, file=sys.stderr)
-
-    def progress(done: int, steps: int) -> None:
-        drawn.update(done * 1000 // steps - drawn.pos)
-
-    # Not `with drawn`: an interrupt on entry would leave the cursor hidden.
-    try:
-        drawn.render_progress()
-        yield progress
-    finally:
-        drawn.render_finish()
 
 
 @click.command()
@@ -295,7 +274,3 @@ def _one_line(text: str) -> str:
 def _unread(count: int) -> str:
     advice = "--trust-pickle reads pickles, --key-file decrypts"
     return f"; {count:,} could not be looked into: {advice}" if count else ""
-
-
-class Interrupted(click.ClickException):
-    exit_code = INTERRUPTED
