@@ -16,6 +16,7 @@ terminal_text       text of a store for a terminal, without control characters
 options             options and exit codes that the commands share
 keys                the type of an argument that is a key
 typed_keys          which entry a user means by the arguments KEY
+examples            commands with examples in their help, which run as tests
 usage               wrong command lines: suggestions, and where the help is
 streams             closed standard streams, and a pipe whose reader has ended
 """

@@ -14,6 +14,7 @@ from stones.stores.opening import stone
 from stones.stores.schemes import scheme_of
 from stones.stores.store import Store
 
+from .examples import Command
 from .options import (
     Interrupted,
     given_keys,
@@ -28,7 +29,17 @@ from .options import (
 from .progress import progress_bar
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples="""
+        # copy a store to SQLite, while programs use it
+        stones copy my-db sqlite:copy.db
+        # bring that copy up to date
+        stones copy my-db sqlite:copy.db --replace
+        # encode the values anew in the copy
+        stones copy my-db json-db --to json
+    """,
+)
 @click.argument("source", metavar="SRC", type=click.Path(readable=False))
 @click.argument("target", metavar="DST", type=click.Path(readable=False))
 @click.option("--snapshot", is_flag=True, help="Copy the store as it is at the beginning.")

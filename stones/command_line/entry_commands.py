@@ -18,6 +18,7 @@ from stones.stores.key_text import show_key
 from stones.stores.opening import stone
 from stones.stores.store import Store
 
+from .examples import Command
 from .keys import Key
 from .options import (
     Limit,
@@ -33,7 +34,18 @@ from .typed_keys import NoSuchKey, stored_key, writable_at
 from .usage import KeyCommand, ValueCommand
 
 
-@click.command(cls=KeyCommand)
+@click.command(
+    cls=KeyCommand,
+    examples="""
+        # the value of a key
+        stones get my-db count
+        # a record, by the name of its collection and the parts of its key
+        stones get my-db Note 1
+        stones get my-db Visit 'New York' 7
+        # as JSON, for programs
+        stones get my-db point --json
+    """,
+)
 @path_argument
 @key_argument
 @click.option(
@@ -66,7 +78,18 @@ def get(path: str, key: tuple[bytes, ...], form: str | None, **options: Any) -> 
         click.echo(_python_text(value))
 
 
-@click.command(cls=ValueCommand)
+@click.command(
+    cls=ValueCommand,
+    examples="""
+        # the value is JSON
+        stones put my-db count 8
+        stones put my-db point '{"$tuple": [3, 4]}'
+        # a value that is plain text
+        stones put my-db name Ada --text
+        # a value from a file, into a store that is made if there is none
+        stones put files-db models - --text --create msgpack < models.py
+    """,
+)
 @path_argument
 @click.argument("key", type=Key(), nargs=-1)
 @click.argument("value")
@@ -104,7 +127,15 @@ def put(
         mapping[inside] = parsed
 
 
-@click.command(cls=KeyCommand)
+@click.command(
+    cls=KeyCommand,
+    examples="""
+        # remove one key
+        stones delete my-db count
+        # remove a key of the namespace sessions
+        stones delete my-db sessions ada
+    """,
+)
 @path_argument
 @key_argument
 @stones03_options
@@ -116,7 +147,15 @@ def delete(path: str, key: tuple[bytes, ...], **options: Any) -> None:
             raise NoSuchKey(shown(path), key)
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples="""
+        # the first keys of the store
+        stones keys my-db --limit 10
+        # the keys of a collection, as `stones get` takes them
+        stones keys my-db --prefix Visit/ --typed
+    """,
+)
 @path_argument
 @click.option(
     "--prefix", type=Key(), metavar="KEY", default="", help="Print only keys that start with this."

@@ -8,6 +8,7 @@ import click
 
 from stones.stores.spans import prefix_span
 
+from .examples import Command
 from .keys import Key
 from .options import open_store, path_argument, stones03_options, trust_option
 from .progress import progress_bar
@@ -28,7 +29,17 @@ def form_options(command: F) -> F:
     return command
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples="""
+        # all entries as JSON Lines, which keep all types
+        stones export my-db > my-db.jsonl
+        # a few columns of some records as CSV
+        stones export my-db User --csv --filter '@.age > 30' --fields name,age
+        # a whole file or none: its ending tells the form
+        stones export my-db User -o users.csv
+    """,
+)
 @path_argument
 @click.argument("collection", required=False)
 @click.option(

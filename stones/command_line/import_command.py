@@ -23,6 +23,7 @@ from stones.stores.opening import stone
 from stones.stores.schemes import scheme_of
 from stones.stores.store import Store
 
+from .examples import Command
 from .keys import Key
 from .options import (
     FAILED,
@@ -54,7 +55,19 @@ _IN_FILES = ("sqlite", "json", "dbm", "leveldb")
 """The schemes of stores that are at a path."""
 
 
-@click.command("import")
+@click.command(
+    "import",
+    cls=Command,
+    examples="""
+        # each line of a file as an entry with the key that is in its field name
+        stones import people.jsonl new-db --key name
+        # records of a collection, each checked by its class
+        stones import people.csv my-db --class models:User
+        # try it first, and write nothing
+        stones import people.csv my-db --class models:User \\
+          --on-duplicate skip --dry-run
+    """,
+)
 @path_argument
 @click.argument("store", metavar="DST", type=click.Path(readable=False))
 @click.option("--kind", type=click.Choice(KINDS), help="The kind of the file.")

@@ -7,6 +7,7 @@ from attrs import evolve
 
 from stones.formats.messages import show_count
 
+from .examples import Command
 from .keys import Key
 from .options import (
     Interrupted,
@@ -21,7 +22,20 @@ from .options import (
 from .progress import progress_bar
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples="""
+        # another serializer for all values
+        stones migrate my-db --to cbor
+        # a checksum for each value, and smaller values
+        stones migrate my-db --checksums --compress zstd
+        # another serializer for one collection
+        stones migrate my-db --to json --prefix User/
+        # a new key for an encrypted store, here one that is in a file
+        cp secret.key new.key
+        stones migrate secret-db --key-file secret.key --new-key-file new.key
+    """,
+)
 @path_argument
 @click.option("--to", type=serializer_choice, help="The new serializer.")
 @click.option(

@@ -20,6 +20,7 @@ from stones.formats.messages import show, show_count
 from stones.stores.claims import collection_names
 from stones.stores.store import Store
 
+from .examples import Command
 from .options import FAILED, Interrupted, json_option, open_store, path_argument, trust_option
 from .progress import progress_bar
 from .usage import Commands
@@ -58,7 +59,13 @@ def _options(command: F) -> F:
     return command
 
 
-@migrations.command()
+@migrations.command(
+    cls=Command,
+    examples="""
+        # a file for the next step of a collection
+        stones migrations new my-db --collection Task --name 'add due'
+    """,
+)
 @_options
 @click.option("--name", metavar="TEXT", help="What the step does, for the name of the file.")
 def new(path: str, folder: str, name: str | None, **options: Any) -> None:
@@ -85,7 +92,13 @@ def new(path: str, folder: str, name: str | None, **options: Any) -> None:
     click.echo(f"written: {written}")
 
 
-@migrations.command()
+@migrations.command(
+    cls=Command,
+    examples="""
+        # which steps have run
+        stones migrations status my-db
+    """,
+)
 @_options
 @json_option
 def status(path: str, folder: str, as_json: bool, **options: Any) -> None:
@@ -120,7 +133,15 @@ def status(path: str, folder: str, as_json: bool, **options: Any) -> None:
         click.echo("there are no steps")
 
 
-@migrations.command()
+@migrations.command(
+    cls=Command,
+    examples="""
+        # what would run
+        stones migrations plan my-db
+        # and whether the records fit the class then
+        stones migrations plan my-db --class models:Task
+    """,
+)
 @_options
 @json_option
 def plan(path: str, folder: str, as_json: bool, **options: Any) -> None:
@@ -157,7 +178,15 @@ def plan(path: str, folder: str, as_json: bool, **options: Any) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-@migrations.command()
+@migrations.command(
+    cls=Command,
+    examples="""
+        # try the steps on all records, and write nothing
+        stones migrations run my-db --dry-run
+        # run them, and check each result by the class
+        stones migrations run my-db --class models:Task
+    """,
+)
 @_options
 @click.option("--dry-run", is_flag=True, help="Try all steps on all records, and write nothing.")
 @json_option
@@ -179,7 +208,13 @@ def run(path: str, folder: str, dry_run: bool, as_json: bool, **options: Any) ->
         raise click.exceptions.Exit(FAILED)
 
 
-@migrations.command()
+@migrations.command(
+    cls=Command,
+    examples="""
+        # whether the class can read each record
+        stones migrations verify my-db --class models:User --collection User
+    """,
+)
 @_options
 @json_option
 def verify(path: str, folder: str, as_json: bool, **options: Any) -> None:
@@ -212,7 +247,14 @@ def verify(path: str, folder: str, as_json: bool, **options: Any) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-@migrations.command()
+@migrations.command(
+    cls=Command,
+    examples="""
+        # run the steps, and take all of them back
+        stones migrations run my-db
+        stones migrations undo my-db --to 0
+    """,
+)
 @_options
 @click.option(
     "--to", type=click.IntRange(min=0), required=True, help="The last step that stays. 0: none."

@@ -17,6 +17,7 @@ from stones.stores.backup import write_backup
 from stones.stores.existing import check_lmdb_options, lmdb_path, open_database
 from stones.stores.key_text import show_key
 
+from .examples import Command
 from .options import (
     FAILED,
     given_keys,
@@ -28,7 +29,15 @@ from .options import (
 )
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples="""
+        # formats, collections and sizes
+        stones info my-db
+        # the same for programs, and of a store on SQLite
+        stones info sqlite:app.db --json
+    """,
+)
 @path_argument
 @table_option
 @json_option
@@ -103,7 +112,17 @@ def _size(count: float) -> str:
 SALVAGE = "`stones salvage` writes a new store"
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples="""
+        # look for damage: exit code 1 if there is any
+        stones check my-db
+        # make wrong counts and indexes again from the records
+        stones check my-db --repair
+        # look into the encrypted values too
+        stones check secret-db --key-file secret.key
+    """,
+)
 @path_argument
 @click.option("--repair", is_flag=True, help="Mend counts and indexes from the records.")
 @json_option
@@ -163,7 +182,13 @@ def _index_notes(index: Any) -> Iterator[str]:
         yield "is unfinished: build_indexes() or --repair finishes it"
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples="""
+        # write what can be read of a damaged store into a new one
+        stones salvage my-db new-db
+    """,
+)
 @path_argument
 @click.argument("new", type=click.Path(readable=False))
 @json_option
@@ -191,7 +216,15 @@ def salvage(path: str, new: str, as_json: bool, **options: Any) -> None:
         raise click.exceptions.Exit(FAILED)
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples="""
+        # a copy as of one moment, while programs write
+        stones backup my-db my-backup
+        # the backup of a store of any kind is a store on LMDB
+        stones backup sqlite:app.db app-backup
+    """,
+)
 @path_argument
 @click.argument("new", type=click.Path(readable=False))
 @click.option("--no-compact", is_flag=True, help="Copy the file as it is, with its gaps.")
@@ -233,7 +266,13 @@ def _engine(place: str, table: bytes | None) -> Iterator[Engine]:
         opened.close()
 
 
-@click.command()
+@click.command(
+    cls=Command,
+    examples="""
+        # make the file as small as it can be
+        stones compact my-db
+    """,
+)
 @path_argument
 @json_option
 def compact(path: str, as_json: bool) -> None:

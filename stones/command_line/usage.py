@@ -8,6 +8,7 @@ import click
 
 from stones.stores.key_text import NEGATIVE
 
+from .examples import Command
 from .streams import reader_may_end
 
 
@@ -32,7 +33,7 @@ class Commands(click.Group):
         return super().resolve_command(ctx, args)
 
 
-class KeyCommand(click.Command):
+class KeyCommand(Command):
     """A command whose arguments may be negative numbers: `stones get my-db Temperature -5`."""
 
     option = re.compile("-.")
