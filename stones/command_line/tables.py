@@ -16,8 +16,8 @@ from rich.table import Table
 from rich.text import Text
 
 from stones.migrations.exporting.csv_rows import cell_text
+from stones.stores.key_text import show_key
 
-from .keys import show_key
 from .terminal_text import printable
 
 Row = Mapping[str, Any]
