@@ -34,6 +34,10 @@ types: $(INSTALLED) ## type check (mypy --strict, pyright)
 docs: $(INSTALLED) ## the documentation, warnings are errors: docs/_build/html
 	@$(BIN)/sphinx-build --quiet --fresh-env --fail-on-warning --keep-going docs docs/_build/html
 
+.PHONY: reference
+reference: $(INSTALLED) ## docs/reference/command-line.md, from the commands themselves
+	@$(BIN)/python docs/command_reference.py
+
 .PHONY: pytest
 pytest: $(INSTALLED) ## all tests and all examples of the docs, with branch coverage
 	@$(BIN)/pytest --quiet --numprocesses auto --cov

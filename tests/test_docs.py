@@ -171,6 +171,17 @@ def test_the_tables_of_the_reference_have_every_public_method(cls):
     assert sorted(listed) == sorted(methods)
 
 
+def test_the_reference_of_the_command_line_is_what_the_commands_tell():
+    """If it is not, `make reference` writes it anew."""
+    # In a process of its own: other tests register serializers, which are the choices of options.
+    done = subprocess.run(
+        [sys.executable, ROOT / "docs/command_reference.py", "--check"],
+        capture_output=True,
+        text=True,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 RIGHT = """\
 ```python
 x = 1

@@ -70,16 +70,24 @@ _IN_FILES = ("sqlite", "json", "dbm", "leveldb")
 )
 @path_argument
 @click.argument("store", metavar="DST", type=click.Path(readable=False))
-@click.option("--kind", type=click.Choice(KINDS), help="The kind of the file.")
+@click.option(
+    "--kind", type=click.Choice(KINDS), help="The kind of the file, where PATH does not show it."
+)
 @click.option(
     "--class",
     "class_name",
     metavar="MODULE:CLASS",
     help="Import into a collection of this class, which checks each record.",
 )
-@click.option("--collection", metavar="NAME", help="The name of the collection.")
+@click.option(
+    "--collection",
+    metavar="NAME",
+    help="The name of the collection, if it is not that of the class.",
+)
 @click.option("--key", metavar="FIELD", help="The field that has, or gets, the key of each entry.")
-@click.option("--prefix", type=Key(), metavar="KEY", help="What comes before each key.")
+@click.option(
+    "--prefix", type=Key(), metavar="KEY", help="What comes before each key, without --class."
+)
 @click.option("--table", metavar="NAME", help="The table of a file that has several; * is all.")
 @click.option(
     "--on-duplicate",
@@ -99,7 +107,11 @@ _IN_FILES = ("sqlite", "json", "dbm", "leveldb")
     help="The serializer of DST if it has to be made; msgpack unless it is named.",
 )
 @trust_option
-@click.option("--dry-run", is_flag=True, help="Write nothing, and tell what would happen.")
+@click.option(
+    "--dry-run",
+    is_flag=True,
+    help="Write nothing, and list what cannot be taken over. The exit code is 1 if there is any.",
+)
 @json_option
 def import_(
     path: str,
@@ -114,6 +126,9 @@ def import_(
     **options: Any,
 ) -> int:
     """Take over the entries of PATH, a file or folder that another program has written.
+
+    PATH is a file of shelve, dbm, sqlitedict, TinyDB, NeDB or stones 0.3, a folder of diskcache, a
+    folder or file of JSON, JSON Lines, or CSV.
 
     All entries are written to DST in one transaction, or none of them. PATH is only read. DST is
     made if there is no store.

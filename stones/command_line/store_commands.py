@@ -131,7 +131,7 @@ SALVAGE = "`stones salvage` writes a new store"
 def check(path: str, repair: bool, as_json: bool, **options: Any) -> None:
     """Look for damage in the metadata, each value, each count and each index.
 
-    Of an LMDB store, each page of the file is looked at too.
+    Of an LMDB store, each page of the file is looked at too. SQLite looks at its own file.
 
     Each finding is one line, and with findings the exit code is 1. Other programs may write to the
     store meanwhile. With --repair, counts and indexes are made again from the records, and what was
@@ -278,8 +278,9 @@ def _engine(place: str, table: bytes | None) -> Iterator[Engine]:
 def compact(path: str, as_json: bool) -> None:
     """Give the free space of an LMDB store back to the disk.
 
-    No other program may have the store open. The disk needs room for a second file meanwhile. If
-    the command is killed, the store at PATH stays valid.
+    The file becomes as small as that of a new store with the same entries. No other program may
+    have the store open. The disk needs room for a second file meanwhile. If the command is killed,
+    the store at PATH stays valid.
     """
     from stones.repair.compacting import compact
 
