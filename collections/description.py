@@ -7,6 +7,7 @@ hints for messages. It also tells which steps of migrations the records have had
 `record_steps`.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -17,10 +18,12 @@ from stones.errors import CorruptValueError
 from .record_steps import UNSTEPPED, StepState
 
 PARTS = (
-    *("record", "key", "fields", "defaults", "absent", "mixed", "classes", "nested"),
-    *("steps", "stepped"),
+    *("record", "key", "fields", "defaults", "absent", "mixed", "classes", "positions"),
+    *("nested", "steps", "stepped"),
 )
 """The parts of a description that this version knows. It keeps other ones as they are."""
+
+_POSITION = re.compile(r"(\{\}|\[[0-9]{0,6}\]){0,30}")
 
 
 @frozen
@@ -37,6 +40,11 @@ class Shape:
     """The fields whose dicts may name their class, or may not: it is or was in a union."""
     classes: Mapping[str, Mapping[str, int]] = field(factory=dict)
     """The classes inside of each field: their names, and their places in `Description.shapes`."""
+    positions: Mapping[str, tuple[str, ...]] = field(factory=dict)
+    """Where the dicts of these classes are in the value of a field: see `Part.positions`.
+
+    A field that is left out has them itself, or was written by an earlier version of stones.
+    """
 
     def stored(self) -> dict[str, Any]:
         """The parts that are not empty, as JSON. `fields` is always there."""
@@ -45,6 +53,7 @@ class Shape:
             "absent": [*self.absent],
             "mixed": [*self.mixed],
             "classes": {name: dict(places) for name, places in self.classes.items()},
+            "positions": {name: [*found] for name, found in self.positions.items()},
         }
         return {"fields": [*self.fields], **{name: part for name, part in parts.items() if part}}
 
@@ -65,6 +74,7 @@ class Shape:
             absent=_names(stored.get("absent", [])),
             mixed=_names(stored.get("mixed", [])),
             classes=classes,
+            positions=_positions(stored.get("positions", {})),
         )
 
 
@@ -156,6 +166,14 @@ def _names(found: Any) -> tuple[str, ...]:
         if type(name) is not str or not name.isprintable():
             raise ValueError("it lacks the record class, the key type or the name of a field")
     return tuple(found)
+
+
+def _positions(found: Any) -> dict[str, tuple[str, ...]]:
+    _check_names(found)
+    positions = {name: _names(inside) for name, inside in found.items()}
+    if not all(_POSITION.fullmatch(one) for inside in positions.values() for one in inside):
+        raise ValueError("the position of a class inside a field is none")
+    return positions
 
 
 def _check_names(found: Any) -> None:

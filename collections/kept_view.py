@@ -18,6 +18,7 @@ from stones.errors import CorruptValueError
 from stones.formats import json_serializer
 
 from .description import Description, Shape
+from .dict_positions import CONTAINERS, Complete, completed_at
 
 KeptView = Callable[[Any], Any]
 
@@ -31,24 +32,37 @@ def kept_view(description: Description) -> KeptView | None:
     >>> kept_view(Description('User', 'str', (shape,)))({'name': 'ada'})
     {'name': 'ada', 'age': 0}
     """
-    if not any(shape.defaults for shape in description.shapes):
+    if not _has_defaults(description):
         return None
     defaults = [_unpacked(shape.defaults) for shape in description.shapes]
-    shapes = description.shapes
 
     def completed(stored: Any, place: int) -> Any:
         if type(stored) is not dict:
             return stored
         added = {name: value for name, value in defaults[place].items() if name not in stored}
-        for name, places in shapes[place].classes.items():
+        for name, complete in fields[place].items():
             inside = stored.get(name)
-            if type(inside) is dict:
-                at = _place_of(inside, places)
-                changed = inside if at is None else completed(inside, at)
-                if changed is not inside:
-                    added[name] = changed
+            changed = inside if type(inside) not in CONTAINERS else complete(inside)
+            if changed is not inside:
+                added[name] = changed
         return {**stored, **added} if added else stored
 
+    def completing(places: Mapping[str, int]) -> Complete:
+        """What completes the dict of one of these classes."""
+
+        def complete(inside: Any) -> Any:
+            at = _place_of(inside, places) if type(inside) is dict else None
+            return inside if at is None else completed(inside, at)
+
+        return complete
+
+    fields = [
+        {
+            name: completed_at(shape.positions.get(name, ("",)), completing(places))
+            for name, places in shape.classes.items()
+        }
+        for shape in description.shapes
+    ]
     return lambda stored: completed(stored, 0)
 
 
@@ -82,6 +96,8 @@ def view_differs(path: str, description: Description | None, schema: Schema) -> 
                 return reason
         if any(name in shape.mixed for shape in shapes):
             return f"some records do not tell the class of their {name!r}"
+        if any(name in shape.positions for shape in shapes) and _has_defaults(description):
+            return f"the dicts of classes in {name!r} have keys of their own"
         places = sorted({at for shape in shapes for at in shape.classes.get(name, {}).values()})
         parts = [inside for part in parts for inside in _classes_inside(part, name)]
         if not places:  # a plain dict, or no dict
@@ -128,12 +144,18 @@ def changed_names(before: Description, after: Description) -> frozenset[str]:
             or name not in new.defaults
             or json.dumps(old.defaults[name]) != json.dumps(new.defaults[name])
         )
+        if old.positions != new.positions and _has_defaults(after):
+            names.update(new.positions.keys() | old.positions.keys())
     return frozenset(names)
 
 
 def goes_through(path: str, names: Iterable[str]) -> bool:
     """Whether a path has one of the names."""
     return not set(path.split(".")).isdisjoint(names)
+
+
+def _has_defaults(description: Description) -> bool:
+    return any(shape.defaults for shape in description.shapes)
 
 
 def _differs(name: str, shape: Shape, parts: list[Schema], *, alone: bool) -> str | None:

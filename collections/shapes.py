@@ -15,6 +15,7 @@ from attrs import evolve
 from stones.collections.records.classes import TAG, Schema
 from stones.collections.records.conversion import MisfitError
 from stones.collections.records.defaults import COMPUTED, VOLATILE, constant_default
+from stones.collections.records.fields import Field
 from stones.collections.records.parts import Part
 from stones.collections.records.plain_values import ATOMS
 from stones.collections.records.reading_rules import KeptDefaults
@@ -160,13 +161,13 @@ class _GrowingShapes:
         for name, classes in classes_inside(schema).items():
             # A shape without fields is new here, but dicts of it may be older.
             has_dicts = is_old and (name in before.fields or not before.fields)
-            self._add_inside(place, name, classes, has_dicts)
+            self._add_inside(place, schema.fields[name], classes, has_dicts)
 
     def _add_inside(
-        self, place: int, name: str, classes: Mapping[str, Schema], is_old: bool
+        self, place: int, field: Field, classes: Mapping[str, Schema], is_old: bool
     ) -> None:
         """Add the classes inside one field of the shape at `place`."""
-        shape = self.shapes[place]
+        shape, name = self.shapes[place], field.name
         places = dict(shape.classes.get(name, {}))
         mixes = is_old and (not places or (len(classes) == 1) != (len(places) == 1))
         for known, schema in classes.items():
@@ -175,13 +176,25 @@ class _GrowingShapes:
                 places[known] = found = self._new_place(schema, is_old)
             self._waiting.append((schema, found, is_old))
         mixed = (*shape.mixed, name) if mixes and name not in shape.mixed else shape.mixed
-        self.shapes[place] = evolve(shape, classes={**shape.classes, name: places}, mixed=mixed)
+        self.shapes[place] = evolve(
+            shape,
+            classes={**shape.classes, name: places},
+            positions={**shape.positions, **_positions(shape, field)},
+            mixed=mixed,
+        )
 
     def _new_place(self, schema: Schema, is_old: bool) -> int:
         if (schema, is_old) not in self._places:
             self._places[schema, is_old] = len(self.shapes)
             self.shapes.append(Shape())
         return self._places[schema, is_old]
+
+
+def _positions(shape: Shape, field: Field) -> dict[str, tuple[str, ...]]:
+    """Where the dicts of the classes in a field are: see `Shape.positions`."""
+    part = field.conversion.part
+    found = {*shape.positions.get(field.name, ()), *(part.positions() if part else ())}
+    return {} if found == {""} else {field.name: tuple(sorted(found))}
 
 
 def _varies_beyond_defaults(found: Description, schema: Schema) -> bool:

@@ -19,11 +19,21 @@ from stones.repair import file_check as check_module
 from stones.repair.held_snapshot import HeldSnapshot
 
 DATA, META, INDEX = Space.DATA, Space.META, Space.INDEX
-PARTS = ["defaults", "classes", "nested", "fields", "id", "paths", "each", "where", "state", "at"]
+PARTS = [
+    *("defaults", "classes", "positions", "nested"),
+    *("fields", "id", "paths", "each", "where", "state", "at"),
+]
 VALUES = [
     *(None, True, -1, 0, 1, 2**33, 1.5, "", "x", [], ["age"], ["a.city"], ["__class__"], {}),
     *("building", "failed", "ff", "@.age", "@.age == 1", {"age": 5}, [{"fields": ["city"]}]),
-    *({"a": {"A": 0}}, {"a": {"A": 1}}, "\x1b[2J", "(" * 200 + "@.age == 1" + ")" * 200),
+    *(
+        {"a": {"A": 0}},
+        {"a": {"A": 1}},
+        {"a": ["{}[]", "[1]"]},
+        {"a": ["[x"]},
+        "\x1b[2J",
+        "(" * 200 + "@.age == 1" + ")" * 200,
+    ),
 ]
 FORGED_KEYS = [
     *(b"index/users\0", b"index/users\0age", b"index/x\0age", b"index/", b"index/\xff\0a"),

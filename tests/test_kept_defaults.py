@@ -10,7 +10,7 @@ from uuid import UUID, uuid4
 import pytest
 from attrs import define, field
 
-from stones import Collection, Index, LmdbStore, MemoryStore, Migration, key, stone
+from stones import Collection, Index, LmdbStore, MemoryStore, Migration, check, key, stone
 from stones.collections.records.defaults import COMPUTED, VOLATILE, constant_default
 from stones.collections.records.record_type import record_type
 from stones.engine import Space
@@ -179,6 +179,83 @@ def test_get_shows_a_record_with_its_defaults(tmp_path, run):
     assert shown["home"] == {"name": "High Street", "city": "Rome"}
     assert json.loads(run("get", path, "users/ada", "--json")) == shown
     assert run("get", path, "plain") == "{'name': 'ada'}\n"
+
+
+# -- classes in lists and dicts --------------------------------------------------------------------
+
+
+@define
+class EarlyHomes:
+    name: str = key()
+    by_city: dict[str, Street]
+    rest: list[tuple[int, Street]] = field(factory=list)
+
+
+@define
+class LaterHomes:
+    name: str = key()
+    by_city: dict[str, Place]
+    rest: list[tuple[int, Place]] = field(factory=list)
+
+
+@define
+class PlainHomes:
+    name: str = key()
+    by_city: dict[str, Any]
+    rest: list[Any] = field(factory=list)
+
+
+ROME = "@.by_city.home.city == 'Rome'"
+HOMES = {"home": Street("High Street"), "city": Street("Low Street")}
+SHOWN = {
+    "home": {"name": "High Street", "city": "Rome"},
+    "city": {"name": "Low Street", "city": "Rome"},
+}
+
+
+def test_a_dict_of_classes_has_the_defaults_in_its_values(tmp_path, run):
+    path = tmp_path / "db"
+    with stone(path, LmdbStore, serialize="json") as store:
+        early = Collection(store, EarlyHomes, "homes", unknown="keep")
+        early.add_many([EarlyHomes("ada", HOMES, [(1, Street("x"))]), EarlyHomes("bob", {})])
+        later = Collection(store, LaterHomes, "homes", indexes=[Index("name", where=ROME)])
+        later.add(LaterHomes("eve", {"home": Place("x", "Oslo")}))
+        for homes in (early, later):
+            assert [*homes.find(f"$[?({ROME})]").keys()] == ["ada"]
+            assert [*homes.find("@.rest[*][1].city == 'Rome'").keys()] == ["ada"]
+            assert not homes.find("@.by_city.city == 'Rome'")
+        assert later["ada"].by_city["city"] == Place("Low Street", "Rome")
+
+    shown = json.loads(run("get", path, "homes", "ada", "--json"))
+    assert shown["by_city"] == SHOWN
+    assert shown["rest"] == [{"$tuple": [1, {"name": "x", "city": "Rome"}]}]
+    assert json.loads(run("get", path, "homes", "bob", "--json"))["by_city"] == {}
+    run("check", path)
+
+
+def test_an_index_of_an_earlier_version_is_built_again_where_dicts_look_different(tmp_path):
+    """Earlier versions added the defaults of the class to the dict of the field itself."""
+    path = tmp_path / "db"
+    store = stone(path, LmdbStore, serialize="json")
+    Collection(store, EarlyHomes, "homes").add(EarlyHomes("ada", HOMES))
+    Collection(store, LaterHomes, "homes").add(LaterHomes("eve", {}))
+    with store.database.writing() as txn:
+        described = json.loads(txn.get(Space.META, b"collection/homes"))
+        for shape in (described, *described["nested"]):
+            shape.pop("positions", None)
+        txn.put(Space.META, b"collection/homes", json.dumps(described).encode())
+    where = "@.by_city.city == 'Rome'"
+    store.close()
+    with stone(path, LmdbStore) as store:
+        Collection(store, PlainHomes, "homes", indexes=[Index("name", where=where)])
+        with store.database.reading() as txn:
+            assert len([*txn.scan(Space.INDEX, b"", None)]) == 1
+        later = Collection(store, LaterHomes, "homes")
+        later.add(LaterHomes("new", {}))
+        later.build_indexes()
+        with store.database.reading() as txn:
+            assert len([*txn.scan(Space.INDEX, b"", None)]) == 0
+        assert check(store).sound
 
 
 # -- factories that give another value each time ---------------------------------------------------

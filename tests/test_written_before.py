@@ -125,7 +125,7 @@ def test_the_same_values_are_written_as_the_same_bytes_today(name, unpacked, tmp
         if key.startswith(b"collection/"):  # it tells of the classes inside today
             described = json.loads(meta[key])
             known = {part: described[part] for part in ("record", "key", "fields")}
-            assert described.keys() - known.keys() <= {"classes", "nested"}
+            assert described.keys() - known.keys() <= {"classes", "positions", "nested"}
             meta[key] = json.dumps(known).encode()
     old_data, *others = raw_entries(unpacked(name))
     assert [index, meta] == others

@@ -27,6 +27,14 @@ class Part(ABC):
     def classes(self) -> Iterator["Part"]:
         """The parts of the classes, without the classes inside these."""
 
+    def positions(self) -> Iterator[str]:
+        """Where the dicts of the classes are in a value. Empty: the value is one itself.
+
+        `{}` stands for each value of a dict, `[]` for each item of a list, `[1]` for one item of a
+        tuple: `{}[]` for `dict[str, list[Address]]`. What an alias holds inside itself is left out.
+        """
+        yield ""
+
     @abstractmethod
     def completed(self, stored: Any, drop: bool) -> Any:
         """The stored value as its classes would store it now. Unknown fields stay if not `drop`."""
@@ -46,6 +54,9 @@ class Items(Part):
 
     def classes(self) -> Iterator[Part]:
         return self.item.classes()
+
+    def positions(self) -> Iterator[str]:
+        return (f"[]{inside}" for inside in self.item.positions())
 
     def completed(self, stored: Any, drop: bool) -> Any:
         if not isinstance(stored, list | tuple):
@@ -93,6 +104,11 @@ class Elements(Part):
             if part is not None:
                 yield from part.classes()
 
+    def positions(self) -> Iterator[str]:
+        for number, part in enumerate(self.elements):
+            if part is not None:
+                yield from (f"[{number}]{inside}" for inside in part.positions())
+
     def completed(self, stored: Any, drop: bool) -> Any:
         if not self._fits(stored):
             return stored
@@ -124,6 +140,9 @@ class Values(Part):
     def classes(self) -> Iterator[Part]:
         return self.value.classes()
 
+    def positions(self) -> Iterator[str]:
+        return (f"{{}}{inside}" for inside in self.value.positions())
+
     def completed(self, stored: Any, drop: bool) -> Any:
         if not isinstance(stored, dict):
             return stored
@@ -152,6 +171,10 @@ class Alternatives(Part):
         for _, part in self.alternatives:
             yield from part.classes()
 
+    def positions(self) -> Iterator[str]:
+        for _, part in self.alternatives:
+            yield from part.positions()
+
     def completed(self, stored: Any, drop: bool) -> Any:
         part = self._part_of(stored)
         return stored if part is None else part.completed(stored, drop)
@@ -172,6 +195,9 @@ class Later(Part):
 
     def classes(self) -> Iterator[Part]:
         return iter(())  # the alias around it gives the same classes
+
+    def positions(self) -> Iterator[str]:
+        return iter(())
 
     def completed(self, stored: Any, drop: bool) -> Any:
         part = self.part()

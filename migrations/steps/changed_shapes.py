@@ -37,12 +37,14 @@ def shapes_after(shapes: tuple[Shape, ...], steps: Iterable[Step]) -> tuple[Shap
     new = {name: None for step in steps if isinstance(step, Migration) for name in step.add}
     fields = dict.fromkeys(name for name in renamed.values() if name is not None) | new
     classes = {renamed.get(name): places for name, places in first.classes.items()}
+    positions = {renamed.get(name): found for name, found in first.positions.items()}
     changed = evolve(
         first,
         fields=tuple(fields),
         absent=tuple(name for old in first.absent if (name := renamed.get(old)) is not None),
         mixed=tuple(name for old in first.mixed if (name := renamed.get(old)) is not None),
         classes={name: places for name, places in classes.items() if name is not None},
+        positions={name: found for name, found in positions.items() if name is not None},
     )
     return (changed, *inside)
 
