@@ -1,6 +1,7 @@
 """The command line, `stones`. It loads only when a command runs.
 
 main                the entry point: runs a command, and turns errors into exit codes
+lazy_commands       the names of the commands, and where each is
 entry_commands      get, put, delete, keys
 store_commands      info, check, salvage, backup, compact
 migrate_command     migrate

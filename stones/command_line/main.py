@@ -20,14 +20,8 @@ import click
 
 from stones.errors import StoneError
 
-from .copy_command import copy
-from .entry_commands import delete, get, keys, put
-from .export_command import export
-from .import_command import import_
-from .migrate_command import migrate
-from .migration_commands import migrations
+from .lazy_commands import LazyCommands
 from .options import FAILED, INTERRUPTED
-from .store_commands import backup, check, compact, info, salvage
 from .streams import (
     CLOSED_PIPE,
     ReaderEndedError,
@@ -36,7 +30,7 @@ from .streams import (
     print_error,
 )
 from .terminal_text import printable
-from .usage import Commands, usage_message
+from .usage import usage_message
 
 
 def main(program: str = "stones") -> NoReturn:
@@ -74,7 +68,7 @@ def _fail(message: str, code: int) -> NoReturn:
 
 
 @click.group(
-    cls=Commands,
+    cls=LazyCommands,
     context_settings={"help_option_names": ["-h", "--help"]},
     invoke_without_command=True,
     epilog="A byte of a KEY that cannot be typed is escaped as in Python: 'a\\x00b'. The key of a "
@@ -93,22 +87,3 @@ def commands(context: click.Context) -> None:
     """
     if context.invoked_subcommand is None:
         click.echo(context.get_help())
-
-
-for command in (
-    backup,
-    check,
-    compact,
-    copy,
-    delete,
-    export,
-    get,
-    import_,
-    info,
-    keys,
-    migrate,
-    migrations,
-    put,
-    salvage,
-):
-    commands.add_command(command)

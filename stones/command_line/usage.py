@@ -1,7 +1,6 @@
 """Wrong command lines: what was wrong, what may be meant, and where the help is."""
 
 import re
-from difflib import get_close_matches
 from typing import Any
 
 import click
@@ -28,6 +27,8 @@ class Commands(click.Group):
     ) -> tuple[str | None, click.Command | None, list[str]]:
         name = args[0]
         if not name.startswith("-") and self.get_command(ctx, name) is None:
+            from difflib import get_close_matches  # loaded for a wrong command line only
+
             close = get_close_matches(name, self.list_commands(ctx), n=1)
             raise click.UsageError(f"there is no command {name[:80]!r}{_suggestion(close)}", ctx)
         return super().resolve_command(ctx, args)
