@@ -4,6 +4,7 @@ A wrong name would make a store that nobody can read. So it is refused, and noth
 """
 
 import dbm
+import json
 import os
 import pickle
 from contextlib import closing
@@ -133,9 +134,26 @@ def test_a_file_of_dbm_with_plain_bytes_is_not_copied_as_pickles(tmp_path):
 
 def test_the_command_names_the_serializer_that_reads_the_values(run, tmp_path):
     make(tmp_path / "old", encoded("cbor"))
-    shown = run("copy", "--from", "json", tmp_path / "old", tmp_path / "new", code=1)
-    assert "the value of b'a' cannot be read by json" in shown
-    assert "cbor can read it" in shown
-    assert os.listdir(tmp_path) == ["old"]
+    for more in ([], ["--to", "msgpack"]):
+        wrong = ["--from", "json", *more]
+        shown = run("copy", *wrong, tmp_path / "old", tmp_path / "new", code=1)
+        assert "the value of b'a' cannot be read by json" in shown
+        assert "cbor can read it" in shown
+        assert os.listdir(tmp_path) == ["old"]
     run("copy", "--from", "cbor", tmp_path / "old", tmp_path / "new")
     run("check", tmp_path / "new")
+
+
+@pytest.mark.parametrize("options", [[], ["--to", "msgpack"]])
+def test_the_command_leaves_a_finished_copy_of_a_store_of_stones_03_as_it_is(
+    options, run, tmp_path
+):
+    make(tmp_path / "old", encoded("cbor"))
+    command = ["copy", "--json", "--from", "cbor", *options, tmp_path / "old", tmp_path / "new"]
+    first = json.loads(run(*command))
+    assert (first["entries"] > 0, first["resumed"]) == (True, False)
+    again = json.loads(run(*command))
+    assert (again["entries"], again["written"]) == (first["entries"], 0)
+    with LmdbStore(tmp_path / "new") as twin:
+        twin["own"] = 1
+    assert "has entries that are not of a copy" in run(*command, code=1)

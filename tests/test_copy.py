@@ -395,6 +395,19 @@ def test_a_finished_copy_that_is_still_equal_is_left_as_it_is(tmp_path):
         copy(tmp_path / "here", there)
 
 
+def test_a_finished_copy_with_values_encoded_anew_is_left_as_it_is(tmp_path):
+    with LmdbStore(tmp_path / "here", serialize="json") as store:
+        fill(store)
+    with SqliteStore(f"{tmp_path}/there.db", serialize="msgpack") as twin:
+        assert copy(tmp_path / "here", twin).written > 306
+        again = copy(tmp_path / "here", twin)
+        assert (again.entries, again.written, again.removed, again.resumed) == (306, 0, 0, True)
+        twin["none"] = "changed"
+        with pytest.raises(MigrationError, match="has entries that are not of a copy"):
+            copy(tmp_path / "here", twin)
+        assert twin["none"] == "changed"
+
+
 def test_an_older_copy_is_brought_up_to_date_if_that_is_said(tmp_path):
     there = f"sqlite:{tmp_path}/there.db"
     with LmdbStore(tmp_path / "here", serialize="json") as store:

@@ -55,26 +55,42 @@ class CopyRun:
     def is_done(self) -> bool:
         """Whether the target is a finished copy that is still equal to the source.
 
-        A run may have been killed after its last transaction. It decodes no value.
+        A run may have been killed after its last transaction. It decodes no value, unless values
+        are encoded anew.
         """
-        source, target = self._source, self._target
-        if target.found() is not None or target.is_empty() or source.is_stones03:
+        target = self._target
+        if target.found() is not None or target.is_empty() or target.database.is_stones03:
             return False
-        if source.engine.get(Space.META, GENERATION) != target.engine.get(Space.META, GENERATION):
-            return False  # a copy has the generation of its source, which is like no other
-        with source.one_state() as state:
+        if self._set_conversion() is None and not self._has_formats_of_source():
+            return False
+        with self._source.one_state() as state:
             present = target.engine.begin()
             try:
-                if Counts.read(state) != Counts.read(present):
-                    return False
-                for space in Space:
-                    old = target.pages(present, space, b"", encoded_anew=False)
-                    for stretch in differences(old, self._stored(state, space, (b"", None))):
-                        if stretch.puts or stretch.deletes:
-                            return False
+                self.resumed = self._are_equal(state, present)
             finally:
                 present.abort()
-        self.resumed = True
+        return self.resumed
+
+    def _has_formats_of_source(self) -> bool:
+        # A copy has the generation of its source, which is like no other. Stones 0.3 has none.
+        name = b"formats" if self._source.is_stones03 else GENERATION
+        formats = self._source.engine.read(self._source.formats)
+        return formats.get(name) == self._target.engine.get(Space.META, name)
+
+    def _are_equal(self, state: Transaction, present: Transaction) -> bool:
+        """Whether a state of the target is a finished copy of one of the source."""
+        if Counts.read(state) != Counts.read(present):
+            return False
+        is_anew = self._conversion is not None
+        try:
+            for space in Space:
+                equal = self._conversion.equal if self._conversion and space is Space.DATA else None
+                old = self._target.pages(present, space, b"", encoded_anew=is_anew)
+                for stretch in differences(old, self._pages(state, space, b""), equal):
+                    if stretch.puts or stretch.deletes:
+                        return False
+        except MigrationError:  # a value that the target cannot have
+            return False
         return True
 
     def prepare(self, *, replace: bool) -> None:
@@ -101,12 +117,8 @@ class CopyRun:
                 "--replace`) brings it up to date, and undoes what was changed in it; if it is "
                 "not, name another target"
             )
-        codec = self._codec_of_target()
+        codec = self._set_conversion()
         check_sizes(source, target, values=codec is None)
-        if codec is not None:
-            if not is_open(source.database):
-                source.database.open(self._by_keys)
-            self._conversion = Conversion(source.database, codec)
         target.claim(place, codec)
         if target.has_note_of(source.engine):
             target.release()
@@ -269,6 +281,15 @@ class CopyRun:
             self._target.verify(space, puts, deletes)
         self.written += len(puts)
         self.removed += len(deletes)
+
+    def _set_conversion(self) -> Codec | None:
+        """Find out whether values are encoded anew, and by which codec."""
+        codec = self._codec_of_target()
+        if codec is not None:
+            if not is_open(self._source.database):
+                self._source.database.open(self._by_keys)
+            self._conversion = Conversion(self._source.database, codec)
+        return codec
 
     def _codec_of_target(self) -> Codec | None:
         """What encodes the values anew; None if their bytes are copied as they are."""

@@ -65,6 +65,7 @@ def copy(
     on. At the end every value has been compared. --replace brings an older copy up to date.
     """
     from stones.migrations.transfer.copying import copy
+    from stones.migrations.transfer.readability import check_readable
 
     is_named = options["serialize"] is not None or options["table"] is not None
     try:
@@ -74,6 +75,7 @@ def copy(
                 origin = stack.enter_context(open_store(source, **options))
             place: Any = target
             if to is not None:
+                check_readable(origin.database)  # before a target is made that stays empty
                 place = _made(target, to, origin)
                 if not isinstance(place, str):
                     stack.enter_context(place)
