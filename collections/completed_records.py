@@ -6,6 +6,7 @@ from stones.stores.claims import NAMESPACE, read_collection
 from stones.stores.database_reader import DatabaseReader
 
 from .description import Description
+from .step_shapes import view_of
 
 
 def completed_record(database: DatabaseReader, stored: bytes, value: Any) -> Any:
@@ -25,7 +26,5 @@ def completed_record(database: DatabaseReader, stored: bytes, value: Any) -> Any
         described = read_collection(txn, name)
         if described is None or described == NAMESPACE:
             return value
-        from .step_shapes import view_of  # it loads the language of queries, which takes 0.1 s
-
         view = view_of(txn, name, Description.from_stored(name, described), stored)
     return value if view is None else view(value)

@@ -12,7 +12,8 @@ from typing import Any
 
 from attrs import evolve
 
-from stones.collections.records.classes import TAG, Schema
+from stones.collections.records.class_tag import TAG
+from stones.collections.records.classes import Schema
 from stones.collections.records.conversion import MisfitError
 from stones.collections.records.defaults import COMPUTED, VOLATILE, constant_default
 from stones.collections.records.fields import Field

@@ -6,26 +6,30 @@ of records that have had a later step. Indexes see only the first: they are buil
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from stones.collections.records.classes import Schema
 from stones.engine import Transaction
 
 from .description import Description, Shape
 from .kept_view import KeptView, kept_view
 from .record_steps import StepState, state_at, steps_of
-from .shapes import merged
+
+if TYPE_CHECKING:
+    from stones.collections.records.classes import Schema
 
 ViewsOf = Callable[[Sequence[bytes]], Sequence[KeptView | None]]
 """For the stored keys of some records: what adds the kept defaults to each of them."""
 
 
-def begun(found: Description, own: Description, schema: Schema) -> Description:
+def begun(found: Description, own: Description, schema: "Schema") -> Description:
     """The description before a program writes a record while others lack steps of it.
 
     `own` is the description that the program would write to a collection without records.
     """
+    from .shapes import merged  # only who writes needs it, and it loads how classes are converted
+
     last, shapes = own.steps.done, own.shapes
     if last in found.later:
         shapes = merged(evolve(found, shapes=found.later[last]), schema).shapes

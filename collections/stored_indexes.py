@@ -34,15 +34,15 @@ from stones.stores.spans import prefix_span
 
 from .description import Description
 from .field_decoding import FieldDecoder, field_decoder
-from .kept_view import (
+from .kept_view import kept_view
+from .keys import named_codec
+from .view_differences import (
     changed_names,
     condition_differs,
     goes_through,
-    kept_view,
     names_in,
     view_differs,
 )
-from .keys import named_codec
 
 
 class StoredIndexes:

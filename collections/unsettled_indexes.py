@@ -11,8 +11,8 @@ from stones.collections.indexes.definition import IndexDefinition
 from stones.collections.language.jsonpath import parse_filter
 
 from .description import Description, Shape
-from .kept_view import names_in
 from .program_steps import ProgramSteps
+from .view_differences import names_in
 
 
 def why_unsettled(

@@ -4,10 +4,10 @@ from copy import deepcopy
 
 from stones.collections.description import Description
 from stones.collections.indexes.definition import read_definitions
-from stones.collections.kept_view import goes_through
 from stones.collections.record_steps import mark_key, state_at, steps_of, write_cursors
 from stones.collections.step_shapes import finished
 from stones.collections.stored_indexes import reset_changed, restart
+from stones.collections.view_differences import goes_through
 from stones.engine import Space
 from stones.formats.generation import next_generation
 from stones.stores.claims import add_to_count, count_key, read_collection, write_collection

@@ -12,12 +12,12 @@ from weakref import WeakKeyDictionary
 
 from attrs import evolve, field, frozen
 
-from stones.collections.kept_view import view_differs
 from stones.collections.keys import KeyCodec
 from stones.collections.language.jsonpath import parse_filter
 from stones.collections.language.normal_form import Part
 from stones.collections.readable_records import RecordReader
 from stones.collections.stored_records import StoredRecords
+from stones.collections.view_differences import view_differs
 from stones.engine import Space, Transaction
 from stones.errors import StoneError
 

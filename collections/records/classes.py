@@ -10,8 +10,6 @@ collection sees of it.
 import linecache
 import re
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from difflib import get_close_matches
-from traceback import walk_tb
 from typing import Any
 
 import attrs
@@ -20,6 +18,7 @@ from attrs import Attribute
 from stones.errors import CollectionError
 from stones.formats.messages import show, show_value
 
+from .class_tag import TAG
 from .constructors import check_arguments
 from .conversion import ClassFunctions, Conversion, MisfitError, misfit_error
 from .field_classes import may_change_fields
@@ -30,9 +29,6 @@ from .parts import Part
 from .reading_rules import ReadingRules
 from .registered import are_equal
 from .stored_forms import comparable
-
-TAG = "_type"
-"""The key in a stored dict that names its class, where an annotation allows several classes."""
 
 
 class Schema(Part):
@@ -339,6 +335,8 @@ class Schema(Part):
         """The field whose validator or converter raised an exception, if that can be told."""
         attribute = next((x.name for x in error.args if isinstance(x, Attribute)), None)
         if attribute is None:
+            from traceback import walk_tb  # loaded only for an error
+
             # The line of the generated __init__ that failed: `__attr_validator_age(self, ...)`.
             lines = (
                 linecache.getline(frame.f_code.co_filename, line)
@@ -353,6 +351,8 @@ class Schema(Part):
 def unknown_field(owner: str, fields: Collection[str], name: object) -> str:
     """The message for a name that no field of `owner`, a class or a union of classes, has."""
     text = name[:80] if isinstance(name, str) else ""
+    from difflib import get_close_matches  # loaded only for a wrong name
+
     close = get_close_matches(text, fields, n=1)
     hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(fields)}"
     shown = repr(text) if text else show_value(name)

@@ -30,7 +30,8 @@ from uuid import UUID
 from stones.errors import RecordError
 from stones.formats.messages import show
 
-from .classes import TAG, Schema
+from .class_tag import TAG
+from .classes import Schema
 from .conversion import Conversion, Convert
 from .plain_values import ANYTHING, ATOMS, NONE
 

@@ -7,7 +7,8 @@ the classes fits.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from .classes import TAG, Schema
+from .class_tag import TAG
+from .classes import Schema
 from .conversion import Conversion, MisfitError, misfit_error
 from .messages import same_name_hint
 from .parts import Part

@@ -10,7 +10,8 @@ from typing import Any
 from attrs import evolve, frozen
 
 from stones.collections.description import Shape
-from stones.collections.records.classes import TAG, Schema
+from stones.collections.records.class_tag import TAG
+from stones.collections.records.classes import Schema
 from stones.collections.records.conversion import Conversion, MisfitError, misfit_error
 from stones.collections.records.fields import Field
 from stones.collections.records.parts import Part

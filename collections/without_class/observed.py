@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from attrs import define, field
 
 from stones.collections.description import Description
-from stones.collections.records.classes import TAG
+from stones.collections.records.class_tag import TAG
 from stones.collections.records.conversion import Conversion
 from stones.collections.records.plain_values import ANYTHING, ATOMS, container, mapping
 from stones.collections.records.reading_rules import ReadingRules

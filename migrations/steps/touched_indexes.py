@@ -12,10 +12,10 @@ from stones.collections.indexes.definition import (
     read_definitions,
     write_definition,
 )
-from stones.collections.kept_view import changed_names, goes_through, names_in
 from stones.collections.language.jsonpath import parse_filter
 from stones.collections.record_steps import Step
 from stones.collections.stored_indexes import restart
+from stones.collections.view_differences import changed_names, goes_through, names_in
 from stones.engine import Transaction
 from stones.errors import MigrationError
 

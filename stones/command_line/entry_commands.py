@@ -3,7 +3,6 @@
 import os
 import sys
 from collections.abc import Mapping
-from pprint import pformat
 from typing import Any
 
 import click
@@ -192,6 +191,11 @@ def _python_text(value: Any) -> str:
     """A value as Python writes it. Raises ClickException if Python cannot write it."""
     try:
         with any_digits():
+            text = repr(value)
+            if len(text) < 80:
+                return text
+            from pprint import pformat  # loaded only for what takes several lines
+
             return pformat(value, sort_dicts=False)
     except Exception as error:  # a deep list, or an object whose __repr__ raises
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)

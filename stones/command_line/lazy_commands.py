@@ -5,12 +5,14 @@ So `stones get` does not wait for what other commands need, and neither does `st
 
 from importlib import import_module
 from textwrap import shorten
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import click
-from click.shell_completion import CompletionItem
 
 from .usage import Commands
+
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
 
 
 class Place(NamedTuple):
@@ -115,7 +117,9 @@ class LazyCommands(Commands):
                     ]
                 )
 
-    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> "list[CompletionItem]":
+        from click.shell_completion import CompletionItem
+
         names = [name for name in sorted(_PLACES) if name.startswith(incomplete)]
         if not names:
             return super().shell_complete(ctx, incomplete)

@@ -23,15 +23,17 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time, timedelta, timezone
 from decimal import Decimal
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from uuid import UUID
-from zoneinfo import ZoneInfo
 
 from attrs import frozen
 
 from stones.errors import SerializerError
 
 from .registered_types import UnknownValue, error_text, registered_type, unpack_value
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
 
 MAX_DEPTH = 400
 """How many levels of arrays, maps and tags may lie inside each other in JSON and CBOR.
@@ -101,8 +103,6 @@ def _pack_moment(moment: datetime | time) -> str | list[str]:
     fold = f"[{_FOLD}]" if moment.fold else ""
     if zone is None:
         return moment.isoformat() + fold
-    if type(zone) is ZoneInfo:
-        return f"{moment.isoformat()}[{_loadable_key(zone)}]{fold}"
     if type(zone) is timezone:
         offset = zone.utcoffset(None)
         if offset.microseconds:
@@ -114,15 +114,19 @@ def _pack_moment(moment: datetime | time) -> str | list[str]:
         # astimezone() gives the offset the name of the local zone ("CET"); timezone() does not.
         named = name != timezone(offset).tzname(None)
         return [text + fold, name] if named else text + fold
+    from zoneinfo import ZoneInfo  # it takes 2 ms to load, and most stores have no zones
+
+    if type(zone) is ZoneInfo:
+        return f"{moment.isoformat()}[{_loadable_key(zone)}]{fold}"
     raise SerializerError(
         f"its time zone is a {type(zone).__module__}.{type(zone).__qualname__}, which only pickle "
         "can hold: use datetime.timezone or zoneinfo.ZoneInfo, or pickle"
     )
 
 
-def _loadable_key(zone: ZoneInfo) -> str:
+def _loadable_key(zone: "ZoneInfo") -> str:
     try:
-        return ZoneInfo(zone.key).key
+        return type(zone)(zone.key).key
     except (TypeError, ValueError, OSError, KeyError) as error:
         raise SerializerError(
             f"its time zone {zone.key!r} cannot be loaded by that name: {error}"
@@ -141,7 +145,9 @@ def _unpack_moment(kind: type[datetime] | type[time]) -> Callable[[Any], datetim
                 offset = int(suffix.removeprefix(_OFFSET)) * _MICROSECOND
                 moment = moment.replace(tzinfo=timezone(offset))
             else:
-                # ZoneInfo refuses keys that lead out of the zone database.
+                from zoneinfo import ZoneInfo
+
+                # It refuses keys that lead out of the zone database.
                 moment = moment.replace(tzinfo=ZoneInfo(suffix))
         if name is not None:
             offset = moment.utcoffset() or timedelta(0)
