@@ -5,9 +5,6 @@ from typing import Any
 from stones.stores.claims import NAMESPACE, read_collection
 from stones.stores.database_reader import DatabaseReader
 
-from .description import Description
-from .step_shapes import view_of
-
 
 def completed_record(database: DatabaseReader, stored: bytes, value: Any) -> Any:
     """The value of a key of the store, with the kept defaults if it is the dict of a record.
@@ -26,5 +23,9 @@ def completed_record(database: DatabaseReader, stored: bytes, value: Any) -> Any
         described = read_collection(txn, name)
         if described is None or described == NAMESPACE:
             return value
+        # What a value that is no record does not need.
+        from .description import Description
+        from .step_shapes import view_of
+
         view = view_of(txn, name, Description.from_stored(name, described), stored)
     return value if view is None else view(value)

@@ -11,7 +11,6 @@ from typing import Any
 
 from stones.collections.records.class_tag import TAG
 from stones.errors import CorruptValueError
-from stones.formats import json_serializer
 
 from .description import Description
 from .dict_positions import CONTAINERS, Complete, completed_at
@@ -90,6 +89,8 @@ def _place_of(stored: Mapping[str, Any], places: Mapping[str, int]) -> int | Non
 
 
 def _unpacked(packed: Mapping[str, Any]) -> dict[str, Any]:
+    from stones.formats import json_serializer  # few collections keep defaults
+
     try:
         return {
             name: json_serializer.decode(json.dumps(value).encode())

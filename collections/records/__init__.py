@@ -1,6 +1,7 @@
 """Records: an attrs class to a plain dict, and back.
 
 record_type   RecordType, what a collection knows of its class; and key()
+class_tag     the key of a stored dict that names its class
 classes       Schema, the fields of a class, and how its instances are stored
 fields        Field, a field of such a class
 constructors  what the constructor of a class takes

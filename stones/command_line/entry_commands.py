@@ -8,7 +8,6 @@ from typing import Any
 import click
 
 from stones.collections.completed_records import completed_record
-from stones.collections.typed_keys import TypedKeys
 from stones.errors import StoreOpenError
 from stones.formats.any_digits import any_digits
 from stones.formats.serializers import serializer
@@ -167,7 +166,11 @@ def delete(path: str, key: tuple[bytes, ...], **options: Any) -> None:
 def keys(path: str, prefix: bytes, limit: int | None, typed: bool, **options: Any) -> None:
     """Print the keys in order, one a line."""
     with open_store(path, readonly=True, **options) as store:
-        show = TypedKeys(store).show if typed else show_key
+        show = show_key
+        if typed:
+            from stones.collections.typed_keys import TypedKeys  # it loads how keys are encoded
+
+            show = TypedKeys(store).show
         for key in store.range(prefix=prefix, limit=limit):
             click.echo(show(key))
 

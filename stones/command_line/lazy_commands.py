@@ -4,7 +4,6 @@ So `stones get` does not wait for what other commands need, and neither does `st
 """
 
 from importlib import import_module
-from textwrap import shorten
 from typing import TYPE_CHECKING, NamedTuple
 
 import click
@@ -106,6 +105,8 @@ class LazyCommands(Commands):
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        from textwrap import shorten
+
         width = max(map(len, _PLACES))
         room = formatter.width - width - 6
         for title, group in GROUPS.items():

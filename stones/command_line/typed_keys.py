@@ -11,8 +11,6 @@ from typing import Any
 
 import click
 
-from stones.collections.keys import key_codec
-from stones.collections.typed_keys import is_typed, key_type, parse_parts
 from stones.errors import KeyTypeError
 from stones.stores.claims import collection_names, namespace_names
 from stones.stores.key_text import show_key
@@ -54,6 +52,10 @@ def stored_key(store: Reader[Any, Any], path: str, parts: Sequence[bytes]) -> by
     Raises NoSuchCollection, and BadParameter for parts that are no key of the collection.
     """
     first, *rest = parts
+    if not rest and (b"/" not in first or first in store):
+        return first
+    from stones.collections.typed_keys import is_typed, key_type  # it loads how keys are encoded
+
     if rest:
         name = first.decode("utf-8", "backslashreplace")
         annotation = key_type(store, name)
@@ -61,13 +63,10 @@ def stored_key(store: Reader[Any, Any], path: str, parts: Sequence[bytes]) -> by
             with store.database.reading() as txn:
                 raise NoSuchCollection(shown(path), name, list(collection_names(txn)))
         return _encoded(name, annotation, rest)
-    head, slash, text = first.partition(b"/")
-    if slash and first not in store:
-        name = head.decode("utf-8", "backslashreplace")
-        annotation = key_type(store, name)
-        if is_typed(annotation):
-            return _encoded(name, annotation, [text])
-    return first
+    head, _, text = first.partition(b"/")
+    name = head.decode("utf-8", "backslashreplace")
+    annotation = key_type(store, name)
+    return _encoded(name, annotation, [text]) if is_typed(annotation) else first
 
 
 def writable_at(store: Store[Any, Any], stored: bytes) -> tuple[Writer[Any, Any], bytes]:
@@ -84,6 +83,9 @@ def writable_at(store: Store[Any, Any], stored: bytes) -> tuple[Writer[Any, Any]
 
 
 def _encoded(name: str, annotation: Any, parts: Sequence[bytes]) -> bytes:
+    from stones.collections.keys import key_codec
+    from stones.collections.typed_keys import parse_parts
+
     try:
         key = parse_parts(name, annotation, parts)
         return name.encode() + b"/" + key_codec(annotation).encode(key)

@@ -4,7 +4,6 @@ LMDB and SQLite tell of an error of input and output, whatever has cut a write s
 """
 
 import os
-import shutil
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, getrlimit
 
 _LITTLE = 1 << 20
@@ -16,4 +15,5 @@ def is_full(path: str) -> bool:
     largest = getrlimit(RLIMIT_FSIZE)[0]
     if largest != RLIM_INFINITY and os.path.getsize(path) >= largest // 2:
         return True
-    return shutil.disk_usage(os.path.dirname(path) or ".").free < _LITTLE
+    disk = os.statvfs(os.path.dirname(path) or ".")
+    return disk.f_bavail * disk.f_frsize < _LITTLE

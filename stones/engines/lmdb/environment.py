@@ -20,7 +20,6 @@ from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from importlib import import_module
-from tempfile import TemporaryDirectory
 from threading import Lock
 from typing import Any
 from weakref import WeakKeyDictionary, WeakValueDictionary
@@ -143,6 +142,8 @@ def _make(path: str) -> None:
     LMDB writes the first pages of a file without waiting for the disk, and refuses a file that has
     only some of these pages.
     """
+    from tempfile import TemporaryDirectory  # only who makes a store waits for it
+
     os.makedirs(path, exist_ok=True)
     with TemporaryDirectory(prefix=MAKING, dir=path) as scratch:
         with utf8_path(scratch) as place:

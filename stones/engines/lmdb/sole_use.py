@@ -20,7 +20,6 @@ import struct
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from random import uniform
 from time import monotonic, sleep
 
 import lmdb
@@ -67,6 +66,8 @@ def opened(path: str, open_environment: Callable[[], lmdb.Environment]) -> lmdb.
         finally:
             if descriptor is not None:
                 _release(descriptor)
+        from random import uniform  # loaded for a store that is in use only
+
         sleep(uniform(_PAUSE / 5, _PAUSE))
 
 
