@@ -9,6 +9,7 @@ migration_commands  migrations new, status, plan, run, verify, undo
 copy_command        copy
 import_command      import
 export_command      export
+bench_command       bench
 output              what commands print: the forms of rows and facts, and the pager
 tables              rows as a table, by rich
 progress            progress bars for long work

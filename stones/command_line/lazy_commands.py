@@ -53,6 +53,11 @@ GROUPS: dict[str, dict[str, Place]] = {
             "Copy a store of any kind, as it is at one moment, to an LMDB store in a new directory "
             "NEW.",
         ),
+        "bench": Place(
+            "bench_command",
+            "bench",
+            "Measure how fast this store is on this machine: reads, scans, writes, and the disk.",
+        ),
         "check": Place(
             "store_commands",
             "check",
