@@ -333,6 +333,16 @@ def test_plain_values_and_others_in_one_page_keep_their_types(serializer):
         assert all(same(line["value"], value) for line, value in zip(found, values, strict=True))
 
 
+@pytest.mark.parametrize("odd", [(1, 2), {1}, b"x", {1: 2}, date(2024, 2, 29), 2**70, math.inf])
+def test_one_odd_part_among_rows_of_one_form_keeps_its_type(odd):
+    """Rows of one form are looked at field by field, many at once."""
+    for place in ({"a": odd}, {"in": {"x": odd, "y": None}}, {"list": [1, odd]}):
+        values = [{"a": n, "in": {"x": n, "y": "y"}, "list": [n]} for n in range(40)]
+        values[20] |= place
+        found = lines(MemoryStore({f"{n:03}": each for n, each in enumerate(values)}))
+        assert all(same(line["value"], value) for line, value in zip(found, values, strict=True))
+
+
 def test_a_part_of_a_store_or_of_a_collection_is_exported(users):
     store = MemoryStore({f"a/{n}": n for n in range(4)} | {"b": 1})
     assert [line["key"] for line in lines(store.range(prefix="a/", gt="a/1"))] == ["a/2", "a/3"]

@@ -14,6 +14,7 @@ from attrs import frozen
 
 from stones.errors import SerializerError
 from stones.formats.json_serializer import (
+    are_plain,
     encode_lines,
     encode_quickly,
     is_finite,
@@ -53,7 +54,7 @@ def _lines(page: Page, form: Form) -> bytes:
     """The lines of a page. Most values are plain, and then one call encodes all lines."""
     try:
         parts = form.plain(page)
-        if page.are_plain:
+        if page.are_plain or are_plain(page.values):
             text = encode_lines(parts)
             # To look for the sign alone is quicker: most texts have none.
             if (b"$" not in text or b'"$' not in text) and _is_faithful(text, page):

@@ -16,7 +16,7 @@ def exports(path: Path, ground: CollectionGround) -> Iterator[Benchmark]:
     unit = "x items()"
     for serializer in ("pickle", "json", "msgpack", "cbor"):
         of_store = partial(exporting_store, path, serializer, "jsonl")
-        yield Benchmark(f"export lines of JSON, {serializer}", of_store, 2.5, unit)
+        yield Benchmark(f"export lines of JSON, {serializer}", of_store, 2, unit)
     yield Benchmark(
         "export CSV, msgpack", partial(exporting_store, path, "msgpack", "csv"), 0, unit
     )
