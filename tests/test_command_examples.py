@@ -53,13 +53,25 @@ def run_lines(lines: str, folder: Path) -> subprocess.CompletedProcess[str]:
     )
 
 
+# `stones serve` runs until Ctrl-C. So each line is ended once it has printed the URL.
+UNTIL_SERVED = """
+stones() {
+    coproc command stones "$@" --port 0
+    local server=$COPROC_PID
+    read -ru "${COPROC[0]}" line
+    kill -TERM "$server"
+    wait "$server"
+}
+"""
+
+
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_examples_of_a_command_run(name, example_folder, tmp_path):
     examples = COMMANDS[name].examples
     assert f"{name} " in examples
     folder = tmp_path / "folder"
     shutil.copytree(example_folder, folder)
-    done = run_lines(examples, folder)
+    done = run_lines((UNTIL_SERVED if name == "stones serve" else "") + examples, folder)
     assert done.returncode == 0, done.stderr
 
 

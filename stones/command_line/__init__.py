@@ -15,6 +15,7 @@ tables              rows as a table, by rich
 progress            progress bars for long work
 bars                the bar, by rich
 terminal_text       text of a store for a terminal, without control characters
+serve_command       serve
 options             options and exit codes that the commands share
 keys                the type of an argument that is a key
 typed_keys          which entry a user means by the arguments KEY

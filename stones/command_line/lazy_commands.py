@@ -28,6 +28,11 @@ GROUPS: dict[str, dict[str, Place]] = {
             "store_commands", "info", "Show the formats, collections and sizes of a store."
         ),
         "keys": Place("entry_commands", "keys", "Print the keys in order, one a line."),
+        "serve": Place(
+            "serve_command",
+            "serve",
+            "Serve pages to look into a store, for a browser on this machine.",
+        ),
     },
     "Entries and records": {
         "get": Place("entry_commands", "get", "Print the value of KEY, as Python writes it."),

@@ -1,0 +1,23 @@
+"""The page to look into a store in a browser: what `stones serve` runs. Extra `stones[browser]`.
+
+app            make_app: the whole of it, as an ASGI application over one open store
+site           Site: the store, and what may be done with it
+page_request   PageRequest: what a page is given; get_page and post_page make routes
+answering      runs a page in a thread, with limits, and turns errors into answers
+limits         Limits; Deadline: how long a request may take
+limited_view   the store as one request sees it: one snapshot, read-only, until the deadline
+rendering      templates, and links to pages
+security       the gate before all pages: Host, Origin, and the headers of answers
+token_check    the secret that lets a browser in, where the server is given one
+patterns       refuses regular expressions that could take for ever
+request_body   the body of a request, up to a size and within the time
+static_files   the style sheet and the script
+views          the pages
+edit_pages     the pages that change records: edit, add, delete
+record_changes the changes, each only if the record is still as it was shown
+field_texts    the fields of a record as texts of a form, and back
+api            the same as JSON, for programs
+serving        the server: its sockets, its limits, and its end
+templates      the HTML of the pages
+static         the style sheet and the script
+"""

@@ -1,0 +1,153 @@
+"""The fields of a record as texts of a form, and back, so that nothing changes that nobody typed.
+
+A value is shown as a cell of CSV has it, if that text means exactly this value for its field.
+Otherwise it is shown as the JSON of stones, which tells a tuple from a list. A value for which
+neither is exact stays as it is: only a program can change it.
+"""
+
+from collections.abc import Mapping
+from json import dumps
+from typing import Any
+
+from attrs import frozen
+
+from stones.collections.without_class.field_values import FieldValues
+from stones.errors import RecordError, StoneError
+from stones.formats.any_digits import any_digits
+from stones.formats.messages import show
+from stones.formats.serializers import serializer
+from stones.migrations.exporting.csv_rows import cell_text
+
+TEXT, JSON = "text", "json"
+"""The notations of a field in a form. The name of an input begins with one: `text:age`."""
+LONGEST = 100_000
+"""A longer text is not shown in a form."""
+
+
+@frozen
+class FieldText:
+    """A field of a form."""
+
+    name: str
+    types: tuple[str, ...]
+    """The names of the types that the field may have."""
+    text: str
+    notation: str | None = TEXT
+    """None for a value that cannot be typed: then the text is empty."""
+    is_key: bool = False
+    """Whether the field is, or is a part of, the key of the record."""
+
+    @property
+    def input_name(self) -> str:
+        """The name of its input in the form."""
+        return f"{self.notation}:{self.name}"
+
+    @property
+    def rows(self) -> int:
+        """How many lines its input has."""
+        return min(20, max(1, self.text.count("\n") + 1, len(self.text) // 60))
+
+
+def field_texts(values: FieldValues, record: Mapping[str, Any]) -> list[FieldText]:
+    """The fields of a form that shows a record."""
+    return [_shown(values, name, record[name]) for name in values.names if name in record]
+
+
+def empty_texts(values: FieldValues) -> list[FieldText]:
+    """The fields of a form for a new record."""
+    return [_field(values, name, "", TEXT) for name in values.names]
+
+
+def given_texts(form: Mapping[str, str]) -> dict[str, tuple[str, str]]:
+    """What somebody typed, by the names of the fields: the notation and the text."""
+    found = {}
+    for input_name, text in form.items():
+        notation, colon, name = input_name.partition(":")
+        if colon and notation in (TEXT, JSON):
+            found[name] = notation, lines_of(text)
+    return found
+
+
+def changed_values(
+    values: FieldValues, shown: list[FieldText], given: Mapping[str, tuple[str, str]]
+) -> dict[str, Any]:
+    """The values of the fields whose text was changed.
+
+    Raises RecordError for a field that the form did not have, and for text that is no JSON.
+    """
+    by_name = {field.name: field for field in shown}
+    changed = {}
+    for name, (notation, text) in given.items():
+        field = by_name.get(name)
+        is_same = field is not None and field.notation == notation and lines_of(field.text) == text
+        if not is_same:
+            changed[name] = value_of(values, name, notation, text)
+    return changed
+
+
+def value_of(values: FieldValues, name: str, notation: str, text: str) -> Any:
+    """The value that a text of a form means. Raises RecordError."""
+    if notation == TEXT:
+        return values.from_text(name, text)
+    return _json_value(name, text)
+
+
+def new_values(values: FieldValues, given: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
+    """The dict of a new record. An empty text that means no value of its field is left out."""
+    found = {}
+    for name, (notation, text) in given.items():
+        value = value_of(values, name, notation, text)
+        if text or type(value) is not str or "str" in values.types(name):
+            found[name] = value
+    return found
+
+
+def lines_of(text: str) -> str:
+    r"""A text as a browser gives it back, with its ends of lines as `\n`."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def _shown(values: FieldValues, name: str, value: Any) -> FieldText:
+    for notation, text_of in ((TEXT, cell_text), (JSON, _json_text)):
+        try:
+            text = text_of(value)
+            if len(text) <= LONGEST and _is_typed(text):
+                found = value_of(values, name, notation, lines_of(text))
+                if _is_same(found, value):
+                    return _field(values, name, text, notation)
+        except (StoneError, ValueError, TypeError, RecursionError):
+            continue  # it has no such text
+    return _field(values, name, "", None)
+
+
+def _field(values: FieldValues, name: str, text: str, notation: str | None) -> FieldText:
+    return FieldText(name, values.types(name), text, notation, name in values.key_names)
+
+
+def _is_typed(text: str) -> bool:
+    """Whether a browser gives a text back as it is: no controls, and no lone surrogates."""
+    return all(map(_is_kept, text))
+
+
+def _is_kept(character: str) -> bool:
+    return character.isprintable() or character in "\n\t"
+
+
+def _is_same(left: Any, right: Any) -> bool:
+    # Not by ==, for which 1 is 1.0 and True, in lists too.
+    with any_digits():
+        return type(left) is type(right) and repr(left) == repr(right)
+
+
+def _json_text(value: Any) -> str:
+    text = serializer("json").encode(value).decode()
+    # Only strings of JSON have such characters.
+    return "".join(each if _is_kept(each) else dumps(each)[1:-1] for each in text)
+
+
+def _json_value(name: str, text: str) -> Any:
+    try:
+        with any_digits():
+            return serializer("json").decode(text.encode())
+    except Exception as error:  # a decoder may raise anything
+        raise RecordError(f"{name}: {show(text)} is not JSON") from error
