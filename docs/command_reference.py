@@ -16,6 +16,7 @@ from pathlib import Path
 
 import click
 
+from stones.command_line.lazy_commands import GROUPS
 from stones.command_line.main import commands
 
 PAGE = Path(__file__).parent / "reference" / "command-line.md"
@@ -78,15 +79,18 @@ def command_part(context: click.Context) -> str:
     return "\n\n".join(parts)
 
 
-def commands_table(found: dict[str, click.Context]) -> str:
-    """The table of all commands, each with the first sentence of its help."""
-    rows = []
-    for path, context in found.items():
-        if not isinstance(context.command, click.Group):
-            heading = path.removeprefix("stones ").replace(" ", "-")
-            does = line(context.command.get_short_help_str(limit=200))
-            rows.append((f"[`{path}`](#{heading})", does))
-    return table(("command", "does"), rows)
+def commands_tables(found: dict[str, click.Context]) -> str:
+    """For each group of commands a table, each command with the first sentence of its help."""
+    tables = []
+    for title, group in GROUPS.items():
+        rows = []
+        for path, context in found.items():
+            if path.split()[1] in group and not isinstance(context.command, click.Group):
+                heading = path.removeprefix("stones ").replace(" ", "-")
+                does = line(context.command.get_short_help_str(limit=200))
+                rows.append((f"[`{path}`](#{heading})", does))
+        tables.append(table((title, ""), rows))
+    return "\n\n".join(tables)
 
 
 def written_anew(page: str) -> str:
@@ -100,7 +104,7 @@ def written_anew(page: str) -> str:
 
     def part(match: re.Match[str]) -> str:
         name = match[1]
-        text = commands_table(found) if name == "commands" else command_part(found[name])
+        text = commands_tables(found) if name == "commands" else command_part(found[name])
         return f"<!-- generated: {name} -->\n\n{text}\n\n<!-- end -->\n"
 
     return PART.sub(part, page)

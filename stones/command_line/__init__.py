@@ -10,6 +10,7 @@ copy_command        copy
 import_command      import
 export_command      export
 bench_command       bench
+shell_command       shell
 output              what commands print: the forms of rows and facts, and the pager
 tables              rows as a table, by rich
 progress            progress bars for long work
@@ -21,5 +22,6 @@ keys                the type of an argument that is a key
 typed_keys          which entry a user means by the arguments KEY
 examples            commands with examples in their help, which run as tests
 usage               wrong command lines: suggestions, and where the help is
+prompt/             the Python prompt of `shell`
 streams             closed standard streams, and a pipe whose reader has ended
 """

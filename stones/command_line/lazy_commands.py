@@ -33,6 +33,9 @@ GROUPS: dict[str, dict[str, Place]] = {
             "serve",
             "Serve pages to look into a store, for a browser on this machine.",
         ),
+        "shell": Place(
+            "shell_command", "shell", "Open a Python prompt with the store and its collections."
+        ),
     },
     "Entries and records": {
         "get": Place("entry_commands", "get", "Print the value of KEY, as Python writes it."),
