@@ -125,6 +125,8 @@ class _Writing:
             return ANYTHING
         observed = Observed.of(values)
         types = observed.types - {int} if float in observed.types else observed.types
+        if types == {NoneType}:  # which does not tell what else the field may be
+            return ANYTHING
         members = [
             self._member(kind, observed, places, depth)
             for kind in sorted(types, key=lambda kind: (kind is NoneType, kind.__name__))
