@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from html import unescape
-from threading import Thread
+from threading import Event, Thread
 from typing import Any
 from urllib.parse import urlencode
 
@@ -79,8 +79,10 @@ def served(store: Any, **options: Any) -> Iterator[Served]:
     """The store, served until the block ends. `options` are those of `make_app`."""
     app = make_app(store, **options)
     with listening("127.0.0.1", 0) as listener:
-        thread = Thread(target=serve, args=(app, listener))
+        ready = Event()
+        thread = Thread(target=serve, args=(app, listener, ready.set))
         thread.start()
+        assert ready.wait(10)
         try:
             yield Served(listener.getsockname()[1], app)
         finally:

@@ -9,7 +9,7 @@ import errno
 import logging
 import signal
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -50,10 +50,11 @@ def listening(host: str, port: int) -> Iterator[socket.socket]:
         yield listener
 
 
-def serve(app: Starlette, listener: socket.socket) -> None:
+def serve(app: Starlette, listener: socket.socket, ready: Callable[[], object]) -> None:
     """Answer requests until SIGINT (Ctrl-C), SIGTERM, or `Site.stopped` is set.
 
-    Requests that still run are ended.
+    `ready` is called once requests are answered, and signals end it. Requests that still run at the
+    end are ended.
     """
     config = uvicorn.Config(
         app,
@@ -72,7 +73,7 @@ def serve(app: Starlette, listener: socket.socket) -> None:
     logging.getLogger("uvicorn.error").setLevel(logging.ERROR)
     site: Site = app.state.site
     try:
-        _Server(config, site).run([listener])
+        _Server(config, site, ready).run([listener])
     finally:
         site.stopped.set()
         app.state.threads.shutdown()
@@ -81,9 +82,14 @@ def serve(app: Starlette, listener: socket.socket) -> None:
 class _Server(uvicorn.Server):
     """Ends at a signal, and lets the command go on: it closes the store, and exits with 0."""
 
-    def __init__(self, config: uvicorn.Config, site: Site) -> None:
+    def __init__(self, config: uvicorn.Config, site: Site, ready: Callable[[], object]) -> None:
         super().__init__(config)
         self._site = site
+        self._ready = ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._ready()
 
     async def on_tick(self, counter: int) -> bool:
         return await super().on_tick(counter) or self._site.stopped.is_set()

@@ -134,11 +134,13 @@ def serve(
         url = f"http://{shown_host}:{listener.getsockname()[1]}/"
         if token is not None:
             url += f"?token={token}"
-        click.echo(f"serving {shown(path)} at {url}")
-        click.echo("Ctrl-C ends it", err=True)
-        if opens:
-            webbrowser.open(url)
-        serve_until_signal(app, listener)
+
+        def ready() -> None:
+            click.echo(f"serving {shown(path)} at {url} (Ctrl-C ends it)")
+            if opens:
+                webbrowser.open(url)
+
+        serve_until_signal(app, listener, ready)
 
 
 def _check_extra() -> None:
