@@ -109,6 +109,8 @@ def lines_of(text: str) -> str:
 
 def _shown(values: FieldValues, name: str, value: Any) -> FieldText:
     for notation, text_of in ((TEXT, cell_text), (JSON, _json_text)):
+        if value == "" and notation == TEXT and "str" not in values.types(name):
+            continue  # an empty text means that nothing was typed
         try:
             text = text_of(value)
             if len(text) <= LONGEST and _is_typed(text):
