@@ -71,6 +71,16 @@ def test_a_page_of_another_site_is_refused(site, method, origin):
     assert not [name for name in answer.headers if name.startswith("access-control")]
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_page_of_the_same_host_is_let_in_also_behind_a_proxy_with_tls(site, scheme):
+    assert site.get("/", origin=f"{scheme}://localhost:8000", host="localhost:8000").status == 200
+
+
+@pytest.mark.parametrize("method", ["HEAD", "GET"])
+def test_a_head_is_answered_as_a_get(site, method):
+    assert site.ask(method, "/", None).status == 200
+
+
 @pytest.mark.parametrize("fetch_site", ["cross-site", "same-site"])
 @pytest.mark.parametrize(
     ("mode", "dest"), [("no-cors", "image"), ("cors", "empty"), ("navigate", "iframe")]

@@ -108,6 +108,8 @@ def check_installation(interpreter, location, cwd):
         f"for name in {MODULES!r}: print(importlib.import_module(name).__file__)",
         "package = pathlib.Path(stones.__file__).parent",
         "assert (package / 'py.typed').exists()",
+        "from stones.browser.rendering import templates",
+        "assert templates.get_template('base.html')",
         "assert not (package / 'collections/__init__.py').exists()",
         "assert collections.OrderedDict",
         "assert stones.__version__ == importlib.metadata.version('stones')",

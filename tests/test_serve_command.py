@@ -174,3 +174,8 @@ def test_a_command_line_that_is_wrong_is_told_in_one_line(run, notes, tmp_path):
     assert "no store" in run("serve", tmp_path / "nowhere", "--port", "0", code=1)
     assert "nowhere.invalid" in run("serve", notes, "--host", "nowhere.invalid", code=1)
     assert "names no class" in run("serve", notes, "--class", "Note", "--port", "0", code=1)
+
+
+def test_without_the_extra_the_message_tells_what_to_install(run, notes, monkeypatch):
+    monkeypatch.setitem(sys.modules, "starlette", None)
+    assert "pip install 'stones[browser]'" in run("serve", notes, code=1)

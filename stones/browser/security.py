@@ -119,7 +119,9 @@ def refusal_of(scope: Scope, hosts: Hosts) -> str | None:
             "address, or start it with --allow-host NAME"
         )
     origin = headers.get("origin")
-    if origin is not None and origin.lower() != f"{scope['scheme']}://{given[0]}".lower():
+    # A proxy in front may speak TLS. No other server has the same host and port.
+    own = [f"{scheme}://{given[0]}".lower() for scheme in ("http", "https")]
+    if origin is not None and origin.lower() not in own:
         return "this request comes from a page of another site"
     fetch_site = headers.get("sec-fetch-site", "same-origin")
     if fetch_site in ("same-origin", "none"):
