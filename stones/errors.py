@@ -5,6 +5,8 @@ or ValueError works with a store too. A missing key is a plain `KeyError` with t
 dict.
 """
 
+import re
+
 
 class StoneError(Exception):
     """The root of all errors of stones. Its text says what was wrong, where, and what to do.
@@ -170,7 +172,40 @@ class QueryError(StoneError, ValueError):
     """A query that cannot be parsed, or values that do not fit the query's placeholders.
 
     Also a cursor of another order, or a damaged one, and a value that an aggregate cannot take.
+
+    >>> import attrs, stones
+    >>> notes = stones.Collection(stones.MemoryStore(), attrs.make_class('Note', ['text']))
+    >>> try:
+    ...     notes.find('@.text == "a" and @.text == "b"')
+    ... except stones.QueryError as error:
+    ...     print(error.place, error.reason)
+    14 'and' is not expected here: write && for it
     """
+
+    place: int | None = None
+    """Where in the text of the query it cannot be parsed. None for an error without a place."""
+    reason: str = ""
+    """What is wrong at this place. The text of the error has the query too, and a mark in it."""
+
+    @classmethod
+    def at(cls, place: int, reason: str, text: str) -> "QueryError":
+        """An error that shows the text, with a mark under this position."""
+        lines = text.split("\n")
+        row = text.count("\n", 0, place)
+        column = place - (text.rfind("\n", 0, place) + 1)
+        indent = "".join("\t" if char == "\t" else " " for char in lines[row][:column])
+        lines.insert(row + 1, f"{indent}^")
+        error = cls("\n    ".join([reason, *lines]))
+        error.place, error.reason = place, reason
+        return error
+
+    @classmethod
+    def about(cls, name: str, reason: str, text: str) -> "QueryError":
+        """An error about a name in the text. Its place is the first one where the name stands."""
+        error = cls(f"{text!r}: {reason}")
+        if found := re.search(rf"(?<!\w){re.escape(name)}(?!\w)", text):
+            error.place, error.reason = found.start(), reason
+        return error
 
 
 class NotOneError(StoneError, LookupError):

@@ -216,17 +216,16 @@ class FieldTypes:
         dicts = [kind for kind in alternatives if kind.fields is None and dict in kind.stored_as]
         found = [kind.fields[name] for kind in classes if kind.fields and name in kind.fields]
         if start is self._root and not classes:
-            raise QueryError(
-                f"{self._text!r}: $ is the list of all records, and has no field {show(name)}: "
-                f"write $[*]{_step(name)} for the field of each record"
-            )
+            reason = f"$ is the list of all records, and has no field {show(name)}: "
+            reason += f"write $[*]{_step(name)} for the field of each record"
+            raise QueryError.about(name, reason, self._text)
         if found or dicts or not classes:
             return _Place((*found, *(item for kind in dicts for item in kind.items)))
         if name in (self._extra_fields if self._record in classes else self._extra_inside):
             return _ANYWHERE
         owner = " | ".join(dict.fromkeys(kind.name for kind in classes if not kind.members))
         fields = dict.fromkeys(field for kind in classes for field in kind.fields or ())
-        raise QueryError(f"{self._text!r}: {unknown_field(owner, fields, name)}")
+        raise QueryError.about(name, unknown_field(owner, fields, name), self._text)
 
 
 @frozen

@@ -65,7 +65,7 @@ def _parse(text: str, path: str, start: int) -> tuple[JSONPath, frozenset[str]]:
     except PlacedError as error:
         place = min(max(error.place - start, 0), len(text))
         reason = _reason_at(place, text) if error.reason is None else error.reason
-        raise _error_at(place, reason, text) from None
+        raise QueryError.at(place, reason, text) from None
     except RecursionError as error:
         raise QueryError(f"this is nested too deeply: {text:.200}") from error
 
@@ -269,13 +269,3 @@ def _reason_at(place: int, text: str) -> str:
         name = _NAME_SO_FAR.search(text, 0, place)
         hint = f': write a name such as this in brackets: ["{name[1]}{word}"]' if name else ""
     return f"{shown} is not expected here{hint}"
-
-
-def _error_at(place: int, reason: str, text: str) -> QueryError:
-    """An error that shows the text, with a mark under this position."""
-    lines = text.split("\n")
-    row = text.count("\n", 0, place)
-    column = place - (text.rfind("\n", 0, place) + 1)
-    indent = "".join("\t" if char == "\t" else " " for char in lines[row][:column])
-    lines.insert(row + 1, f"{indent}^")
-    return QueryError("\n    ".join([reason, *lines]))

@@ -101,7 +101,8 @@ class Plan:
         """The same as plain values, for JSON."""
         return attrs.asdict(self)
 
-    def __str__(self) -> str:
+    def rows(self) -> list[tuple[str, str, str]]:
+        """The rows of the table: what is done, by or on what, and the details."""
         rows = [self._found_row()]
         if self.rest:
             rows.append(("test", "the record", " && ".join(self.rest)))
@@ -111,6 +112,10 @@ class Plan:
         rows += [("passed over", each.index, each.reason) for each in self.passed_over]
         if self.read is not None:
             rows.append(("read", _read_text(self.read), ""))
+        return rows
+
+    def __str__(self) -> str:
+        rows = self.rows()
         width = max([12, *(len(row[1]) for row in rows if row[2])])
         return "\n".join(f"{a:<12} {b:<{width}}  {c}".rstrip() for a, b, c in rows)
 
