@@ -12,10 +12,12 @@ token_check    the secret that lets a browser in, where the server is given one
 patterns       refuses regular expressions that could take for ever
 request_body   the body of a request, up to a size and within the time
 static_files   the style sheet and the script
-views          the pages
+views          what the pages show, computed from a store, without HTML
 edit_pages     the pages that change records: edit, add, delete
 record_changes the changes, each only if the record is still as it was shown
 field_texts    the fields of a record as texts of a form, and back
+read_pages     the pages that only read
+measurements   the sizes of the store, and how it grows, measured in a thread
 api            the same as JSON, for programs
 serving        the server: its sockets, its limits, and its end
 templates      the HTML of the pages

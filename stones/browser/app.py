@@ -13,17 +13,16 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import Response
 
-from stones.browser.views import store_page
 from stones.stores.store import Store
 
-from . import api, edit_pages, static_files
+from . import api, edit_pages, read_pages, static_files
 from .answering import error_json, error_page
 from .limits import Limits
 from .security import HEADERS, Gate, Hosts
 from .site import Site
 from .token_check import TokenCheck
 
-PAGES = [*store_page.routes, *edit_pages.routes, *api.routes, *static_files.routes]
+PAGES = [*read_pages.routes, *edit_pages.routes, *api.routes, *static_files.routes]
 """The routes of all pages."""
 
 

@@ -8,6 +8,7 @@ from urllib.parse import quote, urlencode
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from .static_files import static_link
+from .views.texts import age_text, size_text
 
 Query = Iterable[tuple[str, str]] | dict[str, str]
 
@@ -42,4 +43,5 @@ templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
+templates.filters.update(size=size_text, age=age_text)
 templates.globals.update(link=link, record_query=record_query, static_link=static_link)

@@ -11,6 +11,7 @@ from attrs import field, frozen
 from stones.stores.store import Store
 
 from .limits import Limits
+from .measurements import Measurements
 
 
 @frozen(eq=False)
@@ -30,6 +31,12 @@ class Site:
     """Each form has it. Another site cannot know it, so it cannot send such a form."""
     stopped: Event = field(factory=Event)
     """Set when the server ends, so that no request keeps it waiting."""
+    measurements: Measurements = field(init=False)
+    """The sizes of the store, and how it grows."""
+
+    @measurements.default
+    def _measurements(self) -> Measurements:
+        return Measurements(self.store, self.stopped)
 
     def is_own_form(self, form: Mapping[str, str]) -> bool:
         """Whether a form was made by this server."""
