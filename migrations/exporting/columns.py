@@ -5,6 +5,7 @@ value is a dict, it has a column for each item; another value is in the column `
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 from attrs import frozen
@@ -13,7 +14,7 @@ from stones.collections.indexes.encoding import MISSING
 from stones.errors import QueryError, StorageError
 from stones.formats.messages import show
 
-from .entry_pages import Row
+from .entry_pages import Page, Row
 from .sources import Picked, Source
 
 KEY, VALUE = "_key", "_value"
@@ -29,10 +30,19 @@ class Columns:
     names: tuple[str, ...]
     cells: Callable[[Row], Sequence[Any]]
     """The cells of a row. MISSING where it has no value."""
+    of_page: Callable[[Page], Sequence[Sequence[Any]] | None] = lambda _: None
+    """The columns of a page, where each value is a dict of all fields in order. Otherwise None."""
 
     def rows(self, source: Source) -> Iterator[Sequence[Any]]:
         """The cells of each row."""
         return map(self.cells, source.rows())
+
+    def pages(self, source: Source) -> Iterator[Sequence[Sequence[Any]]]:
+        """The columns of each page that is not empty."""
+        for page in source.pages():
+            if page.values:
+                columns = self.of_page(page)
+                yield columns or [*zip(*map(self.cells, page.rows()), strict=True)]
 
 
 def columns_of(source: Source, picked: Picked | None) -> Columns:
@@ -59,17 +69,22 @@ def _columns_of_records(source: Source, names: Sequence[str]) -> Columns:
         found = _in_order(value, ordered)
         return [key, *found] if source.has_keys else found
 
-    return Columns((KEY, *names) if source.has_keys else tuple(names), cells)
+    def of_page(page: Page) -> Sequence[Sequence[Any]] | None:
+        columns = _fields_of(page.values) if _forms_of(page) == [ordered] else None
+        return [page.keys, *columns] if columns and source.has_keys else columns
+
+    return Columns((KEY, *names) if source.has_keys else tuple(names), cells, of_page)
 
 
 def _columns_of_entries(source: Source) -> Columns:
     names: dict[str, None] = {}
     has_values = False
-    for _, value in source.rows():
-        if not _has_items(value):
-            has_values = True
-            continue
-        names.update(dict.fromkeys(value))
+    for page in source.pages():
+        forms = _forms_of(page)
+        if forms is None:
+            has_values |= not all(map(_has_items, page.values))
+            forms = [tuple(value) for value in page.values if _has_items(value)]
+        names.update(dict.fromkeys(chain.from_iterable(forms)))
         if len(names) > MOST:
             raise QueryError(
                 f"the values have more than {MOST:,} different fields: name some with fields="
@@ -95,7 +110,28 @@ def _columns_of_entries(source: Source) -> Columns:
             found, tail = [MISSING] * len(ordered), [value]
         return [_key_form(key), *found, *tail]
 
-    return Columns((KEY, *ordered, VALUE) if has_values else (KEY, *ordered), cells)
+    def of_page(page: Page) -> Sequence[Sequence[Any]] | None:
+        if has_values or _forms_of(page) != [ordered]:
+            return None
+        columns = _fields_of(page.values)
+        return [[*map(_key_form, page.keys)], *columns] if columns else None
+
+    return Columns((KEY, *ordered, VALUE) if has_values else (KEY, *ordered), cells, of_page)
+
+
+def _forms_of(page: Page) -> list[tuple[str, ...]] | None:
+    """The fields of the rows in their order, each form once. None if a value has no items."""
+    values = page.values
+    if {*map(type, values)} != {dict}:
+        return None
+    if not page.are_plain and not {*map(type, chain.from_iterable(values))} <= _TEXT:
+        return None
+    return [*dict.fromkeys(map(tuple, values))]
+
+
+def _fields_of(values: Sequence[Mapping[str, Any]]) -> list[Sequence[Any]]:
+    """The values of each field, of dicts with the same fields."""
+    return [*zip(*map(dict.values, values), strict=True)]
 
 
 def _in_order(value: Mapping[str, Any], names: tuple[str, ...]) -> Sequence[Any]:

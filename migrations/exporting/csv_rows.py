@@ -25,15 +25,12 @@ import msgspec
 
 from stones.collections.indexes.encoding import MISSING
 from stones.collections.language.arrays import in_order
-from stones.formats.json_serializer import encode, is_plain
-from stones.stores.database_reader import batches
+from stones.formats.json_serializer import are_plain, encode, encode_lines, is_plain
 
 from .columns import columns_of
 from .sources import Picked, Source
 
 Write = Callable[[bytes], object]
-ROWS = 128
-"""So many rows are written at once."""
 
 
 def write_csv(source: Source, picked: Picked | None, write: Write) -> Iterator[int]:
@@ -48,10 +45,10 @@ def write_csv(source: Source, picked: Picked | None, write: Write) -> Iterator[i
         text.seek(0)
         text.truncate()
 
-    for rows in batches(columns.rows(source), ROWS):
-        writer.writerows(zip(*map(_texts, zip(*rows, strict=True)), strict=True))
+    for page in columns.pages(source):
+        writer.writerows(zip(*map(_texts, page), strict=True))
         flush()
-        yield len(rows)
+        yield len(page[0])
     flush()
 
 
@@ -61,7 +58,11 @@ def _texts(column: Sequence[Any]) -> Iterable[str]:
     if len(kinds) > 1:
         return map(cell_text, column)
     (kind,) = kinds
-    return column if kind is str else map(_FORMS.get(kind, _json), column)
+    if kind is str or kind is float:  # the writer has floats as `repr` does
+        return column
+    if kind is int:
+        return _ints(column)
+    return map(_FORMS[kind], column) if kind in _FORMS else _jsons(column)
 
 
 def cell_text(value: Any) -> str:
@@ -70,11 +71,28 @@ def cell_text(value: Any) -> str:
     return _json(value) if form is None else form(value)
 
 
+def _ints(column: Sequence[int]) -> Iterable[str]:
+    try:
+        return [*map(str, column)]
+    except ValueError:
+        return map(_int, column)
+
+
 def _int(value: int) -> str:
     try:
         return str(value)
     except ValueError:  # Python limits the digits
         return str(Decimal(value))
+
+
+def _jsons(column: Sequence[Any]) -> Iterable[str]:
+    """The JSON of values, as `_json` has it. Plain values are encoded by one call."""
+    if are_plain(column):
+        try:
+            return encode_lines(column).decode().split("\n")[: len(column)]
+        except (msgspec.MsgspecError, TypeError, ValueError, OverflowError, RecursionError):
+            pass
+    return map(_json, column)
 
 
 def _json(value: Any) -> str:
