@@ -1,6 +1,7 @@
 """A store in another place: equal in all that it knows, whatever happens on the way."""
 
 import os
+import re
 import shelve
 import signal
 import subprocess
@@ -722,6 +723,15 @@ def test_the_command_encodes_values_anew(run, tmp_path):
         store["theme"] = "dark"
     run("copy", "--to", "json", tmp_path / "here", f"json:{tmp_path}/there.json")
     assert (tmp_path / "there.json").read_text() == '{\n  "theme": "dark"\n}\n'
+
+
+def test_the_command_goes_on_only_with_a_copy_by_the_same_serializer(run, tmp_path):
+    with LmdbStore(tmp_path / "here", serialize="msgpack") as store:
+        store["theme"] = "dark"
+    command = ["copy", "--replace", tmp_path / "here", tmp_path / "there", "--to"]
+    assert "noop cannot hold a str" in run(*command, "noop", code=1)
+    assert re.search(r"unfinished .* by noop: .* remove .*there", run(*command, "json", code=1))
+    assert "noop cannot hold a str" in run(*command, "noop", code=1)
 
 
 def test_the_command_encodes_the_values_of_a_shelf_anew(run, tmp_path):

@@ -129,7 +129,7 @@ def _forms_of(page: Page) -> list[tuple[str, ...]] | None:
     return [*dict.fromkeys(map(tuple, values))]
 
 
-def _fields_of(values: Sequence[Mapping[str, Any]]) -> list[Sequence[Any]]:
+def _fields_of(values: Sequence[dict[str, Any]]) -> list[Sequence[Any]]:
     """The values of each field, of dicts with the same fields."""
     return [*zip(*map(dict.values, values), strict=True)]
 

@@ -16,7 +16,7 @@ from stones.errors import (
 from stones.formats.codec import Codec
 from stones.formats.generation import GENERATION, next_generation
 from stones.formats.layout import LAYOUT
-from stones.formats.metadata import has_collections, read_metadata
+from stones.formats.metadata import Metadata, has_collections, read_metadata
 from stones.formats.request import FormatRequest
 from stones.formats.unfinished import NOTE, UNFINISHED_LAYOUT, UnfinishedCopy
 from stones.stores.database import Database
@@ -185,12 +185,7 @@ class CopyTarget:
         Raises EncryptionKeyError if the request lacks a key of that format.
         """
         note = self.found()
-        if note is None or note.formats is None:
-            return None
-        txn = MemoryEngine().begin(write=True)
-        for name, raw in note.formats.items():
-            txn.put(META, name.encode(), raw.encode("latin-1"))
-        metadata = read_metadata(txn)
+        metadata = None if note is None else noted_metadata(note)
         if metadata is None:
             return None
         try:
@@ -198,6 +193,16 @@ class CopyTarget:
         except EncryptionKeyError as error:
             raise EncryptionKeyError(f"{error}; give the key to copy() by keys=") from error
         return Codec(metadata, request)
+
+
+def noted_metadata(note: UnfinishedCopy) -> Metadata | None:
+    """The metadata of the own format of an unfinished copy. None if it has that of its source."""
+    if note.formats is None:
+        return None
+    txn = MemoryEngine().begin(write=True)
+    for name, raw in note.formats.items():
+        txn.put(META, name.encode(), raw.encode("latin-1"))
+    return read_metadata(txn)
 
 
 def _is_empty(txn: Transaction) -> bool:

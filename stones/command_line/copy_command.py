@@ -7,8 +7,9 @@ from typing import Any
 import attrs
 import click
 
-from stones.errors import EncryptionKeyError, UnfinishedCopyError
+from stones.errors import EncryptionKeyError, MigrationError, UnfinishedCopyError
 from stones.formats.messages import show_count
+from stones.formats.unfinished import UnfinishedCopy
 from stones.stores.existing import lmdb_path
 from stones.stores.opening import stone
 from stones.stores.schemes import scheme_of
@@ -124,4 +125,23 @@ def _made(target: str, serializer: str, source: Store[Any, Any]) -> Any:
                 raise
             return stone(place, serialize=serializer, encrypt=given_keys(), **wanted)
     except UnfinishedCopyError:  # its note names its format
+        _check_goes_on(target, serializer, source)
         return target
+
+
+def _check_goes_on(target: str, serializer: str, source: Store[Any, Any]) -> None:
+    """Raise MigrationError if an unfinished copy is of another store, or by another serializer."""
+    from stones.migrations.transfer.places import identity, opened
+    from stones.migrations.transfer.target import noted_metadata
+
+    with opened(target, readonly=True, create=False) as database:
+        note = database.engine.read(UnfinishedCopy.read)
+    if note is None:
+        return
+    written_by = (noted_metadata(note) or source.database.metadata()).write.serializer
+    if note.source != identity(source.database) or written_by != serializer:
+        raise MigrationError(
+            f"{shown(target)} is an unfinished copy of {note.source!r:.200}, and its values are "
+            f"written by {written_by}: run that copy again, or remove {shown(target)} and copy "
+            "anew"
+        )
