@@ -5,6 +5,7 @@ SHELL := bash
 VENV ?= .venv$(if $(PYTHON),-$(notdir $(PYTHON)))
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PORT ?= 8000
 DEMO := .venv-demo$(if $(PYTHON),-$(notdir $(PYTHON)))
 PIP_INSTALL := -m pip install --quiet --disable-pip-version-check
 
@@ -47,8 +48,16 @@ test-all: ## the tests under each supported Python that this machine has
 	@.ci/test-all
 
 .PHONY: demo
-demo: $(DEMO)/.installed ## a guided run over real data, in a virtual environment of its own
-	@$(DEMO)/bin/python docs/examples/airports.py
+demo: $(DEMO)/.installed ## a tour on real data, in an environment of its own; leaves demo-db behind
+	@rm -rf demo-db
+	@$(DEMO)/bin/python docs/examples/airports.py demo-db
+
+.PHONY: browse
+browse: $(DEMO)/.installed demo-db/data.mdb ## a page to look into demo-db: make browse PORT=8001
+	@$(DEMO)/bin/stones serve demo-db --write --port $(PORT)
+
+demo-db/data.mdb: | $(DEMO)/.installed
+	@$(MAKE) --no-print-directory demo
 
 .PHONY: bench
 bench: $(VENV)/.installed-bench ## ratios to raw LMDB and SQLite: make bench ROUNDS=3 ONLY=count
@@ -120,10 +129,10 @@ $(VENV)/.installed-%: $(INSTALLED)
 $(DEMO)/.installed: pyproject.toml
 	@.ci/venv $(DEMO) $(PYTHON)
 	@echo 'Installing stones into $(DEMO) ...'
-	@$(DEMO)/bin/python $(PIP_INSTALL) --editable '.[demo]'
+	@$(DEMO)/bin/python $(PIP_INSTALL) --editable '.[browser,demo]'
 	@touch $@
 
 .PHONY: clean
 clean: ## remove what the others made, but for the virtual environments
-	@rm -rf build dist docs/_build htmlcov .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	@rm -rf build demo-db dist docs/_build htmlcov .coverage* .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	@find stones collections migrations tests docs -name __pycache__ -type d -prune -exec rm -rf {} +

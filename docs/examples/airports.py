@@ -1,6 +1,6 @@
 """A tour of stones on real data: the 28,000 airports of the PyPI package `airportsdata`.
 
-Run it with `make demo`; or name a directory for the database, to look into it afterwards:
+Run it with `make demo`, which leaves the database in `demo-db`; or name another directory:
 
     python docs/examples/airports.py DIRECTORY
 """
@@ -194,3 +194,4 @@ if __name__ == "__main__":
         sys.exit(f"{sys.argv[1]} is there already: name a directory that is not")
     else:
         tour(Path(sys.argv[1]))
+        click.echo(f"\nLook into it in a browser: make browse, or stones serve {sys.argv[1]}")
