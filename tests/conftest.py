@@ -35,10 +35,21 @@ from stones.engines.sqlite.engine import SqliteEngine
 from stones.migrations import batches
 
 from .command_line import run
+from .servers.chromium import chromium, open_window, window
 from .servers.fixtures import postgres, postgres_server, postgres_url
 from .servers.redis import redis_prefix, redis_url
 
-__all__ = ["postgres", "postgres_server", "postgres_url", "redis_prefix", "redis_url", "run"]
+__all__ = [
+    "chromium",
+    "open_window",
+    "postgres",
+    "postgres_server",
+    "postgres_url",
+    "redis_prefix",
+    "redis_url",
+    "run",
+    "window",
+]
 
 pytest.register_assert_rewrite("stones.testing")
 settings.register_profile(
