@@ -8,8 +8,7 @@ from attrs import evolve
 
 from stones.collections.records.record_type import RecordType
 from stones.engine import Space, Transaction
-from stones.errors import CorruptValueError, FormatMismatchError, RecordError
-from stones.formats.messages import show
+from stones.errors import CorruptValueError, FormatMismatchError
 from stones.stores.claims import claim_key, is_namespace, parse_collection
 from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.spans import prefix_span
@@ -17,9 +16,8 @@ from stones.stores.spans import prefix_span
 from .description import Description
 from .differences import Difference, Record, difference
 from .program_steps import ProgramSteps
-from .record_steps import state_at, steps_of
 from .step_code import step_code
-from .step_shapes import step_views
+from .upgraded_record import shown_key, upgraded
 
 
 def misfit_help(
@@ -70,31 +68,6 @@ def read_description(txn: Transaction, name: str) -> Description | None:
     if raw is None or is_namespace(raw):
         return None
     return Description.from_stored(name, parse_collection(name, raw))
-
-
-def upgraded(
-    txn: Transaction, program: ProgramSteps, found: Description, stored: bytes, value: Any
-) -> Any:
-    """The dict of a record after all steps. None if it is removed, or if a step fails for it.
-
-    `Collection.migrate` tells of the steps that fail. So the collection can be opened for it.
-    """
-    if not found.steps.is_pending(program.last):
-        return value
-    (step,) = steps_of(txn, program.name, state_at(txn, program.name, found.steps), (stored,))
-    view = step_views(found).get(step)
-    try:
-        return program.upgrade(stored, value if view is None else view(value), step)
-    except RecordError:
-        return None
-
-
-def shown_key(record_type: RecordType[Any], key: bytes) -> str:
-    """The key of a record as messages show it, by its stored key without the prefix."""
-    try:
-        return show(record_type.key_codec.decode(key))
-    except (ValueError, OverflowError):
-        return show(key)
 
 
 def difference_text(differs: Difference) -> str:

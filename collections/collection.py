@@ -7,9 +7,9 @@ steps is in `migrated_collection`.
 """
 
 from collections.abc import Callable, Iterable, MutableMapping
-from typing import Any, TypeVar, get_args, overload
+from typing import TYPE_CHECKING, Any, TypeVar, get_args, overload
 
-from stones.collections.queries.bulk_changes import change_record
+from stones.collections.queries import bulk_changes
 from stones.collections.records.reading_rules import Unknown
 from stones.collections.records.record_type import record_type
 from stones.errors import CollectionError
@@ -19,13 +19,19 @@ from stones.stores.missing_keys import missing_key
 from stones.stores.reader import Reader
 
 from .collection_reader import K, R
-from .index_declarations import Index, declared_indexes
+from .later import Later
 from .migrated_collection import MigratedCollection
 from .movable_collection import MovableCollection
 from .record_batch import OnDuplicate, RecordBatch
 from .record_changes import RecordChanges
 from .record_steps import Step
 from .stored_records import StoredRecords
+
+if TYPE_CHECKING:
+    from . import index_declarations
+    from .index_declarations import Index
+else:
+    index_declarations = Later("stones.collections.index_declarations")
 
 T = TypeVar("T")
 
@@ -96,7 +102,7 @@ class Collection(MigratedCollection[K, R], MovableCollection[K, R], MutableMappi
         name: str | None = None,
         *,
         unknown: Unknown = "error",
-        indexes: Iterable[str | tuple[str, ...] | Index] = (),
+        indexes: "Iterable[str | tuple[str, ...] | Index]" = (),
         migrations: Iterable[Step] = (),
     ) -> None:
         if not isinstance(store, Reader) or not store.is_whole:
@@ -114,7 +120,7 @@ class Collection(MigratedCollection[K, R], MovableCollection[K, R], MutableMappi
                 f"{show(name)} cannot name a collection: use letters, digits, '_', '-' and "
                 "'.', 64 at most: Collection(store, Class, name='users')"
             )
-        declared = declared_indexes(type_of_record, indexes)
+        declared = index_declarations.declared_indexes(type_of_record, indexes)
         records: StoredRecords[K, R] = StoredRecords(
             store.database, type_of_record, name, declared, migrations
         )
@@ -276,7 +282,7 @@ class Collection(MigratedCollection[K, R], MovableCollection[K, R], MutableMappi
         """
 
         def change_one(changes: RecordChanges) -> R:
-            record = change_record(self._queried, changes, key, change)
+            record = bulk_changes.change_record(self._queried, changes, key, change)
             if record is None:
                 raise missing_key(key)
             return record

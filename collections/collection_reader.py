@@ -6,12 +6,9 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
-from stones.collections.indexes.definition import IndexInfo
-from stones.collections.language.record_paths import RecordPaths
 from stones.collections.planning.selection import Selection
 from stones.collections.queries.queried_records import QueriedRecords
 from stones.collections.queries.query import Query
-from stones.collections.scans import scan
 from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
 from stones.stores.missing_keys import missing_key
@@ -29,6 +26,8 @@ if TYPE_CHECKING:
 
     # A default for a type variable (PEP 696): see stones.stores.reader.
     from typing_extensions import TypeVar
+
+    from stones.collections.indexes.definition import IndexInfo
 
     K = TypeVar("K", default=str | bytes | int | UUID | date | tuple[Any, ...])
     R = TypeVar("R", default=Any)
@@ -51,8 +50,7 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         self._type = records.type
         self._records = records
         self._checks: RecordChecks[R] = RecordChecks(records.type, records.name)
-        self._paths = RecordPaths(records.type.conversion, *records.extra_fields())
-        self._queried = QueriedRecords(records, self._paths, self._checks)
+        self._queried = QueriedRecords(records, self._checks)
 
     # -- reading -------------------------------------------------------------------------------
 
@@ -135,7 +133,7 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         return RecordRange(self, self._queried, span)
 
     @property
-    def indexes(self) -> tuple[IndexInfo, ...]:
+    def indexes(self) -> "tuple[IndexInfo, ...]":
         """The indexes that the store has of this collection, the oldest first."""
         return self._records.index_infos()
 
@@ -183,8 +181,10 @@ class CollectionReader(BoundToStore, Mapping[K, R]):
         that needs the whole list (`$..city`, `$[0:3]`) holds all records in memory. Values are
         bound as in `find`. Raises QueryError as `find` does.
         """
+        from stones.collections.scans import scan  # it loads the language of queries
+
         dicts = (value for _, value in scan.matches(self._records, self._records.span))
-        return map(known, self._paths.search(path).find(dicts, values))
+        return map(known, self._queried.paths.search(path).find(dicts, values))
 
     # -- records as dicts ----------------------------------------------------------------------
 

@@ -10,23 +10,27 @@ is there.
 from collections.abc import Callable, Container, Sequence
 from contextlib import suppress
 from functools import partial
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
-from stones.collections.indexes.definition import (
-    IndexDefinition,
-    next_id,
-    read_definitions,
-    write_definition,
-)
 from stones.engine import Space, Transaction
 from stones.errors import CollectionError, ConflictError, DuplicateKeyError
 from stones.stores.claims import claim_key, count_key, read_count
 from stones.stores.database import Database
 
-from .index_building import IndexBuilder, sweep_step
+from .later import Later
 from .stored_indexes import StoredIndexes
-from .unindexed_records import reads_apart
+
+if TYPE_CHECKING:
+    from stones.collections.indexes import definition
+    from stones.collections.indexes.definition import IndexDefinition
+
+    from . import index_building, unindexed_records
+else:
+    definition = Later("stones.collections.indexes.definition")
+    index_building = Later("stones.collections.index_building")
+    unindexed_records = Later("stones.collections.unindexed_records")
 
 SMALL = 10_000
 """A collection with fewer records is indexed at once."""
@@ -35,7 +39,7 @@ SMALL = 10_000
 class DeclaredIndexes:
     """What the class and the `indexes=` of one collection declare. Their ids mean nothing."""
 
-    def __init__(self, declared: Sequence[IndexDefinition], stored: StoredIndexes) -> None:
+    def __init__(self, declared: "Sequence[IndexDefinition]", stored: StoredIndexes) -> None:
         self._declared = [*declared]
         self._stored = stored
         self._name = stored.name
@@ -45,7 +49,7 @@ class DeclaredIndexes:
         """Whether a build was unfinished when this program looked last."""
 
     @property
-    def definitions(self) -> Sequence[IndexDefinition]:
+    def definitions(self) -> "Sequence[IndexDefinition]":
         """The indexes that are declared, without those that were dropped."""
         return tuple(self._declared)
 
@@ -80,7 +84,7 @@ class DeclaredIndexes:
         """Note whether the store has them all. Not in a transaction, which might be undone."""
         if not database.in_transaction():
             with database.reading() as read:
-                self.are_stored = not self._lacks(read_definitions(read, self._name))
+                self.are_stored = not self._lacks(definition.read_definitions(read, self._name))
 
     def are_missing(self, txn: Transaction) -> bool:
         """Whether a write has to define some: the store lacks them, and has not had them all."""
@@ -93,7 +97,7 @@ class DeclaredIndexes:
         have the same values in a unique index, the index fails, as `Collection.indexes` tells.
         """
         if not database.in_transaction():
-            taken = IndexBuilder(database, self._stored).take_step()
+            taken = index_building.IndexBuilder(database, self._stored).take_step()
             self.are_unfinished = taken is not None
 
     def add_missing(
@@ -106,13 +110,15 @@ class DeclaredIndexes:
         """
         missing = self._missing(txn)
         for index in missing:
-            write_definition(txn, self._name, evolve(index, id=next_id(txn), state="building"))
+            definition.write_definition(
+                txn, self._name, evolve(index, id=definition.next_id(txn), state="building")
+            )
         database.reload(txn)
         if builds and self._is_small_build(txn):
-            builder = IndexBuilder(database, self._stored)
+            builder = index_building.IndexBuilder(database, self._stored)
             while builder.step(txn) is not None:
                 pass
-            sweep_step(txn)
+            index_building.sweep_step(txn)
             self._check_failed(txn)
         # Never made False here: the transaction may be undone, and the next write looks again.
         self.are_unfinished |= self._is_building(txn)
@@ -122,10 +128,10 @@ class DeclaredIndexes:
         self,
         database: Database,
         define: Callable[..., list[str]],
-        missing: Sequence[IndexDefinition],
+        missing: "Sequence[IndexDefinition]",
     ) -> None:
         at_once = partial(define, builds=True)
-        if not reads_apart(database):
+        if not unindexed_records.reads_apart(database):
             database.transact(at_once)
             return
         if any(index.unique for index in missing):
@@ -148,13 +154,13 @@ class DeclaredIndexes:
         """
         with database.reading() as read:
             if not self._is_small_build(read):
-                return not self._lacks(read_definitions(read, self._name))
-        builder = IndexBuilder(database, self._stored)
+                return not self._lacks(definition.read_definitions(read, self._name))
+        builder = index_building.IndexBuilder(database, self._stored)
         while builder.take_step() is not None:
             pass
         builder.sweep()
         with database.reading() as read:
-            found = read_definitions(read, self._name)
+            found = definition.read_definitions(read, self._name)
             failed = [index for index in found if index.state == "failed"]
         builder.drop_failed([index for index in failed if index.name in defined])
         self._raise_failed(failed)
@@ -164,10 +170,10 @@ class DeclaredIndexes:
         """Declare an index no more: it was dropped."""
         self._declared = [index for index in self._declared if index.name != name]
 
-    def _missing(self, txn: Transaction) -> list[IndexDefinition]:
+    def _missing(self, txn: Transaction) -> "list[IndexDefinition]":
         if self.are_stored:
             return []
-        present = {index.name: index for index in read_definitions(txn, self._name)}
+        present = {index.name: index for index in definition.read_definitions(txn, self._name)}
         for index in self._declared:
             other = present.get(index.name)
             if other is not None and not index.same_as(other):
@@ -179,7 +185,7 @@ class DeclaredIndexes:
                 )
         return [index for index in self._declared if index.name not in present]
 
-    def _lacks(self, present: Sequence[IndexDefinition]) -> bool:
+    def _lacks(self, present: "Sequence[IndexDefinition]") -> bool:
         return not {index.name for index in self._declared} <= {index.name for index in present}
 
     def _is_small_build(self, txn: Transaction) -> bool:
@@ -187,18 +193,20 @@ class DeclaredIndexes:
         return self._is_building(txn) and read_count(txn, count_key(self._name)) < SMALL
 
     def _is_building(self, txn: Transaction) -> bool:
-        return any(index.state == "building" for index in read_definitions(txn, self._name))
+        return any(
+            index.state == "building" for index in definition.read_definitions(txn, self._name)
+        )
 
     def _check_failed(self, txn: Transaction) -> None:
-        self._raise_failed(read_definitions(txn, self._name))
+        self._raise_failed(definition.read_definitions(txn, self._name))
 
-    def _raise_failed(self, indexes: Sequence[IndexDefinition]) -> None:
+    def _raise_failed(self, indexes: "Sequence[IndexDefinition]") -> None:
         names = {index.name for index in self._declared}
         for index in indexes:
             if index.state == "failed" and index.name in names:
                 raise DuplicateKeyError(index.problem)
 
 
-def flags_text(index: IndexDefinition) -> str:
+def flags_text(index: "IndexDefinition") -> str:
     """What two indexes of the same name may differ in, in words."""
     return f"unique={index.unique} and each={index.each}"

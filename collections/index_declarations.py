@@ -13,17 +13,23 @@ from typing import TYPE_CHECKING, Any
 import attrs
 from attrs import frozen
 
-from stones.collections.indexes.definition import MAX_NAME, MAX_PATHS, PATH, IndexDefinition
-from stones.collections.language.jsonpath import parse_filter
-from stones.collections.language.record_paths import RecordPaths
 from stones.collections.records.conversion import Conversion
 from stones.collections.records.record_type import RecordType
 from stones.errors import CollectionError, QueryError
 from stones.formats.messages import show
 
+from .later import Later
+
 __all__ = ["Index", "declared_indexes", "index"]
 
 _INDEX = "stones.index"
+
+if TYPE_CHECKING:
+    from stones.collections.indexes import definition
+    from stones.collections.indexes.definition import IndexDefinition
+    from stones.collections.language.record_paths import RecordPaths
+else:
+    definition = Later("stones.collections.indexes.definition")
 
 if TYPE_CHECKING:
     # To type checkers, index() is attrs.field: see stones.collections.records.record_type.key.
@@ -98,7 +104,7 @@ class Index:
 
 def declared_indexes(
     record_type: RecordType[Any], declared: Iterable[Any] = ()
-) -> tuple[IndexDefinition, ...]:
+) -> "tuple[IndexDefinition, ...]":
     """The indexes of a class, and of `indexes=[...]`, as definitions without an id.
 
     Raises CollectionError for a path that no record can have, for a value that cannot be indexed,
@@ -107,15 +113,18 @@ def declared_indexes(
     """
     if isinstance(declared, str | Index) or not isinstance(declared, Iterable):
         raise CollectionError(f"indexes= takes a list, not {show(declared)}: indexes=['age']")
+    every = [*_fields_with_index(record_type), *map(_as_index, declared)]
+    if not every:
+        return ()
+    from stones.collections.language.record_paths import RecordPaths  # as every query does
+
     paths = RecordPaths(record_type.conversion)
     found: list[IndexDefinition] = []
-    for wanted in [*_fields_with_index(record_type), *map(_as_index, declared)]:
-        definition = _definition(wanted, record_type, paths)
-        if any(definition.name == other.name for other in found):
-            raise CollectionError(
-                f"{record_type.name}: the index {definition.name!r} is declared twice"
-            )
-        found.append(definition)
+    for wanted in every:
+        index = _definition(wanted, record_type, paths)
+        if any(index.name == other.name for other in found):
+            raise CollectionError(f"{record_type.name}: the index {index.name!r} is declared twice")
+        found.append(index)
     return tuple(found)
 
 
@@ -145,10 +154,14 @@ def _as_index(declared: Any) -> Index:
     )
 
 
-def _definition(wanted: Index, record_type: RecordType[Any], paths: RecordPaths) -> IndexDefinition:
+def _definition(
+    wanted: Index, record_type: RecordType[Any], paths: "RecordPaths"
+) -> "IndexDefinition":
     owner = record_type.name
-    if not 0 < len(wanted.paths) <= MAX_PATHS:
-        raise CollectionError(f"{owner}: an index has 1 to {MAX_PATHS} paths, not {show(wanted)}")
+    if not 0 < len(wanted.paths) <= definition.MAX_PATHS:
+        raise CollectionError(
+            f"{owner}: an index has 1 to {definition.MAX_PATHS} paths, not {show(wanted)}"
+        )
     if type(wanted.unique) is not bool or type(wanted.each) is not bool:
         raise CollectionError(f"{owner}: unique= and each= are True or False, not {show(wanted)}")
     if len(set(wanted.paths)) < len(wanted.paths):
@@ -163,19 +176,19 @@ def _definition(wanted: Index, record_type: RecordType[Any], paths: RecordPaths)
             f"{owner}: each=True takes one path to a list, tuple or set; {len(places)} of "
             f"{', '.join(wanted.paths)} are such paths"
         )
-    definition = IndexDefinition(
+    found = definition.IndexDefinition(
         id=0,
         paths=wanted.paths,
         each_path=places[0] if wanted.each else None,
         unique=wanted.unique,
         where=None if wanted.where is None else _condition(wanted.where, owner, paths),
     )
-    if len(definition.name.encode()) > MAX_NAME:
+    if len(found.name.encode()) > definition.MAX_NAME:
         raise CollectionError(
-            f"{owner}: the paths and the condition of an index have at most {MAX_NAME} bytes, "
-            f"{show(definition.name)} has {len(definition.name.encode())}"
+            f"{owner}: the paths and the condition of an index have at most "
+            f"{definition.MAX_NAME} bytes, {show(found.name)} has {len(found.name.encode())}"
         )
-    return definition
+    return found
 
 
 # -- paths -------------------------------------------------------------------------------------
@@ -186,7 +199,7 @@ _CONTAINERS = (list, tuple, set, frozenset)
 def _checked(path: Any, record_type: RecordType[Any]) -> list[Conversion]:
     """The types of the values at a path. Raises CollectionError if a record has none there."""
     owner = record_type.name
-    if not isinstance(path, str) or not PATH.fullmatch(path):
+    if not isinstance(path, str) or not definition.PATH.fullmatch(path):
         raise CollectionError(
             f"{owner}: {show(path)} is no path of an index: write 'age', or 'address.city'"
         )
@@ -267,8 +280,10 @@ def _is_indexable(kind: Conversion) -> bool:
 _FILTER = re.compile(r"\$\[\?\s*\((.*)\)\s*\]|\$\[\?(.*)\]", re.DOTALL)
 
 
-def _condition(where: Any, owner: str, paths: RecordPaths) -> str:
+def _condition(where: Any, owner: str, paths: "RecordPaths") -> str:
     """The text of a condition, without the brackets of a filter. Raises QueryError."""
+    from stones.collections.language.jsonpath import parse_filter
+
     found = paths.filter(where)
     if found.needs_all_records or found.placeholders:
         raise CollectionError(

@@ -4,14 +4,17 @@ The work is in `stones.migrations`, the layer above: see `record_migrations`.
 """
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from stones.errors import MigrationError
 from stones.formats.messages import show_value
 
 from .collection_reader import CollectionReader, K, R
-from .ledger_entry import LedgerEntry
 from .record_migrations import record_migrations
-from .steps_report import StepsReport
+
+if TYPE_CHECKING:
+    from .ledger_entry import LedgerEntry
+    from .steps_report import StepsReport
 
 
 class MigratedCollection(CollectionReader[K, R]):
@@ -19,7 +22,7 @@ class MigratedCollection(CollectionReader[K, R]):
 
     def migrate(
         self, progress: Callable[[int, int], object] | None = None, *, dry_run: bool = False
-    ) -> StepsReport:
+    ) -> "StepsReport":
         """Bring all records to the last step of `migrations=`. Returns a `StepsReport`.
 
         Other threads and processes go on reading and writing. Before anything is written, all
@@ -58,7 +61,7 @@ class MigratedCollection(CollectionReader[K, R]):
         """
         return record_migrations(self._queried).migrate(progress, dry_run)
 
-    def undo(self, to: int, progress: Callable[[int, int], object] | None = None) -> StepsReport:
+    def undo(self, to: int, progress: Callable[[int, int], object] | None = None) -> "StepsReport":
         """Take back the steps above the number `to`, the last one first. Returns a `StepsReport`.
 
         Each of these steps must have `reverse=`, or only rename fields. It works as `migrate` does,
@@ -91,7 +94,7 @@ class MigratedCollection(CollectionReader[K, R]):
         return record_migrations(self._queried).undo(to, progress)
 
     @property
-    def ledger(self) -> tuple[LedgerEntry, ...]:
+    def ledger(self) -> "tuple[LedgerEntry, ...]":
         """The steps that ran on this collection, in their order: when, how long, how many records.
 
         Each is a `LedgerEntry`. `stones.ledger(store)` has them for all collections.

@@ -6,16 +6,10 @@
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from functools import partial
 from itertools import chain
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from attrs import frozen
 
-from stones.collections.indexes.definition import (
-    IndexDefinition,
-    IndexInfo,
-    info_of,
-    read_definitions,
-)
 from stones.collections.records.conversion import MisfitError
 from stones.collections.records.record_type import RecordType
 from stones.engine import Transaction
@@ -38,8 +32,10 @@ from .program_steps import ProgramSteps
 from .record_steps import Step
 from .stored_description import CurrentNames, ReadDescription, StoredDescription
 from .stored_indexes import StoredIndexes
-from .unsettled_indexes import why_unsettled
 from .unsettled_records import UnsettledReader
+
+if TYPE_CHECKING:
+    from stones.collections.indexes.definition import IndexDefinition, IndexInfo
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -196,11 +192,11 @@ class ReadableRecords(Generic[K, R]):
 
     def values(self, span: Span) -> Iterator[R]:
         """The records in a span, in key order."""
-        return self.loaded(self._entries(span))
+        return self.loaded(self.entries(span))
 
     def items(self, span: Span) -> Iterator[tuple[K, R]]:
         """The records in a span, with their keys."""
-        return self._loaded_items(self._entries(span))
+        return self._loaded_items(self.entries(span))
 
     def reader_at(self, txn: Transaction, *, is_shown: bool = True) -> RecordReader:
         """What reads the stored bytes of records as a transaction sees them. Two reads.
@@ -219,7 +215,8 @@ class ReadableRecords(Generic[K, R]):
     def _loaded_items(self, entries: Iterable[tuple[bytes, Any]]) -> Iterator[tuple[K, R]]:
         return ((self.decode_key(stored), self.load(stored, value)) for stored, value in entries)
 
-    def _entries(self, span: Span) -> Iterator[tuple[bytes, Any]]:
+    def entries(self, span: Span) -> Iterator[tuple[bytes, Any]]:
+        """The stored keys in a span, with dicts that `load` takes."""
         if self._is_settled:
             return self._found(self.database.entries(span, are_records=True))
         return self._entries_unsettled(span)
@@ -364,16 +361,20 @@ class ReadableRecords(Generic[K, R]):
     def _misfit(self, stored: bytes, error: MisfitError) -> RecordError:
         return RecordError(f"{self.name}[{show_key(self.decode_key(stored))}]: {error}")
 
-    def why_unusable(self, txn: Transaction, index: IndexDefinition) -> str | None:
+    def why_unusable(self, txn: Transaction, index: "IndexDefinition") -> str | None:
         """Why an index cannot answer queries of this collection, in words. None if it can."""
+        from .unsettled_indexes import why_unsettled  # it loads the language of queries
+
         description = self.indexes.description(txn)
         reason = None if description is None else why_unsettled(index, description, self.program)
         if reason is not None:
             return reason
         return self.indexes.why_unusable(txn, index, self.type.schema)
 
-    def index_infos(self) -> tuple[IndexInfo, ...]:
+    def index_infos(self) -> "tuple[IndexInfo, ...]":
         """The indexes of the collection as of now, the oldest first."""
+        from stones.collections.indexes.definition import info_of, read_definitions
+
         with self.database.reading() as txn:
             return tuple(map(info_of, read_definitions(txn, self.name)))
 

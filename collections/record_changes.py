@@ -3,12 +3,16 @@
 `stored_records` makes one for each operation that writes.
 """
 
+from typing import TYPE_CHECKING
+
 from attrs import define
 
-from stones.collections.indexes.maintenance import EntryBatch
 from stones.engine import Transaction
 
 from .step_changes import StepChanges
+
+if TYPE_CHECKING:
+    from stones.collections.indexes.maintenance import EntryBatch
 
 
 @define
@@ -28,7 +32,7 @@ class RecordChanges:
     """Whether the entries of new records are held back, and written many at a time."""
     is_seen: bool = False
     """Whether code of the caller sees the records so far. Then each is counted at once."""
-    batch: EntryBatch | None = None
+    batch: "EntryBatch | None" = None
     """The entries that are held back."""
     steps: StepChanges | None = None
     """Marks what is written while some records lack steps of the program."""

@@ -5,27 +5,30 @@ The methods of a collection that change all of its records at once are short. Th
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stones.stores.record_work import record_work
 
-from .ledger_entry import LedgerEntry
-from .steps_report import StepsReport
+if TYPE_CHECKING:
+    from .ledger_entry import LedgerEntry
+    from .steps_report import StepsReport
 
 
 class RecordMigrations(Protocol):
     """The work on all records of one collection. Each method is explained in `Collection`."""
 
-    def migrate(self, progress: Callable[[int, int], object] | None, dry_run: bool) -> StepsReport:
+    def migrate(
+        self, progress: Callable[[int, int], object] | None, dry_run: bool
+    ) -> "StepsReport":
         """See `Collection.migrate`."""
 
-    def undo(self, to: int, progress: Callable[[int, int], object] | None) -> StepsReport:
+    def undo(self, to: int, progress: Callable[[int, int], object] | None) -> "StepsReport":
         """See `Collection.undo`."""
 
     def warn_of_edited_steps(self) -> None:
         """Warn of the steps of the program whose code has changed since they ran."""
 
-    def ledger(self) -> tuple[LedgerEntry, ...]:
+    def ledger(self) -> "tuple[LedgerEntry, ...]":
         """See `Collection.ledger`."""
 
     def rename(self, name: str) -> None:

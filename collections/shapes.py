@@ -110,6 +110,14 @@ def class_places(found: Description, schema: Schema) -> Iterator[tuple[str, Sche
                     paths.setdefault((inside, at), f"{path}.{name}" if path else name)
 
 
+def has_new_fields(found: Description, schema: Schema) -> bool:
+    """Whether a class has a field that no stored dict of it has, so far as the store tells."""
+    return any(
+        shape.fields and not known.fields.keys() <= {*shape.fields}
+        for _, known, shape in class_places(found, schema)
+    )
+
+
 def kept_defaults(found: Description, schema: Schema) -> Mapping[Part, KeptDefaults]:
     """The defaults that the description keeps, for each class that has some."""
     kept: dict[Part, dict[str, Callable[[], Any]]] = {}

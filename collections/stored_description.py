@@ -24,9 +24,7 @@ from stones.stores.database_reader import DATA, DatabaseReader
 from stones.stores.spans import Span
 from stones.stores.step_keys import drop_steps
 
-from .class_misfits import misfit_help, shown_key, upgraded
 from .description import Description
-from .differences import volatile_fields
 from .kept_view import KeptView, unshared_view
 from .presence import Presence
 from .program_steps import ProgramSteps
@@ -34,6 +32,7 @@ from .record_steps import UNSTEPPED, StepState
 from .shapes import (
     computed_names,
     default_text,
+    has_new_fields,
     kept_defaults,
     merged,
     new_description,
@@ -42,6 +41,7 @@ from .shapes import (
 )
 from .step_shapes import begun, known_names, shapes_for, step_views
 from .stored_indexes import reset_changed
+from .upgraded_record import shown_key, upgraded
 
 
 @frozen
@@ -356,6 +356,10 @@ class StoredDescription:
 
     def _check_defaults(self, txn: Transaction, found: Description) -> None:
         """Raise CollectionError for a new field whose default is another value each time."""
+        if not has_new_fields(found, self._type.schema):
+            return
+        from .differences import volatile_fields  # it is large, and few programs get here
+
         added = volatile_fields(found, self._type.schema, self._program.touched(found.steps))
         if added:
             names = " and ".join(field.path for field in added)
@@ -366,6 +370,8 @@ class StoredDescription:
             )
 
     def _help(self, txn: Transaction, found: Description) -> str:
+        from .class_misfits import misfit_help
+
         return misfit_help(self._database, txn, self._type, self._program, found)
 
     def _show_key(self, stored: bytes) -> str:

@@ -6,23 +6,10 @@ writes with it, `index_building` builds with it, `stones.repair` checks with it.
 """
 
 from collections.abc import Callable, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from stones.collections.indexes.definition import (
-    IndexDefinition,
-    Matches,
-    drop_entries,
-    next_id,
-    read_definitions,
-    write_definition,
-)
-from stones.collections.indexes.maintenance import RecordAccess, RecordIndexes
-from stones.collections.indexes.verification import IndexProblem, verify
-from stones.collections.language.jsonpath import parse_filter
-from stones.collections.language.ordering import equal
-from stones.collections.records.classes import Schema
 from stones.engine import Transaction
 from stones.errors import CorruptValueError, QueryError
 from stones.formats.generation import next_generation
@@ -36,13 +23,24 @@ from .description import Description
 from .field_decoding import FieldDecoder, field_decoder
 from .kept_view import kept_view
 from .keys import named_codec
-from .view_differences import (
-    changed_names,
-    condition_differs,
-    goes_through,
-    names_in,
-    view_differs,
-)
+from .later import Later
+
+if TYPE_CHECKING:
+    from stones.collections.indexes import definition, maintenance, verification
+    from stones.collections.indexes.definition import IndexDefinition, Matches
+    from stones.collections.indexes.maintenance import RecordIndexes
+    from stones.collections.indexes.verification import IndexProblem
+    from stones.collections.language import jsonpath, ordering
+    from stones.collections.records.classes import Schema
+
+    from . import view_differences
+else:
+    definition = Later("stones.collections.indexes.definition")
+    maintenance = Later("stones.collections.indexes.maintenance")
+    verification = Later("stones.collections.indexes.verification")
+    jsonpath = Later("stones.collections.language.jsonpath")
+    ordering = Later("stones.collections.language.ordering")
+    view_differences = Later("stones.collections.view_differences")
 
 
 class StoredIndexes:
@@ -56,11 +54,11 @@ class StoredIndexes:
         self._kept: tuple[object, RecordIndexes | None] = (object(), None)
         self._definitions: tuple[object, tuple[IndexDefinition, ...]] = (object(), ())
 
-    def kept(self, txn: Transaction) -> RecordIndexes | None:
+    def kept(self, txn: Transaction) -> "RecordIndexes | None":
         """The indexes that a change of a record in this write transaction keeps, or None."""
         return self.kept_at(txn, self._database.codec.metadata.generation)
 
-    def kept_at(self, txn: Transaction, generation: object) -> RecordIndexes | None:
+    def kept_at(self, txn: Transaction, generation: object) -> "RecordIndexes | None":
         """The same, in a transaction that sees this generation of the metadata."""
         known, kept = self._kept
         if known == generation:
@@ -69,39 +67,41 @@ class StoredIndexes:
         self._kept = generation, kept
         return kept
 
-    def definitions(self, txn: Transaction) -> tuple[IndexDefinition, ...]:
+    def definitions(self, txn: Transaction) -> "tuple[IndexDefinition, ...]":
         """All indexes that a transaction sees, whatever their state, the oldest first."""
         return self.definitions_at(txn, self._database.codec_at(txn).metadata.generation)
 
-    def definitions_at(self, txn: Transaction, generation: object) -> tuple[IndexDefinition, ...]:
+    def definitions_at(self, txn: Transaction, generation: object) -> "tuple[IndexDefinition, ...]":
         """The same, in a transaction that sees this generation of the metadata.
 
         How far a build has come may be told as of an earlier moment.
         """
         known, found = self._definitions
         if known != generation:
-            found = read_definitions(txn, self.name)
+            found = definition.read_definitions(txn, self.name)
             self._definitions = generation, found
         return found
 
     def of(
-        self, txn: Transaction, definitions: tuple[IndexDefinition, ...]
-    ) -> RecordIndexes | None:
+        self, txn: Transaction, definitions: "tuple[IndexDefinition, ...]"
+    ) -> "RecordIndexes | None":
         """Those of these indexes that have entries, with the description of now."""
         description = self.description(txn) if definitions else None
         if description is None:
             return None
-        access = RecordAccess(self.name, self.read, _key_shower(description.key), equal)
+        access = maintenance.RecordAccess(
+            self.name, self.read, _key_shower(description.key), ordering.equal
+        )
         view = kept_view(description)
-        kept = RecordIndexes.of(definitions, access, kept_condition, view)
+        kept = maintenance.RecordIndexes.of(definitions, access, kept_condition, view)
         return kept if kept.definitions else None
 
-    def problems(self, txn: Transaction) -> Iterator[IndexProblem]:
+    def problems(self, txn: Transaction) -> "Iterator[IndexProblem]":
         """What differs between the indexes and the records: see `indexes.verification`."""
-        indexes = self.of(txn, read_definitions(txn, self.name))
+        indexes = self.of(txn, definition.read_definitions(txn, self.name))
         if indexes is None:
             return iter(())
-        return verify(txn, indexes, prefix_span(self.prefix), self.decode)
+        return verification.verify(txn, indexes, prefix_span(self.prefix), self.decode)
 
     def description(self, txn: Transaction) -> Description | None:
         """The description of the collection, or None. Raises CorruptValueError. One read."""
@@ -123,54 +123,54 @@ class StoredIndexes:
         return found if isinstance(found, dict) else None
 
     def why_unusable(
-        self, txn: Transaction, definition: IndexDefinition, schema: Schema
+        self, txn: Transaction, index: "IndexDefinition", schema: "Schema"
     ) -> str | None:
         """Why an index cannot answer a query of records of this class, in words. None if it can.
 
         Only a ready index can. And it must see in each record what the query sees: for a field that
         some records lack, a query sees the default of the class, an index the one that is kept.
         """
-        if definition.state == "building":
+        if index.state == "building":
             return "it is not built yet: call build_indexes()"
-        if definition.state == "failed":
-            return f"its build has failed: {definition.problem}"
+        if index.state == "failed":
+            return f"its build has failed: {index.problem}"
         description = self.description(txn)
         if description is None:
             return None
-        for path in definition.paths:
-            reason = view_differs(path, description, schema)
+        for path in index.paths:
+            reason = view_differences.view_differs(path, description, schema)
             if reason is not None:
                 return reason
-        if definition.where is None:
+        if index.where is None:
             return None
-        expressions = parse_filter(definition.where).bound({}).expressions
-        return condition_differs(expressions, description, schema)
+        expressions = jsonpath.parse_filter(index.where).bound({}).expressions
+        return view_differences.condition_differs(expressions, description, schema)
 
     def decoder_of(self, names: Iterable[str]) -> FieldDecoder:
         """The same as `decode`, for whom the fields with these names are enough."""
         return field_decoder(self._database.codec, names, self.decode)
 
 
-def condition(text: str) -> Matches:
+def condition(text: str) -> "Matches":
     """The function that tells whether a record meets the condition of a partial index.
 
     Raises CorruptValueError for a condition that this version cannot read: it cannot keep the
     index, so it must not write.
     """
     try:
-        return parse_filter(text).bind({})
+        return jsonpath.parse_filter(text).bind({})
     except QueryError as error:
         raise CorruptValueError(f"the condition of an index cannot be read: {error}") from error
 
 
-def kept_condition(text: str) -> Matches:
+def kept_condition(text: str) -> "Matches":
     """The same for whoever writes entries.
 
     The function raises FormatMismatchError for a record with a value of a type that is not
     registered here, in a field that the condition names. What the value equals is not known then.
     """
     matches = condition(text)
-    names = names_in(parse_filter(text).bound({}).expressions)
+    names = view_differences.names_in(jsonpath.parse_filter(text).bound({}).expressions)
 
     def matches_known(record: Any) -> bool | None:
         if names is None:
@@ -190,24 +190,24 @@ def reset_changed(txn: Transaction, name: str, before: Description, after: Descr
     MISSING for each record without the field. Returns whether the metadata has another generation
     now: every writer must see the new defaults, if the collection has an index.
     """
-    definitions = read_definitions(txn, name)
-    names = changed_names(before, after)
-    if not definitions or not names:
+    definitions = definition.read_definitions(txn, name)
+    names = view_differences.changed_names(before, after) if definitions else ()
+    if not names:
         return False
-    for definition in definitions:
-        if definition.where is not None or any(
-            goes_through(path, names) for path in definition.paths
+    for index in definitions:
+        if index.where is not None or any(
+            view_differences.goes_through(path, names) for path in index.paths
         ):
-            restart(txn, name, definition)
+            restart(txn, name, index)
     next_generation(txn)
     return True
 
 
-def restart(txn: Transaction, name: str, definition: IndexDefinition) -> None:
+def restart(txn: Transaction, name: str, index: "IndexDefinition") -> None:
     """Have an index built again from the start, under another id."""
-    drop_entries(txn, definition)
-    again = evolve(definition, id=next_id(txn), state="building", at=b"", problem="")
-    write_definition(txn, name, again)
+    definition.drop_entries(txn, index)
+    again = evolve(index, id=definition.next_id(txn), state="building", at=b"", problem="")
+    definition.write_definition(txn, name, again)
 
 
 def _key_shower(key_type: str) -> Callable[[bytes], str]:

@@ -10,10 +10,8 @@ them: `StoredRecords.remove_all`, and `clear()` of the store (`stones.stores.wri
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from functools import cached_property
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from stones.collections.indexes.definition import IndexDefinition
-from stones.collections.indexes.maintenance import EntryBatch, RecordIndexes
 from stones.collections.records.record_type import RecordType
 from stones.collections.records.simple_values import has_simple_values
 from stones.engine import Space, Transaction
@@ -31,11 +29,16 @@ from stones.stores.database import Database
 from stones.stores.database_reader import DATA, DatabaseReader
 
 from .declared_indexes import DeclaredIndexes
-from .index_building import IndexBuilder
 from .readable_records import ReadableRecords
 from .record_changes import RecordChanges
 from .record_steps import Step
 from .step_changes import StepChanges
+
+if TYPE_CHECKING:
+    from stones.collections.indexes.definition import IndexDefinition
+    from stones.collections.indexes.maintenance import RecordIndexes
+
+    from .index_building import IndexBuilder
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -54,7 +57,7 @@ class StoredRecords(ReadableRecords[K, R]):
         database: DatabaseReader,
         record_type: RecordType[R],
         name: str,
-        declared: Sequence[IndexDefinition] = (),
+        declared: "Sequence[IndexDefinition]" = (),
         steps: Iterable[Step] = (),
     ) -> None:
         super().__init__(database, record_type, name, steps)
@@ -341,14 +344,16 @@ class StoredRecords(ReadableRecords[K, R]):
         """Whether all dicts that are written are simple values, which are encoded faster."""
         return not self._keeps_unknown and has_simple_values(self.type.conversion)
 
-    def builder(self) -> IndexBuilder:
+    def builder(self) -> "IndexBuilder":
         """What builds and drops the indexes. Raises ReadOnlyError for a snapshot."""
+        from .index_building import IndexBuilder
+
         return IndexBuilder(self._writable_database(), self.indexes)
 
     def _reindex(
         self,
         changes: RecordChanges,
-        indexes: RecordIndexes,
+        indexes: "RecordIndexes",
         stored: bytes,
         before: bytes | None,
         after: Any,
@@ -360,6 +365,8 @@ class StoredRecords(ReadableRecords[K, R]):
                 indexes.replace(txn, key, None, after)
                 return
             if changes.batch is None:
+                from stones.collections.indexes.maintenance import EntryBatch
+
                 changes.batch = EntryBatch(indexes, txn)
             changes.batch.add(key, after)
             return

@@ -2,6 +2,7 @@
 
 Answers and their order never depend on the plan.
 
+plain_page        a page of all records in key order, without a plan
 selection         Selection: which records a query wants in which order, as a value
 sort_fields       SortField: what records are sorted by, and the place of a record in an order
 execution         how a selection is answered

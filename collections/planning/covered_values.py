@@ -13,8 +13,7 @@ from stones.engine import Transaction
 from .covering import Cover, Row, rows
 from .probing import most_keys
 from .record_fetching import fetch
-from .result_order import part, span_in_key_order
-from .selection import Selection
+from .selection import Selection, part, span_in_key_order
 
 Found = tuple[bytes, tuple[Sequence[Any], ...]]
 """A stored key, and what each path finds in the record."""

@@ -17,9 +17,9 @@ from .covered_values import covered_values
 from .covering import Cover, find_cover
 from .index_execution import IndexExecution, is_changing
 from .point_lookup import is_point, point_matches
-from .result_order import Match, count_of_part
+from .result_order import Match
 from .scanning import scan_span, scanned_count, scanned_keys, scanned_matches, scanned_values
-from .selection import Selection
+from .selection import Selection, count_of_part
 from .usable_indexes import UsableIndexes, usable_indexes
 
 T = TypeVar("T")

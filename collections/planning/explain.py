@@ -21,8 +21,8 @@ from .choosing import Choice, Way, choose, may_use_index
 from .execution import matches
 from .measured_reading import MeasuredReader, Tally
 from .plan import conjuncts
-from .selection import Selection
-from .sort_fields import order_text, path_text
+from .selection import Selection, order_text
+from .sort_fields import path_text
 from .usable_indexes import share_known, usable_indexes
 
 

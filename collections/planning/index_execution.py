@@ -22,8 +22,8 @@ from .choosing import Choice, Way
 from .index_reading import key_bounds
 from .ordered_walk import Walk, walk
 from .record_fetching import fetch, fetch_batches
-from .result_order import Match, part, sorted_matches, span_in_key_order
-from .selection import Selection
+from .result_order import Match, sorted_matches
+from .selection import Selection, part, span_in_key_order
 
 Scan = Callable[[StoredRecords[Any, Any], Selection, Span, Transaction], Iterator[Match]]
 """Reads and tests the records in a span, in its order."""

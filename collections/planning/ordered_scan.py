@@ -14,8 +14,8 @@ from stones.engine import Transaction
 from stones.stores.database import Database
 
 from .record_fetching import fetch
-from .result_order import Match, most_of
-from .selection import Selection
+from .result_order import Match
+from .selection import Selection, most_of
 
 Records = StoredRecords[Any, Any]
 OrderedKeys = Callable[[Records, Selection, Transaction], Iterator[bytes]]

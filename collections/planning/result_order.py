@@ -6,15 +6,9 @@ records again.
 """
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
-from sys import maxsize
 from typing import Any
 
-from attrs import evolve
-
-from stones.stores.spans import Span
-
-from .selection import Selection
+from .selection import Selection, most_of, part
 from .sort_fields import Place, place_of
 
 Match = tuple[bytes, Any]
@@ -47,11 +41,6 @@ def sorted_matches(
         ordered = _first(found, count, selection.reverse)
     for _, stored, value in part(ordered, selection):
         yield stored, value
-
-
-def most_of(selection: Selection) -> int | None:
-    """How many records a selection gives and leaves out before them. None: any number."""
-    return None if selection.limit is None else selection.offset + selection.limit
 
 
 _Placed = tuple[bytes, bytes, Any]
@@ -87,32 +76,3 @@ def _placed(
         at = place(stored[prefix_size:], value)
         if after is None or (at < after if reverse else at > after):
             yield at, stored, value if keep else None
-
-
-def part(ordered: Iterable[Any], selection: Selection) -> Iterator[Any]:
-    """What is left of ordered records behind `offset`, at most `limit` of them."""
-    start = min(selection.offset, maxsize)
-    if selection.limit is None:
-        return islice(ordered, start, None)
-    return islice(ordered, start, min(start + selection.limit, maxsize))
-
-
-def count_of_part(matching: int, selection: Selection) -> int:
-    """How many of so many matching records are left, for a selection without `after`."""
-    left = max(matching - selection.offset, 0)
-    return left if selection.limit is None else min(left, selection.limit)
-
-
-def span_in_key_order(selection: Selection, prefix: bytes) -> Span:
-    """The span to go through for a selection without `order`: from `after` on, and reversed.
-
-    `prefix` is what stands before the keys of the collection.
-    """
-    span, after = selection.span, selection.after
-    if after is not None and selection.reverse:
-        place = prefix + after
-        stop = place if span.stop is None else min(place, span.stop)
-        span = evolve(span, start=min(span.start, stop), stop=stop)
-    elif after is not None:
-        span = evolve(span, start=max(span.start, prefix + after + b"\0"))
-    return span.reversed() if selection.reverse else span

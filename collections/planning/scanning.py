@@ -17,15 +17,8 @@ from stones.engine import Transaction
 from stones.stores.spans import Span
 
 from .ordered_scan import ordered_matches, pays
-from .result_order import (
-    Match,
-    count_of_part,
-    most_of,
-    part,
-    sorted_matches,
-    span_in_key_order,
-)
-from .selection import Selection
+from .result_order import Match, sorted_matches
+from .selection import Selection, count_of_part, most_of, part, span_in_key_order
 from .sort_fields import place_of_values
 
 

@@ -3,15 +3,20 @@
 `Query` makes selections, `execution` answers them.
 """
 
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
-from typing import Any, Final
+from itertools import islice
+from sys import maxsize
+from typing import TYPE_CHECKING, Any, Final
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from stones.collections.language.bound_filter import BoundFilter
 from stones.stores.spans import Span
 
-from .sort_fields import SortField
+if TYPE_CHECKING:
+    from stones.collections.language.bound_filter import BoundFilter
+
+    from .sort_fields import SortField
 
 
 class Planner(Enum):
@@ -35,8 +40,8 @@ class Selection:
 
     span: Span
     """The keys. It has no limit, and is not reversed."""
-    filters: tuple[BoundFilter, ...] = ()
-    order: tuple[SortField, ...] = ()
+    filters: "tuple[BoundFilter, ...]" = ()
+    order: "tuple[SortField, ...]" = ()
     """What the records are sorted by. Then the key decides, always from low to high."""
     reverse: bool = False
     """Whether the records come in the opposite order, equal ones too."""
@@ -78,3 +83,50 @@ class Selection:
     def is_part(self) -> bool:
         """Whether some of the matching records may be left out."""
         return self.after is not None or self.offset > 0 or self.limit is not None
+
+
+def most_of(selection: Selection) -> int | None:
+    """How many records a selection gives and leaves out before them. None: any number."""
+    return None if selection.limit is None else selection.offset + selection.limit
+
+
+def part(ordered: Iterable[Any], selection: Selection) -> Iterator[Any]:
+    """What is left of ordered records behind `offset`, at most `limit` of them."""
+    start = min(selection.offset, maxsize)
+    if selection.limit is None:
+        return islice(ordered, start, None)
+    return islice(ordered, start, min(start + selection.limit, maxsize))
+
+
+def count_of_part(matching: int, selection: Selection) -> int:
+    """How many of so many matching records are left, for a selection without `after`."""
+    left = max(matching - selection.offset, 0)
+    return left if selection.limit is None else min(left, selection.limit)
+
+
+def span_in_key_order(selection: Selection, prefix: bytes) -> Span:
+    """The span to go through for a selection without `order`: from `after` on, and reversed.
+
+    `prefix` is what stands before the keys of the collection.
+    """
+    span, after = selection.span, selection.after
+    if after is not None and selection.reverse:
+        place = prefix + after
+        stop = place if span.stop is None else min(place, span.stop)
+        span = evolve(span, start=min(span.start, stop), stop=stop)
+    elif after is not None:
+        span = evolve(span, start=max(span.start, prefix + after + b"\0"))
+    return span.reversed() if selection.reverse else span
+
+
+def order_text(fields: "Sequence[SortField]", reverse: bool = False) -> str:
+    """An order in one spelling, for messages and cursors.
+
+    >>> order_text([]), order_text([], True)
+    ('the order of the keys', 'the reversed order of the keys')
+    """
+    names = ", ".join(repr("-" * each.descending + each.text) for each in fields)
+    text = f"order_by({names})" if names else "the order of the keys"
+    if not reverse:
+        return text
+    return f"{text}.reversed()" if names else "the reversed order of the keys"

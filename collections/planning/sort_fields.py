@@ -44,19 +44,6 @@ class SortField:
         return raw.translate(_COMPLEMENT) if self.descending else raw
 
 
-def order_text(fields: Sequence[SortField], reverse: bool = False) -> str:
-    """An order in one spelling, for messages and cursors.
-
-    >>> order_text([]), order_text([], True)
-    ('the order of the keys', 'the reversed order of the keys')
-    """
-    names = ", ".join(repr("-" * each.descending + each.text) for each in fields)
-    text = f"order_by({names})" if names else "the order of the keys"
-    if not reverse:
-        return text
-    return f"{text}.reversed()" if names else "the reversed order of the keys"
-
-
 def split_direction(name: Any) -> tuple[str, bool]:
     """The path of a name that is given to `order_by`, and whether a `-` stands before it.
 

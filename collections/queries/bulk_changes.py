@@ -8,7 +8,6 @@ The keys are read inside of the write transaction, so no other write comes betwe
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-from stones.collections.planning.execution import keys
 from stones.collections.planning.selection import Selection
 from stones.collections.record_changes import RecordChanges
 from stones.errors import RecordError
@@ -41,6 +40,8 @@ def update_records(
     `change` gets a record, and returns another one, or None after changing it in place. If it
     raises an error, nothing is written.
     """
+    from stones.collections.planning.execution import keys  # it loads the planner
+
     records = source.records
 
     def change_all(changes: RecordChanges) -> int:
@@ -75,6 +76,8 @@ def change_record(
 
 def delete_records(source: QueriedRecords[K, R], selection: Selection) -> int:
     """Remove all records of the selection; how many there were."""
+    from stones.collections.planning.execution import keys
+
     records = source.records
 
     def delete_all(changes: RecordChanges) -> int:

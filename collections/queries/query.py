@@ -6,13 +6,12 @@ Here is what narrows a query and what writes. `query_reader` has all that reads.
 from collections.abc import Callable
 from typing import Any, TypeVar, overload
 
-from stones.collections.planning.sort_fields import order_text
+from stones.collections.planning.selection import order_text
 from stones.errors import QueryError, ValueTypeError
 from stones.formats.messages import show_value
 from stones.stores.spans import check_limit
 
 from .bulk_changes import delete_records, update_fields, update_records
-from .cursors import decode_cursor
 from .query_reader import QueryReader
 
 K = TypeVar("K")
@@ -165,6 +164,8 @@ class Query(QueryReader[K, R]):
         """
         if cursor is None:
             return self._with(after=None, offset=0)
+        from .cursors import decode_cursor
+
         found, name = decode_cursor(cursor), self._records.name
         order = order_text(self._selection.order, self._selection.reverse)
         if found.collection != name:

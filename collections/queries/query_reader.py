@@ -5,25 +5,35 @@
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, Generic, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, overload
 
 from attrs import evolve
 
-from stones.collections.indexes.encoding import MISSING
-from stones.collections.language.jsonpath import ValuePath
-from stones.collections.planning import execution
-from stones.collections.planning.explain import Plan, explain
-from stones.collections.planning.selection import Selection
-from stones.collections.planning.sort_fields import order_text, place_of
+from stones.collections.later import Later
+from stones.collections.planning.plain_page import is_plain_page, plain_page
+from stones.collections.planning.selection import (
+    Selection,
+    order_text,
+)
 from stones.errors import NotOneError, QueryError, RecordError
 from stones.formats.registered_types import known
 from stones.stores.bound_to_store import BoundToStore
 
-from . import tables
-from .aggregates import distinct
-from .cursors import encode_cursor
-from .grouping import GroupedQuery, aggregate_of
 from .queried_records import PathOrFunction, QueriedRecords
+
+if TYPE_CHECKING:
+    from stones.collections.indexes import encoding
+    from stones.collections.language.jsonpath import ValuePath
+    from stones.collections.planning import execution, sort_fields
+    from stones.collections.planning.explain import Plan
+
+    from . import tables
+    from .grouping import GroupedQuery
+else:
+    encoding = Later("stones.collections.indexes.encoding")
+    execution = Later("stones.collections.planning.execution")
+    sort_fields = Later("stones.collections.planning.sort_fields")
+    tables = Later("stones.collections.queries.tables")
 
 K = TypeVar("K")
 R = TypeVar("R")
@@ -180,6 +190,8 @@ class QueryReader(BoundToStore, Generic[K, R]):
 
     def exists(self) -> bool:
         """Whether any record matches."""
+        if is_plain_page(self._selection):
+            return next(plain_page(self._records, self._selection), None) is not None
         return execution.count(self._records, self._limited(1)) > 0
 
     # -- aggregates ----------------------------------------------------------------------------
@@ -201,6 +213,8 @@ class QueryReader(BoundToStore, Generic[K, R]):
         >>> photos.find().distinct('tags[*]')
         ['sea', 'sky', 'sun']
         """
+        from .aggregates import distinct
+
         paths = self._source.value_paths([path])
         entries = execution.values(self._records, self._whole(), paths, any_order=True)
         return distinct(known(value) for _, (found,) in entries for value in found)
@@ -230,7 +244,7 @@ class QueryReader(BoundToStore, Generic[K, R]):
         """The mean of the numbers at the path, or None if there are none. As `sum`."""
         return self._aggregate("mean", path)
 
-    def group_by(self, path: str, *more: str) -> GroupedQuery:
+    def group_by(self, path: str, *more: str) -> "GroupedQuery":
         """The records in groups of equal values at the path, or at several paths.
 
         >>> from attrs import define
@@ -245,18 +259,22 @@ class QueryReader(BoundToStore, Generic[K, R]):
         >>> users.find().group_by('tags[*]').count()
         {None: 1, 'math': 2, 'navy': 1}
         """
+        from .grouping import GroupedQuery
+
         paths = self._source.value_paths([path, *more])
         return GroupedQuery(self._source, self._whole(), paths)
 
     # -- how it is answered --------------------------------------------------------------------
 
-    def explain(self, *, run: bool = False) -> Plan:
+    def explain(self, *, run: bool = False) -> "Plan":
         """How the query is answered: through which index, what is tested, what was passed over.
 
         Nothing is read but what is read to choose an index. With `run=True` the query is run too,
         and the plan tells how many entries and records that has read, and how long it took.
         `print()` shows a table.
         """
+        from stones.collections.planning.explain import explain
+
         return explain(self._records, self._selection, run=run)
 
     # -- the place where it ends ---------------------------------------------------------------
@@ -279,6 +297,8 @@ class QueryReader(BoundToStore, Generic[K, R]):
         place = self._end[0] if self._end is not None else None
         if place is None:
             return None
+        from .cursors import encode_cursor
+
         selection = self._selection
         order = order_text(selection.order, selection.reverse)
         return encode_cursor(self._records.name, order, place)
@@ -292,14 +312,18 @@ class QueryReader(BoundToStore, Generic[K, R]):
     # -- reading -------------------------------------------------------------------------------
 
     def _matches(self) -> Iterator[tuple[bytes, Any]]:
-        entries = execution.matches(self._records, self._selection)
-        if self._selection.limit is None:  # no page
+        selection, size = self._selection, len(self._records.prefix)
+        if is_plain_page(selection):
+            page = plain_page(self._records, selection)
+            return self._noted(page, lambda entry: entry[0][size:])
+        entries = execution.matches(self._records, selection)
+        if selection.limit is None:  # no page
             return entries
-        place, size = place_of(self._selection.order), len(self._records.prefix)
+        place = sort_fields.place_of(selection.order)
         return self._noted(entries, lambda entry: place(entry[0][size:], entry[1]))
 
     def _values(
-        self, paths: Sequence[ValuePath]
+        self, paths: "Sequence[ValuePath]"
     ) -> Iterator[tuple[bytes, tuple[Sequence[Any], ...]]]:
         if self._selection.limit is not None:
             return self._noted_values(paths)
@@ -309,7 +333,7 @@ class QueryReader(BoundToStore, Generic[K, R]):
 
     def _loaded(
         self,
-        paths: Sequence[ValuePath],
+        paths: "Sequence[ValuePath]",
         entries: Iterator[tuple[bytes, tuple[Sequence[Any], ...]]],
     ) -> Iterator[Any]:
         """What records hold where the paths lead: the values of one path, or tuples."""
@@ -325,14 +349,14 @@ class QueryReader(BoundToStore, Generic[K, R]):
             yield from loaded
 
     def _noted_values(
-        self, paths: Sequence[ValuePath]
+        self, paths: "Sequence[ValuePath]"
     ) -> Iterator[tuple[bytes, tuple[Sequence[Any], ...]]]:
         """What the paths find, and at the end where the page ends."""
         order, size, width = self._selection.order, len(self._records.prefix), len(paths)
 
         def place(entry: tuple[bytes, tuple[Sequence[Any], ...]]) -> bytes:
             stored, found = entry
-            values = [items[0] if items else MISSING for items in found[width:]]
+            values = [items[0] if items else encoding.MISSING for items in found[width:]]
             encoded = [field.of_value(value) for field, value in zip(order, values, strict=True)]
             return b"".join(encoded) + stored[size:]
 
@@ -362,6 +386,8 @@ class QueryReader(BoundToStore, Generic[K, R]):
         return evolve(self._selection, order=(), reverse=False)
 
     def _aggregate(self, kind: str, text: str) -> Any:
+        from .grouping import aggregate_of
+
         (path,) = self._source.value_paths([text])
         try:
             return aggregate_of(self._source, self._whole(), kind, path)

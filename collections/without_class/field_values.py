@@ -13,7 +13,6 @@ from stones.collections.records.conversion import Conversion
 from stones.collections.records.plain_forms import fields_of, from_json
 from stones.collections.records.plain_values import ANYTHING
 from stones.collections.records.record_type import RecordType
-from stones.collections.records.text_forms import from_text
 from stones.errors import RecordError
 from stones.formats.any_digits import any_digits
 from stones.formats.messages import show
@@ -68,6 +67,8 @@ class FieldValues:
         conversion = self._field(name)
         if conversion is ANYTHING:
             return _json_or_text(text)
+        from stones.collections.records.text_forms import from_text
+
         return from_text(conversion, _parse_json)(text)
 
     def from_json(self, values: Any) -> Any:

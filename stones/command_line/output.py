@@ -4,11 +4,8 @@ On a terminal the default is a table, and what is longer than the screen goes to
 it is JSON Lines. Neither colours nor control characters of a store reach a terminal unasked.
 """
 
-import csv
-import shutil
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from io import StringIO
 from itertools import chain
 from typing import Any, TypeVar
 
@@ -101,6 +98,9 @@ def _json_array(rows: Iterable[Row]) -> Iterator[bytes]:
 
 
 def _csv(rows: Iterable[Row], names: Sequence[str]) -> Iterator[str]:
+    import csv
+    from io import StringIO
+
     from stones.migrations.exporting.csv_rows import cell_text  # it loads all of collections
 
     on_terminal = sys.stdout.isatty()
@@ -144,6 +144,8 @@ def _write(lines: Iterable[bytes]) -> None:
 
 def _page(lines: Iterable[str]) -> None:
     """Print lines on the terminal, or show them in a pager if there are more than it has."""
+    import shutil  # what only a terminal needs
+
     screen = shutil.get_terminal_size()
     rest = iter(lines)
     start: list[str] = []
