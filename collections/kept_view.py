@@ -23,6 +23,7 @@ def kept_view(description: Description) -> KeptView | None:
 
     The stored dict stays as it is. Raises CorruptValueError for a default that cannot be read.
 
+    >>> from stones.collections.description import Shape
     >>> shape = Shape(fields=('name', 'age'), defaults={'age': 0})
     >>> kept_view(Description('User', 'str', (shape,)))({'name': 'ada'})
     {'name': 'ada', 'age': 0}

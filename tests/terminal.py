@@ -18,13 +18,16 @@ class Terminal:
     def __init__(self, command, *, env=None, columns=80, lines=24, stdout=None):
         self.terminal, inner = pty.openpty()
         fcntl.ioctl(inner, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+        env = {"TERM": "xterm-256color", **(os.environ if env is None else env)}
+        for name in ("COLUMNS", "LINES"):  # pytest-xdist sets them
+            env.pop(name, None)
         self.process = subprocess.Popen(
             command,
             stdin=inner,
             stdout=inner if stdout is None else stdout,
             stderr=inner,
             start_new_session=True,
-            env={"TERM": "xterm-256color", **(os.environ if env is None else env)},
+            env=env,
         )
         os.close(inner)
         self.shown = ""

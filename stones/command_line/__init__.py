@@ -2,6 +2,7 @@
 
 main                the entry point: runs a command, and turns errors into exit codes
 lazy_commands       the names of the commands, and where each is
+collection_commands collections, indexes
 entry_commands      get, put, delete, keys
 store_commands      info, check, salvage, backup, compact
 migrate_command     migrate

@@ -28,6 +28,7 @@ from .options import (
     stones03_options,
     trust_option,
 )
+from .output import print_lines, print_rows, text_form_options
 from .typed_keys import NoSuchKey, stored_key, writable_at
 from .usage import KeyCommand, ValueCommand
 
@@ -162,17 +163,27 @@ def delete(path: str, key: tuple[bytes, ...], **options: Any) -> None:
 @click.option(
     "--typed", is_flag=True, help="Print keys of records as they are typed: Note 1, Visit Paris 7."
 )
+@text_form_options
 @stones03_options
-def keys(path: str, prefix: bytes, limit: int | None, typed: bool, **options: Any) -> None:
-    """Print the keys in order, one a line."""
+def keys(
+    path: str, prefix: bytes, limit: int | None, typed: bool, form: str | None, **options: Any
+) -> None:
+    """Print the keys in order, one a line.
+
+    With an option for the form, each key is a row with the one column `key`: the text by which
+    `stones get` takes it.
+    """
     with open_store(path, readonly=True, **options) as store:
         show = show_key
         if typed:
             from stones.collections.typed_keys import TypedKeys  # it loads how keys are encoded
 
             show = TypedKeys(store).show
-        for key in store.range(prefix=prefix, limit=limit):
-            click.echo(show(key))
+        shown_keys = map(show, store.range(prefix=prefix, limit=limit))
+        if form is None:
+            print_lines(f"{key}\n" for key in shown_keys)
+        else:
+            print_rows(({"key": key} for key in shown_keys), ["key"], form=form)
 
 
 def _opened_or_made(place: str, serializer: str, options: Mapping[str, Any]) -> Store[bytes, Any]:

@@ -24,6 +24,16 @@ class Place(NamedTuple):
 
 GROUPS: dict[str, dict[str, Place]] = {
     "Look into a store": {
+        "collections": Place(
+            "collection_commands",
+            "collections",
+            "List the collections, with their counts, keys, fields and indexes.",
+        ),
+        "indexes": Place(
+            "collection_commands",
+            "indexes",
+            "List the indexes of all collections, or of COLLECTION, and whether they are ready.",
+        ),
         "info": Place(
             "store_commands", "info", "Show the formats, collections and sizes of a store."
         ),

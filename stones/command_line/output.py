@@ -21,14 +21,25 @@ Row = Mapping[str, Any]
 
 def form_options(command: F) -> F:
     """Give a command one option for each form of its output. It gets the form as `form`."""
+    return text_form_options(
+        _form_option("table", "Print a table. This is the default on a terminal.")(command)
+    )
+
+
+def text_form_options(command: F) -> F:
+    """The same without a table, for a command whose default is plain lines."""
     for form, text in [
-        ("table", "Print a table. This is the default on a terminal."),
         ("csv", "Print CSV with a header."),
-        ("jsonl", "Print a line of JSON for each row. This is the default in a pipe."),
+        ("jsonl", "Print a line of JSON for each row."),
         ("json", "Print one JSON document."),
     ]:
-        command = click.option(f"--{form}", "form", flag_value=form, help=text)(command)
+        command = _form_option(form, text)(command)
     return command
+
+
+def chosen_form(form: str | None) -> str:
+    """The form that an option names. Without one: a table on a terminal, JSON Lines elsewhere."""
+    return form or ("table" if sys.stdout.isatty() else "jsonl")
 
 
 def print_rows(
@@ -52,15 +63,15 @@ def print_rows(
     found = () if first is None else (first,)
     names = [*columns] if columns is not None else [*(first or ())]
     every = chain(found, rest)
-    form = form or ("table" if sys.stdout.isatty() else "jsonl")
+    form = chosen_form(form)
     if form == "table":
         from .tables import table_text  # it loads rich
 
-        _print_text(table_text(every, names, title))
+        print_lines(table_text(every, names, title))
         return
     picked = every if columns is None else ({n: r[n] for n in names if n in r} for r in every)
     if form == "csv":
-        _print_text(_csv(every, names))
+        print_lines(_csv(every, names))
     elif form == "json":
         _print_bytes(_json_array(picked))
     else:
@@ -72,17 +83,32 @@ def print_facts(facts: Row, form: str | None = None) -> None:
 
     `form` is as in `print_rows`; "json" is indented.
     """
-    form = form or ("table" if sys.stdout.isatty() else "jsonl")
+    form = chosen_form(form)
     if form == "table":
         from .tables import facts_text  # it loads rich
 
-        _print_text(facts_text(facts))
+        print_lines(facts_text(facts))
     elif form == "json":
         import msgspec
 
         _print_bytes([msgspec.json.format(_json(facts), indent=2) + b"\n"])
     else:
         print_rows([facts], form=form)
+
+
+def print_lines(lines: Iterable[str]) -> None:
+    """Print lines, which end with a newline, and in which nothing is left to escape.
+
+    On a terminal they go to the pager if there are more than the screen has.
+    """
+    if sys.stdout.isatty():
+        _page(lines)
+        return
+    _write(line.encode("utf-8", "surrogatepass") for line in lines)
+
+
+def _form_option(form: str, text: str) -> Callable[[F], F]:
+    return click.option(f"--{form}", "form", flag_value=form, help=text)
 
 
 def _json(row: Row) -> bytes:
@@ -126,14 +152,6 @@ def _print_bytes(lines: Iterable[bytes]) -> None:
         _page(printable_json(line.decode()) for line in lines)
         return
     _write(lines)
-
-
-def _print_text(lines: Iterable[str]) -> None:
-    """Print lines in which nothing is left to escape."""
-    if sys.stdout.isatty():
-        _page(lines)
-        return
-    _write(line.encode("utf-8", "surrogatepass") for line in lines)
 
 
 def _write(lines: Iterable[bytes]) -> None:

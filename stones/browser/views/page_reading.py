@@ -11,7 +11,8 @@ from typing import Any
 from attrs import frozen
 
 from stones.collections.collection_reader import CollectionReader, queried_records
-from stones.collections.planning.sort_fields import order_text, place_of
+from stones.collections.planning.selection import order_text
+from stones.collections.planning.sort_fields import place_of
 from stones.collections.queries.cursors import decode_cursor, encode_cursor
 from stones.collections.queries.query import Query
 from stones.errors import (
