@@ -203,7 +203,10 @@ def test_a_path_that_is_not_utf8_can_be_used_and_shown(tmp_path):
 def completions(*words):
     """What bash offers for the last of the words, by the function that `stones` gives it."""
     setup = 'eval "$(_STONES_COMPLETE=bash_source stones)"'
-    line = f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
+    line = (
+        f"COMP_LINE='{' '.join(words)}'; COMP_POINT=${{#COMP_LINE}}; "
+        f"COMP_WORDS=({' '.join(words)}); COMP_CWORD={len(words) - 1}; "
+    )
     program = f'{setup}\n{line}_stones_completion stones; echo "${{COMPREPLY[@]}}"'
     done = subprocess.run(
         ["bash", "-c", program],

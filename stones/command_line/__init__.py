@@ -21,6 +21,8 @@ serve_command       serve
 options             options and exit codes that the commands share
 keys                the type of an argument that is a key
 typed_keys          which entry a user means by the arguments KEY
+completion          what may be typed next in a shell: stores, collections, keys, fields
+completing_shells   how bash, zsh and fish ask for it
 examples            commands with examples in their help, which run as tests
 usage               wrong command lines: suggestions, and where the help is
 prompt/             the Python prompt of `shell`

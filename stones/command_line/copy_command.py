@@ -15,6 +15,7 @@ from stones.stores.opening import stone
 from stones.stores.schemes import scheme_of
 from stones.stores.store import Store
 
+from .completion import StorePath
 from .examples import Command
 from .options import (
     Interrupted,
@@ -41,8 +42,8 @@ from .progress import progress_bar
         stones copy my-db json-db --to json
     """,
 )
-@click.argument("source", metavar="SRC", type=click.Path(readable=False))
-@click.argument("target", metavar="DST", type=click.Path(readable=False))
+@click.argument("source", metavar="SRC", type=StorePath())
+@click.argument("target", metavar="DST", type=StorePath())
 @click.option("--snapshot", is_flag=True, help="Copy the store as it is at the beginning.")
 @click.option("--replace", is_flag=True, help="Replace what DST has. Only what differs is written.")
 @click.option("--to", type=serializer_choice, help="Encode the values anew, by this serializer.")

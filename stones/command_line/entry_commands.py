@@ -16,6 +16,7 @@ from stones.stores.key_text import show_key
 from stones.stores.opening import stone
 from stones.stores.store import Store
 
+from .completion import complete_key, complete_prefix
 from .examples import Command
 from .keys import Key
 from .options import (
@@ -90,7 +91,7 @@ def get(path: str, key: tuple[bytes, ...], form: str | None, **options: Any) -> 
     """,
 )
 @path_argument
-@click.argument("key", type=Key(), nargs=-1)
+@click.argument("key", type=Key(), nargs=-1, shell_complete=complete_key)
 @click.argument("value")
 @click.option("--text", "form", flag_value="text", help="Store VALUE as a str, as it is.")
 @click.option("--bytes", "form", flag_value="bytes", help="Store VALUE as bytes, as they are.")
@@ -157,7 +158,12 @@ def delete(path: str, key: tuple[bytes, ...], **options: Any) -> None:
 )
 @path_argument
 @click.option(
-    "--prefix", type=Key(), metavar="KEY", default="", help="Print only keys that start with this."
+    "--prefix",
+    type=Key(),
+    metavar="KEY",
+    default="",
+    shell_complete=complete_prefix,
+    help="Print only keys that start with this.",
 )
 @click.option("--limit", type=Limit(), metavar="NUMBER", help="Print at most so many keys.")
 @click.option(

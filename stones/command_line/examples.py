@@ -20,8 +20,10 @@ from typing import Any
 
 import click
 
+from .completion import CompletedCommand
 
-class Command(click.Command):
+
+class Command(CompletedCommand):
     """A command with `examples`, which its help shows last."""
 
     def __init__(self, *args: Any, examples: str = "", **options: Any) -> None:

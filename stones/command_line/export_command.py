@@ -8,6 +8,7 @@ import click
 
 from stones.stores.spans import prefix_span
 
+from .completion import complete_collection, complete_fields, complete_prefix
 from .examples import Command
 from .keys import Key
 from .options import open_store, path_argument, stones03_options, trust_option
@@ -41,12 +42,21 @@ def form_options(command: F) -> F:
     """,
 )
 @path_argument
-@click.argument("collection", required=False)
+@click.argument("collection", required=False, shell_complete=complete_collection)
 @click.option(
-    "--prefix", type=Key(), metavar="KEY", help="Write only the entries whose keys begin with this."
+    "--prefix",
+    type=Key(),
+    metavar="KEY",
+    shell_complete=complete_prefix,
+    help="Write only the entries whose keys begin with this.",
 )
 @click.option("--filter", metavar="FILTER", help="Write only what matches: '@.age > 30'.")
-@click.option("--fields", metavar="A,B", help="Write only these fields: name,address.city.")
+@click.option(
+    "--fields",
+    metavar="A,B",
+    shell_complete=complete_fields,
+    help="Write only these fields: name,address.city.",
+)
 @form_options
 @click.option(
     "-o",

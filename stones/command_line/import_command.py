@@ -23,13 +23,14 @@ from stones.stores.opening import stone
 from stones.stores.schemes import scheme_of
 from stones.stores.store import Store
 
+from .completion import StorePath
 from .examples import Command
 from .keys import Key
 from .options import (
     FAILED,
     json_option,
+    key_file_option,
     open_store,
-    path_argument,
     serializer_choice,
     shown,
     trust_option,
@@ -68,8 +69,9 @@ _IN_FILES = ("sqlite", "json", "dbm", "leveldb")
           --on-duplicate skip --dry-run
     """,
 )
-@path_argument
-@click.argument("store", metavar="DST", type=click.Path(readable=False))
+@key_file_option
+@click.argument("path", type=click.Path(readable=False))
+@click.argument("store", metavar="DST", type=StorePath())
 @click.option(
     "--kind", type=click.Choice(KINDS), help="The kind of the file, where PATH does not show it."
 )

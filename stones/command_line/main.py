@@ -13,6 +13,7 @@ Exit codes:
     141     the reader of stdout has ended
 """
 
+import os
 import sys
 from typing import NoReturn
 
@@ -36,6 +37,10 @@ from .usage import usage_message
 def main(program: str = "stones") -> NoReturn:
     """Run the command that `sys.argv` names, and exit. `program` is the name to show in help."""
     prepare_streams()
+    if "_STONES_COMPLETE" in os.environ:
+        from .completing_shells import register_shells
+
+        register_shells()
     try:
         code = commands(prog_name=program, standalone_mode=False)
         sys.stdout.flush()

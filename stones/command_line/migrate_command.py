@@ -7,6 +7,7 @@ from attrs import evolve
 
 from stones.formats.messages import show_count
 
+from .completion import complete_prefix
 from .examples import Command
 from .keys import Key
 from .options import (
@@ -56,6 +57,7 @@ from .progress import progress_bar
 @click.option(
     "--prefix",
     type=Key(),
+    shell_complete=complete_prefix,
     metavar="KEY",
     help="Only the values whose keys begin so: User/ for the collection User.",
 )

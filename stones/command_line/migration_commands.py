@@ -20,6 +20,7 @@ from stones.formats.messages import show, show_count
 from stones.stores.claims import collection_names
 from stones.stores.store import Store
 
+from .completion import complete_collection
 from .examples import Command
 from .options import FAILED, Interrupted, json_option, open_store, path_argument, trust_option
 from .progress import progress_bar
@@ -45,7 +46,12 @@ def _options(command: F) -> F:
     for option in (
         trust_option,
         click.option("--class", "record", metavar="MODULE:CLASS", help="The class of the records."),
-        click.option("--collection", metavar="NAME", help="This collection only."),
+        click.option(
+            "--collection",
+            metavar="NAME",
+            shell_complete=complete_collection,
+            help="This collection only.",
+        ),
         click.option(
             "--folder",
             default=FOLDER,

@@ -16,6 +16,7 @@ from stones.stores.existing import open_store as open_url
 from stones.stores.schemes import scheme_of
 from stones.stores.store import Store
 
+from .completion import StorePath, complete_key
 from .keys import Key
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -30,7 +31,9 @@ class Interrupted(click.ClickException):
     exit_code = INTERRUPTED
 
 
-key_argument = click.argument("key", type=Key(), nargs=-1, required=True)
+key_argument = click.argument(
+    "key", type=Key(), nargs=-1, required=True, shell_complete=complete_key
+)
 serializer_choice = click.Choice(serializer_names())
 trust_option = click.option(
     "--trust-pickle", is_flag=True, help="Read pickled values, which can run code."
@@ -103,7 +106,7 @@ def path_argument(command: F) -> F:
 
     The command does not get the key: `open_store` finds it, and `given_keys` tells it.
     """
-    return key_file_option(click.argument("path", type=click.Path(readable=False))(command))
+    return key_file_option(click.argument("path", type=StorePath())(command))
 
 
 def given_keys() -> list[KeySource] | None:
