@@ -13,6 +13,7 @@ from stones.formats.any_digits import any_digits
 from stones.formats.serializers import serializer
 from stones.stores.existing import lmdb_path
 from stones.stores.key_text import show_key
+from stones.stores.namespaces.owner import writable_at
 from stones.stores.opening import stone
 from stones.stores.store import Store
 
@@ -30,7 +31,7 @@ from .options import (
     trust_option,
 )
 from .output import print_lines, print_rows, text_form_options
-from .typed_keys import NoSuchKey, stored_key, writable_at
+from .typed_keys import NoSuchKey, stored_key
 from .usage import KeyCommand, ValueCommand
 
 

@@ -12,11 +12,9 @@ from typing import Any
 import click
 
 from stones.errors import KeyTypeError
-from stones.stores.claims import collection_names, namespace_names
+from stones.stores.claims import collection_names
 from stones.stores.key_text import show_key
 from stones.stores.reader import Reader
-from stones.stores.store import Store
-from stones.stores.writer import Writer
 
 from .options import NOT_THERE, shown
 
@@ -67,19 +65,6 @@ def stored_key(store: Reader[Any, Any], path: str, parts: Sequence[bytes]) -> by
     name = head.decode("utf-8", "backslashreplace")
     annotation = key_type(store, name)
     return _encoded(name, annotation, [text]) if is_typed(annotation) else first
-
-
-def writable_at(store: Store[Any, Any], stored: bytes) -> tuple[Writer[Any, Any], bytes]:
-    """The dict through which a key of the store is written, and its key there.
-
-    That is the namespace that has the key, or the store itself.
-    """
-    head, slash, rest = stored.partition(b"/")
-    with store.database.reading() as txn:
-        spaces = {name.encode(): name for name in namespace_names(txn)} if slash and rest else {}
-    if head in spaces:
-        return store.namespace(f"{spaces[head]}/"), rest
-    return store, stored
 
 
 def _encoded(name: str, annotation: Any, parts: Sequence[bytes]) -> bytes:
