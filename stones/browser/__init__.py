@@ -15,6 +15,8 @@ static_files   the style sheet and the script
 views          what the pages show, computed from a store, without HTML
 edit_pages     the pages that change records: edit, add, delete
 record_changes the changes, each only if the record is still as it was shown
+entry_forms    the same for entries that are in no collection
+entry_changes  the changes of such entries
 field_texts    the fields of a record as texts of a form, and back
 read_pages     the pages that only read
 measurements   the sizes of the store, and how it grows, measured in a thread

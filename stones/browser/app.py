@@ -15,14 +15,20 @@ from starlette.responses import Response
 
 from stones.stores.store import Store
 
-from . import api, edit_pages, read_pages, static_files
+from . import api, edit_pages, entry_forms, read_pages, static_files
 from .answering import error_json, error_page
 from .limits import Limits
 from .security import HEADERS, Gate, Hosts
 from .site import Site
 from .token_check import TokenCheck
 
-PAGES = [*read_pages.routes, *edit_pages.routes, *api.routes, *static_files.routes]
+PAGES = [
+    *read_pages.routes,
+    *edit_pages.routes,
+    *entry_forms.routes,
+    *api.routes,
+    *static_files.routes,
+]
 """The routes of all pages."""
 
 

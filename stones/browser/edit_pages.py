@@ -10,7 +10,7 @@ from attrs import evolve
 from starlette.responses import RedirectResponse, Response
 
 from stones.collections.without_class.field_values import FieldValues
-from stones.errors import ReadOnlyError, StoneError
+from stones.errors import StoneError
 
 from .answering import get_page, post_page, status_of
 from .field_texts import FieldText, empty_texts, given_texts, new_values
@@ -45,11 +45,11 @@ def send_edit(page: PageRequest) -> Response:
 
 def show_add(page: PageRequest) -> Response:
     """The form for a new record. With a key in the URL, it begins as a copy of that record."""
-    _check_writable(page)
+    page.check_writable()
     name = _name(page)
     collection = page.collection(name)
     values = FieldValues.of(collection)
-    fields = empty_texts(values)
+    fields = _empty(page, values)
     if page.arguments("key"):
         copied = {field.name: field for field in _shown(page).fields}
         fields = [copied.get(field.name, field) for field in fields]
@@ -66,7 +66,7 @@ def send_add(page: PageRequest) -> Response:
         record = collection.from_dict(new_values(values, given))
         key = collection.add(record)
     except StoneError as error:
-        return _add_form(page, _with_texts(empty_texts(values), given), error)
+        return _add_form(page, _with_texts(_empty(page, values), given), error)
     query = [("key", part) for part in page.key_parts(name, key)]
     return RedirectResponse(
         link("collections", name, "record", query=[*query, ("done", "added")]), 303
@@ -117,13 +117,12 @@ def _name(page: PageRequest) -> str:
     return name
 
 
-def _check_writable(page: PageRequest) -> None:
-    if not page.site.write:
-        raise ReadOnlyError("the store is served for reading only: start with --write")
+def _empty(page: PageRequest, values: FieldValues) -> list[FieldText]:
+    return empty_texts(values, has_class=_name(page) in page.site.classes)
 
 
 def _shown(page: PageRequest) -> ShownRecord:
-    _check_writable(page)
+    page.check_writable()
     name = _name(page)
     key = page.record_key(name)
     shown = shown_record(page.collection(name), key)

@@ -20,6 +20,8 @@ from stones.migrations.exporting.csv_rows import cell_text
 
 TEXT, JSON = "text", "json"
 """The notations of a field in a form. The name of an input begins with one: `text:age`."""
+ANY = ("Any",)
+"""The types of a field that may hold any value."""
 LONGEST = 100_000
 """A longer text is not shown in a form."""
 
@@ -53,9 +55,18 @@ def field_texts(values: FieldValues, record: Mapping[str, Any]) -> list[FieldTex
     return [_shown(values, name, record[name]) for name in values.names if name in record]
 
 
-def empty_texts(values: FieldValues) -> list[FieldText]:
-    """The fields of a form for a new record."""
-    return [_field(values, name, "", TEXT) for name in values.names]
+def empty_texts(values: FieldValues, *, has_class: bool) -> list[FieldText]:
+    """The fields of a form for a new record. A field of any type is typed as JSON.
+
+    Without a class a record must have each field. So such a field begins as null.
+    """
+    none = "" if has_class else "null"
+    return [
+        _field(values, name, none, JSON)
+        if values.types(name) == ANY
+        else _field(values, name, "", TEXT)
+        for name in values.names
+    ]
 
 
 def given_texts(form: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -89,13 +100,27 @@ def value_of(values: FieldValues, name: str, notation: str, text: str) -> Any:
     """The value that a text of a form means. Raises RecordError."""
     if notation == TEXT:
         return values.from_text(name, text)
-    return _json_value(name, text)
+    try:
+        return json_value(text)
+    except RecordError as error:
+        raise RecordError(f"{name}: {error}") from error
+
+
+def json_value(text: str) -> Any:
+    """The value that a text in the JSON of stones means. Raises RecordError."""
+    try:
+        with any_digits():
+            return serializer("json").decode(text.encode())
+    except Exception as error:  # a decoder may raise anything
+        raise RecordError(f"{show(text)} is not JSON") from error
 
 
 def new_values(values: FieldValues, given: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
     """The dict of a new record. An empty text that means no value of its field is left out."""
     found = {}
     for name, (notation, text) in given.items():
+        if notation == JSON and not text:
+            continue
         value = value_of(values, name, notation, text)
         if text or type(value) is not str or "str" in values.types(name):
             found[name] = value
@@ -107,13 +132,28 @@ def lines_of(text: str) -> str:
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
+def value_text(value: Any) -> tuple[str, str] | None:
+    """How a value is typed that is in no field: a str as it is, another one as JSON.
+
+    Gives the notation and the text. None for a value that cannot be typed.
+    """
+    if type(value) is str and _is_kept_whole(value):
+        return TEXT, value
+    try:
+        text = _json_text(value)
+        is_exact = _is_kept_whole(text) and _is_same(json_value(text), value)
+    except (StoneError, ValueError, TypeError, RecursionError):
+        return None  # it has no such text
+    return (JSON, text) if is_exact else None
+
+
 def _shown(values: FieldValues, name: str, value: Any) -> FieldText:
     for notation, text_of in ((TEXT, cell_text), (JSON, _json_text)):
         if value == "" and notation == TEXT and "str" not in values.types(name):
             continue  # an empty text means that nothing was typed
         try:
             text = text_of(value)
-            if len(text) <= LONGEST and _is_typed(text):
+            if _is_kept_whole(text):
                 found = value_of(values, name, notation, lines_of(text))
                 if _is_same(found, value):
                     return _field(values, name, text, notation)
@@ -126,9 +166,9 @@ def _field(values: FieldValues, name: str, text: str, notation: str | None) -> F
     return FieldText(name, values.types(name), text, notation, name in values.key_names)
 
 
-def _is_typed(text: str) -> bool:
-    """Whether a browser gives a text back as it is: no controls, and no lone surrogates."""
-    return all(map(_is_kept, text))
+def _is_kept_whole(text: str) -> bool:
+    """Whether a form shows a text, and a browser gives it back as it is."""
+    return len(text) <= LONGEST and all(map(_is_kept, text))
 
 
 def _is_kept(character: str) -> bool:
@@ -145,11 +185,3 @@ def _json_text(value: Any) -> str:
     text = serializer("json").encode(value).decode()
     # Only strings of JSON have such characters.
     return "".join(each if _is_kept(each) else dumps(each)[1:-1] for each in text)
-
-
-def _json_value(name: str, text: str) -> Any:
-    try:
-        with any_digits():
-            return serializer("json").decode(text.encode())
-    except Exception as error:  # a decoder may raise anything
-        raise RecordError(f"{name}: {show(text)} is not JSON") from error

@@ -20,7 +20,7 @@ from starlette.responses import HTMLResponse
 
 from stones.collections.collection import Collection
 from stones.collections.typed_keys import key_type, parse_parts, show_parts
-from stones.errors import CollectionError, KeyTypeError, StoneError
+from stones.errors import CollectionError, KeyTypeError, ReadOnlyError, StoneError
 from stones.formats.messages import show
 from stones.stores.key_text import parse_key
 
@@ -101,6 +101,11 @@ class PageRequest:
     def done(self) -> str:
         """What the request before this one has done, in words. Empty if it did nothing."""
         return _DONE.get(self.argument("done"), "")
+
+    def check_writable(self) -> None:
+        """Raise ReadOnlyError unless the store is served for writing."""
+        if not self.site.write:
+            raise ReadOnlyError("the store is served for reading only: start with --write")
 
     def render(self, template: str, *, status: int = 200, **context: Any) -> HTMLResponse:
         """The page that a template makes. It has `site`, `page` and the functions of `rendering`.
