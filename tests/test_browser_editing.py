@@ -1,6 +1,7 @@
 """Records edited, added and deleted by the forms of `stones serve --write`."""
 
 import enum
+import re
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
@@ -110,16 +111,20 @@ def test_a_form_that_was_not_changed_writes_nothing(store, site):
 def test_the_second_of_two_who_edit_is_refused_and_sees_both_versions(any_store, classes):
     with served(any_store, write=True, classes=classes) as site:
         mine, theirs = site.get(EDIT).inputs, site.get(EDIT).inputs
-        assert site.post(EDIT, theirs | {"text:note": "their words"}).status == 303
-        answer = site.post(EDIT, mine | {"text:note": "my words"})
+        theirs |= {"text:note": "their words", "text:count": "7"}
+        assert site.post(EDIT, theirs).status == 303
+        answer = site.post(EDIT, mine | {"text:note": "my words", "text:code": "mine"})
         assert answer.status == 409
         assert "was changed since you opened it" in answer.message
-        assert "<td>my words</td>\n<td>their words</td>" in answer.text
-        assert items(any_store)["bolt"].note == "their words"
-        # Whoever has seen both may save: the form has the version of now.
-        assert answer.inputs["text:note"] == "my words"
+        rows = [re.sub("<[^>]*>", "", row).split("\n")[1:4] for row in answer.text.split("<tr")]
+        assert ["note changed by both", "my words", "their words"] in rows
+        assert ["count changed meanwhile", "3", "7"] in rows
+        assert ["code changed by you", "mine", "b"] in rows
+        assert ["made", "2024-02-29", "2024-02-29"] in rows
+        assert items(any_store)["bolt"] == bolt(note="their words", count=7)
+        # Whoever has seen both may save. What was changed meanwhile stays.
         assert site.post(EDIT, answer.inputs).status == 303
-    assert items(any_store)["bolt"].note == "my words"
+    assert items(any_store)["bolt"] == bolt(note="my words", count=7, code="mine")
 
 
 def test_an_edit_of_a_record_that_was_deleted_shows_what_was_typed(store, site):

@@ -11,7 +11,7 @@ security       the gate before all pages: Host, Origin, and the headers of answe
 token_check    the secret that lets a browser in, where the server is given one
 patterns       refuses regular expressions that could take for ever
 request_body   the body of a request, up to a size and within the time
-static_files   the style sheet and the script
+static_files   the style sheet, the script and the icon
 views          what the pages show, computed from a store, without HTML
 edit_pages     the pages that change records: edit, add, delete
 record_changes the changes, each only if the record is still as it was shown
@@ -23,5 +23,5 @@ measurements   the sizes of the store, and how it grows, measured in a thread
 api            the same as JSON, for programs
 serving        the server: its sockets, its limits, and its end
 templates      the HTML of the pages
-static         the style sheet and the script
+static         the style sheet, the script and the icon
 """

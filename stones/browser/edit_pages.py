@@ -13,7 +13,7 @@ from stones.collections.without_class.field_values import FieldValues
 from stones.errors import StoneError
 
 from .answering import get_page, post_page, status_of
-from .field_texts import FieldText, empty_texts, given_texts, new_values
+from .field_texts import FieldText, digest_of, empty_texts, given_texts, new_values
 from .page_request import NoSuchPageError, PageRequest
 from .record_changes import ChangedRecordError, ShownRecord, delete, edit, shown_record
 from .rendering import link
@@ -34,9 +34,7 @@ def send_edit(page: PageRequest) -> Response:
     try:
         is_changed = edit(page.site.store, collection, key, version, given)
     except ChangedRecordError as error:
-        if error.now is None:
-            return _conflict(page, error, [], given)
-        return _conflict(page, error, error.now.fields, given, error.now.version)
+        return _conflict(page, error, given)
     except StoneError as error:
         fields = _with_texts(_shown(page).fields, given)
         return _form(page, fields, version, error)
@@ -166,27 +164,42 @@ def _add_form(
 
 
 def _conflict(
-    page: PageRequest,
-    error: ChangedRecordError,
-    now: list[FieldText],
-    given: Mapping[str, tuple[str, str]],
-    version: str | None = None,
+    page: PageRequest, error: ChangedRecordError, given: Mapping[str, tuple[str, str]]
 ) -> Response:
-    stored = {field.name: field.text for field in now}
-    names = dict.fromkeys([*stored, *given])
-    rows = [
-        (name, given.get(name, ("", stored.get(name, "")))[1], stored.get(name, ""))
-        for name in names
-    ]
+    now = error.now
+    fields = [] if now is None else now.fields
+    mine = {
+        name: pair
+        for name, pair in given.items()
+        if page.form.get(f"shown:{name}") != digest_of(pair[1])
+    }
+    stored = {field.name: field for field in fields}
+    rows = []
+    for name in dict.fromkeys([*stored, *given]):
+        field = stored.get(name)
+        text = "" if field is None else field.text
+        yours = given.get(name, ("", text))[1]
+        is_theirs = field is None or page.form.get(f"shown:{name}", field.digest) != field.digest
+        changed = _CHANGED_BY[name in mine, is_theirs] if yours != text else ""
+        rows.append((name, yours, text, changed))
     return page.render(
         "conflict.html",
         status=409,
         name=_name(page),
         error=str(error),
         rows=rows,
-        fields=_with_texts(now, given),
-        version=version,
+        # What is not mine is taken from the stored version.
+        fields=_with_texts(fields, mine),
+        version=None if now is None else now.version,
     )
+
+
+_CHANGED_BY = {
+    (True, True): "changed by both",
+    (True, False): "changed by you",
+    (False, True): "changed meanwhile",
+    (False, False): "",
+}
 
 
 def _see(page: PageRequest, what: str, done: str) -> Response:

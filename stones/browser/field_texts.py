@@ -6,6 +6,7 @@ neither is exact stays as it is: only a program can change it.
 """
 
 from collections.abc import Mapping
+from hashlib import sha256
 from json import dumps
 from typing import Any
 
@@ -38,11 +39,18 @@ class FieldText:
     """None for a value that cannot be typed: then the text is empty."""
     is_key: bool = False
     """Whether the field is, or is a part of, the key of the record."""
+    stored: str = ""
+    """The text of the stored value: `text` may be what somebody typed since."""
 
     @property
     def input_name(self) -> str:
         """The name of its input in the form."""
         return f"{self.notation}:{self.name}"
+
+    @property
+    def digest(self) -> str:
+        """What a form remembers of the stored value."""
+        return digest_of(self.stored)
 
     @property
     def rows(self) -> int:
@@ -127,6 +135,11 @@ def new_values(values: FieldValues, given: Mapping[str, tuple[str, str]]) -> dic
     return found
 
 
+def digest_of(text: str) -> str:
+    """A short hash of a text, whatever its ends of lines are."""
+    return sha256(lines_of(text).encode("utf-8", "surrogatepass")).hexdigest()[:16]
+
+
 def lines_of(text: str) -> str:
     r"""A text as a browser gives it back, with its ends of lines as `\n`."""
     return text.replace("\r\n", "\n").replace("\r", "\n")
@@ -163,7 +176,7 @@ def _shown(values: FieldValues, name: str, value: Any) -> FieldText:
 
 
 def _field(values: FieldValues, name: str, text: str, notation: str | None) -> FieldText:
-    return FieldText(name, values.types(name), text, notation, name in values.key_names)
+    return FieldText(name, values.types(name), text, notation, name in values.key_names, text)
 
 
 def _is_kept_whole(text: str) -> bool:

@@ -1,4 +1,4 @@
-"""The style sheet and the script. They are read when the server starts: no URL names a path."""
+"""The style sheet, the script and the icon, read when the server starts: no URL names a path."""
 
 from hashlib import sha256
 from pathlib import Path
@@ -7,7 +7,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import Route
 
-TYPES = {"style.css": "text/css", "script.js": "text/javascript"}
+TYPES = {"style.css": "text/css", "script.js": "text/javascript", "icon.svg": "image/svg+xml"}
 """The files that there are, with their types."""
 
 _FOLDER = Path(__file__).parent / "static"
