@@ -143,7 +143,7 @@ def test_an_edit_of_a_record_that_was_deleted_shows_what_was_typed(store, site):
         ({"text:count": "many"}, "count: expected int"),
         ({"text:made": "2024-02-30"}, "made: expected date"),
         ({"text:made": ""}, "made: expected date"),
-        ({"json:tags": "[1"}, "tags: '[1' is not JSON"),
+        ({"json:tags": "[1"}, "tags: '[1' is not the JSON of stones: Expecting"),
         ({"text:code": "n"}, "unique"),
         ({"text:nothing": "x"}, "nothing"),
         ({"text:name": "other"}, "is the key"),

@@ -92,7 +92,7 @@ def test_a_key_that_was_deleted_is_not_made_again(store, site):
         ({"key": "\\q"}, 400, "is no escape"),
         ({"key": "x" * 600}, 400, "511"),
         ({"key": "Note/x"}, 400, "belongs to the collection"),
-        ({"key": "new", "value": "{"}, 400, "is not JSON"),
+        ({"key": "new", "value": "{"}, 400, "is not the JSON of stones"),
     ],
 )
 def test_what_cannot_be_added_is_told_with_all_that_was_typed(site, typed, status, message):

@@ -119,8 +119,10 @@ def json_value(text: str) -> Any:
     try:
         with any_digits():
             return serializer("json").decode(text.encode())
+    except RecursionError as error:
+        raise RecordError(f"{show(text)} is nested too deeply") from error
     except Exception as error:  # a decoder may raise anything
-        raise RecordError(f"{show(text)} is not JSON") from error
+        raise RecordError(f"{show(text)} is not the JSON of stones: {error}") from error
 
 
 def new_values(values: FieldValues, given: Mapping[str, tuple[str, str]]) -> dict[str, Any]:
