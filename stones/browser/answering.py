@@ -127,8 +127,7 @@ async def _answer(
     def answered() -> Response:
         try:
             deadline.check()
-            for text in request.query_params.values():
-                check_patterns(text)
+            check_patterns([text for _, text in request.query_params.multi_items()])
             with limited_view(site.store, deadline) as view:
                 response = page(PageRequest(request, site, view, form))
         except StoneError as error:

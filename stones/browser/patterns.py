@@ -5,7 +5,11 @@ answered. `(a+)+$` needs 2**n steps for a text of n characters. So in a filter t
 browser a repeated group must have one way to match: no repeat and no alternative in it.
 """
 
+import json
 import re
+from collections.abc import Iterator, Sequence
+
+from stones.formats.messages import show
 
 from .page_request import WrongRequestError
 
@@ -17,15 +21,19 @@ LONGEST = 500
 """The most characters of a pattern."""
 
 
-def check_patterns(text: str) -> None:
-    """Raise WrongRequestError for a filter with a pattern that could take for ever."""
-    if "=~" not in text and "sub(" not in text:
+def check_patterns(arguments: Sequence[str]) -> None:
+    """Raise WrongRequestError for a filter with a pattern that could take for ever.
+
+    `arguments` are those of the URL. The values of placeholders may be in another one than the
+    filter. So every text in any of them counts as a pattern, if a filter takes one.
+    """
+    if not any("=~" in text or "sub(" in text for text in arguments):
         return
-    for found in _QUOTED.finditer(text):
-        reason = fault_of(found[0][1:-1])
+    for pattern in (found for text in arguments for found in _texts_in(text)):
+        reason = fault_of(pattern)
         if reason is not None:
             raise WrongRequestError(
-                f"the regular expression {found[0][:60]} could take for ever: {reason}; a program "
+                f"the regular expression {show(pattern)} could take for ever: {reason}; a program "
                 "may use it"
             )
 
@@ -71,6 +79,24 @@ def fault_of(pattern: str) -> str | None:
         if repeats > MOST_REPEATS or choices > MOST_CHOICES:
             return f"it has more than {MOST_REPEATS} repeats, or {MOST_CHOICES} choices"
     return None
+
+
+def _texts_in(argument: str) -> Iterator[str]:
+    """The texts in an argument, which is a filter, or JSON."""
+    try:
+        # With all values of a name that is there twice.
+        waiting = [
+            json.loads(argument, object_pairs_hook=lambda pairs: [each for _, each in pairs])
+        ]
+    except (ValueError, RecursionError):
+        yield from (found[0][1:-1] for found in _QUOTED.finditer(argument))
+        return
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, list):
+            waiting += value
 
 
 _QUOTED = re.compile(r"""'(?:[^'\\]|\\[\s\S])*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`""")
