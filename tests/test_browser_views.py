@@ -221,6 +221,19 @@ def test_a_record_that_cannot_be_read_hides_no_other(store, users):
     assert page_of(users, **page.next).rows[0].key == "u025"
 
 
+def test_records_that_all_cannot_be_read_say_why_once(tmp_path):
+    path = str(tmp_path / "db")
+    with LmdbStore(path, serialize="pickle") as store:
+        Collection(store, User).add_many(map(user, range(3)))
+    with LmdbStore(path, readonly=True, trust_pickle=False) as store:
+        users = Collection.without_class(store, "User")
+        page, record = page_of(users), RecordPage.of(users, "u001")
+    assert keys_of(page) == ["u000", "u001", "u002"]
+    assert "reading a pickle can run code" in page.unreadable
+    assert "reading a pickle can run code" in record.problem
+    assert record.stored.format == "pickle"
+
+
 def test_what_ends_a_search_keeps_what_was_found(users, monkeypatch):
     def items(query):
         yield from [(f"u{n:03}", {"name": f"u{n:03}"}) for n in range(3)]

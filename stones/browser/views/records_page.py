@@ -128,6 +128,8 @@ class RecordsPage:
     """Why the filter cannot be used."""
     problem: StoneError | None = None
     """Why there are no more rows on the page, though there may be more records."""
+    unreadable: str = ""
+    """Why none of the records can be read, if that is so."""
     first: Mapping[str, str] | None = None
     """The arguments for the first page. None if this is it."""
     previous: Mapping[str, str] | None = None
@@ -145,14 +147,12 @@ class RecordsPage:
         except StoneError as error:
             return evolve(page, error=FilterError.of(error, request.filter))
         try:
-            plan = (
-                _plan_rows(order.applied(query).limit(request.limit).explain())
-                if request.filter or order.paths
-                else ()
-            )
+            plan = None
+            if request.filter or order.paths:
+                plan = order.applied(query).limit(request.limit).explain()
             read = read_page(
                 collection,
-                query,
+                query if plan is None else _as_planned(query, plan, page.indexes),
                 order,
                 after=request.after,
                 before=request.before,
@@ -166,8 +166,9 @@ class RecordsPage:
         return evolve(
             page,
             rows=tuple(_rows(collection, read, names)),
-            plan=plan,
+            plan=() if plan is None else _plan_rows(plan),
             problem=read.problem,
+            unreadable=_unreadable(read),
             first=None if is_first else request.arguments(),
             previous=None if read.previous is None else request.arguments(before=read.previous),
             next=None if read.next is None else request.arguments(after=read.next),
@@ -251,6 +252,20 @@ def _rows(
         record = entry.record
         cells = [cell(record[name]) if name in record else MISSING for name in names]
         yield Row(text, parts, tuple(cells))
+
+
+def _unreadable(read: PageOfRecords) -> str:
+    problems = [entry.problem for entry in read.entries]
+    if not problems or None in problems:
+        return ""
+    return printable(str(problems[0]), 1000)
+
+
+def _as_planned(query: Any, plan: Plan, indexes: Sequence[IndexInfo]) -> Any:
+    """The query, told which index to use: to choose it again may take longer than to read."""
+    if plan.index is None or plan.index in {each.name for each in indexes}:
+        return query.using(plan.index)
+    return query
 
 
 def _plan_rows(plan: Plan) -> tuple[tuple[str, str, str], ...]:
