@@ -76,9 +76,10 @@ def is_walkable(txn: Transaction, access: Access) -> bool:
 def walk(txn: Transaction, walked: Walk, fetch: Fetch) -> Iterator[tuple[bytes, bool]]:
     """The keys of records in order. Tells with each whether it surely fulfils the access."""
     after, reverse = walked.after, walked.reverse
-    for span in _spans(walked):
+    place = None if after is None else _group_of(walked, after)
+    for span in _spans(walked, place):
         exact = span.exact
-        for run in _runs(txn, walked, span):
+        for run in _runs(txn, walked, span, place):
             if after is None and run.keys is not None:
                 for key in run.keys:
                     yield key, exact
@@ -90,8 +91,8 @@ def walk(txn: Transaction, walked: Walk, fetch: Fetch) -> Iterator[tuple[bytes, 
                 continue
             for head, key, is_clear in ordered:
                 if after is not None:
-                    place = head if is_clear is None else _place(walked, head, key)
-                    if place >= after if reverse else place <= after:
+                    found = head if is_clear is None else _place(walked, head, key)
+                    if found >= after if reverse else found <= after:
                         continue
                     after = None  # all others are behind it too
                 yield key, exact and is_clear is True
@@ -100,16 +101,38 @@ def walk(txn: Transaction, walked: Walk, fetch: Fetch) -> Iterator[tuple[bytes, 
 # -- spans -------------------------------------------------------------------------------------
 
 
-def _spans(walked: Walk) -> list[EntrySpan]:
-    """The spans in the order to go through them, from the group of the place `after` on."""
+@frozen(slots=False)
+class _Group:
+    """The group in which a place is, or may have been, and the bounds of the place in it."""
+
+    head: bytes
+    """What the entries of the group begin with."""
+    low: bytes
+    """The entries of the place, and of higher keys, are from here on."""
+    high: bytes | None
+    """The entries of the place, and of lower keys, are below. None: there is no such bound."""
+
+
+def _group_of(walked: Walk, place: bytes) -> _Group:
+    head, key = _head_of(walked, place)
+    if key is None or walked.index.definition.unique:  # not all entries have a key behind the head
+        return _Group(head, head, after_prefix(head))
+    low = head + key[:_KEY_START]
+    return _Group(head, low, low + b"\0" if len(key) < _KEY_START else after_prefix(low))
+
+
+def _spans(walked: Walk, place: _Group | None) -> list[EntrySpan]:
+    """The spans in the order to go through them, from the place on, or from the group of it."""
     spans = [span for span in walked.access.spans if not span.is_other]
-    if walked.after is None or not spans:
+    if place is None or not spans:
         return spans[::-1] if walked.goes_down else spans
-    head = _head_of(walked, walked.after)
+    is_straight = walked.goes_down is walked.reverse
     if walked.goes_down:
-        bounded = [_span(span, span.start, after_prefix(head)) for span in reversed(spans)]
+        stop = place.high if is_straight else after_prefix(place.head)
+        bounded = [_span(span, span.start, stop) for span in reversed(spans)]
     else:
-        bounded = [_span(span, head, span.stop) for span in spans]
+        start = place.low if is_straight else place.head
+        bounded = [_span(span, start, span.stop) for span in spans]
     return [span for span in bounded if span.stop is None or span.start < span.stop]
 
 
@@ -118,20 +141,24 @@ def _span(span: EntrySpan, start: bytes, stop: bytes | None) -> EntrySpan:
     return EntrySpan(max(span.start, start), min(stops, default=None), span.exact)
 
 
-def _head_of(walked: Walk, place: bytes) -> bytes:
-    """What the entries of the group begin with in which a place is, or may have been."""
+def _head_of(walked: Walk, place: bytes) -> tuple[bytes, bytes | None]:
+    """What the entries of the group of a place begin with, and the key behind it.
+
+    The key is None if a value is cut: then the keys are not in the order of the places.
+    """
     limit = VALUES_SIZE // len(walked.index.paths)
     start = walked.access.spans[0].start
     at = len(walked.index.definition.prefix)
     for _ in range(walked.access.fixed):
         at = end_of(start, at)
     head = start[:at]
-    for value in split_place(walked.order, place)[0]:
+    values, key = split_place(walked.order, place)
+    for value in values:
         found = fitted(point(value), limit)
         head += found.low
         if not found.is_point:  # the values behind a value that is cut are anywhere
-            break
-    return head
+            return head, None
+    return head, key
 
 
 def split_place(order: Sequence[SortField], place: bytes) -> tuple[list[bytes], bytes]:
@@ -165,10 +192,11 @@ class _Run:
     """The keys in the order that is wanted, in the place of the items."""
 
 
-def _runs(txn: Transaction, walked: Walk, span: EntrySpan) -> Iterator[_Run]:
+def _runs(txn: Transaction, walked: Walk, span: EntrySpan, place: _Group | None) -> Iterator[_Run]:
     """The entries of a span in order.
 
-    A group that fills a page has a pass of its own, in the direction of its keys.
+    A group that fills a page has a pass of its own, in the direction of its keys. In the group of
+    `place`, it begins there.
     """
     split: Callable[[Sequence[bytes], Sequence[bytes]], list[Item]] | None = None
     definition, is_first = walked.index.definition, walked.after is None
@@ -216,7 +244,10 @@ def _runs(txn: Transaction, walked: Walk, span: EntrySpan) -> Iterator[_Run]:
             return
         head = pending[0][0]
         begin, end = max(head, start), after_prefix(head)
-        yield _Run(_pass(txn, walked, begin, end), is_sorted=True)
+        low, high = begin, end
+        if place is not None and head == place.head:
+            low, high = (begin, place.high) if walked.reverse else (max(begin, place.low), end)
+        yield _Run(_pass(txn, walked, low, high), is_sorted=True)
         if down:
             stop = begin
         elif end is None or (stop is not None and stop <= end):
@@ -264,7 +295,9 @@ def _splitter(walked: Walk) -> Callable[[Sequence[bytes], Sequence[bytes]], list
 def _ordered(walked: Walk, run: _Run, fetch: Fetch) -> Iterable[Item]:
     """The items of a run in order. The items of a cut group begin with their places."""
     items = iter(run.items)
-    first = next(items)
+    first = next(items, None)
+    if first is None:  # nothing is left of the group of a place
+        return ()
     reverse = walked.reverse
     if first[2] is False and any(map(is_cut, _values_in(walked, first[0]))):
         place = place_of(walked.order)
