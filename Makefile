@@ -60,7 +60,7 @@ demo-db/data.mdb: | $(DEMO)/.installed
 	@$(MAKE) --no-print-directory demo
 
 .PHONY: bench
-bench: $(VENV)/.installed-bench ## ratios to raw LMDB and SQLite: make bench ROUNDS=3 ONLY=count
+bench: $(VENV)/.installed-bench ## ratios to raw LMDB and SQLite, and their pictures: make bench ROUNDS=3 ONLY=count
 	@$(BIN)/python tests/benchmarks/run.py $(ONLY)
 
 .PHONY: bench-peers

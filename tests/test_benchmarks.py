@@ -4,10 +4,12 @@ A benchmark raises an AssertionError if its sides differ. The figures do not mat
 few records, and each side is measured once.
 """
 
+import json
 import os
 import subprocess
 import sys
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 BENCHMARKS = Path(__file__).parent / "benchmarks"
 
@@ -24,6 +26,29 @@ def run(tmp_path: Path, script: str, *arguments: str) -> list[str]:
     )
     assert done.returncode == 0, done.stderr
     return done.stdout.splitlines()
+
+
+DRAWN = """
+import json
+from plot import drawings
+print(json.dumps({str(path): text for path, text in drawings().items()}))
+"""
+
+
+def test_the_pictures_of_the_docs_are_those_of_the_figures_beside_them():
+    """`python tests/benchmarks/plot.py` draws them anew, once the drawing has changed."""
+    done = subprocess.run(
+        [sys.executable, "-c", DRAWN], cwd=BENCHMARKS, capture_output=True, text=True, check=True
+    )
+    drawn = json.loads(done.stdout)
+    assert len(drawn) == 6
+    for path, text in drawn.items():
+        assert Path(path).read_text() == text
+        assert len(text) < 100_000
+        root = ET.fromstring(text)
+        assert root.find("{http://www.w3.org/2000/svg}title").text
+        assert "prefers-color-scheme: dark" in text
+        assert "href" not in text
 
 
 def test_every_filter_finds_the_same_in_a_collection_by_hand_and_in_sqlite(tmp_path):

@@ -1,16 +1,20 @@
 """Draws the pictures of `docs/explanation` from the figures beside them, without a package.
 
-`growth.py` has measured the figures of growth.svg, `peer_growth.py` those of peers.svg.
+`growth.py` has measured the figures of growth.svg, `peer_growth.py` those of peers.svg, and
+`run.py` those of `ratio_plot`.
 
 python tests/benchmarks/plot.py
 """
 
 import csv
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from math import ceil, floor, log10
 from pathlib import Path
 
 from attrs import frozen
+from ratio_plot import PICTURES, RATIOS, ratio_picture
+from svg import Point, line, picture, text
 
 DOCS = Path(__file__).parents[2] / "docs" / "explanation"
 FIGURES = DOCS / "growth.csv"
@@ -23,10 +27,10 @@ GROWTH_PANELS = [  # title, what is drawn there, and the step of the lines acros
     ("bytes of file an entry", ["bytes", "raw_bytes", "used_bytes", "user_bytes"], 100),
 ]
 GROWTH_LOOKS = [
-    ("stones", "#1f6feb", ""),
-    ("raw py-lmdb and msgpack", "#57606a", "5 3"),
-    ("of it in use", "#1a7f37", "8 3 2 3"),
-    ("key and value alone", "#bf5700", "2 3"),
+    ("stones", "c0", ""),
+    ("raw py-lmdb and msgpack", "c1", "5 3"),
+    ("of it in use", "c2", "8 3 2 3"),
+    ("key and value alone", "c3", "2 3"),
 ]
 PEER_PANELS = [
     ("one get", "get"),
@@ -34,7 +38,7 @@ PEER_PANELS = [
     ("the first ten in the order of an index", "ordered page"),
     ("a filter without an index", "unindexed filter"),
 ]
-COLOURS = ["#1f6feb", "#57606a", "#1a7f37", "#bf5700", "#8250df", "#cf222e"]
+COLOURS = ["c0", "c1", "c2", "c3", "c4", "c5"]
 DASHES = ["", "6 3", "2 3"]
 """A second peer in the same colour has the second, and so on."""
 
@@ -44,7 +48,8 @@ LEFT, TOP = 56, 60
 ACROSS, DOWN = WIDTH + 70, HEIGHT + 70
 """From one panel to the next."""
 
-Point = tuple[float, float]
+Figures = dict[str, str]
+"""A row of a file of figures."""
 
 
 @frozen
@@ -72,13 +77,27 @@ class Legend:
 
 
 def draw() -> None:
-    for figures, picture_of in ((FIGURES, growth_picture), (PEER_FIGURES, peer_picture)):
-        if figures.exists():
-            with figures.open(newline="") as file:
-                figures.with_suffix(".svg").write_text(picture_of(list(csv.DictReader(file))))
+    """Write each picture anew."""
+    for path, drawing in drawings().items():
+        path.write_text(drawing)
 
 
-def growth_picture(rows: Sequence[dict[str, str]]) -> str:
+def drawings() -> Mapping[Path, str]:
+    """What each picture is, by the figures that are there."""
+    pictures_of: dict[Path, Mapping[str, Callable[[Sequence[Figures]], str]]] = {
+        FIGURES: {"growth": growth_picture},
+        PEER_FIGURES: {"peers": peer_picture},
+        RATIOS: {name: partial(ratio_picture, PICTURES[name]) for name in PICTURES},
+    }
+    drawn: dict[Path, str] = {}
+    for figures, pictures in pictures_of.items():
+        with figures.open(newline="") as file:
+            rows = [*csv.DictReader(file)]
+        drawn |= {DOCS / f"{name}.svg": make(rows) for name, make in pictures.items()}
+    return drawn
+
+
+def growth_picture(rows: Sequence[Figures]) -> str:
     panels = []
     for title, columns, step in GROWTH_PANELS:
         lines = [
@@ -90,10 +109,10 @@ def growth_picture(rows: Sequence[dict[str, str]]) -> str:
         Legend(*look, LEFT + x, 20) for look, x in zip(GROWTH_LOOKS, (0, 95, 310, 430), strict=True)
     ]
     title = "How get, put, scan and the file grow with the number of entries"
-    return picture(title, panels, legends)
+    return panels_picture(title, panels, legends)
 
 
-def peer_picture(rows: Sequence[dict[str, str]]) -> str:
+def peer_picture(rows: Sequence[Figures]) -> str:
     names = list(dict.fromkeys(row["peer"] for row in rows))
     looks = [
         (name, COLOURS[number % len(COLOURS)], DASHES[number // len(COLOURS)])
@@ -111,18 +130,13 @@ def peer_picture(rows: Sequence[dict[str, str]]) -> str:
         Legend(*look, LEFT + number % 3 * 240, 20 + number // 3 * 18)
         for number, look in enumerate(looks)
     ]
-    return picture("How reads of records grow with their number", panels, legends)
+    return panels_picture("How reads of records grow with their number", panels, legends)
 
 
-def picture(title: str, panels: Sequence[Panel], legends: Sequence[Legend]) -> str:
+def panels_picture(title: str, panels: Sequence[Panel], legends: Sequence[Legend]) -> str:
     below = legends[-1].y - 20
     width, height = LEFT + 2 * ACROSS, TOP + 2 * DOWN + 10 + below
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {width} {height}"',
-        ' role="img" font-family="sans-serif" font-size="12" fill="#24292f">',
-        f"<title>{title}</title>",
-        f'<rect width="{width}" height="{height}" fill="#ffffff"/>',
-    ]
+    parts: list[str] = []
     for legend in legends:
         ends = [(legend.x, legend.y), (legend.x + 30, legend.y)]
         parts.append(line(ends, legend.colour, legend.dashes))
@@ -132,7 +146,7 @@ def picture(title: str, panels: Sequence[Panel], legends: Sequence[Legend]) -> s
         parts.append(f'<g transform="translate({x} {y})">')
         parts += drawn(panel)
         parts.append("</g>")
-    return "\n".join([*parts, "</svg>", ""])
+    return picture(title, width, height, parts)
 
 
 def drawn(panel: Panel) -> Iterator[str]:
@@ -150,7 +164,7 @@ def drawn(panel: Panel) -> Iterator[str]:
 
     yield text(0, -10, panel.title, weight="bold")
     for height, label in scale:
-        yield line([(0, y(height)), (WIDTH, y(height))], "#d8dee4")
+        yield line([(0, y(height)), (WIDTH, y(height))], "grid")
         yield text(-6, y(height) + 4, label, anchor="end")
     for count in entries:
         if log10(count).is_integer():
@@ -183,18 +197,6 @@ def duration(power: int) -> str:
         if power >= least:
             return f"{10 ** (power - least)} {unit}"
     return f"{10.0**power:g} µs"
-
-
-def line(points: Sequence[Point], colour: str, dashes: str = "", width: int = 1) -> str:
-    places = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    dashed = f' stroke-dasharray="{dashes}"' if dashes else ""
-    stroke = f'fill="none" stroke="{colour}" stroke-width="{width}"{dashed}'
-    return f'<polyline points="{places}" {stroke}/>'
-
-
-def text(x: float, y: float, words: str, anchor: str = "start", weight: str = "normal") -> str:
-    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}" font-weight="{weight}"'
-    return f"<text {place}>{words}</text>"
 
 
 def short(entries: float) -> str:

@@ -7,9 +7,9 @@ have to give the same answer. Nothing else is asserted: a goal that is missed is
 
     python tests/benchmarks/run.py [--markdown] [NAME ...]
 
-Runs only the benchmarks whose name has a NAME in it, if there is one. `--markdown` prints a table
-for the documentation. ROUNDS and RECORDS of the environment change how often each is measured, and
-how many records there are.
+Runs only the benchmarks whose name has a NAME in it, if there is one. `--markdown` prints a table.
+ROUNDS and RECORDS of the environment change how often each is measured, and how many records there
+are. A run of all benchmarks, with all records, draws the pictures of the documentation.
 """
 
 import os
@@ -27,9 +27,11 @@ from ground import Ground
 from imports import imports
 from indexed_reads import indexed_reads
 from indexed_writes import indexed_writes
-from measuring import Benchmark, ratio
+from measuring import RECORDS, Benchmark, ratio
 from packed_values import packed_values
 from plain_values import plain_values
+from plot import draw
+from ratio_plot import write_ratios
 from scans import against_jsonpath_ng, scans
 from sqlite import missing_packages
 from stores import reads, writes
@@ -74,11 +76,16 @@ def main(arguments: list[str]) -> None:
         print(f"left out: {package} is not installed")
     if as_markdown:
         print("| what | ratio | goal | to |\n|------|-------|------|----|")
+    found = []
     with tempfile.TemporaryDirectory(dir=".") as path:
         for benchmark in benchmarks(Path(path)):
             if not wanted or any(part in benchmark.name for part in wanted):
                 measured = benchmark.measured()
                 print(measured.row() if as_markdown else measured.line(), flush=True)
+                found.append(measured)
+    if not wanted and RECORDS >= 100_000:
+        write_ratios(found)
+        draw()
 
 
 if __name__ == "__main__":
