@@ -203,7 +203,7 @@ def _positions(shape: Shape, field: Field) -> dict[str, tuple[str, ...]]:
     """Where the dicts of the classes in a field are: see `Shape.positions`."""
     part = field.conversion.part
     found = {*shape.positions.get(field.name, ()), *(part.positions() if part else ())}
-    return {} if found == {""} else {field.name: tuple(sorted(found))}
+    return {} if found <= {""} else {field.name: tuple(sorted(found))}
 
 
 def _varies_beyond_defaults(found: Description, schema: Schema) -> bool:

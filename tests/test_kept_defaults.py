@@ -220,11 +220,16 @@ def test_a_dict_of_classes_has_the_defaults_in_its_values(tmp_path, run):
         early.add_many([EarlyHomes("ada", HOMES, [(1, Street("x"))]), EarlyHomes("bob", {})])
         later = Collection(store, LaterHomes, "homes", indexes=[Index("name", where=ROME)])
         later.add(LaterHomes("eve", {"home": Place("x", "Oslo")}))
-        for homes in (early, later):
+        without_class = Collection.without_class(store, "homes")
+        for homes in (early, later, without_class):
             assert [*homes.find(f"$[?({ROME})]").keys()] == ["ada"]
             assert [*homes.find("@.rest[*][1].city == 'Rome'").keys()] == ["ada"]
             assert not homes.find("@.by_city.city == 'Rome'")
         assert later["ada"].by_city["city"] == Place("Low Street", "Rome")
+        assert without_class["ada"]["by_city"] == SHOWN
+        without_class.put({**without_class["ada"], "name": "ada"})
+        assert not later.find("@.by_city.city == 'Rome'")
+        assert store["homes/ada"]["by_city"] == SHOWN
 
     shown = json.loads(run("get", path, "homes", "ada", "--json"))
     assert shown["by_city"] == SHOWN

@@ -5,11 +5,14 @@ What is written has the fields that the description has.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
+import attrs
 from attrs import evolve, frozen
 
 from stones.collections.description import Shape
+from stones.collections.dict_positions import Complete, completed_at
 from stones.collections.records.class_tag import TAG
 from stones.collections.records.classes import Schema
 from stones.collections.records.conversion import Conversion, MisfitError, misfit_error
@@ -42,6 +45,9 @@ class DictSchema(Schema):
         }
         self.given |= conversions
         self._parts = [(name, each.part) for name, each in conversions.items() if each.part]
+
+    def positions(self) -> Iterator[str]:
+        return iter(())  # the description has them, of the classes that have written
 
     def evolve(self, record: Any, changes: Mapping[str, Any]) -> Any:
         self.check_names(changes)
@@ -80,11 +86,28 @@ class DictsInside(Part):
     """Where the dicts of known classes lie in a field whose type is not known."""
 
     schemas: Mapping[str, DictSchema]
+    known: tuple[str, ...] | None = None
+    """The positions of the dicts, if the description tells them."""
+    _completing: Mapping[bool, Complete] = attrs.field(init=False)
+
+    @_completing.default
+    def _make_completing(self) -> dict[bool, Complete]:
+        if self.known is None:
+            return {}
+        return {
+            drop: completed_at(self.known, partial(self._completed, drop=drop))
+            for drop in (False, True)
+        }
 
     def classes(self) -> Iterator[Part]:
         return iter(self.schemas.values())
 
+    def positions(self) -> Iterator[str]:
+        return iter(())
+
     def completed(self, stored: Any, drop: bool) -> Any:
+        if self.known is not None:
+            return self._completing[drop](stored)
         if type(stored) is dict:
             schema = schema_of(stored, self.schemas)
             if schema is not None:
@@ -98,12 +121,22 @@ class DictsInside(Part):
             return stored if is_same else type(stored)(items)
         return stored
 
+    def _completed(self, inside: Any, drop: bool) -> Any:
+        """A value that is surely the dict of a class, or no dict."""
+        schema = schema_of(inside, self.schemas, is_own=True) if type(inside) is dict else None
+        return inside if schema is None else schema.completed(inside, drop)
+
     def carried(self, before: Any, after: Any) -> Any:
         return after
 
 
-def schema_of(stored: Mapping[Any, Any], schemas: Mapping[str, DictSchema]) -> DictSchema | None:
-    """Which of the schemas a dict has. None if it is a dict of the user, or does not tell."""
+def schema_of(
+    stored: Mapping[Any, Any], schemas: Mapping[str, DictSchema], *, is_own: bool = False
+) -> DictSchema | None:
+    """Which of the schemas a dict has. None if it is a dict of the user, or does not tell.
+
+    `is_own`: it is surely the dict of a class.
+    """
     if TAG in stored:
         tag = stored[TAG]
         return schemas.get(tag) if type(tag) is str else None
@@ -111,7 +144,7 @@ def schema_of(stored: Mapping[Any, Any], schemas: Mapping[str, DictSchema]) -> D
         return None
     (schema,) = schemas.values()
     # A field may hold dicts whose values are of the class. Such a dict has names of its own.
-    return schema if not stored or stored.keys() & schema.fields.keys() else None
+    return schema if is_own or not stored or stored.keys() & schema.fields.keys() else None
 
 
 def read_schema(name: str, shapes: Sequence[Shape], rules: ReadingRules) -> DictSchema:
@@ -132,7 +165,7 @@ def read_schema(name: str, shapes: Sequence[Shape], rules: ReadingRules) -> Dict
                     schemas[key] = DictSchema(key[0], rules, optional_fields(shapes[key[1]]))
                     waiting.append(key)
                 inside[key[0]] = schemas[key]
-            part = DictsInside(inside) if inside else None
+            part = DictsInside(inside, shape.positions.get(field)) if inside else None
             conversions[field] = evolve(ANYTHING, part=part) if part else ANYTHING
         schemas[own].fill_with(conversions)
     return schemas[name, 0]

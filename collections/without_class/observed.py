@@ -4,7 +4,7 @@ The description of a collection has the names of the fields, and no types. So th
 last records tell which types a field has. What is written has to be of these.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from itertools import islice
 from types import NoneType
 from typing import Any, TypeVar
@@ -111,6 +111,7 @@ class _Writing:
                 field: self._conversion(
                     [each[field] for each in dicts if field in each],
                     shape.classes.get(field, {}),
+                    shape.positions.get(field),
                     depth,
                 )
                 for field in shape.fields
@@ -119,8 +120,13 @@ class _Writing:
         return schema
 
     def _conversion(
-        self, values: Sequence[Any], places: Mapping[str, int], depth: int
+        self,
+        values: Sequence[Any],
+        places: Mapping[str, int],
+        positions: Collection[str] | None,
+        depth: int,
     ) -> Conversion:
+        """How values are written. `positions` tell where in them dicts of classes are, if known."""
         if depth > _DEEPEST:
             return ANYTHING
         observed = Observed.of(values)
@@ -128,7 +134,7 @@ class _Writing:
         if types == {NoneType}:  # which does not tell what else the field may be
             return ANYTHING
         members = [
-            self._member(kind, observed, places, depth)
+            self._member(kind, observed, places, positions, depth)
             for kind in sorted(types, key=lambda kind: (kind is NoneType, kind.__name__))
         ]
         if not members:
@@ -139,30 +145,50 @@ class _Writing:
             return ANYTHING
 
     def _member(
-        self, kind: type, observed: Observed, places: Mapping[str, int], depth: int
+        self,
+        kind: type,
+        observed: Observed,
+        places: Mapping[str, int],
+        positions: Collection[str] | None,
+        depth: int,
     ) -> Conversion:
         if kind in ATOMS:
             return ATOMS[kind]
         if kind in _CONTAINERS:
-            item = self._conversion(observed.items, places, depth + 1)
-            inside = f"{item.name}, ..." if kind is tuple else item.name
-            name = kind.__name__ if item is ANYTHING else f"{kind.__name__}[{inside}]"
+            inside = _behind("]", positions)
+            item = self._conversion(observed.items, places, inside, depth + 1)
+            shown = f"{item.name}, ..." if kind is tuple else item.name
+            name = kind.__name__ if item is ANYTHING else f"{kind.__name__}[{shown}]"
             return container(name, (kind,), item)
         if kind is dict:
-            return self._of_dicts(observed.dicts, places, depth + 1)
+            return self._of_dicts(observed.dicts, places, positions, depth + 1)
         return registered(kind) or ANYTHING
 
     def _of_dicts(
-        self, dicts: Sequence[dict[Any, Any]], places: Mapping[str, int], depth: int
+        self,
+        dicts: Sequence[dict[Any, Any]],
+        places: Mapping[str, int],
+        positions: Collection[str] | None,
+        depth: int,
     ) -> Conversion:
         names = {name for each in dicts for name in each}
-        if len(places) == 1 and TAG not in names:
+        are_own = positions is None or "" in positions
+        if are_own and len(places) == 1 and TAG not in names:
             ((name, place),) = places.items()
             if names <= {*self._shapes[place].fields}:
                 return self.schema(name, place, dicts, depth).conversion
-        if len(places) > 1 or TAG in names:  # one of several classes
+        if are_own and (len(places) > 1 or TAG in names):  # one of several classes
             return mapping("dict", ATOMS[str], ANYTHING)
         keys = [key for each in dicts for key in each]
         values = [value for each in dicts for value in each.values()]
-        key = self._conversion(keys, {}, depth)
-        return mapping("dict", key, self._conversion(values, places, depth))
+        key = self._conversion(keys, {}, None, depth)
+        inside = _behind("}", positions)
+        return mapping("dict", key, self._conversion(values, places, inside, depth))
+
+
+def _behind(end: str, positions: Collection[str] | None) -> Collection[str] | None:
+    """The positions inside of the items of lists, or inside of the values of dicts."""
+    if positions is None:
+        return None
+    first = [position.partition(end) for position in positions]
+    return {rest for head, found, rest in first if found and head.strip("0123456789") in ("[", "{")}
