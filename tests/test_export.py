@@ -614,6 +614,14 @@ def test_the_command_writes_csv_and_files(run, path, tmp_path):
     assert "not both" in run("export", path, "User", "--prefix", "a", code=2)
 
 
+def test_the_command_names_a_wrong_field_and_a_folder_that_is_not_there(run, path, tmp_path):
+    shown = run("export", path, "User", "--filter", "@.agee > 3", code=1)
+    assert "User has no field 'agee': did you mean 'age'?" in shown
+    shown = run("export", path, "-o", tmp_path / "none" / "out.csv", code=1)
+    assert "there is no folder" in shown
+    assert ".part" not in shown
+
+
 def test_the_command_exports_values_of_types_that_it_does_not_know(tmp_path):
     from .processes import run
 

@@ -420,7 +420,9 @@ def test_all_that_does_not_fit_is_counted_and_nothing_is_written(lines, users):
     assert "1,502 of 1,503 entries cannot be taken over, and nothing was written" in str(
         error.value
     )
-    assert "; and 1,497 more, which dry_run=True lists" in str(error.value)
+    assert "; and 1,497 more, which dry_run=True (`stones import --dry-run`) lists" in str(
+        error.value
+    )
     report = import_from(path, users, dry_run=True)
     assert (report.written, report.failed, len(report.failures)) == (1, 1502, 1000)
     assert str(report.failures[0]).startswith("line 2: it is no JSON")

@@ -16,10 +16,13 @@ from stones.collections.indexes.encoding import MISSING
 from stones.collections.indexes.entries import path_getter
 from stones.collections.keys import KeyCodec, named_codec
 from stones.collections.language.jsonpath import parse_filter
+from stones.collections.language.record_paths import RecordPaths
 from stones.collections.planning.execution import matches
 from stones.collections.planning.selection import Selection
 from stones.collections.queries.queried_records import QueriedRecords
 from stones.collections.record_range import RecordRange
+from stones.collections.records.reading_rules import ReadingRules
+from stones.collections.without_class.dict_schema import read_schema
 from stones.errors import CollectionError, QueryError, ValueTypeError
 from stones.formats.messages import show, show_value
 from stones.stores.claims import collection_names, count_key, read_collection
@@ -81,7 +84,10 @@ def entries_of(database: DatabaseReader, span: Span, filter: str | None) -> Sour
 
 
 def collection_named(database: DatabaseReader, name: str, filter: str | None) -> Source:
-    """The records of a collection whose class is not known. Raises CollectionError."""
+    """The records of a collection whose class is not known.
+
+    Raises CollectionError, and QueryError for a filter with a field that no record has.
+    """
     with database.reading() as txn:
         known = [*collection_names(txn)]
         if name not in known:
@@ -91,6 +97,9 @@ def collection_named(database: DatabaseReader, name: str, filter: str | None) ->
         total = txn.sum(count_key(name))
     assert stored is not None
     description = Description.from_stored(name, stored)
+    if filter is not None and description.steps.to is None:
+        schema = read_schema(description.record, description.shapes, ReadingRules())
+        RecordPaths(schema.conversion).bound_filter(filter, {})
     codec = named_codec(description.key)
     span, size = prefix_span(name.encode() + b"/"), len(name.encode()) + 1
     has_keys = _lacks_keys(database, span, size, codec)

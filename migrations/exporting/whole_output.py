@@ -42,7 +42,12 @@ def output(path_or_file: Any) -> Iterator[Write]:
         if isinstance(error, StorageError):
             raise
         kind = StoreFullError if error.errno in NO_ROOM else StorageError
-        raise kind(f"{path!r} cannot be written: {error}; no part of it was written") from error
+        folder = os.path.dirname(path)
+        # Not the error itself: it names the file beside the path.
+        reason = error.strerror if os.path.isdir(folder) else f"there is no folder {folder!r}"
+        raise kind(
+            f"{path!r} cannot be written: {reason or error}; no part of it was written"
+        ) from error
 
 
 @contextmanager

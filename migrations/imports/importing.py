@@ -267,6 +267,9 @@ class _Reading:
             self.read = read
 
 
+_LISTING = "which dry_run=True (`stones import --dry-run`) lists"
+
+
 class _Failures:
     """What cannot be taken over: some of it, and how much it is."""
 
@@ -294,5 +297,5 @@ class _Failures:
         return (
             f"{show(str(path))}: {self.count:,} of {show_count(entries, 'entry', 'entries')} "
             f"cannot be taken over, and nothing was written: {shown}"
-            + (f"; and {more:,} more, which dry_run=True lists" if more else "")
+            + (f"; and {more:,} more, {_LISTING}" if more else "")
         )
