@@ -38,6 +38,7 @@ from .command_line import run
 from .servers.chromium import chromium, open_window, window
 from .servers.fixtures import postgres, postgres_server, postgres_url
 from .servers.redis import redis_prefix, redis_url
+from .servers.served_store import serve, serve_for_all
 
 __all__ = [
     "chromium",
@@ -48,6 +49,8 @@ __all__ = [
     "redis_prefix",
     "redis_url",
     "run",
+    "serve",
+    "serve_for_all",
     "window",
 ]
 
