@@ -59,6 +59,7 @@ class Api:
     async def _ask(self, url: str) -> tuple[int, bytes]:
         parts = urlsplit(url)
         sent: list[dict[str, Any]] = []
+        received = iter([{"type": "http.request", "body": b"", "more_body": False}])
         scope = {
             "type": "http",
             "method": "GET",
@@ -73,7 +74,10 @@ class Api:
         }
 
         async def receive() -> dict[str, Any]:
-            return {"type": "http.request", "body": b"", "more_body": False}
+            for message in received:
+                return message
+            await asyncio.Event().wait()  # the client waits for the answer
+            raise AssertionError
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
