@@ -102,3 +102,8 @@ def test_a_table_in_markdown_has_the_goal_of_each_benchmark(tmp_path):
 def test_a_migration_re_encodes_as_many_values_as_a_bare_loop(tmp_path):
     lines = run(tmp_path, "run.py", "migrate ")
     assert len([line for line in lines if "bare loop" in line]) == 6
+
+
+def test_the_pages_of_a_store_are_timed_beside_the_calls_that_they_make(tmp_path):
+    lines = run(tmp_path, "run.py", "page: ")
+    assert len([line for line in lines if ", the call" in line]) == len(lines) / 2 == 7

@@ -21,6 +21,7 @@ from functools import partial
 from pathlib import Path
 from time import perf_counter
 
+from browser_pages import browser_pages
 from collection_ground import CollectionGround
 from exports import exports
 from ground import Ground
@@ -55,6 +56,7 @@ def benchmarks(path: Path) -> Iterator[Benchmark]:
     yield from scans(users)
     yield from against_jsonpath_ng(users)
     yield from migrations(path)
+    yield from browser_pages(path)
     yield Benchmark("import stones", importing, 1.5, IMPORTS)
 
 
