@@ -39,6 +39,10 @@ docs: $(INSTALLED) ## the documentation, warnings are errors: docs/_build/html
 reference: $(INSTALLED) ## docs/reference/command-line.md, from the commands themselves
 	@$(BIN)/python docs/command_reference.py
 
+.PHONY: pictures
+pictures: $(INSTALLED) ## take the pictures of the docs anew, in a real browser
+	@STONES_PICTURES=yes $(BIN)/pytest --quiet tests/test_browser_docs.py
+
 .PHONY: pytest
 pytest: $(INSTALLED) ## all tests and all examples of the docs, with branch coverage
 	@$(BIN)/pytest --quiet --numprocesses auto --cov

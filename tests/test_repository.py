@@ -1,4 +1,6 @@
-"""What may stand at the top of the repository, and that only text is kept in it, in small files.
+"""What may stand at the top of the repository, and that text is kept in it, in small files.
+
+Only the documentation has pictures, as PNG.
 
 In an unpacked sdist there is no git that knows which files are tracked: there every file counts
 that `.gitignore` does not name.
@@ -24,6 +26,9 @@ FILES = {
 }
 OF_AN_SDIST = {"PKG-INFO"}
 LARGEST = 300_000
+PICTURES = "docs/pictures/*.png"
+LARGEST_PICTURE = 150_000
+PNG = b"\x89PNG\r\n\x1a\n"
 
 
 def tracked() -> list[str]:
@@ -59,6 +64,11 @@ def is_text(path: Path) -> bool:
     return b"\0" not in data
 
 
+def is_picture(path: Path) -> bool:
+    data = path.read_bytes()
+    return data.startswith(PNG) and len(data) <= LARGEST_PICTURE
+
+
 def test_at_the_top_stands_what_a_newcomer_looks_for_and_nothing_else():
     tops = {path.split("/")[0] for path in tracked()}
     assert tops - OF_AN_SDIST - FOLDERS - FILES == set()
@@ -70,4 +80,10 @@ def test_no_file_is_large():
 
 
 def test_every_file_is_text_and_so_neither_a_wheel_nor_an_archive_nor_a_database():
-    assert [path for path in tracked() if not is_text(ROOT / path)] == []
+    texts = [path for path in tracked() if not fnmatch(path, PICTURES)]
+    assert [path for path in texts if not is_text(ROOT / path)] == []
+
+
+def test_the_pictures_of_the_documentation_are_small():
+    pictures = [path for path in tracked() if fnmatch(path, PICTURES)]
+    assert [path for path in pictures if not is_picture(ROOT / path)] == []
