@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 import stones
 from stones import Collection, Index, LmdbStore, key, migrate, register_serializer, stone
-from stones.command_line.store_commands import info_text
+from stones.command_line.info_command import info_text
 from stones.engine import Space
 from stones.repair.info import inspect
 from stones.stores.key_text import parse_key, show_key

@@ -5,12 +5,14 @@ import io
 import json
 import os
 import re
+import signal
 import subprocess
 import sys
 from textwrap import dedent
 
 import pytest
 
+from stones import stone
 from stones.formats.serializers import serializer
 
 from .terminal import Terminal
@@ -181,3 +183,66 @@ def test_a_bar_without_an_end_shows_what_is_done():
 
 def test_there_is_no_bar_and_no_rich_if_stderr_is_no_terminal():
     assert piped(WORK.replace("{total}", "100")) == "True\nFalse\n"
+
+
+LONG_WORK = {
+    "check": ["check", "{db}"],
+    "check of SQLite": ["check", "sqlite:{db}.sqlite"],
+    "backup": ["backup", "{db}", "{db}-backup"],
+    "backup of SQLite": ["backup", "sqlite:{db}.sqlite", "{db}-of-sqlite"],
+    "compact": ["compact", "{db}"],
+    "salvage": ["salvage", "{db}", "{db}-new"],
+    "copy": ["copy", "{db}", "sqlite:{db}-copy"],
+    "export": ["export", "{db}", "-o", "{db}.jsonl"],
+    "import": ["import", "{db}.lines", "{db}-imported"],
+    "migrate": ["migrate", "{db}", "--to", "cbor"],
+}
+
+
+@pytest.fixture(scope="module")
+def full_store(tmp_path_factory):
+    path = str(tmp_path_factory.mktemp("long") / "db")
+    for place in (f"lmdb:{path}", f"sqlite:{path}.sqlite"):
+        with stone(place, serialize="json") as store:
+            store.update({f"{number:05}": "x" * 100 for number in range(3000)})
+    lines = (f'{{"key": "{number}", "value": {number}}}\n' for number in range(3000))
+    with open(f"{path}.lines", "w") as file:
+        file.writelines(lines)
+    return path
+
+
+def stones(full_store, arguments):
+    code = "from stones.command_line.main import main; main()"
+    arguments = [each.replace("{db}", full_store) for each in arguments]
+    if arguments[0] == "import":
+        arguments += ["--kind", "jsonl"]
+    return [sys.executable, "-c", code, *arguments]
+
+
+@pytest.mark.parametrize("name", LONG_WORK)
+def test_long_work_draws_a_bar_on_a_terminal(full_store, name):
+    terminal = Terminal(stones(full_store, LONG_WORK[name]), columns=100)
+    assert terminal.finish() == 0, terminal.shown
+    label = {"migrate": "cbor"}.get(name, name.split()[0])
+    done = r"3,000" if name == "import" else r"100%"
+    assert re.search(rf"{label} ━+ +{done}", terminal.plain), terminal.plain
+
+
+def test_an_export_to_a_pipe_draws_a_bar_and_one_to_the_terminal_does_not(full_store, tmp_path):
+    command = stones(full_store, ["export", "{db}"])
+    with open(tmp_path / "rows", "w") as rows:
+        terminal = Terminal(command, stdout=rows)
+        assert terminal.finish() == 0
+    assert "export ━" in terminal.plain
+    assert len((tmp_path / "rows").read_text().splitlines()) == 3000
+    terminal = Terminal(command)
+    assert terminal.finish() == 0
+    assert "━" not in terminal.plain
+
+
+def test_an_interrupt_leaves_the_cursor_and_one_line(full_store):
+    terminal = Terminal(program(WORK.replace("{total}", "100").replace("0.05", "5")))
+    terminal.read_until("work ━")
+    terminal.process.send_signal(signal.SIGINT)
+    terminal.finish()
+    assert "\x1b[?25h" in terminal.shown

@@ -4,7 +4,8 @@ main                the entry point: runs a command, and turns errors into exit 
 lazy_commands       the names of the commands, and where each is
 collection_commands collections, indexes
 entry_commands      get, put, delete, keys
-store_commands      info, check, salvage, backup, compact
+info_command        info
+store_commands      check, salvage, backup, compact
 migrate_command     migrate
 migration_commands  migrations new, status, plan, run, verify, undo
 copy_command        copy
@@ -16,6 +17,8 @@ output              what commands print: the forms of rows and facts, and the pa
 tables              rows as a table, by rich
 progress            progress bars for long work
 bars                the bar, by rich
+plots               the sizes in a store as bars, by rich
+sizes               sizes as people read them
 terminal_text       text of a store for a terminal, without control characters
 serve_command       serve
 options             options and exit codes that the commands share

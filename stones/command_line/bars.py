@@ -1,5 +1,6 @@
 """The bar that `progress.progress_bar` draws, by rich."""
 
+from rich import filesize
 from rich.console import Console
 from rich.progress import (
     BarColumn,
@@ -60,4 +61,6 @@ class _Rate(ProgressColumn):
 
     def render(self, task: Task) -> Text:
         speed = task.finished_speed or task.speed
+        if speed is not None and self._per_second == " bytes/s":
+            return Text(f"{filesize.decimal(int(speed))}/s", style="dim")
         return Text("" if speed is None else f"{speed:,.0f}{self._per_second}", style="dim")

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import click
@@ -97,8 +98,12 @@ def export(
         else:
             source = collection_named(store.database, collection, filter)
         if output is None:
-            with reader_may_end():
-                export_source(sys.stdout.buffer, source, form=chosen, fields=names)
+            # A bar in the middle of the rows would be of no use.
+            bar = nullcontext() if sys.stdout.isatty() else progress_bar("export", "rows")
+            with bar as progress, reader_may_end():
+                export_source(
+                    sys.stdout.buffer, source, form=chosen, fields=names, progress=progress
+                )
             return
-        with progress_bar("export") as progress:
+        with progress_bar("export", "rows") as progress:
             export_source(output, source, form=chosen, fields=names, progress=progress)

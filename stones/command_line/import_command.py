@@ -35,6 +35,7 @@ from .options import (
     shown,
     trust_option,
 )
+from .progress import progress_bar
 from .terminal_text import printable
 
 KINDS = (
@@ -153,7 +154,8 @@ def import_(
         raise click.UsageError("--prefix is for raw keys: leave it out with --class")
     with _opened_or_made(store, create, trust_pickle, dry_run) as opened:
         target = opened if record is None else Collection(opened, record, collection)
-        report = import_from(path, target, **options)
+        with progress_bar("import", "entries") as progress:
+            report = import_from(path, target, progress=progress, **options)
     if as_json:
         click.echo(json.dumps(_plain(report), indent=2))
     else:

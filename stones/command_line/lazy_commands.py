@@ -35,7 +35,7 @@ GROUPS: dict[str, dict[str, Place]] = {
             "List the indexes of all collections, or of COLLECTION, and whether they are ready.",
         ),
         "info": Place(
-            "store_commands", "info", "Show the formats, collections and sizes of a store."
+            "info_command", "info", "Show the formats, collections and sizes of a store."
         ),
         "keys": Place("entry_commands", "keys", "Print the keys in order, one a line."),
         "serve": Place(

@@ -207,7 +207,7 @@ def run(path: str, folder: str, dry_run: bool, as_json: bool, **options: Any) ->
         _resumable("run this again to go on"),
     ):
         for each in found:
-            with progress_bar(each.name) as progress:
+            with progress_bar(each.name, "records") as progress:
                 reports[each.name] = each.migrate(progress, dry_run=dry_run)
     _print_reports(reports, as_json, "would change" if dry_run else "changed")
     if any(report.failed for report in reports.values()):
@@ -228,7 +228,7 @@ def verify(path: str, folder: str, as_json: bool, **options: Any) -> None:
     misfits: dict[str, list[tuple[str, str]]] = {}
     with _collections(path, folder, **options) as (found, _):
         for each in found:
-            with progress_bar(each.name) as progress:
+            with progress_bar(each.name, "records") as progress:
                 misfits[each.name] = [
                     (key if isinstance(key, str) else show(key), text)
                     for key, text in each.misfits(progress)
@@ -275,7 +275,7 @@ def undo(path: str, folder: str, to: int, as_json: bool, **options: Any) -> None
         if len(found) != 1:
             raise click.UsageError("say for which collection: --collection NAME")
         (each,) = found
-        with _resumable("run this again to end it"), progress_bar(each.name) as progress:
+        with _resumable("run this again to end it"), progress_bar(each.name, "records") as progress:
             report = each.undo(to, progress)
     _print_reports({each.name: report}, as_json, "changed back", f"no step above {to} has run")
 

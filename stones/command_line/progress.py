@@ -3,9 +3,11 @@
 They are drawn by rich on stderr, and only if that is a terminal. Otherwise rich is not loaded.
 """
 
+import os
 import sys
+import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 Move = Callable[..., None]
 """Called with what is done and, where it is known, with all that there is to do."""
@@ -30,3 +32,32 @@ def progress_bar(label: str, unit: str = "") -> Iterator[Move | None]:
         yield bar.move
     finally:
         bar.stop()
+
+
+@contextmanager
+def file_bar(label: str, file: str, size: int | None) -> Iterator[None]:
+    """Draw a bar for a file that grows to about `size` bytes while the block runs.
+
+    For work that is one call of a client in C, which tells nothing: the file is looked at five
+    times a second. None: nobody knows the size.
+    """
+    with progress_bar(label, "bytes") as move:
+        if move is None:
+            yield
+            return
+        ended = threading.Event()
+
+        def watch() -> None:
+            while not ended.wait(0.2):
+                with suppress(OSError):  # it is not there yet, or has been moved to its place
+                    found = os.stat(file).st_size
+                    move(found if size is None else min(found, size), size)
+
+        watcher = threading.Thread(target=watch, daemon=True)
+        watcher.start()
+        try:
+            yield
+            move(size or 1, size or 1)
+        finally:
+            ended.set()
+            watcher.join()

@@ -1,7 +1,7 @@
-"""The commands on a whole store: `info`, `check`, `salvage`, `backup`, `compact`."""
+"""The commands on a whole store: `check`, `salvage`, `backup`, `compact`."""
 
 import json
-import math
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -10,9 +10,8 @@ import attrs
 import click
 
 from stones.engine import Engine
+from stones.engines.lmdb.directory import COMPACTING
 from stones.formats.messages import show_count
-from stones.formats.metadata import format_name
-from stones.repair.info import FormatUse, IndexUse, StoreInfo, inspect
 from stones.stores.backup import write_backup
 from stones.stores.existing import check_lmdb_options, lmdb_path, open_database
 from stones.stores.key_text import show_key
@@ -27,87 +26,8 @@ from .options import (
     table_option,
     trust_option,
 )
-
-
-@click.command(
-    cls=Command,
-    examples="""
-        # formats, collections and sizes
-        stones info my-db
-        # the same for programs, and of a store on SQLite
-        stones info sqlite:app.db --json
-    """,
-)
-@path_argument
-@table_option
-@json_option
-def info(path: str, table: bytes | None, as_json: bool) -> None:
-    """Show the formats, collections and sizes of a store. This decodes no value."""
-    found = inspect(path, table=table)
-    click.echo(json.dumps(attrs.asdict(found), indent=2) if as_json else info_text(found))
-
-
-def info_text(found: StoreInfo) -> str:
-    """The facts about a store, as `stones info` prints them."""
-    written = "stones 0.3 or another program, which did not note the serializer"
-    if found.serializer is not None:
-        written = format_name(found.serializer, found.checksums, found.compression, found.encrypted)
-    rows = [
-        ("entries", f"{found.entries:,}, {_size(found.size)}"),
-        ("written by", written),
-    ]
-    if found.file_size is not None:
-        used = "" if found.used_size is None else f", of which {_size(found.used_size)} in use"
-        rows.insert(1, ("file", f"{_size(found.file_size)}{used}"))
-    if found.version != "0.3":
-        rows += [("format", _format_row(use)) for use in found.formats]
-    rows += [("keys", f"{rule.prefix}...: {rule.format}") for rule in found.rules]
-    if found.migrating:
-        rows.append(("migration", f"to {written}, unfinished: migrate again to go on"))
-    for use in found.collections:
-        rows.append(
-            ("collection", f"{use.name}: {show_count(use.records, 'record')}, {_size(use.size)}")
-        )
-        rows += [("index", f"{use.name}: {_index_row(index)}") for index in use.indexes]
-    for space in found.namespaces:
-        entries = show_count(space.entries, "entry", "entries")
-        rows.append(("namespace", f"{space.name}: {entries}, {_size(space.size)}"))
-    if found.index_entries:
-        rows.append(("indexes", show_count(found.index_entries, "entry", "entries")))
-    return "\n".join([found.path, *(f"  {title:<12}{text}" for title, text in rows)])
-
-
-def _index_row(index: IndexUse) -> str:
-    kind = ", unique" if index.unique else ""
-    state = {"ready": "", "building": ", unfinished", "failed": ", failed"}[index.state]
-    return f"{index.name}{kind}{state}: {show_count(index.entries, 'entry', 'entries')}"
-
-
-def _format_row(use: FormatUse) -> str:
-    name = use.serializer or ("damaged, empty" if use.id is None else f"not listed, {use.id}")
-    name = format_name(name, use.checksums, use.compression, use.encrypted)
-    return f"{name}: {show_count(use.values, 'value')}, {_size(use.size)}{_saved(use)}"
-
-
-def _saved(use: FormatUse) -> str:
-    """What compression saves, and what encryption costs, where the store tells."""
-    if use.plain_size in (None, 0, use.size):
-        return ""
-    assert use.plain_size is not None
-    share = f"{use.size / use.plain_size:.0%} of {_size(use.plain_size)}"
-    dictionary = (
-        f", and a dictionary of {_size(use.dictionary_size)}" if use.dictionary_size else ""
-    )
-    return f", {share}{dictionary}"
-
-
-def _size(count: float) -> str:
-    if count < 1000:
-        return show_count(round(count), "byte")
-    units = ["kB", "MB", "GB", "TB"]
-    power = min(int(math.log(count, 1000)), len(units))
-    return f"{count / 1000**power:,.1f} {units[power - 1]}"
-
+from .progress import file_bar, progress_bar
+from .sizes import size_text
 
 SALVAGE = "`stones salvage` writes a new store"
 
@@ -139,7 +59,8 @@ def check(path: str, repair: bool, as_json: bool, **options: Any) -> None:
     """
     from stones.repair.check import check
 
-    found = check(path, repair=repair, encrypt=given_keys(), **options)
+    with progress_bar("check", "entries") as progress:
+        found = check(path, repair=repair, encrypt=given_keys(), progress=progress, **options)
     if as_json:
         click.echo(json.dumps({**_plain(found), "sound": found.sound}, indent=2))
     else:
@@ -202,7 +123,8 @@ def salvage(path: str, new: str, as_json: bool, **options: Any) -> None:
     """
     from stones.repair.salvage import salvage
 
-    done = salvage(path, new, encrypt=given_keys(), **options)
+    with progress_bar("salvage", "entries") as progress:
+        done = salvage(path, new, encrypt=given_keys(), progress=progress, **options)
     if as_json:
         click.echo(json.dumps({**_plain(done), "whole": done.whole}, indent=2))
     else:
@@ -239,7 +161,13 @@ def backup(path: str, new: str, no_compact: bool, table: bytes | None) -> None:
     if target is None:
         raise click.BadParameter("a backup is a directory: give a path", param_hint="NEW")
     with _engine(path, table) as engine:
-        write_backup(engine, target, compact=not no_compact)
+        if lmdb_path(path) is None:
+            with progress_bar("backup", "entries") as progress:
+                write_backup(engine, target, progress=progress)
+        else:  # LMDB copies its file in one call
+            made = os.path.join(f"{target}.partial", "data.mdb")
+            with file_bar("backup", made, engine.stats().get("used_size")):
+                write_backup(engine, target, compact=not no_compact)
         if not engine.supports.snapshots:
             click.echo(
                 "the engine has no snapshots: what was written meanwhile may be in part "
@@ -284,11 +212,15 @@ def compact(path: str, as_json: bool) -> None:
     """
     from stones.repair.compacting import compact
 
-    done = compact(path)
+    place = lmdb_path(path) or path
+    data = os.path.join(place, "data.mdb")
+    size = os.path.getsize(data) if os.path.exists(data) else None
+    with file_bar("compact", os.path.join(place, COMPACTING, "data.mdb"), size):
+        done = compact(path)
     if as_json:
         click.echo(json.dumps(_plain(done), indent=2))
     else:
-        click.echo(f"{_size(done.before)} before, {_size(done.after)} now")
+        click.echo(f"{size_text(done.before)} before, {size_text(done.after)} now")
 
 
 def _plain(found: Any) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def table_text(rows: Iterable[Row], names: Sequence[str], title: str | None) -> 
     rest = iter(rows)
     chunk = [*islice(rest, CHUNK)]
     if title is not None:
-        yield from _lines(console, Text(printable(title), style="bold"))
+        yield from lines_of(console, Text(printable(title), style="bold"))
     if not names:
         return
     if len(names) * (NARROWEST + GAP) > console.width:
@@ -49,7 +49,7 @@ def table_text(rows: Iterable[Row], names: Sequence[str], title: str | None) -> 
     while True:
         for row in chunk:
             table.add_row(*(_cell(row, name) for name in names))
-        yield from _lines(console, table)
+        yield from lines_of(console, table)
         chunk = [*islice(rest, CHUNK)]
         if not chunk:
             return
@@ -61,7 +61,7 @@ def facts_text(facts: Row) -> Iterator[str]:
     console = _console()
     width = max(map(cell_len, facts), default=0) + GAP
     for name, value in facts.items():
-        yield from _lines(console, _fact(name, _shown(value), width))
+        yield from lines_of(console, _fact(name, _shown(value), width))
 
 
 def _console() -> Console:
@@ -71,7 +71,8 @@ def _console() -> Console:
     return plain
 
 
-def _lines(console: Console, what: RenderableType) -> Iterator[str]:
+def lines_of(console: Console, what: RenderableType) -> Iterator[str]:
+    """What rich draws on a console, as lines."""
     with console.capture() as captured:
         console.print(what)
     for line in captured.get().splitlines():
@@ -143,7 +144,7 @@ def _blocks(console: Console, rows: Iterable[Row], names: Sequence[str]) -> Iter
             yield "\n"
         for name in names:
             if name in row:
-                yield from _lines(console, _fact(name, _shown(row[name]), width))
+                yield from lines_of(console, _fact(name, _shown(row[name]), width))
 
 
 def _fact(name: str, value: str, width: int) -> Text:

@@ -14,6 +14,7 @@ salvaged_indexes  builds the indexes of a salvaged store
 compacting        gives the free space of an LMDB file back to the disk
 speed             how fast a store is on this machine
 scratch           a store in the same place that is removed at the end
+counted_entries   entries that are counted, to tell the progress
 findings          what check and salvage report
 contents          metadata and entries read with distrust, for check and salvage
 file_entries      the entries in the pages of an LMDB file

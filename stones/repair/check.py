@@ -15,6 +15,7 @@ from stones.errors import TransactionError
 from stones.formats.encryption_keys import Encrypt
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import check_table
+from stones.migrations.progress import Progress
 from stones.stores.existing import check_lmdb_options, lmdb_path
 from stones.stores.store import Store
 
@@ -94,6 +95,7 @@ def check(
     encrypt: Encrypt = None,
     table: bytes | None = None,
     repair: bool = False,
+    progress: Progress | None = None,
 ) -> CheckReport:
     """Look for damage in a store: in the metadata, each value, each count and each index.
 
@@ -122,6 +124,9 @@ def check(
     database of stones 0.3, `serialize` names its serializer, and `table` its table if the values
     are in one. `serialize` is also for dbm files of another program. Without it only the file is
     checked.
+
+    `progress` is called with the entries that were looked at and the number of all, about a hundred
+    times.
 
     It reads everything, an LMDB file twice: about ten seconds for a million small entries, and as
     long for a million entries of indexes. It takes about 30 MB for indexes, and for an LMDB file a
@@ -171,7 +176,7 @@ def check(
     if repair and isinstance(place, Store):
         _check_writable(place)
     subject = _subject(place, trust_pickle, serialize, dump_load, encrypt, table)
-    with subject.examined() as examination:
+    with subject.examined(progress) as examination:
         report = _report(subject.name, examination)
     derived = examination.derived()
     if not repair or derived is None:
@@ -180,7 +185,7 @@ def check(
         mended = mend(database, derived)
     if not mended and report.sound:
         return report
-    with subject.examined() as examination:
+    with subject.examined(progress) as examination:
         return evolve(_report(subject.name, examination), mended=mended)
 
 

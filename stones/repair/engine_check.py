@@ -11,12 +11,14 @@ from stones.engine import Engine, Space, Transaction
 from stones.engines.stones03 import Stones03Engine
 from stones.errors import LockTimeoutError, StorageError, StoreClosedError
 from stones.formats.request import FormatRequest
+from stones.migrations.progress import Progress
 from stones.stores.database import Database
 from stones.stores.existing import open_database, shown_url
 from stones.stores.sorted_entries import Pair
 from stones.stores.store import Store
 
 from .contents import COUNT, StoredMetadata, parse_metadata, stones03_metadata
+from .counted_entries import Counted, counting
 from .examination import Examination
 from .findings import DamageFinding
 from .value_check import ValueCheck
@@ -35,9 +37,9 @@ class StoreToCheck:
         return self.store.database.name
 
     @contextmanager
-    def examined(self) -> Iterator[Examination]:
+    def examined(self, progress: Progress | None = None) -> Iterator[Examination]:
         """What is seen of the committed state. The block goes through the findings."""
-        with _examined(self.store.database.engine, self.request) as examination:
+        with _examined(self.store.database.engine, self.request, progress) as examination:
             yield examination
 
     @contextmanager
@@ -59,11 +61,11 @@ class UrlToCheck:
         return shown_url(self.url)
 
     @contextmanager
-    def examined(self) -> Iterator[Examination]:
+    def examined(self, progress: Progress | None = None) -> Iterator[Examination]:
         """What is seen of the store, opened read-only. The block goes through the findings."""
         with (
             open_database(self.url, readonly=True) as database,
-            _examined(database.engine, self.request) as examination,
+            _examined(database.engine, self.request, progress) as examination,
         ):
             yield examination
 
@@ -77,13 +79,15 @@ class UrlToCheck:
 
 
 @contextmanager
-def _examined(engine: Engine, request: FormatRequest) -> Iterator[Examination]:
+def _examined(
+    engine: Engine, request: FormatRequest, progress: Progress | None
+) -> Iterator[Examination]:
     findings = [
         DamageFinding(f"the engine finds damage in its file: {what}") for what in engine.problems()
     ]
     txn = engine.begin()
     try:
-        yield _examine(_Reading(engine, txn), request, findings)
+        yield _examine(_Reading(engine, txn, progress), request, findings)
     finally:
         txn.abort()
 
@@ -112,10 +116,11 @@ def _examine(
 
 
 def _value_check(metadata: StoredMetadata, reading: "_Reading") -> ValueCheck:
+    counted = reading.counting()
     return ValueCheck(
         metadata,
-        reading.entries(Space.DATA),
-        reading.entries(Space.INDEX),
+        counted(reading.entries(Space.DATA)),
+        counted(reading.entries(Space.INDEX)),
         is_lost=lambda: reading.failed,
     )
 
@@ -123,12 +128,23 @@ def _value_check(metadata: StoredMetadata, reading: "_Reading") -> ValueCheck:
 class _Reading:
     """Reads the spaces of an engine. What it cannot read becomes a problem, and no error."""
 
-    def __init__(self, engine: Engine, txn: Transaction) -> None:
+    def __init__(self, engine: Engine, txn: Transaction, progress: Progress | None) -> None:
         self.engine = engine
+        self._progress = progress
         self.txn = txn
         self.problems: list[DamageFinding] = []
         self.failed = False
         """Whether not all entries could be read."""
+
+    def counting(self) -> Counted:
+        """What tells the progress of reading the entries of the store and of its indexes."""
+        if self._progress is None:
+            return counting(None, 0)
+        try:
+            total = self.txn.count(Space.DATA) + self.txn.count(Space.INDEX)
+        except StorageError:  # reading the entries tells of it
+            return counting(None, 0)
+        return counting(self._progress, total)
 
     def entries(self, space: Space) -> Iterator[Pair]:
         """The entries of a space, as far as they can be read."""

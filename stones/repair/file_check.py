@@ -20,10 +20,12 @@ from stones.engines.lmdb.file.survey import MAIN, Survey, page_count, wrong_numb
 from stones.engines.lmdb.file.trees import read_free_pages
 from stones.errors import StorageError, StoreOpenError
 from stones.formats.request import FormatRequest
+from stones.migrations.progress import Progress
 from stones.stores.database import Database
 from stones.stores.timeout import TIMEOUT
 
 from .contents import StoredMetadata, parse_metadata, stones03_metadata
+from .counted_entries import counting
 from .examination import Examination
 from .file_entries import DATA, INDEX, META, finding_of, is_stones03, tree_entries
 from .findings import DamageFinding
@@ -48,13 +50,13 @@ class FileToCheck:
         return os.path.abspath(self.name)
 
     @contextmanager
-    def examined(self) -> Iterator[Examination]:
+    def examined(self, progress: Progress | None = None) -> Iterator[Examination]:
         """What is seen of one snapshot. The block goes through the findings."""
         check_place(self.place, create=False)
         with hold(self.place) as snapshot, closing(open_file(self.place)) as file:
             before = file.stamp()
             try:
-                yield examine_file(file, snapshot, self.request, self.table)
+                yield examine_file(file, snapshot, self.request, self.table, progress)
             except DamageError as error:
                 raise StorageError(
                     f"cannot check {self.name!r}: the file has become shorter: {error}"
@@ -82,7 +84,11 @@ class FileToCheck:
 
 
 def examine_file(
-    file: File, snapshot: HeldSnapshot, request: FormatRequest, table: bytes | None = None
+    file: File,
+    snapshot: HeldSnapshot,
+    request: FormatRequest,
+    table: bytes | None = None,
+    progress: Progress | None = None,
 ) -> Examination:
     """What is seen of an open file, in the state of `snapshot`.
 
@@ -112,10 +118,12 @@ def examine_file(
     findings += _store_findings(survey, metadata)
     if metadata is None:
         return Examination(version, findings)
+    total = sum(walk.tree.entries for at, walk in survey.walks.items() if at in (tree, INDEX))
+    counted = counting(progress, total)
     values = ValueCheck(
         metadata,
-        tree_entries(file, survey, tree),
-        tree_entries(file, survey, INDEX),
+        counted(tree_entries(file, survey, tree)),
+        counted(tree_entries(file, survey, INDEX)),
         is_lost=lambda: any(_is_lost(survey, part) for part in (DATA, INDEX)),
     )
     return Examination(version, findings, values)

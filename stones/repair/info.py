@@ -5,6 +5,7 @@ a database of stones 0.3, and while other processes write.
 """
 
 import os
+import re
 from collections import Counter
 from collections.abc import Mapping
 from typing import Any
@@ -22,8 +23,12 @@ from stones.formats.metadata import Metadata, read_metadata
 from stones.formats.stones03_codec import check_table
 from stones.stores.claims import collection_names, namespace_names, read_collection
 from stones.stores.existing import check_lmdb_options, lmdb_path, open_database, shown_url
+from stones.stores.key_text import show_key
 from stones.stores.store import Store
 
+MOST_PREFIXES = 1000
+"""So many prefixes of keys are told apart."""
+_PREFIX = re.compile(rb"[^/:]*[/:]")
 _HEAD = 18
 """The longest head of a frame of zstd without its magic number, in bytes."""
 
@@ -119,6 +124,18 @@ class NamespaceUse:
 
 
 @frozen
+class PrefixUse:
+    """The entries of no collection and no namespace whose keys begin alike."""
+
+    prefix: str
+    """What the keys begin with, up to the first slash or colon. Empty for keys without one."""
+    entries: int
+    """How many entries there are."""
+    size: int
+    """The bytes of the entries with their keys."""
+
+
+@frozen
 class StoreInfo:
     """The formats, collections and sizes of a store at one moment.
 
@@ -171,6 +188,9 @@ class StoreInfo:
     """How new values are compressed: 'zstd', or None."""
     encrypted: bool = False
     """Whether new values are encrypted."""
+    prefixes: tuple[PrefixUse, ...] = ()
+    """The other entries by what their keys begin with, in order. From the 1,001st prefix on they
+    count as keys without one."""
     rules: tuple[RuleUse, ...] = ()
     """The parts of the store that have another format, in the order of their prefixes."""
 
@@ -237,6 +257,7 @@ def _read_info(
     values, value_size = Counter[int | None](), Counter[int | None]()
     frames = _Frames(metadata)
     records, record_size = Counter[str](), Counter[str]()
+    others, other_size = Counter[bytes](), Counter[bytes]()
     size = 0
     for keys, raws in txn.pages(Space.DATA):
         for key, raw in zip(keys, raws, strict=True):
@@ -251,6 +272,13 @@ def _read_info(
             if slash and name in claimed:
                 records[name] += 1
                 record_size[name] += len(key) + len(raw)
+                continue
+            head = _PREFIX.match(key)
+            prefix = head[0] if head is not None else b""
+            if len(others) >= MOST_PREFIXES and prefix not in others:
+                prefix = b""
+            others[prefix] += 1
+            other_size[prefix] += len(key) + len(raw)
     count = values.total()
     if metadata is not None:
         values[metadata.first] += 0  # the format of new values is listed though no value has it
@@ -289,6 +317,10 @@ def _read_info(
         ),
         compression=None if metadata is None else metadata.write.compression,
         encrypted=metadata is not None and metadata.write.encryption is not None,
+        prefixes=tuple(
+            PrefixUse(show_key(prefix), others[prefix], other_size[prefix])
+            for prefix in sorted(others)
+        ),
         rules=() if metadata is None else _rules(metadata),
     )
 

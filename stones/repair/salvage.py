@@ -28,6 +28,7 @@ from stones.formats.encryption_keys import Encrypt
 from stones.formats.metadata import IDS, Format, Metadata, new_metadata, write_formats
 from stones.formats.request import FormatRequest
 from stones.formats.stones03_codec import Stones03Codec, check_table, metadata_from_stones03
+from stones.migrations.progress import Progress, ProgressCounter
 from stones.stores.existing import required_lmdb_path
 
 from .check import MOST_FINDINGS
@@ -100,6 +101,7 @@ def salvage(
     dump_load: tuple[Callable[[Any], bytes], Callable[[bytes], Any]] | tuple[()] = (),
     encrypt: Encrypt = None,
     table: bytes | None = None,
+    progress: Progress | None = None,
 ) -> SalvageReport:
     """Write everything that can be read of the LMDB store at `path` into a new store at `new`.
 
@@ -114,7 +116,8 @@ def salvage(
     and older ones. Without it such values are copied as they are.
     For a store that was written by a pair of functions, pass them as `dump_load`. For a database of
     stones 0.3, `serialize` names its serializer, and `table` its table if the values are in one.
-    The new store then is a store of today.
+    The new store then is a store of today. `progress` is called with the entries that were read and
+    about all of them.
 
     Raises StoreOpenError if nothing can be read or `new` is in the way, FormatMismatchError for a
     store of a later version, StorageError if another program writes to the file or the new store
@@ -147,7 +150,7 @@ def salvage(
         try:
             with new_directory(target) as made:
                 work = _Salvage(file, request, given, table)
-                work.write(made)
+                work.write(made, progress)
                 if file.stamp() != before:
                     raise StorageError(
                         f"{given!r} has been written during the salvage: stop the programs that "
@@ -203,8 +206,10 @@ class _Salvage:
         self._formats = self._metadata.formats
         self.lost += self._metadata.findings
 
-    def write(self, path: str) -> None:
+    def write(self, path: str, progress: Progress | None = None) -> None:
         """Fill a store in the empty directory `path`."""
+        walk = self._survey.walks.get(self._tree)
+        counter = ProgressCounter(progress, 0 if walk is None else walk.tree.entries)
         engine = LmdbEngine.open(path, new=True)
         try:
             records = Counter[bytes | None]()
@@ -215,6 +220,7 @@ class _Salvage:
                 self.entries += len(put)
                 self.stray += sum(is_orphan for _, is_orphan in put)
                 records.update(self._metadata.owner(key) for key, _ in put)
+                counter.add(len(batch))
             engine.write(partial(self._finish, records, seen))
             definitions = self._metadata.indexes.definitions
             if definitions:
