@@ -50,7 +50,7 @@ def parse_parts(name: str, annotation: Any, parts: Sequence[bytes | str]) -> Any
     ('Paris', 7)
     """
     kind = key_codec(annotation).name
-    wanted = len(list(_simple_types(annotation)))
+    wanted = part_count(annotation)
     if len(parts) != wanted:
         raise KeyTypeError(
             f"a key of the collection {name} is of type {kind}: type {wanted} "
@@ -72,6 +72,15 @@ def show_parts(annotation: Any, key: Any) -> list[str]:
     ['Paris', '7']
     """
     return [*_shown(annotation, key)]
+
+
+def part_count(annotation: Any) -> int:
+    """How many texts are a key of this type.
+
+    >>> part_count(int), part_count(tuple[str, int])
+    (1, 2)
+    """
+    return len(list(_simple_types(annotation)))
 
 
 def is_typed(annotation: Any) -> bool:

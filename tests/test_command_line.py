@@ -218,17 +218,19 @@ class User:
     name: str
 
 
-def test_the_records_of_a_collection_can_be_read_but_not_written(run, store):
+def test_the_records_of_a_collection_are_read_and_written_through_it(run, store):
     users = Collection(store, User)
-    users.add(User("ada", "Ada"))
-    assert run("keys", store.path) == "User/ada\n"
+    users.add_many([User("ada", "Ada"), User("bob", "Bob")])
+    assert run("keys", store.path) == "User/ada\nUser/bob\n"
     assert json.loads(run("get", store.path, "User/ada", "--json")) == {
         "email": "ada",
         "name": "Ada",
     }
-    for change in [["put", store.path, "User/ada", "1"], ["delete", store.path, "User/ada"]]:
-        assert "collection 'User'" in run(*change, code=1)
-    assert users["ada"] == User("ada", "Ada")
+    assert "a record is a JSON object" in run("put", store.path, "User/ada", "1", code=2)
+    run("put", store.path, "User/ada", '{"name": "Ada L."}')
+    run("delete", store.path, "User/bob")
+    assert dict(users) == {"ada": User("ada", "Ada L.")}
+    assert len(users) == 1
 
 
 # -- what is there, and what is trusted ------------------------------------------------------------

@@ -601,6 +601,11 @@ def test_the_command_exports_a_store_a_prefix_and_a_collection(run, path):
         assert run("export", path, "notes").encode() == exported(notes)
     assert run("export", path, "--prefix", "ot") == ('{"key":"other","value":{"$tuple":[1,2]}}\n')
     assert json.loads(run("export", path, "--filter", "@.age < 20"))["key"] == "User/bob"
+    assert json.loads(run("export", path, "User", "--prefix", "b"))["name"] == "bob"
+    assert run("export", path, "User", "--prefix", "b", "--csv", "--fields", "age") == (
+        "age\r\n17\r\n"
+    )
+    assert run("export", path, "User", "--prefix", "nobody") == ""
 
 
 def test_the_command_writes_csv_and_files(run, path, tmp_path):
@@ -610,8 +615,9 @@ def test_the_command_writes_csv_and_files(run, path, tmp_path):
     out = tmp_path / "out.csv"
     assert run("export", path, "User", "-o", out) == ""
     assert out.read_bytes().count(b"\r\n") == 3
-    assert "no collection 'Usr': it has User, notes" in run("export", path, "Usr", code=1)
-    assert "not both" in run("export", path, "User", "--prefix", "a", code=2)
+    message = run("export", path, "Usr", code=3)
+    assert "there is no collection Usr" in message
+    assert "its collections are User, notes" in message
 
 
 def test_the_command_names_a_wrong_field_and_a_folder_that_is_not_there(run, path, tmp_path):

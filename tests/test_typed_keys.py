@@ -157,11 +157,14 @@ def test_what_is_no_key_of_the_collection_is_refused(path, words, code, message)
 
 
 @pytest.mark.parametrize("command", [["delete"], ["put", "{}"]])
-def test_a_record_that_is_named_by_its_key_is_still_not_written(path, command):
+def test_a_key_that_no_record_of_the_collection_can_have_is_not_written(tmp_path, command):
+    path = str(tmp_path / "db")
+    with LmdbStore(path, serialize="json") as store:
+        Collection(store, Visit).add(Visit("Paris", 7))
     name, *value = command
-    code, _, errors = run_process(name, path, "Note", "1", *value)
+    code, _, errors = run_process(name, path, "Visit/Paris", *value)
     assert code == 1
-    assert "belongs to the collection 'Note'" in errors
+    assert "belongs to the collection 'Visit'" in errors
 
 
 def test_a_key_that_is_the_name_of_a_collection_is_a_key(path):

@@ -83,8 +83,12 @@ def entries_of(database: DatabaseReader, span: Span, filter: str | None) -> Sour
     return _filtered(Source(lambda: entry_pages(database, span), total), filter)
 
 
-def collection_named(database: DatabaseReader, name: str, filter: str | None) -> Source:
+def collection_named(
+    database: DatabaseReader, name: str, filter: str | None, *, prefix: bytes = b""
+) -> Source:
     """The records of a collection whose class is not known.
+
+    `prefix` is what the stored keys begin with, behind the name of the collection.
 
     Raises CollectionError, and QueryError for a filter with a field that no record has.
     """
@@ -101,8 +105,9 @@ def collection_named(database: DatabaseReader, name: str, filter: str | None) ->
         schema = read_schema(description.record, description.shapes, ReadingRules())
         RecordPaths(schema.conversion).bound_filter(filter, {})
     codec = named_codec(description.key)
-    span, size = prefix_span(name.encode() + b"/"), len(name.encode()) + 1
-    has_keys = _lacks_keys(database, span, size, codec)
+    whole, size = name.encode() + b"/", len(name.encode()) + 1
+    span = prefix_span(whole + prefix)
+    has_keys = _lacks_keys(database, prefix_span(whole), size, codec)
 
     def pages() -> Iterator[Page]:
         for page in entry_pages(database, span):
@@ -115,7 +120,7 @@ def collection_named(database: DatabaseReader, name: str, filter: str | None) ->
             for value in page.values:
                 names.update(dict.fromkeys(value))
     _check_names(name, names, has_keys=has_keys)
-    return _filtered(Source(pages, total, tuple(names), has_keys), filter)
+    return _filtered(Source(pages, None if prefix else total, tuple(names), has_keys), filter)
 
 
 def _records(queried: QueriedRecords[Any, Any], span: Span | None, filter: str | None) -> Source:

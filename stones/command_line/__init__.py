@@ -6,6 +6,11 @@ collection_commands collections, indexes
 entry_commands      get, put, delete, keys
 info_command        info
 store_commands      check, salvage, backup, compact
+entry_commands      get, keys
+find_command        find, count
+write_commands      put, add, update, delete
+edit_command        edit
+store_commands      info, check, salvage, backup, compact
 migrate_command     migrate
 migration_commands  migrations new, status, plan, run, verify, undo
 copy_command        copy
@@ -23,6 +28,7 @@ terminal_text       text of a store for a terminal, without control characters
 serve_command       serve
 options             options and exit codes that the commands share
 keys                the type of an argument that is a key
+records             the collection and the records that a command names, and their fields
 typed_keys          which entry a user means by the arguments KEY
 completion          what may be typed next in a shell: stores, collections, keys, fields
 completing_shells   how bash, zsh and fish ask for it

@@ -167,7 +167,7 @@ def complete_key(ctx: click.Context, incomplete: str) -> Iterator[str]:
     """A key of the store, or the name of a collection and then the parts of a key."""
     from stones.stores.key_text import parse_key, show_key
 
-    parts = ctx.params.get("key") or ()
+    parts = ctx.params.get("key") or [*map(os.fsencode, ctx.params.get("words") or ())]
     with _store(ctx) as store:
         collections, namespaces = _claimed(store)
         if not parts:

@@ -1,23 +1,18 @@
-"""The commands on single entries: `get`, `put`, `delete`, `keys`."""
+"""The commands that show entries: `get` and `keys`."""
 
-import os
+import re
 import sys
-from collections.abc import Mapping
 from typing import Any
 
 import click
 
 from stones.collections.completed_records import completed_record
-from stones.errors import StoreOpenError
 from stones.formats.any_digits import any_digits
 from stones.formats.serializers import serializer
-from stones.stores.existing import lmdb_path
 from stones.stores.key_text import show_key
-from stones.stores.namespaces.owner import writable_at
-from stones.stores.opening import stone
 from stones.stores.store import Store
 
-from .completion import complete_key, complete_prefix
+from .completion import complete_prefix
 from .examples import Command
 from .keys import Key
 from .options import (
@@ -25,14 +20,15 @@ from .options import (
     key_argument,
     open_store,
     path_argument,
-    serializer_choice,
     shown,
     stones03_options,
     trust_option,
 )
 from .output import print_lines, print_rows, text_form_options
+from .records import class_option, collection_at, plain_record, record_named
+from .terminal_text import printable_json
 from .typed_keys import NoSuchKey, stored_key
-from .usage import KeyCommand, ValueCommand
+from .usage import KeyCommand
 
 
 @click.command(
@@ -45,6 +41,8 @@ from .usage import KeyCommand, ValueCommand
         stones get my-db Visit 'New York' 7
         # as JSON, for programs
         stones get my-db point --json
+        # a record as its class reads it
+        stones get my-db User ada --class models:User
     """,
 )
 @path_argument
@@ -53,9 +51,12 @@ from .usage import KeyCommand, ValueCommand
     "--json", "form", flag_value="json", help="Print JSON. Types that JSON lacks are tagged."
 )
 @click.option("--raw", "form", flag_value="raw", help="Print a str or bytes without quotes.")
+@class_option
 @trust_option
 @stones03_options
-def get(path: str, key: tuple[bytes, ...], form: str | None, **options: Any) -> None:
+def get(
+    path: str, key: tuple[bytes, ...], form: str | None, class_name: str | None, **options: Any
+) -> None:
     """Print the value of KEY, as Python writes it.
 
     KEY is a key of the store. Or it is the name of a collection and then the parts of the key of a
@@ -65,87 +66,18 @@ def get(path: str, key: tuple[bytes, ...], form: str | None, **options: Any) -> 
     with open_store(path, readonly=True, **options) as store:
         stored = stored_key(store, path, key)
         try:
-            value = completed_record(store.database, stored, store[stored])
+            if class_name is None:
+                value = completed_record(store.database, stored, store[stored])
+            else:
+                value = _record(store, path, stored, class_name, is_plain=form == "json")
         except KeyError:
             raise NoSuchKey(shown(path), key) from None
     if form == "json":
-        click.echo(serializer("json").encode(value))
-    elif form == "raw" and isinstance(value, str | bytes):
-        raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
-        click.echo(raw, nl=False)
+        _print_json(value)
     elif form == "raw":
-        raise click.ClickException(f"--raw is for str and bytes, not {type(value).__name__}")
+        _print_raw(value)
     else:
         click.echo(_python_text(value))
-
-
-@click.command(
-    cls=ValueCommand,
-    examples="""
-        # the value is JSON
-        stones put my-db count 8
-        stones put my-db point '{"$tuple": [3, 4]}'
-        # a value that is plain text
-        stones put my-db name Ada --text
-        # a value from a file, into a store that is made if there is none
-        stones put files-db models - --text --create msgpack < models.py
-    """,
-)
-@path_argument
-@click.argument("key", type=Key(), nargs=-1, shell_complete=complete_key)
-@click.argument("value")
-@click.option("--text", "form", flag_value="text", help="Store VALUE as a str, as it is.")
-@click.option("--bytes", "form", flag_value="bytes", help="Store VALUE as bytes, as they are.")
-@click.option(
-    "--create",
-    type=serializer_choice,
-    metavar="NAME",
-    help="Make a store with this serializer if there is none.",
-)
-@stones03_options
-def put(
-    path: str,
-    key: tuple[bytes, ...],
-    value: str,
-    form: str | None,
-    create: str | None,
-    **options: Any,
-) -> None:
-    """Set the value of KEY.
-
-    VALUE is JSON, as `get --json` prints it. If VALUE is "-", it is read from standard input.
-    """
-    if not key:
-        raise click.UsageError("Missing argument 'VALUE'", click.get_current_context())
-    raw = sys.stdin.buffer.read() if value == "-" else value.encode("utf-8", "surrogateescape")
-    parsed = _parse_value(raw, form)
-    with (
-        open_store(path, **options)
-        if create is None
-        else _opened_or_made(path, create, options) as store
-    ):
-        mapping, inside = writable_at(store, stored_key(store, path, key))
-        mapping[inside] = parsed
-
-
-@click.command(
-    cls=KeyCommand,
-    examples="""
-        # remove one key
-        stones delete my-db count
-        # remove a key of the namespace sessions
-        stones delete my-db sessions ada
-    """,
-)
-@path_argument
-@key_argument
-@stones03_options
-def delete(path: str, key: tuple[bytes, ...], **options: Any) -> None:
-    """Remove KEY and its value."""
-    with open_store(path, **options) as store:
-        mapping, inside = writable_at(store, stored_key(store, path, key))
-        if not mapping.delete(inside):
-            raise NoSuchKey(shown(path), key)
 
 
 @click.command(
@@ -193,19 +125,37 @@ def keys(
             print_rows(({"key": key} for key in shown_keys), ["key"], form=form)
 
 
-def _opened_or_made(place: str, serializer: str, options: Mapping[str, Any]) -> Store[bytes, Any]:
-    """The store at a path or URL. If there is no store, it is made."""
-    path = lmdb_path(place)
-    if path is not None:
-        if os.path.exists(os.path.join(path, "data.mdb")):
-            return open_store(path, **options)
-        from stones.stores.lmdb import LmdbStore  # it loads the client of LMDB
+def _record(
+    store: Store[Any, Any], path: str, stored: bytes, class_name: str, *, is_plain: bool
+) -> Any:
+    """The record at a key of the store, as an instance of the class or as its dict."""
+    named = record_named(store, stored)
+    if named is None:
+        raise click.UsageError("--class is for a record: NAME and the parts of its key")
+    name, key = named
+    collection = collection_at(store, path, name, class_name)
+    record = collection[key]
+    return plain_record(collection, record) if is_plain else record
 
-        return LmdbStore(path, serialize=serializer)
-    try:
-        return open_store(place, **options)
-    except StoreOpenError:  # it is not there, or it cannot be opened at all: that is told again
-        return stone(place, serialize=serializer)
+
+def _print_json(value: Any) -> None:
+    raw = serializer("json").encode(value)
+    click.echo(printable_json(raw.decode()) if sys.stdout.isatty() else raw)
+
+
+def _print_raw(value: Any) -> None:
+    if not isinstance(value, str | bytes):
+        raise click.ClickException(f"--raw is for str and bytes, not {type(value).__name__}")
+    raw = value.encode("utf-8", "surrogatepass") if isinstance(value, str) else value
+    if sys.stdout.isatty() and _CONTROLS.search(raw.decode("utf-8", "backslashreplace")):
+        raise click.ClickException(
+            "the value has control characters, which are not for a terminal: leave --raw out, or "
+            "send the output to a file or a pipe"
+        )
+    click.echo(raw, nl=False)
+
+
+_CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 
 def _python_text(value: Any) -> str:
@@ -221,28 +171,3 @@ def _python_text(value: Any) -> str:
     except Exception as error:  # a deep list, or an object whose __repr__ raises
         reason = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)
         raise click.ClickException(f"the value cannot be shown: {reason}; try --json") from error
-
-
-def _parse_value(raw: bytes, form: str | None) -> Any:
-    """The value that the user typed. Raises BadParameter."""
-    try:
-        if form == "bytes":
-            return raw
-        if form == "text":
-            return raw.decode()
-        with any_digits():
-            return serializer("json").decode(raw)
-    except RecursionError as error:
-        raise click.BadParameter("it is nested too deeply", param_hint="VALUE") from error
-    except Exception as error:  # a decoder may raise anything
-        is_text = not form and _is_text(raw)
-        hint = "for plain text, add --text" if is_text else "--bytes takes any bytes"
-        raise click.BadParameter(f"{error}; {hint}", param_hint="VALUE") from error
-
-
-def _is_text(raw: bytes) -> bool:
-    try:
-        raw.decode()
-    except UnicodeDecodeError:
-        return False
-    return True

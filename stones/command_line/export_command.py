@@ -2,7 +2,6 @@
 
 import sys
 from collections.abc import Callable
-from contextlib import nullcontext
 from typing import Any, TypeVar
 
 import click
@@ -14,7 +13,9 @@ from .examples import Command
 from .keys import Key
 from .options import open_store, path_argument, stones03_options, trust_option
 from .progress import progress_bar
+from .records import check_collection, marking_errors
 from .streams import reader_may_end
+from .terminal_text import EscapedOutput, printable_json, printable_lines
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -38,6 +39,8 @@ def form_options(command: F) -> F:
         stones export my-db > my-db.jsonl
         # a few columns of some records as CSV
         stones export my-db User --csv --filter '@.age > 30' --fields name,age
+        # the records whose keys begin so
+        stones export my-db Visit --prefix 'New '
         # a whole file or none: its ending tells the form
         stones export my-db User -o users.csv
     """,
@@ -49,7 +52,7 @@ def form_options(command: F) -> F:
     type=Key(),
     metavar="KEY",
     shell_complete=complete_prefix,
-    help="Write only the entries whose keys begin with this.",
+    help="Write only what has a key that begins with this.",
 )
 @click.option("--filter", metavar="FILTER", help="Write only what matches: '@.age > 30'.")
 @click.option(
@@ -80,30 +83,35 @@ def export(
 ) -> None:
     """Write the entries of a store, or the records of COLLECTION.
 
-    The form is JSON Lines, unless an option or the ending of FILE says another one. Other programs
-    may write to the store meanwhile.
+    With COLLECTION, --prefix is what the keys of the records begin with. The form is JSON Lines,
+    unless an option or the ending of FILE says another one. Other programs may write to the store
+    meanwhile.
     """
     from stones.migrations.exporting.exporting import export_source, form_of
     from stones.migrations.exporting.sources import collection_named, entries_of
 
-    if collection is not None and prefix is not None:
-        raise click.UsageError("give COLLECTION or --prefix, not both")
     chosen = form_of(output, form)
     if output is None and chosen in ("arrow", "parquet") and sys.stdout.isatty():
         raise click.UsageError(f"--{chosen} is not for a terminal: name a file with -o FILE")
     names = None if fields is None else [name.strip() for name in fields.split(",")]
     with open_store(path, readonly=True, **options) as store:
-        if collection is None:
-            source = entries_of(store.database, prefix_span(prefix or b""), filter)
-        else:
-            source = collection_named(store.database, collection, filter)
-        if output is None:
-            # A bar in the middle of the rows would be of no use.
-            bar = nullcontext() if sys.stdout.isatty() else progress_bar("export", "rows")
-            with bar as progress, reader_may_end():
-                export_source(
-                    sys.stdout.buffer, source, form=chosen, fields=names, progress=progress
-                )
+        if collection is not None:
+            check_collection(store, path, collection)
+        database, begin = store.database, prefix or b""
+        with marking_errors(filter or ""):
+            if collection is None:
+                source = entries_of(database, prefix_span(begin), filter)
+            else:
+                source = collection_named(database, collection, filter, prefix=begin)
+        if output is not None:
+            with progress_bar("export", "rows") as progress:
+                export_source(output, source, form=chosen, fields=names, progress=progress)
             return
-        with progress_bar("export", "rows") as progress:
-            export_source(output, source, form=chosen, fields=names, progress=progress)
+        with reader_may_end():
+            if sys.stdout.isatty():
+                escape = printable_json if chosen == "jsonl" else printable_lines
+                export_source(EscapedOutput(escape), source, form=chosen, fields=names)
+                return
+            with progress_bar("export", "rows") as progress:
+                out = sys.stdout.buffer
+                export_source(out, source, form=chosen, fields=names, progress=progress)

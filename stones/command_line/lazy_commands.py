@@ -49,8 +49,29 @@ GROUPS: dict[str, dict[str, Place]] = {
     },
     "Entries and records": {
         "get": Place("entry_commands", "get", "Print the value of KEY, as Python writes it."),
-        "put": Place("entry_commands", "put", "Set the value of KEY."),
-        "delete": Place("entry_commands", "delete", "Remove KEY and its value."),
+        "find": Place(
+            "find_command",
+            "find",
+            "Print the records of COLLECTION that match, in the order of their keys.",
+        ),
+        "count": Place("find_command", "count", "Print how many records of COLLECTION match."),
+        "put": Place("write_commands", "put", "Set the value of KEY, or store the record of KEY."),
+        "add": Place(
+            "write_commands", "add", "Store a new record in COLLECTION, and print its key."
+        ),
+        "update": Place(
+            "write_commands",
+            "update",
+            "Change some fields of the record of KEY, and leave the others as they are.",
+        ),
+        "edit": Place(
+            "edit_command",
+            "edit",
+            "Change the value or the record of KEY in an editor, as JSON.",
+        ),
+        "delete": Place(
+            "write_commands", "delete", "Remove KEY and its value, or the record of KEY."
+        ),
     },
     "Other files": {
         "export": Place(

@@ -30,7 +30,7 @@ from .streams import (
     prepare_streams,
     print_error,
 )
-from .terminal_text import printable
+from .terminal_text import message_lines
 from .usage import usage_message
 
 
@@ -68,7 +68,7 @@ def main(program: str = "stones") -> NoReturn:
 
 def _fail(message: str, code: int) -> NoReturn:
     # A message may quote a damaged or hostile file. No control character may reach the terminal.
-    print_error(f"stones: {printable(' '.join(message.split()))}")
+    print_error("stones: " + "\n".join(message_lines(message)))
     sys.exit(code)
 
 

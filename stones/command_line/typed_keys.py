@@ -6,7 +6,7 @@
 The description of a collection in the store names the type of its keys. So no class is needed.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import click
@@ -17,6 +17,9 @@ from stones.stores.key_text import show_key
 from stones.stores.reader import Reader
 
 from .options import NOT_THERE, shown
+
+Types = Callable[[Reader[Any, Any], str], Any]
+"""Tells the type of the keys of a collection by its name, or None if there is no collection."""
 
 
 class NoSuchKey(click.ClickException):
@@ -33,19 +36,22 @@ class NoSuchCollection(click.ClickException):
 
     exit_code = NOT_THERE
 
-    def __init__(self, path: str, name: str, names: Sequence[str]) -> None:
+    def __init__(self, path: str, name: str, names: Sequence[str], hint: str = "") -> None:
         has = f"its collections are {', '.join(names[:20])}" if names else "it has no collections"
-        super().__init__(
-            f"there is no collection {name} in {path}: {has}; a key with spaces in it is typed in "
-            "quotes"
-        )
+        super().__init__(f"there is no collection {name} in {path}: {has}{hint}")
 
 
-def stored_key(store: Reader[Any, Any], path: str, parts: Sequence[bytes]) -> bytes:
+def stored_key(
+    store: Reader[Any, Any],
+    path: str,
+    parts: Sequence[bytes],
+    types: Types | None = None,
+) -> bytes:
     """The key in the store that a user means by the arguments `parts`.
 
     One argument is a key of the store. Several are the name of a collection and the parts of a key.
     One argument `NAME/TEXT` may also be a key of the collection NAME, if it is no key of the store.
+    `types` tells the type of the keys of a collection, if the store does not.
 
     Raises NoSuchCollection, and BadParameter for parts that are no key of the collection.
     """
@@ -54,16 +60,18 @@ def stored_key(store: Reader[Any, Any], path: str, parts: Sequence[bytes]) -> by
         return first
     from stones.collections.typed_keys import is_typed, key_type  # it loads how keys are encoded
 
+    types = types or key_type
     if rest:
         name = first.decode("utf-8", "backslashreplace")
-        annotation = key_type(store, name)
+        annotation = types(store, name)
         if annotation is None:
             with store.database.reading() as txn:
-                raise NoSuchCollection(shown(path), name, list(collection_names(txn)))
+                hint = "; a key with spaces in it is typed in quotes"
+                raise NoSuchCollection(shown(path), name, list(collection_names(txn)), hint)
         return _encoded(name, annotation, rest)
     head, _, text = first.partition(b"/")
     name = head.decode("utf-8", "backslashreplace")
-    annotation = key_type(store, name)
+    annotation = types(store, name)
     return _encoded(name, annotation, [text]) if is_typed(annotation) else first
 
 
