@@ -104,6 +104,7 @@ OFFERED = {
     "keys my-db --prefix V": ["Visit/"],
     "export my-db --prefix s": ["sessions/"],
     "export my-db U": ["User"],
+    "indexes my-db U": ["User"],
     "export my-db User --fields ": ["name", "email", "age"],
     "export my-db User --fields=name,e": ["name,email"],
     "migrations status my-db --collection U": ["User"],

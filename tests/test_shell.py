@@ -49,6 +49,7 @@ PRINTING = [
     "--help",
     "--version",
     "keys --help",
+    "shell {} -c 'for key in store: print(key)'",
     "",
 ]
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import click
 
+from .completion import complete_collection
 from .examples import Command
 from .options import from_option, open_store, path_argument, shown
 from .output import chosen_form, form_options, print_rows
@@ -59,7 +60,7 @@ def collections(path: str, form: str | None, serialize: str | None) -> None:
     """,
 )
 @path_argument
-@click.argument("collection", required=False)
+@click.argument("collection", required=False, shell_complete=complete_collection)
 @form_options
 @from_option
 def indexes(path: str, collection: str | None, form: str | None, serialize: str | None) -> None:

@@ -79,7 +79,9 @@ def _fail(message: str, code: int) -> NoReturn:
     epilog="A byte of a KEY that cannot be typed is escaped as in Python: 'a\\x00b'. The key of a "
     "record is typed as the name of its collection and the parts of the key: Note 1.\n\n"
     "For completion in bash, put this line into ~/.bashrc (the documentation tells of zsh and "
-    'fish):\n\n\b\n  eval "$(_STONES_COMPLETE=bash_source stones)"',
+    'fish):\n\n\b\n  eval "$(_STONES_COMPLETE=bash_source stones)"\n\n'
+    "Exit codes: 0 done; 1 refused or failed, or damage was found; 2 the command line is wrong; "
+    "3 the key or the collection is not there; 130 interrupted.",
 )
 @click.version_option(package_name="stones", message="%(package)s %(version)s")
 @click.pass_context

@@ -10,6 +10,7 @@ from typing import Any
 
 import click
 
+from stones.command_line.streams import ReaderEndedError, reader_may_end
 from stones.errors import StoneError
 
 from .completion import complete
@@ -29,7 +30,10 @@ def run_text(text: str, names: Names) -> None:
         raise click.ClickException(f"{line}{error}") from error
     for statement in statements:
         try:
-            exec(compile(ast.Interactive([statement]), "<stdin>", "single"), names)
+            with reader_may_end():
+                exec(compile(ast.Interactive([statement]), "<stdin>", "single"), names)
+        except ReaderEndedError:
+            raise
         except Exception as error:  # the program of a user may raise anything
             reason = str(error) if isinstance(error, StoneError) else _described(error)
             raise click.ClickException(f"line {statement.lineno}: {reason}") from error
