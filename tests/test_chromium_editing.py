@@ -124,7 +124,7 @@ def test_of_two_windows_the_later_one_is_told_and_loses_nothing(open_window, url
     assert [cell.inner_text() for cell in row.get_by_role("cell").all()] == ["222222", "111111"]
     with opened(place) as cities:
         assert cities[city].people == 111111
-    second.get_by_role("button", name="Save over the stored version").click()
+    second.get_by_role("button", name="Save with my changes").click()
     with opened(place) as cities:
         assert cities[city].people == 222222
 
