@@ -4,6 +4,7 @@ They are asked for over a real connection, and read as a browser and a screen re
 """
 
 import http.client
+import json
 from datetime import date
 from html.parser import HTMLParser
 from time import perf_counter
@@ -79,7 +80,7 @@ def site():
     store = MemoryStore(serialize="msgpack")
     users = Collection(store, User)
     users.add_many(
-        User(f"u{n:03}", n % 5, deep={"a": [(1, n)]}, born=date(2000, 1, 1)) for n in range(130)
+        User(f"u{n:03}", n % 5, deep={"a": [(1, n)]}, born=date(2000, 1, 1)) for n in range(60)
     )
     users.add(User(HOSTILE.replace("\ud800", ""), 3, HOSTILE, deep={HOSTILE: []}))
     Collection(store, Visit).add(Visit("a/b?c=d&e#f \\", date(2020, 1, 31)))
@@ -102,14 +103,18 @@ START = [
 
 def crawled(site, most=400):
     """All pages that links lead to, from the first page on."""
-    waiting, found = list(START), {}
+    waiting, seen, found = list(START), set(), {}
     while waiting and len(found) < most:
         url = waiting.pop(0)
-        if url in found or url.startswith(("/static/", "#")):
+        if url in seen or url.startswith(("/static/", "#")):
             continue
+        seen.add(url)
         assert url.startswith("/"), f"{url} leaves the store"
         answer = site.get(url)
         assert answer.status == 200, (url, answer.message)
+        if url.startswith("/api/"):
+            json.loads(answer.text)
+            continue
         found[url] = Page(answer.text)
         waiting += found[url].links
     return found
@@ -121,7 +126,7 @@ def pages(site):
 
 
 def test_every_link_leads_to_a_page(pages):
-    assert len(pages) > 150
+    assert len(pages) > 100
     assert any("/record?key=a/b" in unquote(url) for url in pages)
 
 

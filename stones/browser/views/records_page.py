@@ -61,6 +61,10 @@ class RecordsRequest:
         found = {**kept, **changes}
         return {k: v for k, v in found.items() if v and (k, v) != ("limit", "50")}
 
+    def api_arguments(self) -> dict[str, str]:
+        """The arguments for the same records as JSON: the API has no reversed order of the keys."""
+        return {k: v for k, v in self.arguments().items() if (k, v) != ("order_by", "-")}
+
     def without_filter(self) -> dict[str, str]:
         """The arguments of a URL for all records in this order."""
         return self.arguments(filter="")
