@@ -16,8 +16,12 @@ from .plan import Candidate
 
 FIRST_ROUND: Final = 128
 """So many keys of each candidate are read at first. They are few in any collection."""
-NEXT_ROUNDS: Final = (1_024, 8_192)
-"""Then up to so many, and then up to a third of all records."""
+NEXT_ROUNDS: Final = (1_024, 8_192, 16_384, 32_768)
+"""Then up to so many, and then up to a third of all records.
+
+To read on to 100,000 keys takes 80 ms. A query that wants few records needs no more than 16,384 to
+know that they are soon met without an index, in a million records.
+"""
 MOST_KEYS: Final = 100_000
 """What finds more keys than these is no better than reading all records."""
 
@@ -137,9 +141,15 @@ def shortest(
     are: if many match, so many are soon met without an index.
     """
     for limit in _rounds(records) if readers else ():
-        ended = [reader for reader in readers if reader.read(limit)]
-        if ended:
-            return min(ended, key=lambda reader: reader.count)
+        best: CandidateReader | None = None
+        for reader in readers:
+            # What finds more keys than one that has ended need not be read to its end.
+            if reader.read(limit if best is None else best.count) and (
+                best is None or reader.count < best.count
+            ):
+                best = reader
+        if best is not None:
+            return best
         if wanted is not None and wanted * records() * _READS_A_RECORD < limit * limit:
             return None
     return None
