@@ -321,6 +321,12 @@ def test_using_takes_the_index_that_it_names(users):
     assert users.find("@.age == 7").using(None).explain().index is None
 
 
+def test_an_index_that_is_named_is_read_only_where_a_condition_leads(users):
+    query = users.find("@.age == 7 && @.id > 100").order_by("age").limit(5).using("age")
+    assert len(list(query)) == 5
+    assert query.explain(run=True).read.records < 50
+
+
 @pytest.mark.parametrize(
     ("condition", "name", "message"),
     [

@@ -227,7 +227,7 @@ class _Chooser:
         wanted = self._selection.limit
         if wanted is not None:
             wanted += self._selection.offset
-        if not is_same and not self._is_forced:
+        if not is_same and not (self._is_forced and best is None):
             if wanted is None and (best is not None or self._parts):
                 return None
             if (
