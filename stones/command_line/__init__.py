@@ -26,6 +26,7 @@ plots               the sizes in a store as bars, by rich
 sizes               sizes as people read them
 terminal_text       text of a store for a terminal, without control characters
 serve_command       serve
+opening             how a command opens its store, with the keys that the user has given
 options             options and exit codes that the commands share
 keys                the type of an argument that is a key
 records             the collection and the records that a command names, and their fields

@@ -120,7 +120,7 @@ def completes(words: Callable[[click.Context, str], Iterable[str]]) -> Complete:
 @contextmanager
 def _store(ctx: click.Context) -> Iterator[Any]:
     """The store that is named on the line."""
-    from .options import open_store
+    from .opening import open_store
 
     path = os.path.expanduser(ctx.params["path"])
     options = [ctx.params.get("serialize"), ctx.params.get("table")]
@@ -165,23 +165,22 @@ def complete_prefix(ctx: click.Context, incomplete: str) -> Iterator[str]:
 @completes
 def complete_key(ctx: click.Context, incomplete: str) -> Iterator[str]:
     """A key of the store, or the name of a collection and then the parts of a key."""
-    from stones.stores.key_text import parse_key, show_key
-
-    parts = ctx.params.get("key") or [*map(os.fsencode, ctx.params.get("words") or ())]
     with _store(ctx) as store:
-        collections, namespaces = _claimed(store)
-        if not parts:
-            names = sorted([*collections, *namespaces])
-            yield from (name for name in names if name.startswith(incomplete))
-            yield from _raw_keys(store, parse_key(incomplete), names)
-            return
-        name = parts[0].decode()
-        if name in namespaces:
-            prefix = f"{name}/".encode()
-            keys = store.range(prefix=prefix + parse_key(incomplete), limit=SHOWN)
-            yield from (show_key(key.removeprefix(prefix)) for key in keys)
-        else:
-            yield from _parts_of_keys(store, name, parts[1:], incomplete)
+        yield from _key_words(store, ctx.params.get("key") or (), incomplete)
+
+
+@completes
+def complete_record(ctx: click.Context, incomplete: str) -> Iterator[str]:
+    """A key, and after the key of a record its fields: `Visit Paris 7 rating=`."""
+    typed = [os.fsencode(word) for word in ctx.params.get("words") or ()]
+    with _store(ctx) as store:
+        if typed and typed[0].decode() in _claimed(store)[0]:
+            found = _collection(store, typed[0].decode())
+            first = next(iter(found), ())
+            if len(typed) > (len(first) if isinstance(first, tuple) else 1):
+                yield from (f"{name}=" for name in _names(found) if name.startswith(incomplete))
+                return
+        yield from _key_words(store, typed, incomplete)
 
 
 @completes
@@ -201,11 +200,21 @@ def complete_condition(ctx: click.Context, incomplete: str) -> Iterator[str]:
 
 
 def _fields(ctx: click.Context) -> tuple[str, ...]:
+    with _store(ctx) as store:
+        return _names(_collection(store, ctx.params["collection"]))
+
+
+def _collection(store: Any, name: str) -> Any:
     from stones.collections.collection import Collection
+
+    return Collection.without_class(store, name)
+
+
+def _names(collection: Any) -> tuple[str, ...]:
+    """The names of the fields."""
     from stones.collections.without_class.field_values import FieldValues
 
-    with _store(ctx) as store:
-        return FieldValues.of(Collection.without_class(store, ctx.params["collection"])).names
+    return FieldValues.of(collection).names
 
 
 def _claimed(store: Any) -> tuple[list[str], list[str]]:
@@ -214,6 +223,23 @@ def _claimed(store: Any) -> tuple[list[str], list[str]]:
 
     with store.database.reading() as txn:
         return [*collection_names(txn)], [*namespace_names(txn)]
+
+
+def _key_words(store: Any, typed: Sequence[bytes], begun: str) -> Iterator[str]:
+    """The next word of a key, after the words `typed`."""
+    from stones.stores.key_text import parse_key, show_key
+
+    collections, namespaces = _claimed(store)
+    if not typed:
+        names = sorted([*collections, *namespaces])
+        yield from (name for name in names if name.startswith(begun))
+        yield from _raw_keys(store, parse_key(begun), names)
+    elif (name := typed[0].decode()) in namespaces:
+        prefix = f"{name}/".encode()
+        keys = store.range(prefix=prefix + parse_key(begun), limit=SHOWN)
+        yield from (show_key(key.removeprefix(prefix)) for key in keys)
+    else:
+        yield from _parts_of_keys(store, name, typed[1:], begun)
 
 
 def _raw_keys(store: Any, begun: bytes, names: Sequence[str]) -> Iterator[str]:
@@ -234,11 +260,10 @@ def _raw_keys(store: Any, begun: bytes, names: Sequence[str]) -> Iterator[str]:
 
 def _parts_of_keys(store: Any, name: str, typed: Sequence[bytes], begun: str) -> Iterator[str]:
     """The next part of the keys of a collection, as it is typed, after the parts `typed`."""
-    from stones.collections.collection import Collection
     from stones.collections.typed_keys import key_type, show_parts
 
     annotation = key_type(store, name)
-    collection = Collection.without_class(store, name)
+    collection = _collection(store, name)
     first = next(iter(collection), None)
     bounds: dict[str, Any] = {}
     if begun and not typed and isinstance(first, str):

@@ -18,7 +18,7 @@ from stones.stores.namespaces.owner import writable_at
 from stones.stores.opening import stone
 from stones.stores.store import Store
 
-from .completion import complete_collection, complete_condition, complete_key
+from .completion import complete_collection, complete_condition, complete_record
 from .options import (
     from_option,
     key_argument,
@@ -76,7 +76,7 @@ create_option = click.option(
     metavar="KEY... (VALUE | FIELD=VALUE...)",
     nargs=-1,
     required=True,
-    shell_complete=complete_key,
+    shell_complete=complete_record,
 )
 @click.option("--text", "form", flag_value="text", help="Store VALUE as a str, as it is.")
 @click.option("--bytes", "form", flag_value="bytes", help="Store VALUE as bytes, as they are.")
@@ -188,7 +188,7 @@ def add(
     metavar="KEY... (FIELD=VALUE... | VALUE)",
     nargs=-1,
     required=True,
-    shell_complete=complete_key,
+    shell_complete=complete_record,
 )
 @class_option
 @trust_option
