@@ -9,7 +9,8 @@ import click
 from stones.formats.messages import show_count
 
 from .examples import Command
-from .options import from_option, open_store, path_argument, shown, trust_option
+from .opening import open_store, shown
+from .options import from_option, path_argument, trust_option
 from .output import form_options, print_rows
 from .progress import progress_bar
 from .terminal_text import printable

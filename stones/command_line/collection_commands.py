@@ -6,7 +6,8 @@ import click
 
 from .completion import complete_collection
 from .examples import Command
-from .options import from_option, open_store, path_argument, shown
+from .opening import open_store, shown
+from .options import from_option, path_argument
 from .output import chosen_form, form_options, print_rows
 from .typed_keys import NoSuchCollection
 

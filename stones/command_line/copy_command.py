@@ -17,14 +17,12 @@ from stones.stores.store import Store
 
 from .completion import StorePath
 from .examples import Command
+from .opening import given_keys, open_store, shown
 from .options import (
     Interrupted,
-    given_keys,
     json_option,
     key_file_option,
-    open_store,
     serializer_choice,
-    shown,
     stones03_options,
     trust_option,
 )

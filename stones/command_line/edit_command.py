@@ -28,7 +28,8 @@ from stones.stores.key_text import show_key
 from stones.stores.namespaces.owner import writable_at
 from stones.stores.store import Store
 
-from .options import key_argument, open_store, path_argument, shown, stones03_options, trust_option
+from .opening import open_store, shown
+from .options import key_argument, path_argument, stones03_options, trust_option
 from .records import (
     class_option,
     collection_at,

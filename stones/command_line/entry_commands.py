@@ -15,15 +15,8 @@ from stones.stores.store import Store
 from .completion import complete_prefix
 from .examples import Command
 from .keys import Key
-from .options import (
-    Limit,
-    key_argument,
-    open_store,
-    path_argument,
-    shown,
-    stones03_options,
-    trust_option,
-)
+from .opening import open_store, shown
+from .options import Limit, key_argument, path_argument, stones03_options, trust_option
 from .output import print_lines, print_rows, text_form_options
 from .records import class_option, collection_at, plain_record, record_named
 from .terminal_text import printable_json

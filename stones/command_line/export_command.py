@@ -11,7 +11,8 @@ from stones.stores.spans import prefix_span
 from .completion import complete_collection, complete_fields, complete_prefix
 from .examples import Command
 from .keys import Key
-from .options import open_store, path_argument, stones03_options, trust_option
+from .opening import open_store
+from .options import path_argument, stones03_options, trust_option
 from .progress import progress_bar
 from .records import check_collection, marking_errors
 from .streams import reader_may_end

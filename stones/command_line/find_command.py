@@ -10,7 +10,8 @@ import click
 from stones.formats.messages import show
 
 from .completion import complete_collection, complete_condition, complete_fields
-from .options import Limit, from_option, open_store, path_argument, trust_option
+from .opening import open_store
+from .options import Limit, from_option, path_argument, trust_option
 from .output import form_options, print_rows
 from .records import (
     class_option,

@@ -26,15 +26,8 @@ from stones.stores.store import Store
 from .completion import StorePath
 from .examples import Command
 from .keys import Key
-from .options import (
-    FAILED,
-    json_option,
-    key_file_option,
-    open_store,
-    serializer_choice,
-    shown,
-    trust_option,
-)
+from .opening import open_store, shown
+from .options import FAILED, json_option, key_file_option, serializer_choice, trust_option
 from .progress import progress_bar
 from .terminal_text import printable
 

@@ -12,7 +12,8 @@ from stones.formats.metadata import format_name
 from stones.repair.info import FormatUse, IndexUse, StoreInfo, inspect
 
 from .examples import Command
-from .options import json_option, open_store, path_argument, shown, table_option
+from .opening import open_store, shown
+from .options import json_option, path_argument, table_option
 from .output import print_lines
 from .sizes import size_text
 from .terminal_text import printable

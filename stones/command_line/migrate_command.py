@@ -10,11 +10,10 @@ from stones.formats.messages import show_count
 from .completion import complete_prefix
 from .examples import Command
 from .keys import Key
+from .opening import given_keys, open_store
 from .options import (
     Interrupted,
-    given_keys,
     new_key_file_option,
-    open_store,
     path_argument,
     serializer_choice,
     stones03_options,

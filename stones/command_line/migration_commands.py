@@ -22,7 +22,8 @@ from stones.stores.store import Store
 
 from .completion import complete_collection
 from .examples import Command
-from .options import FAILED, Interrupted, json_option, open_store, path_argument, trust_option
+from .opening import open_store
+from .options import FAILED, Interrupted, json_option, path_argument, trust_option
 from .progress import progress_bar
 from .usage import Commands
 

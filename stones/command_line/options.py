@@ -1,4 +1,4 @@
-"""What the commands share: options and exit codes, and from `opening` how they open a store."""
+"""What the commands share: options and exit codes."""
 
 import re
 import sys
@@ -12,9 +12,6 @@ from stones.formats.serializers import serializer_names
 from .completion import StorePath, complete_key
 from .keys import Key
 from .opening import KEY_FILES, KEY_VARIABLE, NEW_KEY_FILE
-from .opening import given_keys as given_keys
-from .opening import open_store as open_store
-from .opening import shown as shown
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -21,7 +21,7 @@ from stones.stores.claims import NAMESPACE, collection_names, read_collection
 from stones.stores.key_text import parse_key
 from stones.stores.reader import Reader
 
-from .options import shown
+from .opening import shown
 from .typed_keys import NoSuchCollection, Types
 
 if TYPE_CHECKING:

@@ -12,7 +12,8 @@ from typing import Any
 import click
 
 from .examples import Command
-from .options import open_store, path_argument, shown, stones03_options, trust_option
+from .opening import open_store, shown
+from .options import path_argument, stones03_options, trust_option
 
 TOKEN_VARIABLE = "STONES_TOKEN"
 """The environment variable with the token. Other users of a machine may see a command line."""

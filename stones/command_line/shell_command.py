@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from .examples import Command
-from .options import open_store, path_argument, stones03_options, trust_option
+from .opening import open_store
+from .options import path_argument, stones03_options, trust_option
 
 
 @click.command(

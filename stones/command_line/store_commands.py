@@ -17,9 +17,9 @@ from stones.stores.existing import check_lmdb_options, lmdb_path, open_database
 from stones.stores.key_text import show_key
 
 from .examples import Command
+from .opening import given_keys
 from .options import (
     FAILED,
-    given_keys,
     json_option,
     path_argument,
     stones03_options,

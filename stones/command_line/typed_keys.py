@@ -16,7 +16,8 @@ from stones.stores.claims import collection_names
 from stones.stores.key_text import show_key
 from stones.stores.reader import Reader
 
-from .options import NOT_THERE, shown
+from .opening import shown
+from .options import NOT_THERE
 
 Types = Callable[[Reader[Any, Any], str], Any]
 """Tells the type of the keys of a collection by its name, or None if there is no collection."""

@@ -19,13 +19,12 @@ from stones.stores.opening import stone
 from stones.stores.store import Store
 
 from .completion import complete_collection, complete_condition, complete_record
+from .opening import open_store, shown
 from .options import (
     from_option,
     key_argument,
-    open_store,
     path_argument,
     serializer_choice,
-    shown,
     stones03_options,
     trust_option,
 )
