@@ -1,6 +1,6 @@
 """Templates: text of the store becomes HTML here, and each character of it is escaped."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
@@ -10,7 +10,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from .static_files import static_link
 from .views.texts import age_text, size_text
 
-Query = Iterable[tuple[str, str]] | dict[str, str]
+Query = Mapping[str, str] | Sequence[tuple[str, str]]
 
 
 def rendered(template: str, **context: Any) -> str:
@@ -27,8 +27,7 @@ def link(*parts: str, query: Query = ()) -> str:
     '/collections/Run/record?key=run-7&key=3'
     """
     path = "/" + "/".join(quote(part, safe="", errors="surrogatepass") for part in parts)
-    pairs = [*(query.items() if isinstance(query, dict) else query)]
-    return f"{path}?{urlencode(pairs, errors='surrogatepass')}" if pairs else path
+    return f"{path}?{urlencode(query, errors='surrogatepass')}" if query else path
 
 
 def record_query(parts: Iterable[str]) -> list[tuple[str, str]]:

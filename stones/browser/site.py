@@ -6,7 +6,7 @@ from secrets import token_urlsafe
 from threading import Event
 from typing import Any
 
-from attrs import field, frozen
+from attrs import Factory, field, frozen
 
 from stones.stores.store import Store
 
@@ -31,12 +31,11 @@ class Site:
     """Each form has it. Another site cannot know it, so it cannot send such a form."""
     stopped: Event = field(factory=Event)
     """Set when the server ends, so that no request keeps it waiting."""
-    measurements: Measurements = field(init=False)
+    measurements: Measurements = field(
+        init=False,
+        default=Factory(lambda site: Measurements(site.store, site.stopped), takes_self=True),
+    )
     """The sizes of the store, and how it grows."""
-
-    @measurements.default
-    def _measurements(self) -> Measurements:
-        return Measurements(self.store, self.stopped)
 
     def is_own_form(self, form: Mapping[str, str]) -> bool:
         """Whether a form was made by this server."""
