@@ -7,8 +7,9 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from stones.browser.views.texts import age_text, size_text
+
 from .static_files import static_link
-from .views.texts import age_text, size_text
 
 Query = Mapping[str, str] | Sequence[tuple[str, str]]
 
