@@ -9,7 +9,7 @@ from urllib.parse import urlencode
 from uuid import UUID
 
 import pytest
-from attrs import define, field
+from attrs import Factory, define, field
 
 from stones import Collection, MemoryStore, index, key
 from stones.formats.any_digits import any_digits
@@ -269,6 +269,26 @@ def test_a_field_with_a_default_may_be_left_empty():
         form = site.get("/collections/Message/add").inputs
         assert site.post("/collections/Message/add", form | {"text:text": "new"}).status == 303
     assert [*messages.values()][1] == Message("new", 3)
+
+
+def test_a_field_that_an_old_record_lacks_can_be_filled():
+    @define
+    class Old:
+        name: str = key()
+
+    @define
+    class New:
+        name: str = key()
+        note: str = field(default=Factory(lambda new: new.name, takes_self=True))
+
+    store = MemoryStore(serialize="msgpack")
+    Collection(store, Old, "Item").add(Old("bolt"))
+    Collection(store, New, "Item").add(New("nut", "x"))
+    with served(store, write=True) as site:
+        form = site.get(EDIT).inputs
+        assert site.post(EDIT, form).headers["location"].endswith("done=unchanged")
+        assert site.post(EDIT, form | {"text:note": "new"}).status == 303
+    assert Collection(store, New, "Item")["bolt"] == New("bolt", "new")
 
 
 HOSTILE = [

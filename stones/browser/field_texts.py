@@ -10,7 +10,7 @@ from hashlib import sha256
 from json import dumps
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
 from stones.collections.without_class.field_values import FieldValues
 from stones.errors import RecordError, StoneError
@@ -59,8 +59,11 @@ class FieldText:
 
 
 def field_texts(values: FieldValues, record: Mapping[str, Any]) -> list[FieldText]:
-    """The fields of a form that shows a record."""
-    return [_shown(values, name, record[name]) for name in values.names if name in record]
+    """The fields of a form that shows a record. A field that the record lacks is empty."""
+    return [
+        _shown(values, name, record[name]) if name in record else _empty(values, name)
+        for name in values.names
+    ]
 
 
 def empty_texts(values: FieldValues, *, has_class: bool) -> list[FieldText]:
@@ -68,13 +71,10 @@ def empty_texts(values: FieldValues, *, has_class: bool) -> list[FieldText]:
 
     Without a class a record must have each field. So such a field begins as null.
     """
-    none = "" if has_class else "null"
-    return [
-        _field(values, name, none, JSON)
-        if values.types(name) == ANY
-        else _field(values, name, "", TEXT)
-        for name in values.names
-    ]
+    fields = [_empty(values, name) for name in values.names]
+    if has_class:
+        return fields
+    return [evolve(field, text="null") if field.notation == JSON else field for field in fields]
 
 
 def given_texts(form: Mapping[str, str]) -> dict[str, tuple[str, str]]:
@@ -175,6 +175,10 @@ def _shown(values: FieldValues, name: str, value: Any) -> FieldText:
         except (StoneError, ValueError, TypeError, RecursionError):
             continue  # it has no such text
     return _field(values, name, "", None)
+
+
+def _empty(values: FieldValues, name: str) -> FieldText:
+    return _field(values, name, "", JSON if values.types(name) == ANY else TEXT)
 
 
 def _field(values: FieldValues, name: str, text: str, notation: str | None) -> FieldText:

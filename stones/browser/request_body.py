@@ -7,7 +7,7 @@ from starlette.datastructures import Headers
 from starlette.types import Receive, Scope
 
 FORM_TYPE = "application/x-www-form-urlencoded"
-_FIELDS = 1000
+_FIELDS = 10_000
 
 
 class BodyError(Exception):
