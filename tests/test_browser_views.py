@@ -24,7 +24,7 @@ from stones.browser.views.entry_page import EntryPage
 from stones.browser.views.keys_page import KeysPage, KeysRequest
 from stones.browser.views.record_page import RecordPage
 from stones.browser.views.records_page import RecordsPage, RecordsRequest
-from stones.browser.views.store_page import StorePage
+from stones.browser.views.store_page import PrefixRow, StorePage
 from stones.browser.views.value_tree import MOST_LEVELS, MOST_NODES, MOST_PARTS, MOST_TEXT, tree
 from stones.engine import Space
 
@@ -448,12 +448,15 @@ def test_the_first_page_has_counts_at_once_and_sizes_later(store):
     before = StorePage.of(store, Measurements(store, Event()))
     assert [(row.name, row.records, row.size) for row in before.collections] == [("User", 20, None)]
     assert [(row.name, row.entries) for row in before.namespaces] == [("cache/", 1)]
-    assert before.prefixes == ("config/",)
+    assert before.prefixes == (PrefixRow("config/"),)
     after = StorePage.of(store, measured(store))
     (users,) = after.collections
     assert users.size > 400
     assert [(each.info.name, each.entries) for each in users.indexes] == [("age", 20)]
     assert after.namespaces[0].size > 100
+    (config,) = after.prefixes
+    assert (config.prefix, config.entries) == ("config/", 1)
+    assert config.size > 8
     assert after.largest == users.size
     assert sum(each.values for each in after.formats) == 22
 

@@ -7,7 +7,8 @@ from urllib.parse import quote, urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
-from stones.browser.views.texts import age_text, size_text
+from stones.browser.views.texts import age_text
+from stones.formats.messages import show_size
 
 from .static_files import static_link
 
@@ -43,5 +44,5 @@ templates = Environment(
     trim_blocks=True,
     lstrip_blocks=True,
 )
-templates.filters.update(size=size_text, age=age_text)
+templates.filters.update(size=show_size, age=age_text)
 templates.globals.update(link=link, record_query=record_query, static_link=static_link)

@@ -23,7 +23,6 @@ tables              rows as a table, by rich
 progress            progress bars for long work
 bars                the bar, by rich
 plots               the sizes in a store as bars, by rich
-sizes               sizes as people read them
 terminal_text       text of a store for a terminal, without control characters
 serve_command       serve
 opening             how a command opens its store, with the keys that the user has given

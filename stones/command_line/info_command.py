@@ -7,7 +7,7 @@ from typing import Any
 import attrs
 import click
 
-from stones.formats.messages import show_count
+from stones.formats.messages import show_count, show_size
 from stones.formats.metadata import format_name
 from stones.repair.info import FormatUse, IndexUse, StoreInfo, inspect
 
@@ -15,7 +15,6 @@ from .examples import Command
 from .opening import open_store, shown
 from .options import json_option, path_argument, table_option
 from .output import print_lines
-from .sizes import size_text
 from .terminal_text import printable
 
 
@@ -67,8 +66,8 @@ def quick_text(path: str, figures: Mapping[str, Any]) -> str:
     size = figures.get("file_size", figures.get("size", figures.get("memory_size")))
     if size is not None:
         used = figures.get("used_size")
-        in_use = "" if used is None else f", of which {size_text(used)} in use"
-        rows.append(("file", f"{size_text(size)}{in_use}"))
+        in_use = "" if used is None else f", of which {show_size(used)} in use"
+        rows.append(("file", f"{show_size(size)}{in_use}"))
     if "readers" in figures:
         rows.append(("readers", f"{figures['readers']:,}"))
     for kind, one, more in (
@@ -88,12 +87,12 @@ def info_text(found: StoreInfo) -> str:
     if found.serializer is not None:
         written = format_name(found.serializer, found.checksums, found.compression, found.encrypted)
     rows = [
-        ("entries", f"{found.entries:,}, {size_text(found.size)}"),
+        ("entries", f"{found.entries:,}, {show_size(found.size)}"),
         ("written by", written),
     ]
     if found.file_size is not None:
-        used = "" if found.used_size is None else f", of which {size_text(found.used_size)} in use"
-        rows.insert(1, ("file", f"{size_text(found.file_size)}{used}"))
+        used = "" if found.used_size is None else f", of which {show_size(found.used_size)} in use"
+        rows.insert(1, ("file", f"{show_size(found.file_size)}{used}"))
     if found.version != "0.3":
         rows += [("format", _format_row(use)) for use in found.formats]
     rows += [("keys", f"{rule.prefix}...: {rule.format}") for rule in found.rules]
@@ -103,13 +102,13 @@ def info_text(found: StoreInfo) -> str:
         rows.append(
             (
                 "collection",
-                f"{use.name}: {show_count(use.records, 'record')}, {size_text(use.size)}",
+                f"{use.name}: {show_count(use.records, 'record')}, {show_size(use.size)}",
             )
         )
         rows += [("index", f"{use.name}: {_index_row(index)}") for index in use.indexes]
     for space in found.namespaces:
         entries = show_count(space.entries, "entry", "entries")
-        rows.append(("namespace", f"{space.name}: {entries}, {size_text(space.size)}"))
+        rows.append(("namespace", f"{space.name}: {entries}, {show_size(space.size)}"))
     if found.index_entries:
         rows.append(("indexes", show_count(found.index_entries, "entry", "entries")))
     return "\n".join([found.path, *(f"  {title:<12}{text}" for title, text in rows)])
@@ -124,7 +123,7 @@ def _index_row(index: IndexUse) -> str:
 def _format_row(use: FormatUse) -> str:
     name = use.serializer or ("damaged, empty" if use.id is None else f"not listed, {use.id}")
     name = format_name(name, use.checksums, use.compression, use.encrypted)
-    return f"{name}: {show_count(use.values, 'value')}, {size_text(use.size)}{_saved(use)}"
+    return f"{name}: {show_count(use.values, 'value')}, {show_size(use.size)}{_saved(use)}"
 
 
 def _saved(use: FormatUse) -> str:
@@ -132,8 +131,8 @@ def _saved(use: FormatUse) -> str:
     if use.plain_size in (None, 0, use.size):
         return ""
     assert use.plain_size is not None
-    share = f"{use.size / use.plain_size:.0%} of {size_text(use.plain_size)}"
+    share = f"{use.size / use.plain_size:.0%} of {show_size(use.plain_size)}"
     dictionary = (
-        f", and a dictionary of {size_text(use.dictionary_size)}" if use.dictionary_size else ""
+        f", and a dictionary of {show_size(use.dictionary_size)}" if use.dictionary_size else ""
     )
     return f", {share}{dictionary}"

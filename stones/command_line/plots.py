@@ -8,9 +8,9 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from stones.formats.messages import show_size
 from stones.repair.info import StoreInfo
 
-from .sizes import size_text
 from .tables import lines_of
 from .terminal_text import printable
 
@@ -39,6 +39,6 @@ def sizes_plot(found: StoreInfo) -> Iterator[str]:
     largest = max((size for _, _, size in bars), default=0)
     for name, entries, size in bars:
         bar = Bar(largest or 1, 0, size, color="cyan")
-        table.add_row(Text(printable(name)), f"{entries:,}", size_text(size), bar)
-    yield f"{printable(found.path)}: {found.entries:,} entries, {size_text(found.size)}\n"
+        table.add_row(Text(printable(name)), f"{entries:,}", show_size(size), bar)
+    yield f"{printable(found.path)}: {found.entries:,} entries, {show_size(found.size)}\n"
     yield from lines_of(console, table)

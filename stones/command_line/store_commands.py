@@ -11,7 +11,7 @@ import click
 
 from stones.engine import Engine
 from stones.engines.lmdb.directory import COMPACTING
-from stones.formats.messages import show_count
+from stones.formats.messages import show_count, show_size
 from stones.stores.backup import write_backup
 from stones.stores.existing import check_lmdb_options, lmdb_path, open_database
 from stones.stores.key_text import show_key
@@ -27,7 +27,6 @@ from .options import (
     trust_option,
 )
 from .progress import file_bar, progress_bar
-from .sizes import size_text
 
 SALVAGE = "`stones salvage` writes a new store"
 
@@ -220,7 +219,7 @@ def compact(path: str, as_json: bool) -> None:
     if as_json:
         click.echo(json.dumps(_plain(done), indent=2))
     else:
-        click.echo(f"{size_text(done.before)} before, {size_text(done.after)} now")
+        click.echo(f"{show_size(done.before)} before, {show_size(done.after)} now")
 
 
 def _plain(found: Any) -> dict[str, Any]:

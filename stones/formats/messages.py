@@ -1,5 +1,6 @@
 """How error messages show a value. A message never fails because of the value that it shows."""
 
+import math
 from contextlib import suppress
 from reprlib import Repr
 from typing import Any
@@ -66,6 +67,19 @@ def show_count(count: int, one: str, more: str | None = None) -> str:
     ('1 record', '2,000 entries')
     """
     return f"{count:,} {one if count == 1 else more or one + 's'}"
+
+
+def show_size(count: float) -> str:
+    """A number of bytes in the unit that fits.
+
+    >>> show_size(1), show_size(2_500_000)
+    ('1 byte', '2.5 MB')
+    """
+    if count < 1000:
+        return show_count(round(count), "byte")
+    units = ["kB", "MB", "GB", "TB"]
+    power = min(int(math.log(count, 1000)), len(units))
+    return f"{count / 1000**power:,.1f} {units[power - 1]}"
 
 
 class ShortRepr(Repr):

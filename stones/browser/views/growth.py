@@ -5,9 +5,10 @@ from collections.abc import Callable, Sequence
 from attrs import frozen
 
 from stones.browser.measurements import Sample
+from stones.formats.messages import show_size
 
 from .plots import LinePlot, line_plot
-from .texts import clock_text, size_text
+from .texts import clock_text
 
 
 @frozen
@@ -41,8 +42,8 @@ def growth_plots(samples: Sequence[Sample]) -> tuple[GrowthPlot, ...]:
     """
     figures: list[tuple[str, Callable[[Sample], int | None], Callable[[int], str]]] = [
         ("Entries", lambda sample: sample.entries, "{:,}".format),
-        ("Size", lambda sample: sample.file_size, size_text),
-        ("In use", lambda sample: sample.used_size, size_text),
+        ("Size", lambda sample: sample.file_size, show_size),
+        ("In use", lambda sample: sample.used_size, show_size),
     ]
     found = []
     for name, figure, text in figures:

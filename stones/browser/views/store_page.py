@@ -13,7 +13,7 @@ from stones.collections.description import Description
 from stones.collections.indexes.definition import IndexInfo, info_of, read_definitions
 from stones.engine import Transaction
 from stones.errors import CorruptValueError, StoneError
-from stones.repair.info import CollectionUse, FormatUse
+from stones.repair.info import CollectionUse, FormatUse, PrefixUse
 from stones.stores.claims import (
     collection_names,
     count_key,
@@ -75,6 +75,18 @@ class NamespaceRow:
 
 
 @frozen
+class PrefixRow:
+    """Keys of no collection and no namespace that begin alike."""
+
+    prefix: str
+    """What they begin with, as `show_key` shows it; empty for keys without a slash or colon."""
+    entries: int | None = None
+    """How many there are. None if that was not measured."""
+    size: int | None = None
+    """The bytes of the entries with their keys. None if that was not measured."""
+
+
+@frozen
 class FileFigures:
     """What the engine tells of its file, or of its place on a server, without reading it."""
 
@@ -123,8 +135,8 @@ class StorePage:
     """How many collections are not shown."""
     namespaces: tuple[NamespaceRow, ...]
     namespaces_left: int
-    prefixes: tuple[str, ...]
-    """The other prefixes of keys, as `show_key` shows them."""
+    prefixes: tuple[PrefixRow, ...]
+    """The other prefixes of keys."""
     has_more_prefixes: bool
     sizes: Sizes
     formats: tuple[FormatUse, ...]
@@ -160,8 +172,14 @@ class StorePage:
             claimed = {f"{name}/".encode() for name in (*names, *spaces)}
             prefixes = next_prefixes(txn, b"", 50 + min(len(claimed), MOST_ROWS))
             entries = txn.count(DATA) if engine.supports.counts else None
+        known = {each.prefix: each for each in found.prefixes} if found else {}
+        texts = [show_key(each) for each in prefixes.found if each not in claimed]
+        rows = [_prefix(text, known.get(text)) for text in texts]
+        if "" in known:  # keys that have no prefix
+            rows.append(_prefix("", known[""]))
         of_each = [each.size or 0 for each in collections]
         of_each += [each.size or 0 for each in namespaces]
+        of_each += [each.size or 0 for each in rows]
         return cls(
             type(store).__name__,
             entries,
@@ -172,13 +190,17 @@ class StorePage:
             max(len(names) - MOST_ROWS, 0),
             namespaces,
             max(len(spaces) - MOST_ROWS, 0),
-            tuple(show_key(each) for each in prefixes.found if each not in claimed),
+            tuple(rows),
             prefixes.has_more,
             sizes,
             () if found is None else found.formats,
             growth_plots(measurements.samples()),
             max([1, *of_each]),
         )
+
+
+def _prefix(text: str, known: PrefixUse | None) -> PrefixRow:
+    return PrefixRow(text) if known is None else PrefixRow(text, known.entries, known.size)
 
 
 def _collection(txn: Transaction, name: str, known: CollectionUse | None) -> CollectionRow:

@@ -6,8 +6,6 @@ characters become visible: controls, lone surrogates, and those that turn the di
 
 from datetime import UTC, datetime
 
-_UNITS = ("KiB", "MiB", "GiB", "TiB")
-
 
 def printable(text: str, most: int, *, lines: bool = False) -> str:
     r"""The text with escapes for what is not printable, at most `most` characters of it and a `…`.
@@ -24,18 +22,6 @@ def printable(text: str, most: int, *, lines: bool = False) -> str:
             each if each.isprintable() or each in kept else _escaped(each) for each in cut
         )
     return cut if len(text) <= most else f"{cut}…"
-
-
-def size_text(size: int) -> str:
-    """A number of bytes, for people.
-
-    >>> size_text(700), size_text(1536), size_text(5 * 2**30)
-    ('700 bytes', '1.5 KiB', '5.0 GiB')
-    """
-    if size < 1024:
-        return f"{size:,} {'byte' if size == 1 else 'bytes'}"
-    power = min((size.bit_length() - 1) // 10, len(_UNITS))
-    return f"{size / 1024**power:,.1f} {_UNITS[power - 1]}"
 
 
 def age_text(seconds: float) -> str:

@@ -10,10 +10,10 @@ from typing import Any
 from attrs import field, frozen
 
 from stones.collections.language.arrays import in_order
-from stones.formats.messages import show, show_count
+from stones.formats.messages import show, show_count, show_size
 from stones.formats.registered_types import UnknownValue
 
-from .texts import printable, size_text
+from .texts import printable
 from .value_text import any_text, plain_text, type_name
 
 MOST_NODES = 2000
@@ -117,5 +117,5 @@ def _note(value: Any) -> str:
     if type(value) is str and len(value) > MOST_TEXT:
         return f"{len(value):,} characters in all"
     if type(value) is bytes:
-        return size_text(len(value)) + (" in all" if len(value) > MOST_TEXT else "")
+        return show_size(len(value)) + (" in all" if len(value) > MOST_TEXT else "")
     return ""
