@@ -46,6 +46,13 @@ class Visit:
 
 
 @define
+class Odd:
+    größe: int
+    where: int
+    contains: int
+
+
+@define
 class Note:
     text: str
 
@@ -187,6 +194,20 @@ def test_a_sorted_column_turns_its_order(users):
     up = age(order_by="age")
     assert (up.direction, up.sort) == ("ascending", {"order_by": "-age"})
     assert age(order_by="-age").direction == "descending"
+
+
+def test_a_column_of_any_name_sorts(store):
+    odd = Collection(store, Odd, indexes=["größe", "where"])
+    odd.add_many([Odd(1, 2, 3), Odd(2, 1, 4)])
+    page = page_of(Collection.without_class(store, "Odd"))
+    for column in page.columns:
+        found = page_of(Collection.without_class(store, "Odd"), **column.sort)
+        assert found.problem is None, column
+        assert len(found.rows) == 2
+    for order in page.orders:
+        found = page_of(Collection.without_class(store, "Odd"), order_by=order.sort)
+        assert found.problem is None, order
+        assert len(found.rows) == 2
 
 
 def test_keys_of_several_parts_come_in_the_parts_of_a_url(store):

@@ -5,7 +5,7 @@ before has the records behind a place in the opposite order. So each page costs 
 it is, and pages stay whole while others write.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from attrs import frozen
@@ -54,6 +54,23 @@ class RecordOrder:
         """The query in this order, or in the opposite order. Raises QueryError."""
         ordered = query.order_by(*self.paths) if self.paths else query
         return ordered.reversed() if self.is_reversed is not backwards else ordered
+
+
+def order_path(steps: Sequence[str]) -> str | None:
+    """The path of the fields inside each other, as a `RecordOrder` takes it. None if it cannot.
+
+    >>> order_path(['address', 'city']), order_path(['größe']), order_path(['a,b'])
+    ('address.city', '["größe"]', None)
+    """
+    if not all(step.isprintable() and not {*step} & {*'",\\'} for step in steps):
+        return None
+    # The language takes ASCII names only outside of quotes, and `where` is a word of it.
+    plain = [step.isidentifier() and step.isascii() and "where" not in step for step in steps]
+    text = "".join(
+        f".{step}" if is_plain else f'["{step}"]'
+        for step, is_plain in zip(steps, plain, strict=True)
+    )
+    return text.removeprefix(".")
 
 
 @frozen

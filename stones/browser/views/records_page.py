@@ -4,7 +4,7 @@ It reads the records of the page and one more, whatever the size of the collecti
 that no index answers, it reads on until it has found as many.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 from attrs import evolve, frozen
@@ -19,7 +19,7 @@ from stones.errors import QueryError, StoneError
 
 from .cells import MISSING, Cell, cell
 from .filter_error import FilterError
-from .page_reading import PageOfRecords, RecordOrder, read_page
+from .page_reading import PageOfRecords, RecordOrder, order_path, read_page
 from .texts import printable
 
 LIMITS = (25, 50, 100, 250)
@@ -185,12 +185,14 @@ def _empty(
     """The page without its rows."""
     values, count, indexes = FieldValues.of(collection), len(collection), collection.indexes
     sortable = {"": ""} | {
-        ",".join(each.paths): each.name for each in indexes if _gives_an_order(each)
+        ",".join(filter(None, (order_path(path.split(".")) for path in each.paths))): each.name
+        for each in indexes
+        if _gives_an_order(each)
     }
     names = [name for name in values.names if name not in values.key_names]
     in_memory = count <= SORTED_IN_MEMORY
     columns = tuple(
-        _column(request, name, values.types(name), name in sortable or in_memory)
+        _column(request, name, values.types(name), sortable, in_memory)
         for name in names[:MOST_COLUMNS]
     )
     key_name = ", ".join(values.key_names) or "key"
@@ -199,7 +201,7 @@ def _empty(
         collection.name,
         count,
         request,
-        _column(request, key_name, (key_type,), True, sort=""),
+        _key_column(request, key_name, key_type),
         columns,
         max(len(names) - MOST_COLUMNS, 0),
         tuple(_orders(request, key_name, sortable)),
@@ -216,17 +218,26 @@ def _column(
     request: RecordsRequest,
     name: str,
     types: Sequence[str],
-    is_sortable: bool,
-    sort: str | None = None,
+    sortable: Collection[str],
+    in_memory: bool,
 ) -> Column:
-    up = name if sort is None else sort
-    # A path of JSONPath: another name would need quotes.
-    is_sortable = is_sortable and (sort is not None or name.isidentifier())
+    path = order_path([name])
+    is_number = set() < {*types} - {"None"} <= {"int", "float", "Decimal"}
+    column = Column(name, " | ".join(types), is_number=is_number)
+    if path is None or not (in_memory or path in sortable):
+        return column
+    return _sorted_by(column, request, path)
+
+
+def _key_column(request: RecordsRequest, name: str, type: str) -> Column:
+    return _sorted_by(Column(name, type, is_number=type == "int"), request, "")
+
+
+def _sorted_by(column: Column, request: RecordsRequest, up: str) -> Column:
+    """The column with the arguments for the table sorted by it, or sorted the other way round."""
     direction = {up: "ascending", f"-{up}": "descending"}.get(request.order_by, "")
     turned = f"-{up}" if direction == "ascending" else up
-    found = request.arguments(order_by=turned) if is_sortable else None
-    is_number = set() < {*types} - {"None"} <= {"int", "float", "Decimal"}
-    return Column(name, " | ".join(types), found, direction, is_number)
+    return evolve(column, sort=request.arguments(order_by=turned), direction=direction)
 
 
 def _orders(
