@@ -170,7 +170,6 @@ def test_the_command_has_a_strange_path_as_it_is_typed(run, tmp_path, monkeypatc
 @pytest.mark.parametrize("kind", ["sqlite"], indirect=True)
 def test_what_is_for_lmdb_only_is_refused_in_one_line(run, place, store, tmp_path):
     assert "salvage reads the pages" in run("salvage", place, tmp_path / "new", code=1)
-    assert "compact makes an LMDB file smaller" in run("compact", place, code=1)
     assert "for LMDB only" in run("info", place, "--table", "x", code=1)
     assert "for LMDB only" in run("get", place, "key", "--from", "json", code=1)
     assert "give a path" in run("backup", place, f"sqlite:{tmp_path}/new.db", code=2)

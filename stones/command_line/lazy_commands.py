@@ -103,7 +103,7 @@ GROUPS: dict[str, dict[str, Place]] = {
             "Look for damage in the metadata, each value, each count and each index.",
         ),
         "compact": Place(
-            "store_commands", "compact", "Give the free space of an LMDB store back to the disk."
+            "store_commands", "compact", "Give the free space of a store back to the disk."
         ),
         "copy": Place(
             "copy_command",

@@ -198,16 +198,19 @@ def _engine(place: str, table: bytes | None) -> Iterator[Engine]:
     examples="""
         # make the file as small as it can be
         stones compact my-db
+        # the same of a store on SQLite, which other programs may have open
+        stones compact sqlite:app.db
     """,
 )
 @path_argument
 @json_option
 def compact(path: str, as_json: bool) -> None:
-    """Give the free space of an LMDB store back to the disk.
+    """Give the free space of a store back to the disk.
 
-    The file becomes as small as that of a new store with the same entries. No other program may
-    have the store open. The disk needs room for a second file meanwhile. If the command is killed,
-    the store at PATH stays valid.
+    PATH is the path of a store on LMDB, or the URL of one on SQLite or LevelDB. Its file becomes as
+    small as that of a new store with the same entries. No other program may have the store open,
+    unless it is on SQLite. The disk needs room for a second file meanwhile. If the command is
+    killed, the store at PATH stays valid.
     """
     from stones.repair.compacting import compact
 

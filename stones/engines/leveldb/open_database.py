@@ -27,7 +27,7 @@ T = TypeVar("T")
 MARK = b"\xffstones"
 """The key whose value says that stones made the database, and in which layout."""
 LAYOUT = b"1"
-_BEHIND = b"\xff\xff"
+BEHIND = b"\xff\xff"
 """A key behind all others."""
 
 
@@ -163,7 +163,7 @@ class OpenDatabase:
         before = log_files(self.path)
         room = 2 * sum(before.values())  # for a table with what is in the log
         if shutil.disk_usage(self.path).free > room:
-            self.raw.compact_range(start=_BEHIND, stop=_BEHIND)
+            self.raw.compact_range(start=BEHIND, stop=BEHIND)
         if log_files(self.path).keys() <= before.keys():
             raise self.translated(failed)
         self._failed = None

@@ -9,6 +9,7 @@ connections  the connections of a process to a file: kept, closed, left at a for
 opening      opens a connection, and makes or checks the tables
 statements   the SQL, and the tables
 place        the three files: do the paths still lead to them, and removing them
+compaction   gives free pages back to the disk
 waiting      waits for the writers of other processes, and names them
 errors       SQLite's errors as ours
 """
