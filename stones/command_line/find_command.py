@@ -181,12 +181,19 @@ def _filter(term: str) -> str:
     if "@" in term or "$" in term:
         return term
     meant = _COMPARED.fullmatch(term)
-    example = f"'@.{meant[1]} {meant[2]} ...'" if meant else "'@.age > 30'"
+    inside = _INSIDE.fullmatch(term)
+    example = "'@.age > 30'"
+    if meant is not None:
+        example = f"'@.{meant[1]} {meant[2]} ...'"
+    elif inside is not None:  # only the fields of a record tell how a value is typed
+        example = f"'@.{inside[1]} == ...', with text in double quotes"
     raise click.UsageError(
         f"{show(term)} is neither a filter nor FIELD=VALUE: a filter is typed as {example}"
     )
 
 
+_INSIDE = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)+)\s*=(?!=)(?s:.*)")
+"""A value of a path, such as `address.city=Rome`."""
 _COMPARED = re.compile(r"\s*([^\W\d]\w*)\s*(==|!=|<=|>=|<|>|=~)(?s:.*)")
 
 

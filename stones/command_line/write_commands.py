@@ -12,6 +12,7 @@ import click
 
 from stones.errors import StoreOpenError
 from stones.formats.any_digits import any_digits
+from stones.formats.messages import show
 from stones.formats.serializers import serializer
 from stones.stores.existing import lmdb_path
 from stones.stores.namespaces.owner import writable_at
@@ -199,11 +200,19 @@ def update(path: str, words: tuple[str, ...], class_name: str | None, **options:
     """
     if len(words) < 2:
         raise click.UsageError("Missing argument 'FIELD=VALUE'", click.get_current_context())
-    value = None if is_assignment(words[-1]) else parse_json(_raw(words[-1]), "VALUE")
+    is_typed = is_assignment(words[-1])
+    is_object = words[-1].lstrip().startswith(("{", "-"))
+    value = parse_json(_raw(words[-1]), "VALUE") if is_object and not is_typed else None
     with open_store(path, **options, table=None) as store:
         types = partial(key_type_of, class_name=None)
         key, rest = key_words(store, words, types)
         record = record_named(store, stored_key(store, path, key, types), types)
+        is_key = record is None and len(key) == 1 and types(store, words[0]) is not None
+        if not (is_typed or is_object) and (is_key or record is not None):
+            raise click.UsageError(
+                f"{show(words[-1])} is neither FIELD=VALUE nor a JSON object: type behind the key "
+                "what to change"
+            )
         if record is None:
             raise click.UsageError("update is for records: `stones put` replaces other values")
         name, own = record
