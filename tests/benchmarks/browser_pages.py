@@ -111,7 +111,7 @@ class Served:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
         command = [sys.executable, "-m", "stones", "serve", str(self._path), "--port", str(port)]
-        server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
         self._stack.callback(server.wait)
         self._stack.callback(server.terminate)
         connection = http.client.HTTPConnection("127.0.0.1", port)
