@@ -1,6 +1,6 @@
 """`python -m stones` runs the command line, as `stones` does."""
 
-from stones.command_line.main import main
+from stones.command_line.main import run
 
 if __name__ == "__main__":
-    main("python -m stones")
+    run("python -m stones")

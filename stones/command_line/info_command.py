@@ -9,7 +9,8 @@ import click
 
 from stones.formats.messages import show_count, show_size
 from stones.formats.metadata import format_name
-from stones.repair.info import FormatUse, IndexUse, StoreInfo, inspect
+from stones.repair.format_use import FormatUse
+from stones.repair.info import IndexUse, StoreInfo, inspect
 
 from .examples import Command
 from .opening import open_store, shown
@@ -27,7 +28,7 @@ from .terminal_text import printable
         stones info sqlite:app.db --json
         # what takes the space
         stones info my-db --plot
-        # the counts alone, which takes no time: `watch -n 5 stones info my-db --quick`
+        # the counts alone, without reading entries, for `watch -n 5`
         stones info my-db --quick
     """,
 )

@@ -1,6 +1,7 @@
 """A store as a whole, damaged or not.
 
 info              the formats, collections and sizes of a store; decodes no value
+format_use        how much of a store is in which format
 listing           the collections and indexes of a store, by its metadata
 check             looks for damage in a store of any kind
 file_check        looks for damage in an LMDB file, page by page

@@ -15,9 +15,6 @@ from attrs import evolve, frozen
 from stones.collections.indexes.definition import State, read_definitions
 from stones.collections.record_steps import StepState
 from stones.engine import Engine, Space, Transaction
-from stones.formats.checksums import CHECKSUM_BIT
-from stones.formats.compression import content_size
-from stones.formats.encryption import HEAD, TAG
 from stones.formats.layout import read_layout
 from stones.formats.metadata import Metadata, read_metadata
 from stones.formats.stones03_codec import check_table
@@ -26,43 +23,11 @@ from stones.stores.existing import check_lmdb_options, lmdb_path, open_database,
 from stones.stores.key_text import show_key
 from stones.stores.store import Store
 
+from .format_use import FormatUse, Frames, format_use
+
 MOST_PREFIXES = 1000
 """So many prefixes of keys are told apart."""
 _PREFIX = re.compile(rb"[^/:]*[/:]")
-_HEAD = 18
-"""The longest head of a frame of zstd without its magic number, in bytes."""
-
-
-@frozen
-class FormatUse:
-    """The values of a store that are in one format."""
-
-    id: int | None
-    """The first byte of the values, without the bit for a checksum.
-
-    None for empty values, which are damaged, and in a database of stones 0.3.
-    """
-    checksums: bool
-    """Whether the values have a checksum."""
-    serializer: str | None
-    """The serializer of the values. None if the store does not list the format, as in stones 0.3.
-    """
-    values: int
-    """How many values are in the format."""
-    size: int
-    """The bytes of these values."""
-    compression: str | None = None
-    """How the values are compressed: 'zstd', or None."""
-    encrypted: bool = False
-    """Whether the values are encrypted."""
-    plain_size: int | None = None
-    """The bytes that these values would have if they were neither compressed nor encrypted.
-
-    None if the store does not tell: for values that are compressed and then encrypted, and for a
-    damaged value.
-    """
-    dictionary_size: int = 0
-    """The bytes of the dictionary by which the values are compressed."""
 
 
 @frozen
@@ -255,7 +220,7 @@ def _read_info(
     indexes = {name: read_definitions(txn, name) for name in collections}
     entries = Counter(key[:4] for keys, _ in txn.pages(Space.INDEX, values=False) for key in keys)
     values, value_size = Counter[int | None](), Counter[int | None]()
-    frames = _Frames(metadata)
+    frames = Frames(metadata)
     records, record_size = Counter[str](), Counter[str]()
     others, other_size = Counter[bytes](), Counter[bytes]()
     size = 0
@@ -294,7 +259,7 @@ def _read_info(
         file_size=sizes.get("file_size"),
         used_size=sizes.get("used_size"),
         formats=tuple(
-            _format_use(first, metadata, count, value_size[first], frames)
+            format_use(first, metadata, count, value_size[first], frames)
             for first, count in values.most_common()
         ),
         collections=tuple(
@@ -322,60 +287,6 @@ def _read_info(
             for prefix in sorted(others)
         ),
         rules=() if metadata is None else _rules(metadata),
-    )
-
-
-class _Frames:
-    """The bytes that compressed values had, by the first byte of the values.
-
-    Those of encrypted values are not seen without the key.
-    """
-
-    def __init__(self, metadata: Metadata | None) -> None:
-        self.sizes = Counter[int | None]()
-        self.unknown = set[int | None]()
-        self.compressed = frozenset(
-            first
-            for format in (metadata.formats.values() if metadata is not None else ())
-            for first in (format.id, format.id | CHECKSUM_BIT)
-            if format.compression is not None and format.encryption is None
-        )
-
-    def add(self, first: int | None, raw: bytes) -> None:
-        start = 5 if first is not None and first & CHECKSUM_BIT else 1
-        size = content_size(raw[start : start + _HEAD])
-        if size is None:
-            self.unknown.add(first)
-        else:
-            self.sizes[first] += start + size
-
-
-def _format_use(
-    first: int | None, metadata: Metadata | None, count: int, size: int, frames: _Frames
-) -> FormatUse:
-    format = None
-    if first is not None and metadata is not None:
-        format = metadata.formats.get(first & ~CHECKSUM_BIT)
-    if first is None or format is None:
-        id = None if first is None else first & ~CHECKSUM_BIT
-        return FormatUse(id, first is not None and first >= CHECKSUM_BIT, None, count, size)
-    plain_size: int | None = size
-    if format.encryption is not None:
-        plain_size = None if format.compression else size - count * (HEAD + TAG)
-    elif format.compression is not None:
-        plain_size = None if first in frames.unknown else frames.sizes[first]
-    assert metadata is not None
-    dictionary = metadata.dictionaries.get(format.dictionary or 0, b"")
-    return FormatUse(
-        format.id,
-        first >= CHECKSUM_BIT,
-        format.serializer,
-        count,
-        size,
-        format.compression,
-        format.encryption is not None,
-        plain_size,
-        len(dictionary),
     )
 
 

@@ -64,3 +64,5 @@ def _copy_entries(
                 progress(min(done, total), total)
     for name, number in source.sums():
         target.add(name, number)
+    if progress is not None:
+        progress(total, total)

@@ -13,7 +13,8 @@ from stones.collections.description import Description
 from stones.collections.indexes.definition import IndexInfo, info_of, read_definitions
 from stones.engine import Transaction
 from stones.errors import CorruptValueError, StoneError
-from stones.repair.info import CollectionUse, FormatUse, PrefixUse
+from stones.repair.format_use import FormatUse
+from stones.repair.info import CollectionUse, PrefixUse
 from stones.stores.claims import (
     collection_names,
     count_key,
