@@ -368,6 +368,7 @@ def test_info_tells_formats_collections_and_sizes(run, store):
             }
         ],
         "namespaces": [],
+        "prefixes": [{"prefix": "", "entries": 100, "size": 500}],
     }
 
 
