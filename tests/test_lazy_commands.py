@@ -30,7 +30,7 @@ def test_the_list_of_the_commands_imports_none_of_them():
         "main()"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert "Entries and records:\n  delete" in done.stdout
+    assert "Entries and records:\n  add" in done.stdout
     assert done.stderr == "loaded set()\n"
 
 

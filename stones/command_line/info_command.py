@@ -28,7 +28,7 @@ from .terminal_text import printable
         stones info sqlite:app.db --json
         # what takes the space
         stones info my-db --plot
-        # the counts alone, without reading entries, for `watch -n 5`
+        # the counts alone, at once: for `watch -n 5`
         stones info my-db --quick
     """,
 )
