@@ -63,6 +63,55 @@ def test_it_fills_a_collection_of_a_class(run, path):
         assert store["p/ada"] == {"name": "ada", "age": 36}
 
 
+def test_a_collection_that_is_there_needs_no_class(run, path):
+    with LmdbStore("people", serialize="json") as store:
+        Collection(store, Person).add(Person("eve", 52))
+    assert run("import", path, "people", "--collection", "Person") == (
+        "jsonl: 2 entries written to people, of 2 in the file\n"
+    )
+    with open("wrong.jsonl", "w") as file:
+        print('{"name": "fay", "age": "old"}', '{"name": "gil"}', sep="\n", file=file)
+    error = run("import", "wrong.jsonl", "people", "--collection", "Person", code=1)
+    assert "line 1: age: expected int, got str 'old'" in error
+    assert "line 2: age: is missing" in error
+    with LmdbStore("people") as store:
+        people = Collection(store, Person)
+        assert people.find(age=17).one() == Person("bob", 17)  # the index has followed
+        assert len(people) == 3
+
+
+@pytest.mark.parametrize("form", ["--jsonl", "--csv"])
+def test_what_is_exported_is_imported_again_through_a_pipe(run, path, form):
+    run("import", path, "first", "--class", "people_of_import:Person")
+    exported = run("export", "first", "Person", form).encode()
+    run("put", "first", "Person", "ada", "age=99")
+    kind = form.removeprefix("--")
+    options = ["--collection", "Person", "--on-duplicate", "replace", "--kind", kind]
+    assert "2 entries written" in run("import", "-", "first", *options, stdin=exported)
+    assert run("get", "first", "Person", "ada") == "{'name': 'ada', 'age': 36}\n"
+
+
+@define
+class Note:
+    id: int = key()
+    text: str | None = None
+
+
+def test_an_empty_cell_is_none_where_all_records_have_none(run, path):
+    with LmdbStore("notes", serialize="json") as store:
+        Collection(store, Note).add_many([Note(1), Note(2)])
+    exported = run("export", "notes", "Note", "--csv")
+    options = ["--collection", "Note", "--on-duplicate", "replace", "--kind", "csv"]
+    run("import", "-", "notes", *options, stdin=exported.replace("2,", "2,five").encode())
+    with LmdbStore("notes") as store:
+        assert dict(Collection(store, Note)) == {1: Note(1), 2: Note(2, "five")}
+
+
+def test_standard_input_has_json_lines_unless_told_otherwise(run, path):
+    shown = run("import", "-", "new", "--key", "name", stdin=path.read_bytes())
+    assert shown == "jsonl: 2 entries written to new, of 2 in the file\n"
+
+
 def test_a_dry_run_makes_no_store_and_lists_what_does_not_fit(run, path):
     with open(path, "a") as file:
         print('{"name": "eve"}', file=file)
@@ -112,7 +161,8 @@ def test_pickled_values_need_trust(run, path):
 @pytest.mark.parametrize(
     ("options", "code", "message"),
     [
-        (["--collection", "p"], 2, "--collection needs --class"),
+        (["--collection", "p"], 3, "name the class of a new one with --class"),
+        (["--collection", "p", "--prefix", "a"], 2, "--prefix is for raw keys"),
         (["--class", "people_of_import:Person", "--prefix", "a"], 2, "--prefix is for raw keys"),
         (["--class", "Person"], 1, "'Person' names no class: write 'app.models:User'"),
         (["--class", "no_such_module:Person"], 1, "'no_such_module:Person' cannot be imported"),

@@ -18,6 +18,8 @@ from stones.formats.any_digits import any_digits
 from stones.formats.messages import show
 from stones.formats.serializers import serializer
 
+from .observed import NONE_SO_FAR
+
 
 @frozen
 class FieldValues:
@@ -56,6 +58,8 @@ class FieldValues:
     def types(self, name: str) -> tuple[str, ...]:
         """The types that a field may have. ('Any',) if any value may be there."""
         conversion = self._field(name)
+        if conversion is NONE_SO_FAR:
+            return (ANYTHING.name,)
         return tuple(each.name for each in conversion.members or (conversion,))
 
     def from_text(self, name: str, text: str) -> Any:
@@ -67,6 +71,8 @@ class FieldValues:
         conversion = self._field(name)
         if conversion is ANYTHING:
             return _json_or_text(text)
+        if conversion is NONE_SO_FAR:
+            return _json_or_text(text) if text else None
         from stones.collections.records.text_forms import from_text
 
         return from_text(conversion, _parse_json)(text)

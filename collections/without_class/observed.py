@@ -9,12 +9,12 @@ from itertools import islice
 from types import NoneType
 from typing import Any, TypeVar
 
-from attrs import define, field
+from attrs import define, evolve, field
 
 from stones.collections.description import Description
 from stones.collections.records.class_tag import TAG
 from stones.collections.records.conversion import Conversion
-from stones.collections.records.plain_values import ANYTHING, ATOMS, container, mapping
+from stones.collections.records.plain_values import ANYTHING, ATOMS, NONE, container, mapping
 from stones.collections.records.reading_rules import ReadingRules
 from stones.collections.records.registered import registered
 from stones.collections.records.unions import union
@@ -31,6 +31,8 @@ RECORDS = 50
 _BYTES = 1_000_000
 """The records that are looked at have about so many bytes at most."""
 _DEEPEST = 30
+NONE_SO_FAR = evolve(ANYTHING, members=(NONE, ANYTHING))
+"""Of a field whose values are all None: anything may be there. An empty cell of CSV is None."""
 
 V = TypeVar("V")
 
@@ -132,7 +134,7 @@ class _Writing:
         observed = Observed.of(values)
         types = observed.types - {int} if float in observed.types else observed.types
         if types == {NoneType}:  # which does not tell what else the field may be
-            return ANYTHING
+            return NONE_SO_FAR
         members = [
             self._member(kind, observed, places, positions, depth)
             for kind in sorted(types, key=lambda kind: (kind is NoneType, kind.__name__))

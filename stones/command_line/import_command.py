@@ -6,6 +6,7 @@ imported. A dry run tries such a store in a folder of its own.
 
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
@@ -29,6 +30,7 @@ from .keys import Key
 from .opening import open_store, shown
 from .options import FAILED, json_option, key_file_option, serializer_choice, trust_option
 from .progress import progress_bar
+from .records import check_collection, class_of
 from .terminal_text import printable
 
 KINDS = (
@@ -58,6 +60,11 @@ _IN_FILES = ("sqlite", "json", "dbm", "leveldb")
         stones import people.jsonl new-db --key name
         # records of a collection, each checked by its class
         stones import people.csv my-db --class models:User
+        # records of a collection whose records are there already
+        stones import people.jsonl my-db --collection User \\
+          --on-duplicate replace
+        # what another program prints
+        stones export my-db Note | stones import - notes-db --key id
         # try it first, and write nothing
         stones import people.csv my-db --class models:User \\
           --on-duplicate skip --dry-run
@@ -78,12 +85,10 @@ _IN_FILES = ("sqlite", "json", "dbm", "leveldb")
 @click.option(
     "--collection",
     metavar="NAME",
-    help="The name of the collection, if it is not that of the class.",
+    help="Import into this collection. It has to be there, or --class names its class.",
 )
 @click.option("--key", metavar="FIELD", help="The field that has, or gets, the key of each entry.")
-@click.option(
-    "--prefix", type=Key(), metavar="KEY", help="What comes before each key, without --class."
-)
+@click.option("--prefix", type=Key(), metavar="KEY", help="What comes before each raw key.")
 @click.option("--table", metavar="NAME", help="The table of a file that has several; * is all.")
 @click.option(
     "--on-duplicate",
@@ -124,36 +129,62 @@ def import_(
     """Take over the entries of PATH, a file or folder that another program has written.
 
     PATH is a file of shelve, dbm, sqlitedict, TinyDB, NeDB or stones 0.3, a folder of diskcache, a
-    folder or file of JSON, JSON Lines, or CSV.
+    folder or file of JSON, JSON Lines, or CSV. "-" is standard input, with JSON Lines unless --kind
+    is given.
 
     All entries are written to DST in one transaction, or none of them. PATH is only read. DST is
-    made if there is no store.
+    made if there is no store. With --collection alone, a record has to have the fields and types of
+    the records that are there. With --class, the class checks it.
     """
-    from stones.collections.collection import Collection
     from stones.migrations.imports.importing import import_from
-    from stones.migrations.steps.step_files import class_of_name
 
-    if collection is not None and class_name is None:
-        raise click.UsageError("--collection needs --class, whose records it has")
-    record = None
-    if class_name is not None:
-        if os.getcwd() not in sys.path:
-            sys.path.insert(0, os.getcwd())  # the program of the user is there
-        record = class_of_name(class_name)
     options |= {"trust_pickle": trust_pickle, "dry_run": dry_run}
-    if record is None:
+    record = None if class_name is None else class_of(class_name)
+    if record is None and collection is None:
         options["prefix"] = prefix or b""
     elif prefix is not None:
-        raise click.UsageError("--prefix is for raw keys: leave it out with --class")
-    with _opened_or_made(store, create, trust_pickle, dry_run) as opened:
-        target = opened if record is None else Collection(opened, record, collection)
+        raise click.UsageError("--prefix is for raw keys: leave it out for a collection")
+    with (
+        _file(path, options) as file,
+        _opened_or_made(store, create, trust_pickle, dry_run) as opened,
+    ):
+        target = opened
+        if record is not None or collection is not None:
+            target = _collection(opened, store, collection, record)
         with progress_bar("import", "entries") as progress:
-            report = import_from(path, target, progress=progress, **options)
+            report = import_from(file, target, progress=progress, **options)
     if as_json:
         click.echo(json.dumps(_plain(report), indent=2))
     else:
         click.echo("\n".join(_lines(report, shown(store), dry_run)))
     return FAILED if report.failed else 0
+
+
+def _collection(store: Store[Any, Any], place: str, name: str | None, record: type | None) -> Any:
+    """The collection that is imported into. Without its class it has to be there."""
+    from stones.collections.collection import Collection
+
+    if record is not None:
+        return Collection(store, record, name)
+    assert name is not None
+    hint = "; name the class of a new one with --class"
+    check_collection(store, place, name, hint=hint)
+    return Collection.without_class(store, name)
+
+
+@contextmanager
+def _file(path: str, options: dict[str, Any]) -> Iterator[str]:
+    """The file to import. `-` is standard input, which is copied to a file first."""
+    if path != "-":
+        yield path
+        return
+    if options["kind"] is None:
+        options["kind"] = "jsonl"
+    with tempfile.TemporaryDirectory() as folder:
+        copied = os.path.join(folder, "stdin")
+        with open(copied, "wb") as file:
+            shutil.copyfileobj(sys.stdin.buffer, file)
+        yield copied
 
 
 @contextmanager

@@ -60,12 +60,14 @@ def collection_at(
     return Collection(store, class_of(class_name), name)
 
 
-def check_collection(store: Reader[Any, Any], path: str, name: str, *, new: bool = False) -> None:
+def check_collection(
+    store: Reader[Any, Any], path: str, name: str, *, new: bool = False, hint: str = ""
+) -> None:
     """Raise NoSuchCollection where there is none of this name, unless it may be `new`."""
     with store.database.reading() as txn:
         described = read_collection(txn, name) if name.isprintable() else None
         if described is None and not new:
-            raise NoSuchCollection(shown(path), name, [*collection_names(txn)])
+            raise NoSuchCollection(shown(path), name, [*collection_names(txn)], hint)
     if described == NAMESPACE:
         raise click.ClickException(
             f"{name} is a namespace, and no collection: `stones keys` and `stones export` take "

@@ -214,7 +214,7 @@ def _timed(
         times.append(now - before)
         if now > end:
             break
-    if len(times) < 2:
-        return Speed(name, what, len(times), now - began) if times else None
-    cuts = quantiles(times, n=100)
+    if not times:
+        return None
+    cuts = quantiles(times if len(times) > 1 else times * 2, n=100)
     return Speed(name, what, len(times), now - began, cuts[49], cuts[98])
