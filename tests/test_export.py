@@ -35,6 +35,7 @@ from stones import (
 from stones.formats import json_serializer
 
 from .processes import fork
+from .test_command_line import run_process
 from .test_serializers import same
 from .test_serializers import values as any_values
 
@@ -621,8 +622,13 @@ def test_the_command_writes_csv_and_files(run, path, tmp_path):
 
 
 def test_the_command_names_a_wrong_field_and_a_folder_that_is_not_there(run, path, tmp_path):
-    shown = run("export", path, "User", "--filter", "@.agee > 3", code=1)
-    assert "User has no field 'agee': did you mean 'age'?" in shown
+    code, _, errors = run_process("export", path, "User", "--filter", "@.agee > 3")
+    assert code == 1
+    assert errors.splitlines() == [
+        "stones: User has no field 'agee': did you mean 'age'?",
+        "    @.agee > 3",
+        "      ^",
+    ]
     shown = run("export", path, "-o", tmp_path / "none" / "out.csv", code=1)
     assert "there is no folder" in shown
     assert ".part" not in shown

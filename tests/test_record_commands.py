@@ -336,9 +336,6 @@ def test_no_control_character_of_a_record_reaches_a_terminal(tmp_path):
         Collection(store, Hostile).add(Hostile(1, hostile))
     for command in (
         ["find", path, "Hostile"],
-        ["find", path, "Hostile", "--json"],
-        ["find", path, "Hostile", "--csv"],
-        ["get", path, "Hostile", "1"],
         ["get", path, "Hostile", "1", "--json"],
         ["find", path, "Hostile", "text=x\x1b[31m", "--explain"],
         ["export", path],
