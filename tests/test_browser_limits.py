@@ -3,6 +3,7 @@
 import socket
 import time
 from concurrent.futures import ThreadPoolExecutor
+from json import loads
 from urllib.parse import urlencode
 
 import pytest
@@ -21,6 +22,12 @@ from .served import FORM, served
 class User:
     name: str = key()
     age: int
+
+
+@define
+class Note:
+    number: int = key()
+    text: str
 
 
 def filled(store):
@@ -214,3 +221,30 @@ def test_a_filter_whose_pattern_could_take_for_ever_is_refused(arguments):
         answer = site.get(f"/?{urlencode(arguments)}")
         assert answer.status == 400
         assert "a repeat inside of a repeat" in answer.message
+
+
+@pytest.mark.parametrize("path", ["/collections/User", "/api/collections/User"])
+@pytest.mark.parametrize("filter", ['@.name =~ "x.*x.*y"', '!(@.name =~ "x.*x.*y")'])
+def test_a_pattern_in_a_long_text_ends_at_the_limit_while_others_are_answered(path, filter):
+    store = MemoryStore()
+    Collection(store, Note).add_many([Note(1, "x" * 100_000), Note(2, "xay")])
+    path = path.replace("User", "Note")
+    filter = filter.replace("name", "text")
+    with served(store, limits=Limits(seconds=2)) as site, ThreadPoolExecutor() as threads:
+        began = time.monotonic()
+        slow = threads.submit(site.get, f"{path}?{urlencode({'filter': filter})}")
+        time.sleep(0.3)
+        assert site.get("/").status == 200
+        assert time.monotonic() - began < 2
+        assert "took longer than 2 seconds" in slow.result().text
+        assert time.monotonic() - began < 4
+
+
+def test_a_pattern_finds_long_texts_too():
+    store = MemoryStore()
+    texts = ["x" * 100_000, "\ud800x" + "a" * 100_000 + "xy\n", "xxy", "x" * 5000 + "\0xy"]
+    Collection(store, Note).add_many(map(Note, range(4), texts))
+    arguments = {"filter": '@.text =~ "xa*.?xy"', "fields": "number"}
+    with served(store) as site:
+        answer = site.get(f"/api/collections/Note?{urlencode(arguments)}")
+    assert [each["number"] for each in loads(answer.text)["records"]] == [1, 2, 3]

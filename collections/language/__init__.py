@@ -17,6 +17,7 @@ normal_form             the conditions of a filter, for lanes and plans to look 
 nodes                   nodes that mean more than the ones of jsonpath-ng
 predicates              paths and filters as functions of one record
 comparisons             comparisons as functions of one value or two
+pattern_search          how a text is searched for a regular expression
 membership              `in` and `contains`
 ordering                how any two values compare
 arithmetic              numbers of all types: their order, and calculations

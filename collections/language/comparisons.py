@@ -22,6 +22,7 @@ from .arithmetic import OPERATORS, FloatLiteral
 from .failures import attempt
 from .membership import being_in, containing
 from .ordering import compare, comparer
+from .pattern_search import search_of
 
 Predicate = Callable[[Any], bool | None]
 """Tells whether a record matches. None says that this cannot be evaluated: it does not match."""
@@ -107,7 +108,7 @@ def _pattern_match(get: Getter, pattern: Any, text: str) -> Predicate:
             f"{text!r}: =~ takes a regular expression as a str, not {show_value(pattern)}"
         )
     try:
-        search = re.compile(pattern).search
+        search = search_of(pattern)
     except (re.error, ValueError, OverflowError, RecursionError) as error:
         raise QueryError(f"{text!r}: {pattern!r} is not a regular expression: {error}") from error
 

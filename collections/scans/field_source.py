@@ -9,7 +9,6 @@ row that is false all the same is false for sure.
 No text of the user's gets into the source: names become hexadecimal, values become variables.
 """
 
-import re
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
@@ -21,6 +20,7 @@ import msgspec
 from stones.collections.language.arithmetic import FloatLiteral
 from stones.collections.language.comparisons import MISSING
 from stones.collections.language.normal_form import EACH, AllOf, AnyOf, Leaf, Part
+from stones.collections.language.pattern_search import search_of
 from stones.collections.stored_description import ReadDescription
 
 from .documents import Rows, Structs, Tree, attribute, structs
@@ -143,7 +143,7 @@ class FieldSource:
             return f"({reach} is U or v is O and {_UNSURE})"
         kind = type(value)
         if op == "=~" and kind is str:
-            search = self._value(re.compile(value).search)
+            search = self._value(search_of(value))
             return f"({search}(v) is not None if type({reach}) is str else {_OTHER})"
         if op not in ("==", "!=", "<", "<=", ">", ">="):
             return None

@@ -10,6 +10,7 @@ rendering      templates, and links to pages
 security       the gate before all pages: Host, Origin, and the headers of answers
 token_check    the secret that lets a browser in, where the server is given one
 patterns       refuses regular expressions that could take for ever
+pattern_limits searches texts for regular expressions, until the deadline
 request_body   the body of a request, up to a size and within the time
 static_files   the style sheet, the script and the icon
 views          what the pages show, computed from a store, without HTML

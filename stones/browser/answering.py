@@ -28,6 +28,7 @@ from stones.errors import (
 from .limited_view import limited_view
 from .limits import Deadline, TimeLimitError
 from .page_request import NoSuchPageError, PageRequest
+from .pattern_limits import limited_searches
 from .patterns import check_patterns
 from .rendering import rendered
 from .request_body import BodyError, form_of
@@ -128,7 +129,7 @@ async def _answer(
         try:
             deadline.check()
             check_patterns([text for _, text in request.query_params.multi_items()])
-            with limited_view(site.store, deadline) as view:
+            with limited_searches(deadline), limited_view(site.store, deadline) as view:
                 response = page(PageRequest(request, site, view, form))
         except StoneError as error:
             return failed(site, status_of(error), str(error))

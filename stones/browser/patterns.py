@@ -31,6 +31,8 @@ def check_patterns(arguments: Sequence[str]) -> None:
         return
     for pattern in (found for text in arguments for found in _texts_in(text)):
         reason = fault_of(pattern)
+        if reason is None and pattern.startswith("sub(") and degree_of(pattern) > 1:
+            reason = "a repeat or a choice in sub()"  # `pattern_limits` has no part in it
         if reason is not None:
             raise WrongRequestError(
                 f"the regular expression {show(pattern)} could take for ever: {reason}; a program "
@@ -79,6 +81,22 @@ def fault_of(pattern: str) -> str | None:
         if repeats > MOST_REPEATS or choices > MOST_CHOICES:
             return f"it has more than {MOST_REPEATS} repeats, or {MOST_CHOICES} choices"
     return None
+
+
+def degree_of(pattern: str) -> int:
+    """How fast the steps of a search grow: at most as n**degree, for a text of n characters.
+
+    Each choice counts as half a repeat, which is more than it costs in a text that is not short.
+
+    >>> degree_of('ab'), degree_of('a.*b'), degree_of('(a|b)c?')
+    (1, 2, 2)
+    """
+    halves = 0
+    for token in _TOKEN.finditer(pattern):
+        if token["repeat"]:
+            halves += 1 if token[0][0] == "?" else 2
+        halves += token[0] == "|"
+    return 1 + (halves + 1) // 2
 
 
 def _texts_in(argument: str) -> Iterator[str]:
