@@ -154,6 +154,15 @@ def test_a_url_has_a_longest_size(query, status):
         assert site.get(f"/?{query}").status == status
 
 
+@pytest.mark.parametrize("path", ["/collections/Note", "/api/collections/Note"])
+def test_a_page_that_no_url_could_lead_on_from_says_so(path):
+    store = MemoryStore()
+    Collection(store, Note).add_many(Note(number, "x" * 50_000) for number in range(60))
+    with served(store) as site:
+        assert "too long for a URL" in site.get(f"{path}?order_by=text&limit=50").message
+        assert site.get(f"{path}?limit=50").status == 200
+
+
 def test_a_body_has_a_largest_size():
     with served(MemoryStore(), write=True, limits=Limits(body=2000)) as site:
         answer = site.post("/collections/User/add", {"text:name": "x" * 3000})

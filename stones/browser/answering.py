@@ -26,7 +26,7 @@ from stones.errors import (
 )
 
 from .limited_view import limited_view
-from .limits import Deadline, TimeLimitError
+from .limits import LONGEST_QUERY, Deadline, TimeLimitError
 from .page_request import NoSuchPageError, PageRequest
 from .pattern_limits import limited_searches
 from .patterns import check_patterns
@@ -39,7 +39,6 @@ PageFunction = Callable[[PageRequest], Response]
 Failure = Callable[[Site, int, str], Response]
 """The answer that tells of an error: its status and message."""
 
-_LONGEST_URL = 16_000
 _log = logging.getLogger(__name__)
 
 
@@ -90,8 +89,8 @@ def status_of(error: Exception) -> int:
 def _reading(page: PageFunction, failed: Failure) -> Any:
     async def answer(request: Request) -> Response:
         site: Site = request.app.state.site
-        if len(request.url.query) > _LONGEST_URL:
-            return failed(site, 414, f"a URL has at most {_LONGEST_URL:,} characters")
+        if len(request.url.query) > LONGEST_QUERY:
+            return failed(site, 414, f"a URL has at most {LONGEST_QUERY:,} characters")
         return await _answer(page, failed, request, {}, Deadline(site.limits.seconds, site.stopped))
 
     return answer

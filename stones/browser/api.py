@@ -29,6 +29,7 @@ from stones.stores.spans import prefix_span
 
 from . import openapi
 from .answering import get_json
+from .limits import LONGEST_QUERY
 from .openapi import MAX_PAGE, PAGE, Operation
 from .page_request import NoSuchPageError, PageRequest, WrongRequestError
 from .rendering import link
@@ -253,4 +254,10 @@ def _next(page: PageRequest, after: str | None) -> dict[str, Any]:
         return {"next": None, "next_url": None}
     kept = {k: v for k, v in page.request.query_params.items() if k != "after"}
     path = page.request.url.path.strip("/").split("/")
-    return {"next": after, "next_url": link(*path, query={**kept, "after": after})}
+    url = link(*path, query={**kept, "after": after})
+    if len(url.partition("?")[2]) > LONGEST_QUERY:
+        raise WrongRequestError(
+            "the next page would begin at a text that is too long for a URL: give another order_by "
+            "or a larger limit"
+        )
+    return {"next": after, "next_url": url}

@@ -11,6 +11,9 @@ from attrs import define, field, frozen
 
 from stones.errors import StoneError
 
+LONGEST_QUERY = 16_000
+"""The most characters of a URL's query."""
+
 
 class TimeLimitError(StoneError, TimeoutError):
     """A request took longer than it may, or nobody waits for its answer any more."""

@@ -6,9 +6,11 @@ that no index answers, it reads on until it has found as many.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
+from urllib.parse import urlencode
 
 from attrs import evolve, frozen
 
+from stones.browser.limits import LONGEST_QUERY
 from stones.collections.collection_reader import CollectionReader, queried_records
 from stones.collections.indexes.definition import IndexInfo
 from stones.collections.keys import named_annotation
@@ -171,12 +173,29 @@ class RecordsPage:
             page,
             rows=tuple(_rows(collection, read, names)),
             plan=() if plan is None else _plan_rows(plan),
-            problem=read.problem,
+            problem=read.problem or _too_long(read, request),
             unreadable=_unreadable(read),
             first=None if is_first else request.arguments(),
-            previous=None if read.previous is None else request.arguments(before=read.previous),
-            next=None if read.next is None else request.arguments(after=read.next),
+            previous=None
+            if read.previous is None
+            else _link(request.arguments(before=read.previous)),
+            next=None if read.next is None else _link(request.arguments(after=read.next)),
         )
+
+
+def _link(arguments: Mapping[str, str]) -> Mapping[str, str] | None:
+    """The arguments, if a URL may be as long."""
+    return arguments if len(urlencode(arguments)) <= LONGEST_QUERY else None
+
+
+def _too_long(read: PageOfRecords, request: RecordsRequest) -> StoneError | None:
+    """Why there is no link to the next page. A cursor has the values that the order compares."""
+    if read.next is None or _link(request.arguments(after=read.next)):
+        return None
+    return QueryError(
+        "the next page has no link, since the last record has a value in this order that is too "
+        "long for a URL: choose another order"
+    )
 
 
 def _empty(
