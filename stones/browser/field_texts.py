@@ -197,7 +197,19 @@ def _is_kept(character: str) -> bool:
 def _is_same(left: Any, right: Any) -> bool:
     # Not by ==, for which 1 is 1.0 and True, in lists too.
     with any_digits():
-        return type(left) is type(right) and repr(left) == repr(right)
+        return type(left) is type(right) and _form(left) == _form(right)
+
+
+def _form(value: Any) -> str:
+    """As `repr`, but equal sets have one form: `repr` has their items in any order."""
+    kind = type(value)
+    if kind is set or kind is frozenset:
+        return f"{kind.__name__}({sorted(map(_form, value))})"
+    if kind is list or kind is tuple:
+        return f"{kind.__name__}({[*map(_form, value)]})"
+    if kind is dict:
+        return f"dict({[(_form(key), _form(each)) for key, each in value.items()]})"
+    return repr(value)
 
 
 def _json_text(value: Any) -> str:
