@@ -12,6 +12,7 @@ from attrs import define
 from stones import Collection, LmdbStore, MemoryStore, index, key
 from stones.browser.app import make_app
 from stones.browser.openapi import OPERATIONS
+from stones.engine import Space
 from stones.formats.serializers import serializer
 
 
@@ -383,3 +384,25 @@ def test_a_value_is_as_the_command_line_prints_it(local_store, api):
     assert (
         serializer("json").decode(json.dumps(answer["value"]).encode()) == local_store["City/Bonn"]
     )
+
+
+def test_damage_of_a_collection_leaves_the_others():
+    store = MemoryStore()
+    for name in ("Bad", "Good"):
+        Collection(store, Note, name).add(Note("x"))
+    store.database.write(lambda txn: txn.put(Space.META, b"collection/Bad", b'{"record": 7}'))
+    bad, good = Api(store).get("/api/collections")["collections"]
+    assert (bad["name"], "Bad" in bad["problem"]) == ("Bad", True)
+    assert (good["name"], good["records"]) == ("Good", 1)
+
+
+def test_a_key_that_is_damaged_hides_no_other_record():
+    store = MemoryStore()
+    Collection(store, Run).add(Run("lint", 1))
+    (stored,) = store
+    raw = store.database.get(stored)
+    store.database.write(lambda txn: txn.put(Space.DATA, b"Run/\xff", raw))
+    record = {"tool": "lint", "number": 1, "note": ""}
+    api = Api(store)
+    assert api.get("/api/collections/Run/record?key=lint&key=1")["record"] == record
+    assert api.get("/api/collections/Run?limit=1")["records"] == [record]

@@ -1,17 +1,17 @@
 """`Collection.without_class`: the records of a collection as dicts, by the stored description."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
 
 from attrs import evolve, field, frozen
 
 from stones.collections.description import Description
-from stones.collections.keys import named_codec
+from stones.collections.keys import KeyCodec, named_codec
 from stones.collections.records.conversion import MisfitError
 from stones.collections.records.reading_rules import ReadingRules, Unknown
 from stones.collections.records.record_type import RecordType
 from stones.collections.stored_records import StoredRecords
-from stones.errors import CollectionError, MigrationError
+from stones.errors import CollectionError, CorruptValueError, MigrationError
 from stones.formats.messages import show
 from stones.stores.claims import NAMESPACE, collection_names, read_collection
 from stones.stores.database_reader import DatabaseReader
@@ -82,7 +82,7 @@ def dict_records(
     codec = named_codec(description.key)
     rules = ReadingRules()
     schema = read_schema(description.record, description.shapes, rules)
-    records = [(codec.decode(stored[len(prefix) :]), value) for stored, value in found]
+    records = [*_with_keys(codec, len(prefix), found)]
     keys = find_key_fields(description.fields, records)
     if not any_type:
         written = written_schema(description, [value for _, value in found], rules)
@@ -95,6 +95,16 @@ def dict_records(
     new = evolve(own, schema=written)
     steps = [LastStep(description.steps.done)] if description.steps.done else []
     return StoredRecords(database, evolve(own, written=new), name, (), steps)
+
+
+def _with_keys(
+    codec: KeyCodec[Any], start: int, found: Iterable[tuple[bytes, dict[str, Any]]]
+) -> Iterator[tuple[Any, dict[str, Any]]]:
+    for stored, value in found:
+        try:
+            yield codec.decode(stored[start:]), value
+        except CorruptValueError:  # whoever reads the record is told
+            continue
 
 
 def _record_type(

@@ -16,7 +16,7 @@ from stones.collections.completed_records import completed_record
 from stones.collections.queries.query import Query
 from stones.collections.without_class.field_values import FieldValues
 from stones.engine import Space
-from stones.errors import QueryError
+from stones.errors import QueryError, StoneError
 from stones.formats.checksums import CHECKSUM_BIT
 from stones.formats.messages import show
 from stones.formats.metadata import Metadata
@@ -29,7 +29,7 @@ from stones.stores.spans import prefix_span
 
 from . import openapi
 from .answering import get_json
-from .limits import LONGEST_QUERY
+from .limits import LONGEST_QUERY, TimeLimitError
 from .openapi import MAX_PAGE, PAGE, Operation
 from .page_request import NoSuchPageError, PageRequest, WrongRequestError
 from .rendering import link
@@ -39,7 +39,7 @@ Answer = Callable[[PageRequest], Mapping[str, Any]]
 
 def collections(page: PageRequest) -> dict[str, Any]:
     """The collections, with how many records and which indexes they have."""
-    return {"collections": [_described(page, name) for name in _names(page)]}
+    return {"collections": [_described_or_problem(page, name) for name in _names(page)]}
 
 
 def collection(page: PageRequest) -> dict[str, Any]:
@@ -141,6 +141,15 @@ routes: list[BaseRoute] = [
 def _names(page: PageRequest) -> list[str]:
     with page.view.database.reading() as txn:
         return [*collection_names(txn)]
+
+
+def _described_or_problem(page: PageRequest, name: str) -> dict[str, Any]:
+    try:
+        return _described(page, name)
+    except TimeLimitError:
+        raise
+    except StoneError as error:  # it must not hide the others
+        return {"name": name, "problem": str(error), "url": link("api", "collections", name)}
 
 
 def _described(page: PageRequest, name: str) -> dict[str, Any]:

@@ -198,8 +198,11 @@ _ANY: Schema = {"description": "Any value. What JSON has no form for is tagged."
 SCHEMAS: Mapping[str, Schema] = {
     "Error": _object(error={**TEXT, "description": "What is wrong, and what to do."}),
     "Collections": _object(collections=_list(_reference("Collection"))),
-    "Collection": _object(
+    "Collection": {
+        **_object(
         name=TEXT,
+        problem={**TEXT, "description": "Why it cannot be read now. Then it has a name and a url "
+                 "only."},
         records={**_NUMBER, "description": "How many records it has."},
         key={**TEXT, "description": "The type of the keys: str, or tuple[str, int]."},
         key_fields={**_list(TEXT), "description": "The fields that are the key. Without them the "
@@ -207,7 +210,9 @@ SCHEMAS: Mapping[str, Schema] = {
         fields=_list(TEXT),
         indexes=_list(_reference("Index")),
         url=TEXT,
-    ),
+        ),
+        "required": ["name", "url"],
+    },
     "Index": _object(
         name=TEXT,
         state={**TEXT, "enum": ["building", "ready", "failed"]},
