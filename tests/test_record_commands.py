@@ -158,6 +158,20 @@ def test_a_record_is_found_by_filters_and_by_the_values_of_its_fields(
     assert run("count", path, "User", *options, *terms) == f"{len(found)}\n"
 
 
+def test_a_filter_has_values_that_are_typed_beside_it(run, path):
+    since = ["@.joined >= {since} && @.age > {least}", "since=2021-01-01"]
+    found = run("find", path, "User", *since, "least=1", "--fields", "name")
+    assert {*found.split()} == {
+        f'{{"name":"{user.name}"}}'
+        for user in USERS
+        if user.joined is not None and user.joined >= date(2021, 1, 1) and user.age > 1
+    }
+    assert run("count", path, "User", *since, "least:=1") == f"{len(found.splitlines())}\n"
+    twice = ["@.age > {least}", "@.age >= {least}", "least=36", "name=eve"]
+    assert run("count", path, "User", *twice) == "1\n"
+    assert "least" in run("find", path, "User", *since, code=1)
+
+
 def test_records_come_sorted_and_in_part(run, path):
     assert names(run("find", path, "User", "--order-by", "-age,name")) == [
         "eve",

@@ -19,6 +19,7 @@ from .records import (
     field_values,
     is_assignment,
     marking_errors,
+    parse_json,
     plain_record,
     typed_fields,
 )
@@ -46,6 +47,8 @@ terms_argument = click.argument(
         stones find my-db User age=36
         # records that match a filter, the oldest first
         stones find my-db User '@.age > 30' --order-by -age
+        # a date is typed beside the filter
+        stones find my-db User '@.joined >= {since}' since=2021-01-01
         # some fields only, for a spreadsheet
         stones find my-db User --fields name,joined --csv
         # page by page: standard error says how the next page is asked for
@@ -99,6 +102,9 @@ def find(
     FILTER is a JSONPath filter, such as '@.age > 30'. FIELD=VALUE asks for records whose field has
     this value, typed as text; FIELD:=JSON takes JSON. A record has to match all of them. Without
     any, all records are printed.
+
+    A place in FILTER such as {since} has the value of since=VALUE, which is typed as the field that
+    is compared with it: '@.joined >= {since}' since=2020-01-31.
 
     If --limit leaves records out, the last line on standard error has the cursor of the next page.
     """
@@ -168,12 +174,39 @@ def matching(
 ) -> "Query[Any, Any]":
     """The records that match all filters and FIELD=VALUE of the user."""
     query = records.find()
+    words = [term for term in terms if is_assignment(term)]
+    places: set[str] = set()
     for term in terms:
         if not is_assignment(term):
             with marking_errors(term):
-                query = query.find(_filter(term))
-    fields = typed_fields(values, [term for term in terms if is_assignment(term)])
+                query = query.find(_filter(term), **_bound(term, values, words))
+            places.update(_PLACE.findall(term))
+    fields = typed_fields(values, [word for word in words if _split(word)[0] not in places])
     return query.find(**fields) if fields else query
+
+
+def _bound(filter: str, values: "FieldValues", words: Sequence[str]) -> dict[str, Any]:
+    """The values of the places in a filter, such as `{since}`, from words such as `since=2021`.
+
+    A text is typed as the field that is compared with the place: `@.joined > {since}`.
+    """
+    names = {*_PLACE.findall(filter)}
+    compared = {match[2]: match[1] for match in _COMPARED_WITH.finditer(filter)}
+    found: dict[str, Any] = {}
+    for name, is_json, text in map(_split, words):
+        if name not in names:
+            continue
+        if is_json:
+            found[name] = parse_json(text, name)
+        else:
+            found[name] = values.from_text(compared[name], text) if name in compared else text
+    return found
+
+
+def _split(word: str) -> tuple[str, bool, str]:
+    """The name in FIELD=VALUE or FIELD:=JSON, whether it has JSON, and the text."""
+    name, _, text = word.partition("=")
+    return name.removesuffix(":"), name.endswith(":"), text
 
 
 def _filter(term: str) -> str:
@@ -192,6 +225,8 @@ def _filter(term: str) -> str:
     )
 
 
+_PLACE = re.compile(r"\{([^\W\d]\w*)\}")
+_COMPARED_WITH = re.compile(r"@\.([^\W\d]\w*)\s*(?:==|!=|<=|>=|<|>)\s*\{([^\W\d]\w*)\}")
 _INSIDE = re.compile(r"([^\W\d]\w*(?:\.[^\W\d]\w*)+)\s*=(?!=)(?s:.*)")
 """A value of a path, such as `address.city=Rome`."""
 _COMPARED = re.compile(r"\s*([^\W\d]\w*)\s*(==|!=|<=|>=|<|>|=~)(?s:.*)")
