@@ -29,7 +29,7 @@ AUTO: Final = Planner.AUTO
 
 
 # Without slots: it is made for each query, and that takes half the time so.
-@frozen(eq=False, slots=False)
+@frozen(eq=False, repr=False, slots=False)
 class Selection:
     """Records of a collection, in an order.
 

@@ -21,7 +21,6 @@ from stones.formats.messages import show, show_value
 from .class_tag import TAG
 from .constructors import check_arguments
 from .conversion import ClassFunctions, Conversion, MisfitError, misfit_error
-from .field_classes import may_change_fields
 from .fields import Field
 from .generated import generated_dump, generated_load
 from .messages import same_name_hint
@@ -362,6 +361,8 @@ def unknown_field(owner: str, fields: Collection[str], name: object) -> str:
 def _constructor_may_change(cls: type) -> bool:
     """Whether the class may refuse the fields of an instance, or change them."""
     if not attrs.has(cls):
+        from .field_classes import may_change_fields  # it loads dataclasses
+
         return may_change_fields(cls)
     hooks = ("__attrs_pre_init__", "__attrs_post_init__", "__attrs_init__")
     return any(each.validator or each.converter for each in attrs.fields(cls)) or any(

@@ -22,7 +22,6 @@ from stones.formats.messages import show
 from .annotations import field_types
 from .classes import Schema
 from .conversion import Conversion, MisfitError
-from .converters import ConversionBuilder, why_not_attrs
 from .reading_rules import ReadingRules, Unknown
 from .stored_forms import comparable
 
@@ -238,6 +237,8 @@ def record_type(cls: type[R], unknown: Unknown = "error") -> RecordType[R]:
     Raises CollectionError for a class that attrs did not make, and for a field or a key of a type
     that cannot be stored. So these errors show before the first record is written.
     """
+    from .converters import ConversionBuilder, why_not_attrs  # only a class needs them
+
     origin = get_origin(cls) or cls
     if (reason := why_not_attrs(origin)) is not None:
         raise CollectionError(f"{show(origin)} cannot be the class of a collection: {reason}")

@@ -5,17 +5,19 @@ after two seconds nothing is offered. Whatever fails, nothing is printed.
 """
 
 import os
-import signal
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
-from click.shell_completion import CompletionItem
 
-Item = CompletionItem[Any]
-Complete = Callable[[click.Context, click.Parameter, str], list[Item]]
+if TYPE_CHECKING:
+    from click.shell_completion import CompletionItem
+
+    Item = CompletionItem[Any]
+
+Complete = Callable[[click.Context, click.Parameter, str], "list[Item]"]
 
 SHOWN = 100
 """So many words are offered."""
@@ -52,14 +54,14 @@ class StorePath(click.Path):
 
     def shell_complete(
         self, ctx: click.Context, param: click.Parameter, incomplete: str
-    ) -> list[Item]:
+    ) -> "list[Item]":
         scheme, colon, rest = incomplete.partition(":")
         kind = _SCHEMES.get(f"{scheme}:", "") if colon else "folders"
         if colon and kind:
             return [*_paths(rest, kind, f"{scheme}:")]
         found = [*_paths(incomplete, kind)] if kind else []
         schemes = [each for each in _SCHEMES if incomplete and each.startswith(incomplete)]
-        return [*found, *(CompletionItem(each, type="nospace") for each in schemes)]
+        return [*found, *(_item(each, "nospace") for each in schemes)]
 
 
 class CompletedCommand(click.Command):
@@ -81,7 +83,7 @@ class CompletedCommand(click.Command):
         )
 
 
-def _paths(begun: str, kind: str, before: str = "") -> Iterator[Item]:
+def _paths(begun: str, kind: str, before: str = "") -> "Iterator[Item]":
     """The paths that begin so. A directory that is no store goes on."""
     folder, slash, name = begun.rpartition("/")
     with suppress(OSError):
@@ -94,9 +96,15 @@ def _paths(begun: str, kind: str, before: str = "") -> Iterator[Item]:
             if entry.is_dir():
                 is_store = any(os.path.exists(os.path.join(entry.path, mark)) for mark in _MARKS)
                 end = "" if is_store and kind == "folders" else "/"
-                yield CompletionItem(path + end, type="nospace" if end else "plain")
+                yield _item(path + end, "nospace" if end else "plain")
             elif kind == "files":
-                yield CompletionItem(path)
+                yield _item(path)
+
+
+def _item(word: str, kind: str = "plain") -> "Item":
+    from click.shell_completion import CompletionItem  # commands run without it
+
+    return CompletionItem(word, type=kind)
 
 
 def _name(entry: "os.DirEntry[str]") -> str:
@@ -106,12 +114,12 @@ def _name(entry: "os.DirEntry[str]") -> str:
 def completes(words: Callable[[click.Context, str], Iterable[str]]) -> Complete:
     """A function for `shell_complete=` of an argument or option, of one that gives the words."""
 
-    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> list[Item]:
+    def complete(ctx: click.Context, _: click.Parameter, incomplete: str) -> "list[Item]":
         found: list[Item] = []
         with suppress(Exception), ctx.scope(cleanup=False):  # nobody reads an error at a Tab
             for word in islice(words(ctx, incomplete), SHOWN):
                 kind = "nospace" if word.endswith(("/", "=")) else "plain"
-                found.append(CompletionItem(word, type=kind))
+                found.append(_item(word, kind))
         return found
 
     return complete
@@ -131,6 +139,8 @@ def _store(ctx: click.Context) -> Iterator[Any]:
 @contextmanager
 def _time_limit() -> Iterator[None]:
     """Ends the process if the block takes too long: the client of a server may be in C code."""
+    import signal
+
     if not hasattr(signal, "setitimer"):  # Windows has no timer
         yield
         return

@@ -12,12 +12,9 @@ ROUNDS and RECORDS of the environment change how often each is measured, and how
 are. A run of all benchmarks, with all records, draws the pictures of the documentation.
 """
 
-import os
-import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Iterator
 from pathlib import Path
 from time import perf_counter
 
@@ -35,6 +32,7 @@ from plot import draw
 from ratio_plot import write_ratios
 from scans import against_jsonpath_ng, scans
 from sqlite import missing_packages
+from start_up import process, start_up
 from stores import reads, writes
 
 from migrations import migrations
@@ -57,18 +55,13 @@ def benchmarks(path: Path) -> Iterator[Benchmark]:
     yield from against_jsonpath_ng(users)
     yield from migrations(path)
     yield from browser_pages(path)
+    yield from start_up(path)
     yield Benchmark("import stones", importing, 1.5, IMPORTS)
 
 
 def importing() -> float:
-    ours, floor = start("import stones"), start("import lmdb, attrs")
+    ours, floor = process("-c", "import stones"), process("-c", "import lmdb, attrs")
     return ratio(ours, floor, rounds=15, clock=perf_counter)
-
-
-def start(code: str) -> Callable[[], object]:
-    # With its bytecode kept, as it is wherever a package is installed.
-    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": ""}
-    return partial(subprocess.check_call, [sys.executable, "-c", code], env=environment)
 
 
 def main(arguments: list[str]) -> None:
