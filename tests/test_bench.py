@@ -117,6 +117,17 @@ def test_where_no_scratch_store_can_be_made_a_note_says_why(tmp_path, monkeypatc
     assert "writes were not measured: " in report.notes[-1]
 
 
+@pytest.mark.parametrize("name", [".", "./", "../db", "../db/"])
+def test_the_scratch_store_is_never_inside_the_store(tmp_path, monkeypatch, name):
+    path = tmp_path / "db"
+    with LmdbStore(str(path)) as store:
+        monkeypatch.chdir(path)
+        before = sorted(os.listdir(path))
+        with scratch_store(store, name) as scratch:
+            assert sorted(os.listdir(path)) == before
+            assert os.path.dirname(os.path.abspath(scratch.shown)) == str(tmp_path)
+
+
 def test_an_error_removes_the_scratch_store(tmp_path):
     path = str(tmp_path / "db")
     with LmdbStore(path) as store, pytest.raises(StoreOpenError), scratch_store(store, path):

@@ -76,7 +76,9 @@ def _place_beside(place: str) -> tuple[str, str | None]:
     if path is None and scheme in _FILES:
         path = path_in(place)
     if path is not None:
-        path = path.rstrip(os.sep) if path.strip(os.sep) else path
+        path = path.rstrip(os.sep)
+        if os.path.basename(path) in ("", ".", ".."):  # what follows it would be in the store
+            path = os.path.abspath(path)
         folder = os.path.dirname(os.path.abspath(path))
         return f"{scheme}:{path}.scratch-{number}", folder
     if scheme not in _IN_QUERY:
