@@ -150,17 +150,23 @@ def test_pages_can_be_used_without_eyes_and_without_a_mouse(pages):
         assert page.levels.count(1) == 1, url
         assert set(page.inputs) <= page.labelled, url
         assert len(page.ids) == len(set(page.ids)), url
+        named = []  # for each table, whether it has a name
         for tag, attributes in page.tags:
             if tag == "th":
                 assert attributes.get("scope") in ("col", "row"), url
             if tag == "svg":
-                named = attributes.get("role") == "img" and attributes.get("aria-label")
-                assert named or attributes.get("aria-hidden") == "true", url
+                is_told = attributes.get("role") == "img" and attributes.get("aria-label")
+                assert is_told or attributes.get("aria-hidden") == "true", url
+            if tag == "table":
+                named.append("aria-labelledby" in attributes or "aria-label" in attributes)
+            if tag == "caption":
+                named[-1] = True
             if "scroll" in (attributes.get("class") or ""):  # a key must be able to scroll it
                 assert attributes["tabindex"] == "0", url
             for name in ("aria-labelledby", "aria-describedby"):
                 for each in attributes.get(name, "").split():
                     assert each in page.ids, (url, each)
+        assert all(named), url
         assert [tag for tag, _ in page.tags if tag in ("header", "main", "footer")], url
 
 
