@@ -1,6 +1,7 @@
 """`stones shell`: a Python prompt with the store, its collections, and completion."""
 
 import os
+import subprocess
 import sys
 from datetime import date
 
@@ -203,9 +204,11 @@ def test_a_store_that_is_opened_readonly_is_not_changed(run, path):
     assert "read-only" in run("shell", path, "--readonly", "-c", "store['a'] = 1", code=1)
 
 
-def test_a_program_may_end_the_prompt_with_an_exit_code(run, path):
-    with pytest.raises(AssertionError):  # it prints no error
-        run("shell", path, "-c", "raise SystemExit(4)", code=4)
+@pytest.mark.parametrize(("ending", "code"), [("4", 4), ("None", 0), ("'bye'", 1), ("256", 0)])
+def test_a_program_may_end_the_prompt_with_an_exit_code(path, ending, code):
+    command = [sys.executable, "-m", "stones", "shell", path, "-c", f"raise SystemExit({ending})"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (code, "bye\n" if code == 1 else "")
 
 
 def test_records_have_their_class_where_it_is_named(run, path, tmp_path, monkeypatch):

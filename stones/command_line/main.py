@@ -51,7 +51,8 @@ def run(program: str = "stones") -> NoReturn:
         with suppress(OSError, ValueError):  # nobody reads them any more
             sys.stdout.flush()
             sys.stderr.flush()
-        os._exit(code[0] if isinstance(code[0], int) else 0)
+        status = code[0]  # a prompt may end with any: exit('why')
+        os._exit(status & 255 if isinstance(status, int) else 0 if status is None else FAILED)
 
     atexit.register(end)
     try:
