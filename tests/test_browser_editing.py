@@ -380,7 +380,10 @@ def test_a_value_of_any_type_that_nobody_typed_stays_as_it_was(serializer, class
 def test_a_set_can_be_typed_whatever_the_order_of_its_items_in_memory():
     # Both fall on the last place of a small set, so their order turns each time they are stored.
     store = MemoryStore(serialize="pickle")
-    store["sets"] = {"inside": [{7, 15}]}
+    inside: Any = {7, 15}
+    for _ in range(100):
+        inside = [inside]
+    store["sets"] = {"inside": inside}
     Collection(store, Run).add(Run("lint", 1, ({7, 15}, frozenset({15, 7}))))
     with served(store, write=True) as site:
         assert "json:result" in site.get("/collections/Run/edit?key=lint&key=1").inputs

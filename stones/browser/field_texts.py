@@ -204,11 +204,12 @@ def _form(value: Any) -> str:
     """As `repr`, but equal sets have one form: `repr` has their items in any order."""
     kind = type(value)
     if kind is set or kind is frozenset:
-        return f"{kind.__name__}({sorted(map(_form, value))})"
+        return f"{kind.__name__}({', '.join(sorted(map(_form, value)))})"
     if kind is list or kind is tuple:
-        return f"{kind.__name__}({[*map(_form, value)]})"
+        return f"{kind.__name__}({', '.join(map(_form, value))})"
     if kind is dict:
-        return f"dict({[(_form(key), _form(each)) for key, each in value.items()]})"
+        pairs = (f"{_form(key)}: {_form(each)}" for key, each in value.items())
+        return f"dict({', '.join(pairs)})"
     return repr(value)
 
 
