@@ -309,6 +309,8 @@ def test_an_error_in_a_filter_shows_its_place(path, command, term, lines):
         (["address.city=Rome"], 2, "typed as '@.address.city == ...', with text in double quotes"),
         (["age=1", "age=2"], 2, "the field age is given twice"),
         (["age:=x"], 2, "it is no JSON"),
+        (["age=old"], 1, "age: expected int, got str 'old'; for another type, give JSON: age:="),
+        (["@.joined > {day}", "day=today"], 1, "joined: expected date, got str 'today'"),
         (["--order-by", "agee"], 1, "no field 'agee'"),
         (["--order-by", "tags[*]"], 1, "may find several values"),
         (["--limit", "-1"], 2, "--limit"),

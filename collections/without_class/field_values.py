@@ -9,7 +9,7 @@ from typing import Any
 from attrs import frozen
 
 from stones.collections.collection_reader import CollectionReader, queried_records
-from stones.collections.records.conversion import Conversion
+from stones.collections.records.conversion import Conversion, MisfitError
 from stones.collections.records.plain_forms import fields_of, from_json
 from stones.collections.records.plain_values import ANYTHING
 from stones.collections.records.record_type import RecordType
@@ -76,6 +76,13 @@ class FieldValues:
         from stones.collections.records.text_forms import from_text
 
         return from_text(conversion, _parse_json)(text)
+
+    def check(self, name: str, value: Any) -> None:
+        """Raise RecordError for a value that is of no type of the field."""
+        try:
+            self._field(name).dump(value)
+        except MisfitError as error:
+            raise RecordError(f"{name}: {error}") from error.__cause__
 
     def from_json(self, values: Any) -> Any:
         """The dict of a record with the types of its fields: JSON has a date as text."""

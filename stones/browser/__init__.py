@@ -22,8 +22,7 @@ field_texts    the fields of a record as texts of a form, and back
 read_pages     the pages that only read
 measurements   the sizes of the store, and how it grows, measured in a thread
 api            the same as JSON, for programs
-openapi        the description of the API for programs, as OpenAPI
-openapi        the description of the API, for programs
+openapi        the description of the API, as OpenAPI
 serving        the server: its sockets, its limits, and its end
 templates      the HTML of the pages
 static         the style sheet, the script and the icon

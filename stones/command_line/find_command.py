@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from stones.errors import RecordError
 from stones.formats.messages import show
 
 from .completion import complete_collection, complete_condition, complete_fields
@@ -182,6 +183,9 @@ def matching(
                 query = query.find(_filter(term), **_bound(term, values, words))
             places.update(_PLACE.findall(term))
     fields = typed_fields(values, [word for word in words if _split(word)[0] not in places])
+    for name, is_json, _ in map(_split, words):
+        if name in fields and not is_json:
+            _check(values, name, fields[name])
     return query.find(**fields) if fields else query
 
 
@@ -200,7 +204,17 @@ def _bound(filter: str, values: "FieldValues", words: Sequence[str]) -> dict[str
             found[name] = parse_json(text, name)
         else:
             found[name] = values.from_text(compared[name], text) if name in compared else text
+            if name in compared:
+                _check(values, compared[name], found[name])
     return found
+
+
+def _check(values: "FieldValues", name: str, value: Any) -> None:
+    """Raise RecordError for a text that is of no type of its field: it would find nothing."""
+    try:
+        values.check(name, value)
+    except RecordError as error:
+        raise RecordError(f"{error}; for another type, give JSON: {name}:=...") from error
 
 
 def _split(word: str) -> tuple[str, bool, str]:
