@@ -13,6 +13,7 @@ fast_tier        the store in front: its bound, and who may put a value into it
 tier_mark        whose the store in front is, and what is left in it after a crash
 transacting      transaction() and transact()
 views            keys(), values(), items(), range()
+read_only        a database as somebody may read it who watches over each read
 spans            the keys between two bounds, and the arguments of range()
 dict_keys        the keys of the dict: bytes, or str
 missing_keys     the KeyError for a key that is not there
