@@ -418,7 +418,7 @@ COMMANDS = [
     ["get", "key", "--raw"],
     ["get", "User/ada"],
     ["put", "new", "1"],
-    ["put", "User/x", "1"],
+    ["put", "User/x", '{"name": "x"}'],
     ["delete", "list"],
     ["migrate", "--to", "json"],
     ["migrate", "--to", "msgpack"],
