@@ -3,7 +3,7 @@
 With a class, its annotations tell the types. Without it, the stored records tell them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from attrs import frozen
@@ -14,9 +14,7 @@ from stones.collections.records.plain_forms import fields_of, from_json
 from stones.collections.records.plain_values import ANYTHING
 from stones.collections.records.record_type import RecordType
 from stones.errors import RecordError
-from stones.formats.any_digits import any_digits
-from stones.formats.messages import show
-from stones.formats.serializers import serializer
+from stones.formats.typed_json import parse_typed_json
 
 from .observed import NONE_SO_FAR
 
@@ -102,11 +100,4 @@ def _json_or_text(text: str) -> Any:
 
 
 def _parse_json(text: str) -> Any:
-    decode: Callable[[bytes], Any] = serializer("json").decode
-    try:
-        with any_digits():
-            return decode(text.encode())
-    except RecursionError as error:
-        raise RecordError(f"{show(text)[:80]} is nested too deeply") from error
-    except Exception as error:  # a decoder may raise anything
-        raise ValueError(str(error)) from error
+    return parse_typed_json(text.encode("utf-8", "surrogatepass"))

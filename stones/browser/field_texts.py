@@ -13,10 +13,11 @@ from typing import Any
 from attrs import evolve, frozen
 
 from stones.collections.without_class.field_values import FieldValues
-from stones.errors import RecordError, StoneError
+from stones.errors import RecordError, SerializerError, StoneError
 from stones.formats.any_digits import any_digits
 from stones.formats.messages import show
 from stones.formats.serializers import serializer
+from stones.formats.typed_json import parse_typed_json
 from stones.migrations.exporting.csv_rows import cell_text
 
 TEXT, JSON = "text", "json"
@@ -117,11 +118,8 @@ def value_of(values: FieldValues, name: str, notation: str, text: str) -> Any:
 def json_value(text: str) -> Any:
     """The value that a text in the JSON of stones means. Raises RecordError."""
     try:
-        with any_digits():
-            return serializer("json").decode(text.encode())
-    except RecursionError as error:
-        raise RecordError(f"{show(text)} is nested too deeply") from error
-    except Exception as error:  # a decoder may raise anything
+        return parse_typed_json(text.encode("utf-8", "surrogatepass"))
+    except SerializerError as error:
         raise RecordError(f"{show(text)} is not the JSON of stones: {error}") from error
 
 

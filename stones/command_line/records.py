@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from stones.errors import QueryError, StoneError
-from stones.formats.any_digits import any_digits
+from stones.errors import QueryError, SerializerError, StoneError
 from stones.formats.messages import show
-from stones.formats.serializers import serializer
+from stones.formats.typed_json import parse_typed_json
 from stones.stores.claims import NAMESPACE, collection_names, read_collection
 from stones.stores.key_text import parse_key
 from stones.stores.reader import Reader
@@ -217,11 +216,8 @@ def parse_json(text: str | bytes, name: str) -> Any:
     """The value of JSON as `get --json` prints it. Raises BadParameter."""
     raw = text.encode("utf-8", "surrogateescape") if isinstance(text, str) else text
     try:
-        with any_digits():
-            return serializer("json").decode(raw)
-    except RecursionError as error:
-        raise click.BadParameter("it is nested too deeply", param_hint=name) from error
-    except Exception as error:  # a decoder may raise anything
+        return parse_typed_json(raw)
+    except SerializerError as error:
         raise click.BadParameter(f"it is no JSON: {error}", param_hint=name) from error
 
 

@@ -10,10 +10,9 @@ from typing import Any
 
 import click
 
-from stones.errors import StoreOpenError
-from stones.formats.any_digits import any_digits
+from stones.errors import SerializerError, StoreOpenError
 from stones.formats.messages import show
-from stones.formats.serializers import serializer
+from stones.formats.typed_json import parse_typed_json
 from stones.stores.existing import lmdb_path
 from stones.stores.namespaces.owner import writable_at
 from stones.stores.opening import stone
@@ -290,11 +289,8 @@ def _parse_value(raw: bytes, form: str | None) -> Any:
             return raw
         if form == "text":
             return raw.decode()
-        with any_digits():
-            return serializer("json").decode(raw)
-    except RecursionError as error:
-        raise click.BadParameter("it is nested too deeply", param_hint="VALUE") from error
-    except Exception as error:  # a decoder may raise anything
+        return parse_typed_json(raw)
+    except (SerializerError, UnicodeDecodeError) as error:
         is_text = not form and _is_text(raw)
         hint = "for plain text, add --text" if is_text else "--bytes takes any bytes"
         raise click.BadParameter(f"{error}; {hint}", param_hint="VALUE") from error

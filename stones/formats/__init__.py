@@ -23,6 +23,7 @@ cbor_serializer     CBOR
 plain_values        plain values of JSON and MessagePack, decoded faster
 messages            how error messages show a value
 any_digits          ints of any number of digits, as text
+typed_json          JSON as a person types it
 tags                the types for which JSON, CBOR or MessagePack has no form
 registered_types    types of users, and the types that stones ships
 shipped_types       paths, addresses, fractions, numpy
