@@ -17,7 +17,7 @@ from stones.collections.records.class_tag import TAG
 from stones.collections.records.classes import Schema
 from stones.collections.records.conversion import Conversion, MisfitError, misfit_error
 from stones.collections.records.fields import Field
-from stones.collections.records.parts import Part
+from stones.collections.records.parts import Items, Part, Values
 from stones.collections.records.plain_values import ANYTHING
 from stones.collections.records.reading_rules import ReadingRules
 from stones.formats.registered_types import known
@@ -112,14 +112,8 @@ class DictsInside(Part):
             schema = schema_of(stored, self.schemas)
             if schema is not None:
                 return schema.completed(stored, drop)
-            values = {name: self.completed(value, drop) for name, value in stored.items()}
-            is_same = all(values[name] is value for name, value in stored.items())
-            return stored if is_same else values
-        if type(stored) in (list, tuple):
-            items = [self.completed(item, drop) for item in stored]
-            is_same = all(new is old for new, old in zip(items, stored, strict=True))
-            return stored if is_same else type(stored)(items)
-        return stored
+            return Values(self).completed(stored, drop)
+        return Items(self).completed(stored, drop)
 
     def _completed(self, inside: Any, drop: bool) -> Any:
         """A value that is surely the dict of a class, or no dict."""
