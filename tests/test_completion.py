@@ -202,8 +202,12 @@ SHELL_LINES = {
 }
 
 
-@pytest.mark.skipif(not shutil.which("fish"), reason="there is no fish here")
+def check_there(shell):
+    assert shutil.which(shell), f"there is no {shell} here: install it, or run .ci/test-packages"
+
+
 def test_fish_completes_what_is_offered(folder):
+    check_there("fish")
     asked = "\n".join(f"echo '>' ; complete -C {line!r}" for line in SHELL_LINES)
     done = subprocess.run(
         ["fish", "--no-config", "-c", f"_STONES_COMPLETE=fish_source stones | source\n{asked}"],
@@ -225,8 +229,7 @@ INTERACTIVE = {
 
 @pytest.mark.parametrize("shell", INTERACTIVE)
 def test_a_shell_on_a_terminal_completes_words_with_spaces_and_colons(shell, folder, terminals):
-    if not shutil.which(shell):
-        pytest.skip(f"there is no {shell} here")
+    check_there(shell)
     command, setup = INTERACTIVE[shell]
     terminal = Terminal(command, env=ENVIRONMENT | {"HOME": str(folder)}, columns=120, lines=40)
     terminals.append(terminal)
