@@ -167,7 +167,7 @@ class Collection(MigratedCollection[K, R], MovableCollection[K, R], MutableMappi
 
         if not isinstance(store, Reader) or not store.is_whole:
             raise CollectionError(f"a collection is kept in a store, not in {show(store)}")
-        made: Collection[Any, dict[str, Any]] = object.__new__(cls)  # type: ignore[arg-type]  # its records are dicts
+        made: Collection[Any, dict[str, Any]] = object.__new__(cls)  # type: ignore[arg-type]  # R is dict
         MigratedCollection.__init__(made, dict_records(store.database, name, any_type=any_type))
         return made
 
